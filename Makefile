@@ -1,0 +1,75 @@
+# The project's verbs. `make` lists them; CI calls the same ones.
+# Everything that a verb needs is set up by the verb itself: Python 3.11+, Rust and make are enough.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUST   := simulated_exchange/engine
+export VIRTUAL_ENV := $(abspath $(VENV))
+export SLIPSTREAM_DATA ?= ../shared/data
+
+# rustup's cargo looks for its toolchains under $HOME. Where HOME is another one (a sandbox, CI),
+# the folder that cargo itself lies in tells where they are.
+CARGO_FOLDER := $(dir $(shell command -v cargo))
+ifndef RUSTUP_HOME
+ifeq ($(wildcard $(HOME)/.rustup/toolchains),)
+ifneq ($(wildcard $(CARGO_FOLDER)../../.rustup/toolchains),)
+export RUSTUP_HOME := $(abspath $(CARGO_FOLDER)../../.rustup)
+endif
+endif
+endif
+
+RUST_SOURCES := $(shell find $(RUST) -name '*.rs' -not -path '*/target/*' 2>/dev/null) \
+	$(shell find $(RUST) -name Cargo.toml -not -path '*/target/*' 2>/dev/null) $(RUST)/Cargo.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-data test-system lint types bench soak lock all
+
+help: ## list the verbs
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.locked: requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@
+
+$(VENV)/.built: $(VENV)/.locked pyproject.toml $(RUST_SOURCES)
+	$(BIN)/maturin develop --release --locked --quiet
+	touch $@
+
+setup: $(VENV)/.built ## make the environment and build the engine
+
+demo: setup ## one leader, five followers, a venue and a broker, for a minute; ends with the slippage report
+	$(BIN)/relay demo $(ARGS)
+
+test: setup ## everything that Python and Rust alone can show
+	cd $(RUST) && cargo test --locked --quiet
+	$(BIN)/pytest -m "not data and not system and not soak" $(ARGS)
+
+test-data: setup ## the same promises on recorded market data (SLIPSTREAM_DATA)
+	$(BIN)/pytest -m data $(ARGS)
+
+test-system: setup ## what needs a browser
+	$(BIN)/pytest -m system $(ARGS)
+
+lint: setup ## style, layers, clippy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	cd $(RUST) && cargo fmt --check && cargo clippy --locked --all-targets -- -D warnings
+
+types: setup ## mypy --strict, and the engine's stub held against the engine
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest simulated_exchange._engine
+
+bench: setup ## every speed figure, beside its baseline, in one interleaved run (ONLY=name for one)
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+soak: setup ## long runs
+	$(BIN)/pytest -m soak --timeout 7200 $(ARGS)
+
+lock: ## write requirements.lock anew from pyproject.toml: hashes, no addresses
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \
+	  --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+
+all: lint types test ## what a change must pass
