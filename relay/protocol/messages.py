@@ -10,11 +10,14 @@ Symbols are ccxt's (`BTC/USDT:USDT`). A reader ignores fields it does not know w
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from relay.protocol.subjects import IDENTIFIER_PATTERN
+
 __all__ = [
+    "FILLS_PER_SIGNAL_MAX",
     "SCHEMA_VERSION",
     "Cause",
     "CopyReport",
@@ -31,186 +34,205 @@ __all__ = [
     "Verdict",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Side = Literal["buy", "sell"]
 Cause = Literal["trade", "liquidation", "adl", "funding", "cash_flow", "manual"]
 Verdict = Literal["copied", "capped", "skipped", "missed"]
 OrderOutcome = Literal["accepted", "rejected", "unknown"]
 
+FILLS_PER_SIGNAL_MAX = 100
+POSITIONS_MAX = 50
+ORDERS_PER_COPY_MAX = 20
+FILLS_PER_ORDER_MAX = 50
+TEXT_LENGTH_MAX = 500
+
+_DIGITS = r"(0|[1-9][0-9]{0,15})(\.[0-9]{1,12})?\Z"
+
+# What mypy sees as str and int, and the reader holds to the grammar of the wire.
+Unsigned: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A" + _DIGITS)]
+Signed: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A(?!-0(\.0*)?\Z)-?" + _DIGITS)]
+Identifier: TypeAlias = Annotated[str, msgspec.Meta(pattern=IDENTIFIER_PATTERN)]
+Symbol: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9/:._-]{1,64}\Z")]
+Hash: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Token: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=TEXT_LENGTH_MAX)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all payloads: immutable, named fields only, unknown fields ignored."""
 
 
-class PositionState(_Message):
+class PositionState(_Message, frozen=True, kw_only=True):
     """A position as it is after the step that the message reports."""
 
-    symbol: str
-    qty: str  # signed base units; "0" = flat
-    entry_price: str  # "0" when flat
-    exposure: str  # signed notional at mark / equity
-    leverage: str  # the position's leverage setting
+    symbol: Symbol
+    qty: Signed  # signed base units; "0" = flat
+    entry_price: Unsigned  # "0" when flat
+    exposure: Signed  # signed notional at mark / equity
+    leverage: Unsigned  # the position's leverage setting
     margin_mode: Literal["cross", "isolated"] = "cross"
     position_mode: Literal["one_way", "hedge"] = "one_way"
-    take_profit: str | None = None
-    stop_loss: str | None = None
+    take_profit: Unsigned | None = None
+    stop_loss: Unsigned | None = None
 
 
-class MarketState(_Message):
+class MarketState(_Message, frozen=True, kw_only=True):
     """Prices at the leader's venue when the message was sealed."""
 
-    mark: str
-    index: str
-    last: str
-    bid: str
-    ask: str
+    mark: Unsigned
+    index: Unsigned
+    last: Unsigned
+    bid: Unsigned
+    ask: Unsigned
 
 
-class StaggerPlan(_Message):
+class StaggerPlan(_Message, frozen=True, kw_only=True):
     """How entries are spread: `waves` groups, `spacing_ms` apart. One wave = no stagger."""
 
-    waves: int = 1
-    spacing_ms: int = 0
+    waves: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    spacing_ms: Count = 0
 
 
-class Signal(_Message):
+class Signal(_Message, frozen=True, kw_only=True):
     """One step of the leader, and where he stands after it.
 
     `side`, `qty`, `price` are the step (volume-weighted over `fill_ids`); `position` is the state after it.
-    `account_leverage` = sum of |notional| over all symbols / equity, after the step: what half of the leader's
-    leverage is counted from. `expires_ms` is a duration: an entry not submitted within it after the follower's
-    wave began is dropped; exits never expire.
+    `account_leverage` = sum of |notional| over all symbols / equity, after the step: what half of the
+    leader's leverage is counted from. `expires_ms` is a duration: an entry not submitted within it after
+    the follower's wave began is dropped; exits never expire.
     """
 
-    signal_id: str  # "<leader>.<epoch>.<seq>"
+    signal_id: Token  # "<leader>.<epoch>.<seq>"
     cause: Cause
-    symbol: str
+    symbol: Symbol
     side: Side
-    qty: str
-    price: str
-    fill_ids: list[str]
+    qty: Unsigned
+    price: Unsigned
+    fill_ids: Annotated[list[Token], msgspec.Meta(min_length=1, max_length=FILLS_PER_SIGNAL_MAX)]
     position: PositionState
-    equity: str
-    account_leverage: str
+    equity: Signed
+    account_leverage: Unsigned
     market: MarketState
-    leader_exec_ms: int  # the venue's time of the (last) fill
-    seen_ms: int  # the publisher read it from the stream
-    sealed_ms: int  # the publisher signed it
-    expires_ms: int
+    leader_exec_ms: Count  # the venue's time of the (last) fill
+    seen_ms: Count  # the publisher read it from the stream
+    sealed_ms: Count  # the publisher signed it
+    expires_ms: Count
     stagger: StaggerPlan = StaggerPlan()
 
 
-class Snapshot(_Message):
+class Snapshot(_Message, frozen=True, kw_only=True):
     """Everything the leader holds. Sent at start and every N seconds; takes a seq."""
 
-    positions: list[PositionState]
-    equity: str
-    account_leverage: str
-    sealed_ms: int
+    positions: Annotated[list[PositionState], msgspec.Meta(max_length=POSITIONS_MAX)]
+    equity: Signed
+    account_leverage: Unsigned
+    sealed_ms: Count
 
 
-class Heartbeat(_Message):
+class Heartbeat(_Message, frozen=True, kw_only=True):
     """Head of the chain, once a second, not stored, no seq of its own."""
 
-    head_seq: int
-    head_hash: str
+    head_seq: Count
+    head_hash: Hash
     mode: Literal["live", "paused"]
-    program_version: str
-    sent_ms: int
+    program_version: Text
+    sent_ms: Count
 
 
-class Notice(_Message):
+class Notice(_Message, frozen=True, kw_only=True):
     """Something followers should know that is not a trade. Takes a seq."""
 
     notice: Literal["started", "paused", "resumed", "closing"]
-    text: str
-    sealed_ms: int
+    text: Text
+    sealed_ms: Count
 
 
-class FillRow(_Message):
+class FillRow(_Message, frozen=True, kw_only=True):
     """One execution at the follower's venue."""
 
-    fill_id: str
-    qty: str
-    price: str
-    fee: str
-    fee_currency: str
-    executed_ms: int
+    fill_id: Token
+    qty: Unsigned
+    price: Unsigned
+    fee: Signed
+    fee_currency: Token
+    executed_ms: Count
     is_maker: bool
 
 
-class OrderRow(_Message):
+class OrderRow(_Message, frozen=True, kw_only=True):
     """One order of a copy and everything that became of it."""
 
-    client_order_id: str
-    order_id: str | None
+    client_order_id: Token
+    order_id: Token | None
     side: Side
-    qty: str
+    qty: Unsigned
     reduce_only: bool
     outcome: OrderOutcome
-    reject_code: str | None = None
-    fills: list[FillRow] = []
+    reject_code: Token | None = None
+    fills: Annotated[list[FillRow], msgspec.Meta(max_length=FILLS_PER_ORDER_MAX)] = []
 
 
-class CopyReport(_Message):
+class CopyReport(_Message, frozen=True, kw_only=True):
     """The one terminal verdict of one follower on one signal.
 
-    `reason` is a code (`copied` or why not), `detail` a sentence, `limit_value` / `observed_value` the numbers that
-    decided it. `*_mid` are the follower's own quotes at that moment (null where that step was not reached);
-    `leverage_after` / `leverage_cap` are in the sense of the leverage cap: |notional| / equity at the moment of
-    deciding with this order counted as filled, and the cap in force for it (null for exits and skips).
+    `reason` is a code (`copied` or why not), `detail` a sentence, `limit_value` / `observed_value` the
+    numbers that decided it. `*_mid` are the follower's own quotes at that moment (null where that step was
+    not reached); `leverage_after` / `leverage_cap` are in the sense of the leverage cap: |notional| /
+    equity at the moment of deciding with this order counted as filled, and the cap in force for it (null
+    for exits and skips).
     """
 
-    follower_id: str
-    leader_id: str
-    epoch: int
-    seq: int
-    signal_id: str
-    symbol: str
+    follower_id: Identifier
+    leader_id: Identifier
+    epoch: Count
+    seq: Count
+    signal_id: Token
+    symbol: Symbol
     side: Side
-    policy: str
+    policy: Text
     paper: bool
     verdict: Verdict
-    reason: str
-    detail: str
+    reason: Text
+    detail: Text
     is_exit: bool
-    target_qty: str  # signed position the policy wanted
-    order_qty: str  # unsigned, after caps and rounding; "0" when nothing was sent
-    wanted_qty: str  # unsigned, before caps
-    limit_value: str | None = None
-    observed_value: str | None = None
-    leverage_after: str | None = None
-    leverage_cap: str | None = None
-    received_ms: int
-    released_ms: int | None = None
-    submitted_ms: int | None = None
-    accepted_ms: int | None = None
-    executed_ms: int | None = None  # last fill, venue time
-    received_mid: str | None = None
-    released_mid: str | None = None
-    submitted_mid: str | None = None
-    accepted_mid: str | None = None
-    received_mark: str | None = None
-    received_last: str | None = None
-    orders: list[OrderRow] = []
+    target_qty: Signed  # signed position the policy wanted
+    order_qty: Unsigned  # unsigned, after caps and rounding; "0" when nothing was sent
+    wanted_qty: Unsigned  # unsigned, before caps
+    limit_value: Text | None = None
+    observed_value: Text | None = None
+    leverage_after: Unsigned | None = None
+    leverage_cap: Unsigned | None = None
+    received_ms: Count
+    released_ms: Count | None = None
+    submitted_ms: Count | None = None
+    accepted_ms: Count | None = None
+    executed_ms: Count | None = None  # last fill, venue time
+    received_mid: Unsigned | None = None
+    released_mid: Unsigned | None = None
+    submitted_mid: Unsigned | None = None
+    accepted_mid: Unsigned | None = None
+    received_mark: Unsigned | None = None
+    received_last: Unsigned | None = None
+    orders: Annotated[list[OrderRow], msgspec.Meta(max_length=ORDERS_PER_COPY_MAX)] = []
 
 
-class StatusReport(_Message):
+class StatusReport(_Message, frozen=True, kw_only=True):
     """Where a follower stands: sent every few seconds and once more at the end."""
 
-    follower_id: str
-    leader_id: str
-    policy: str
+    follower_id: Identifier
+    leader_id: Identifier
+    policy: Text
     paper: bool
-    sent_ms: int
-    head_seq: int  # last signal seq with a verdict
-    equity: str
-    positions: list[PositionState]
-    target_exposure: str  # signed, of the leader's last state under this policy, all symbols summed
-    actual_exposure: str
-    exposure_gap: str  # |target - actual|, fractions of equity
-    leverage: str
-    leverage_peak: str  # highest ever seen, prices included
-    unknown_orders: int
+    sent_ms: Count
+    head_seq: Count  # last signal seq with a verdict
+    equity: Signed
+    positions: Annotated[list[PositionState], msgspec.Meta(max_length=POSITIONS_MAX)]
+    target_exposure: Signed  # signed, of the leader's last state under this policy, all symbols summed
+    actual_exposure: Signed
+    exposure_gap: Unsigned  # |target - actual|, fractions of equity
+    leverage: Unsigned
+    leverage_peak: Unsigned  # highest ever seen, prices included
+    unknown_orders: Count
     mode: Literal["running", "reduce_only", "paused", "stopped"]

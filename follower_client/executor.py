@@ -1,0 +1,388 @@
+"""The loop of one follower: gather -> decide -> record -> act -> report.
+
+Belongs here: the order of those five steps, and which copy may go first. Does not belong here: the decision
+(`core.decide`), an order's way to its end (`order_driver`), the feed (`subscriber`).
+
+Each signal is one task. Per symbol there are two lanes: reductions run at once and one after another; entries
+wait for their turn, their wave and for reductions in flight. Deciding and recording happen in one breath,
+so two tasks never decide on the same room under a cap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
+from typing import cast
+
+import structlog
+
+from follower_client.copies import (
+    conclude,
+    describe,
+    mark_accepted,
+    mark_released,
+    mark_submitted,
+    open_copy,
+    refusal,
+)
+from follower_client.core.decide import Action, Decision, decide
+from follower_client.core.order import OrderState, client_order_id
+from follower_client.core.policy import ENTRY_LIFE_MAX_MS, Policy
+from follower_client.core.progress import Progress
+from follower_client.core.snapshot import LeaderStep, Quote, Snapshot, StepKind
+from follower_client.errors import VenueUnavailableError
+from follower_client.failpoint import Failpoints
+from follower_client.journal import Journal
+from follower_client.leader_view import LeaderView
+from follower_client.order_driver import SEND_SLACK_MS, LiveOrder, OrderDriver, now_ms
+from follower_client.records import Copy, CopyKey, Head, Order
+from follower_client.reports import Identity, Reporter, copy_report, report_id
+from follower_client.store import Store
+from follower_client.venue.outcomes import NOTHING_TO_REDUCE
+from follower_client.venue.port import VenueFill, VenueOrder, VenuePort
+from relay.protocol.codec import decode_payload, encode_report
+from relay.protocol.messages import Signal
+from relay.protocol.messages import Snapshot as LeaderSnapshot
+from relay.protocol.signing import Envelope
+
+__all__ = ["ACTIVE_COPIES_MAX", "Executor"]
+
+ACTIVE_COPIES_MAX = 256  # above, entries are refused; reductions never are
+ENTRY_ORDERS_MAX = 4
+EXIT_ORDERS_MAX = 16
+RETRY_WAIT_S = 0.1
+RETRY_WAIT_MAX_S = 2.0
+RECENT_COPIES = 500
+NO_TARGET = frozenset({"no_step", "symbol_unknown", "overload", "no_account", "leader_state_invalid"})
+
+ZERO = Decimal(0)
+log = structlog.get_logger(__name__)
+
+
+class Executor:
+    """One follower's copies of one leader. `run` owns the tasks; `offer` is called in the order of the
+    feed.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        policy: Policy,
+        store: Store,
+        port: VenuePort,
+        reporter: Reporter,
+        failpoints: Failpoints,
+    ) -> None:
+        self.identity = identity
+        self.policy = policy
+        self.driver = OrderDriver(store, port, failpoints)
+        self.progress = Progress()
+        self.started = asyncio.Event()  # from here on `offer` is heard
+        self.reconciled = asyncio.Event()
+        self.leader_alive = True
+        self.leverage_peak = ZERO
+        self.leader = LeaderView()
+        self.targets: dict[str, Decimal] = {}
+        self.last_seq = 0
+        self._store = store
+        self._port = port
+        self._reporter = reporter
+        self._failpoints = failpoints
+        self._journal = Journal(store)
+        self._exit_lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._entry_lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._group: asyncio.TaskGroup | None = None
+        self._active = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    # --- life
+
+    def prepare(self) -> None:
+        """Read the journal; before the port is started, so that no fill is heard without it."""
+        self._journal.read()
+        for copy in self._store.newest_copies(self.identity.leader_id, limit=RECENT_COPIES):
+            self.leader.hear_signal(self._signal(copy))
+            if copy.target_qty is not None:
+                self.targets[copy.symbol] = copy.target_qty
+            if copy.verdict is not None:
+                self.last_seq = max(self.last_seq, copy.seq)
+
+    async def run(self) -> None:
+        """Resume what was open, reconcile, then copy until cancelled. The port is started already."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._resume(group)
+            group.create_task(self._reconcile())
+            self.started.set()
+            await asyncio.Event().wait()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let copies that are on their way end, within a limit."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+
+    def _resume(self, group: asyncio.TaskGroup) -> None:
+        open_orders = defaultdict(list)
+        for order in self._store.open_orders():
+            open_orders[order.key].append(order)
+        for copy in self._store.open_copies(self.identity.leader_id):
+            self._spawn(group, copy, open_orders.pop(copy.key, []))
+        for orders in open_orders.values():
+            for order in orders:
+                group.create_task(self.driver.drive(self.driver.adopt(order), recovered=True))
+
+    async def _reconcile(self) -> None:
+        """Every order of the last life resolved, then the journal against the venue, then entries may
+        begin.
+        """
+        while self.driver.live_count:
+            await self.driver.any_done()
+        positions = self._port.account.positions()
+        self._journal.settle(positions)
+        self.reconciled.set()
+        log.info("reconciled", positions={symbol: str(qty) for symbol, qty in positions.items()})
+
+    # --- what comes in
+
+    def offer(self, envelope: Envelope, signal: Signal) -> None:
+        """The next signal of the feed."""
+        key = CopyKey(envelope.leader_id, envelope.epoch, envelope.seq)
+        known = self._store.has_copy(key)
+        self.progress.hear(envelope.epoch, envelope.seq, envelope.chain_hash, settled=known)
+        self.leader.hear_signal(signal)
+        if known or self._group is None:
+            return
+        self._failpoints.reach("received")
+        quote = self._quote(signal.symbol)
+        copy = open_copy(self.identity.follower_id, envelope, signal, quote, now_ms())
+        self._spawn(self._group, copy, [])
+
+    def heard(self, envelope: Envelope, message: object) -> None:
+        """A message of the feed that is no signal."""
+        self.progress.hear(envelope.epoch, envelope.seq, envelope.chain_hash, settled=True)
+        head = self._head()
+        if head is not None:
+            self._store.save_head(self.identity.leader_id, head)
+        if isinstance(message, LeaderSnapshot):
+            self.leader.hear_snapshot(message)
+
+    def on_fill(self, fill: VenueFill) -> None:
+        if not self._journal.is_own(fill):
+            if self.reconciled.is_set():
+                self._journal.settle(self._port.account.positions())
+            return
+        if not self._journal.record(fill):
+            return
+        self._failpoints.reach("filled")
+        self.driver.on_fill(fill)
+        self.note_leverage()
+
+    def on_order(self, order: VenueOrder) -> None:
+        self.driver.on_order(order)
+
+    def note_leverage(self) -> Decimal:
+        """Sum of |notional| / equity right now; keeps the peak."""
+        account = self._port.account
+        equity = account.equity()
+        if equity is None or equity <= 0:
+            return ZERO
+        leverage = account.notional() / equity
+        self.leverage_peak = max(self.leverage_peak, leverage)
+        return leverage
+
+    def _signal(self, copy: Copy) -> Signal:
+        return cast("Signal", decode_payload("signal", copy.signal))
+
+    # --- one copy
+
+    def _spawn(self, group: asyncio.TaskGroup, copy: Copy, orders: list[Order]) -> None:
+        self._active += 1
+        self._idle.clear()
+        lives = [(order, self.driver.adopt(order)) for order in orders]
+        task = group.create_task(self._run_copy(copy, [live for _, live in lives]))
+        task.add_done_callback(self._ended)
+
+    def _ended(self, _task: asyncio.Task[None]) -> None:
+        self._active -= 1
+        if self._active == 0:
+            self._idle.set()
+
+    async def _run_copy(self, copy: Copy, unfinished: list[LiveOrder]) -> None:
+        structlog.contextvars.bind_contextvars(
+            signal_id=copy.signal_id, follower_id=self.identity.follower_id
+        )
+        signal = self._signal(copy)
+        step = LeaderStep.of(signal)
+        for live in unfinished:
+            live.may_send = self._may_send(copy, live.order, step)
+            await self.driver.drive(live, recovered=True)
+        if self._active > ACTIVE_COPIES_MAX and not copy.is_exit and copy.target_qty is None:
+            self._finish(copy, refusal("overload", "too many copies are on their way"))
+            return
+        async with self._exit_lanes[copy.symbol]:
+            last = await self._run_exits(copy, signal, step)
+        if last is None and step.kind in (StepKind.ENTRY, StepKind.REVERSAL):
+            async with self._entry_lanes[copy.symbol]:
+                last = await self._run_entries(copy, signal, step)
+        assert last is not None
+        self._finish(copy, last)
+
+    async def _run_exits(self, copy: Copy, signal: Signal, step: LeaderStep) -> Decision | None:
+        """Reduce until the target is reached. Returns the decision that ended the copy, `None` to go on to
+        entries.
+        """
+        exiting = step.kind not in (StepKind.ENTRY, StepKind.REVERSAL)
+        tries = sum(order.leg == "close" for order in self._store.orders_of(copy.key))
+        while True:
+            decision = self._decide(copy, signal, exit_tries=tries)
+            if decision.action is Action.ORDER and decision.leg == "close":
+                if tries >= EXIT_ORDERS_MAX:
+                    log.error("exit_not_executed", symbol=copy.symbol, orders=tries)
+                    return decision
+                order = await self.driver.drive(self._record_intent(copy, decision, tries, step))
+                tries += 1
+                if order.reject_code == NOTHING_TO_REDUCE:
+                    await self._refresh_positions()
+                if order.filled_qty == 0:
+                    await asyncio.sleep(min(RETRY_WAIT_S * 2**tries, RETRY_WAIT_MAX_S))
+                continue
+            if exiting and self.driver.open_entries(copy.symbol):
+                await self.driver.any_done()  # an entry still on its way may add to what must go
+                continue
+            return decision if exiting else None
+
+    async def _run_entries(self, copy: Copy, signal: Signal, step: LeaderStep) -> Decision:
+        await self._wait_for_wave(copy, step)
+        orders = [order for order in self._store.orders_of(copy.key) if order.leg == "open"]
+        n = len(orders)
+        while True:
+            async with self._exit_lanes[copy.symbol]:
+                decision = self._decide(copy, signal)
+                if decision.action is Action.SKIP or decision.leg != "open" or n >= ENTRY_ORDERS_MAX:
+                    return decision
+                live = self._record_intent(copy, decision, n, step)
+            order = await self.driver.drive(live)
+            n += 1
+            if order.state is OrderState.DONE and (
+                order.filled_qty >= order.qty or order.reject_code or order.order_id is None
+            ):
+                return decision
+            await asyncio.sleep(RETRY_WAIT_S)
+
+    async def _wait_for_wave(self, copy: Copy, step: LeaderStep) -> None:
+        await asyncio.sleep(max(0, copy.wave_start_ms - now_ms()) / 1000)
+        if not self.reconciled.is_set():
+            life_ms = min(step.expires_ms, ENTRY_LIFE_MAX_MS)
+            left_s = max(0, copy.wave_start_ms + life_ms - now_ms()) / 1000
+            try:
+                async with asyncio.timeout(left_s):
+                    await self.reconciled.wait()
+            except TimeoutError:
+                log.warning("entry_not_reconciled", symbol=copy.symbol)
+        mark_released(copy, self._quote(copy.symbol), now_ms())
+
+    async def _refresh_positions(self) -> None:
+        with suppress(VenueUnavailableError):
+            await self._port.fetch_positions()
+
+    # --- gather, decide, record, act
+
+    def _snapshot(self, copy: Copy) -> Snapshot:
+        account = self._port.account
+        positions = account.positions()
+        return Snapshot(
+            equity=account.equity(),
+            available=account.available(),
+            positions=positions,
+            quotes=account.quotes,
+            instruments=account.instruments,
+            wave_start_ms=copy.wave_start_ms,
+            external=self._journal.external(positions),
+            pending=self.driver.pending(),
+            leverage_settings=account.leverage_settings,
+            leader_qty_now=self.leader.qtys.get(copy.symbol),
+            blocked_symbols=self.driver.unknown_symbols(),
+            leader_alive=self.leader_alive,
+            reconciled=self.reconciled.is_set(),
+        )
+
+    def _decide(self, copy: Copy, signal: Signal, *, exit_tries: int = 0) -> Decision:
+        decision = decide(
+            signal,
+            self._snapshot(copy),
+            self.policy,
+            now_ms(),
+            target=copy.target_qty,
+            target_basis=copy.target_basis,
+            exit_tries=exit_tries,
+        )
+        self._failpoints.reach("decided")
+        return decision
+
+    def _record_intent(self, copy: Copy, decision: Decision, n: int, step: LeaderStep) -> LiveOrder:
+        """The intent, the copy's row and the head of the feed in one transaction; from here on it counts."""
+        if copy.target_qty is None:
+            copy.target_qty = self.targets[copy.symbol] = decision.target_qty
+            copy.target_basis = decision.target_basis
+        if n == 0:
+            describe(copy, decision)
+        copy.leverage_after = decision.leverage_after or copy.leverage_after
+        copy.leverage_cap = decision.leverage_cap or copy.leverage_cap
+        order = Order(
+            client_order_id=client_order_id(
+                self.identity.follower_id, copy.leader_id, copy.epoch, copy.seq, decision.leg, n
+            ),
+            leader_id=copy.leader_id,
+            epoch=copy.epoch,
+            seq=copy.seq,
+            leg=decision.leg,
+            n=n,
+            symbol=copy.symbol,
+            is_buy=decision.is_buy,
+            qty=decision.qty,
+            limit_price=decision.limit_price,
+            reduce_only=decision.reduce_only,
+            send_by_ms=now_ms() + SEND_SLACK_MS,
+        )
+        self.progress.settle(copy.epoch, copy.seq)
+        mark_submitted(copy, self._quote(copy.symbol), now_ms())
+        self._store.record(copy, order=order, head=self._head())
+        self._failpoints.reach("recorded")
+        live = self.driver.adopt(order)
+        live.may_send = self._may_send(copy, order, step)
+        live.on_accepted = lambda: mark_accepted(copy, self._quote(copy.symbol), now_ms())
+        return live
+
+    def _may_send(self, copy: Copy, order: Order, step: LeaderStep) -> Callable[[], bool]:
+        deadline_ms = copy.wave_start_ms + min(step.expires_ms, ENTRY_LIFE_MAX_MS)
+        return lambda: order.reduce_only or now_ms() <= deadline_ms
+
+    def _quote(self, symbol: str) -> Quote | None:
+        return self._port.account.quotes.get(symbol)
+
+    # --- report
+
+    def _head(self) -> Head | None:
+        place = self.progress.head
+        return None if place is None else Head(place.epoch, place.seq, place.chain_hash)
+
+    def _finish(self, copy: Copy, last: Decision) -> None:
+        """The one verdict, its report and the head of the feed in one transaction."""
+        orders = [
+            (order, self._store.fills_of(order.client_order_id)) for order in self._store.orders_of(copy.key)
+        ]
+        conclude(copy, last, orders)
+        if copy.target_qty is None and last.reason not in NO_TARGET:
+            self.targets[copy.symbol] = last.target_qty
+        self.progress.settle(copy.epoch, copy.seq)
+        report = encode_report(copy_report(self.identity, copy, orders))
+        self._store.record(copy, head=self._head(), report=(report_id(self.identity, copy), report))
+        self._failpoints.reach("reported")
+        self.last_seq = max(self.last_seq, copy.seq)
+        self._reporter.wake()
+        log.info("verdict", verdict=copy.verdict, reason=copy.reason, symbol=copy.symbol, detail=copy.detail)

@@ -1,0 +1,45 @@
+"""Named places where a test may kill the process, off unless the environment names one.
+
+Belongs here: the names and the kill. `SLIPSTREAM_FAILPOINT=name[:count]` ends the process by SIGKILL the
+count-th time the place is reached.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Final
+
+__all__ = ["ENVIRONMENT_VARIABLE", "NAMES", "Failpoints"]
+
+ENVIRONMENT_VARIABLE: Final = "SLIPSTREAM_FAILPOINT"
+NAMES: Final = (
+    "received",  # a signal arrived, nothing is decided
+    "decided",  # decided, nothing is recorded
+    "recorded",  # the intent is durable
+    "before_submit",  # the order is about to leave
+    "after_submit",  # the answer is here, not recorded
+    "accepted_recorded",  # the answer is recorded
+    "filled",  # a fill is recorded
+    "reported",  # the verdict and its report are recorded
+)
+
+
+class Failpoints:
+    """Counts visits to one named place and kills the process at the chosen one."""
+
+    def __init__(self, setting: str | None = None) -> None:
+        text = os.environ.get(ENVIRONMENT_VARIABLE, "") if setting is None else setting
+        name, _, count = text.partition(":")
+        if name and name not in NAMES:
+            raise ValueError(f"{ENVIRONMENT_VARIABLE}: one of {', '.join(NAMES)} is allowed, got {name}")
+        self._name = name
+        self._left = int(count) if count.isdigit() and int(count) > 0 else 1
+
+    def reach(self, name: str) -> None:
+        """Say that the place is reached; does not return where it was chosen."""
+        if name != self._name:
+            return
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,188 @@
+"""One follower, put together: store, venue, bus, executor, reports; its start, its life, its end.
+
+Belongs here: wiring and the order of starting and stopping. Does not belong here: many followers (`daemon`),
+any decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import IO, Literal
+
+import structlog
+
+from follower_client.errors import FollowerError, TryAgainError
+from follower_client.executor import Executor
+from follower_client.failpoint import Failpoints
+from follower_client.locks import account_lock_path, hold
+from follower_client.reports import Identity, Reporter
+from follower_client.settings import FollowerSettings, read_secret
+from follower_client.status import status_report
+from follower_client.store import Store
+from follower_client.subscriber import Subscriber
+from follower_client.venue.port import VenuePort
+from relay.nats_bus import Bus, BusError
+from relay.protocol import subjects
+from relay.protocol.messages import StatusReport
+
+__all__ = ["STOP_LIMIT_S", "Follower"]
+
+STATUS_EVERY_S = 5.0
+DRAIN_S = 0.6
+FLUSH_S = 1.2
+STOP_LIMIT_S = 2.5
+PEAK_EVERY_S = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class Follower:
+    """`start`, then `run` until `stop`; `close` in any case."""
+
+    def __init__(self, settings: FollowerSettings, port: VenuePort, failpoints: Failpoints) -> None:
+        self.settings = settings
+        self.policy = settings.to_policy()
+        self.ready = asyncio.Event()
+        self._port = port
+        self._failpoints = failpoints
+        self._locks: list[IO[str]] = []
+        self._store: Store | None = None
+        self._bus: Bus | None = None
+        self._executor: Executor | None = None
+        self._reporter: Reporter | None = None
+        self._feeding: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    @property
+    def follower_id(self) -> str:
+        return self.settings.follower.id
+
+    async def start(self) -> None:
+        """Everything that can fail for a reason outside: locks, store, broker, account."""
+        settings = self.settings
+        folder = settings.follower.data_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise FollowerError(f"follower.data_dir: {folder} cannot be made ({error.strerror})") from None
+        self._locks.append(hold(folder / "lock", "follower.data_dir"))
+        account = "paper"
+        if settings.venue.kind == "ccxt":
+            key = read_secret(settings.venue.api_key, settings.venue.api_key_file, "venue.api_key_file")
+            path = account_lock_path(settings.venue.rest_url, key)
+            self._locks.append(hold(path, "venue.api_key: this account"))
+            account = path.stem
+        self._store = Store.open(folder / "follower.sqlite")
+        identity = Identity(
+            settings.follower.id, settings.leader.id, self.policy.label, settings.venue.kind == "paper"
+        )
+        self._store.claim({"follower": identity.follower_id, "account": account})
+        seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")
+        try:
+            self._bus = await Bus.connect(
+                settings.broker.url,
+                seed,
+                subjects.inbox_prefix(identity.follower_id),
+                f"follower-client {identity.follower_id}",
+                on_reconnect=self._look_back,
+            )
+        except BusError as error:
+            raise TryAgainError(str(error)) from None
+        self._reporter = Reporter(identity, self._store, self._bus)
+        self._executor = Executor(
+            identity, self.policy, self._store, self._port, self._reporter, self._failpoints
+        )
+        self._subscriber = Subscriber(
+            self._bus,
+            settings.leader.id,
+            settings.leader.public_key,
+            self._store.head(settings.leader.id),
+            self._executor,
+            silent_after_ms=settings.leader.silent_after_ms,
+            on_joined=lambda head: self._opened_store.save_head(settings.leader.id, head),
+        )
+        self._executor.prepare()
+        await self._port.start(self._executor)
+
+    async def run(self) -> None:
+        """Until `stop` is called or something is beyond repair (then it raises)."""
+        assert self._executor is not None and self._reporter is not None and self._bus is not None
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._port.run()),
+                group.create_task(self._executor.run()),
+                group.create_task(self._reporter.run()),
+                group.create_task(self._report_status()),
+                group.create_task(self._watch_peak()),
+                group.create_task(self._watch_bus()),
+            ]
+            await self._executor.started.wait()
+            try:
+                await self._subscriber.start()
+            except BusError as error:
+                raise TryAgainError(f"broker: {error}") from None
+            self._subscriber.look_back()
+            self._feeding = group.create_task(self._subscriber.run())
+            self.ready.set()
+            log.info("following", follower_id=self.follower_id, leader_id=self.settings.leader.id)
+            await self._stopping.wait()
+            await self._wind_down()
+            for task in tasks:
+                task.cancel()
+
+    def stop(self) -> None:
+        """Ask for an orderly end, which `run` takes at most `STOP_LIMIT_S` for."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Give everything back, whatever state it is in."""
+        await self._port.close()
+        if self._bus is not None:
+            await self._bus.close()
+        if self._store is not None:
+            self._store.close()
+        for lock in self._locks:
+            lock.close()
+
+    async def _wind_down(self) -> None:
+        assert self._executor is not None and self._reporter is not None
+        if self._feeding is not None:
+            self._feeding.cancel()
+        await self._executor.drain(DRAIN_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                await self._reporter.flush(FLUSH_S)
+                await self._reporter.send_status(self._status("stopped"))
+
+    @property
+    def _opened_store(self) -> Store:
+        assert self._store is not None
+        return self._store
+
+    def _look_back(self) -> None:
+        if self.ready.is_set():
+            self._subscriber.look_back()
+
+    def _status(self, mode: Literal["running", "stopped"]) -> StatusReport:
+        assert self._executor is not None
+        return status_report(self._executor, self.policy, self._port.account, mode=mode)
+
+    async def _report_status(self) -> None:
+        assert self._executor is not None and self._reporter is not None
+        await self._executor.reconciled.wait()
+        while True:
+            await self._reporter.send_status(self._status("running"))
+            await asyncio.sleep(STATUS_EVERY_S)
+
+    async def _watch_peak(self) -> None:
+        assert self._executor is not None
+        while True:
+            self._executor.note_leverage()
+            await asyncio.sleep(PEAK_EVERY_S)
+
+    async def _watch_bus(self) -> None:
+        assert self._bus is not None
+        await self._bus.wait_closed()
+        if not self._stopping.is_set():
+            raise TryAgainError("broker: the connection is closed for good")

@@ -1,0 +1,280 @@
+"""Takes one recorded order from its intent to its end: send, find out, account for every fill.
+
+Belongs here: the three endings of a submit, the receive-window fence, streams against queries. Does not
+belong here: which order to send (`core.decide`), when a copy is finished (`executor`).
+
+An order of unknown outcome is looked up by its client order id. Only after the fence, when a request that was
+sent can no longer enter the venue, does "not found" prove anything; then the same id may be sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import structlog
+
+from follower_client.core.order import TRANSITIONS, OrderEvent, OrderState
+from follower_client.core.snapshot import Pending
+from follower_client.errors import VenueUnavailableError
+from follower_client.failpoint import Failpoints
+from follower_client.records import Order
+from follower_client.store import Store
+from follower_client.venue.port import (
+    Ending,
+    OrderRequest,
+    OrderStatus,
+    VenueFill,
+    VenueOrder,
+    VenuePort,
+)
+
+__all__ = ["SEND_SLACK_MS", "LiveOrder", "OrderDriver", "now_ms"]
+
+SEND_SLACK_MS = 250  # an intent that has not left this long after it was recorded is recorded anew
+FUTURE_TOLERANCE_MS = 1000  # how far ahead of its own clock the venue accepts a timestamp
+ENGINE_LAG_MS = 2000
+TRIES_MAX = 5  # sends of one order under one id
+QUERY_WAIT_S = (0.05, 0.1, 0.2, 0.4)
+WATCH_WAIT_S = 0.5
+REFUSED_WAIT_S = 0.25
+SETTLE_TRIES_MAX = 20
+
+EVENT_OF = {
+    OrderStatus.OPEN: OrderEvent.ACCEPT,
+    OrderStatus.PARTIALLY_FILLED: OrderEvent.PARTIAL_FILL,
+    OrderStatus.FILLED: OrderEvent.FILL,
+    OrderStatus.CANCELLED: OrderEvent.CANCEL,
+    OrderStatus.REJECTED: OrderEvent.REJECT,
+}
+
+ZERO = Decimal(0)
+log = structlog.get_logger(__name__)
+
+
+def now_ms() -> int:
+    """Wall clock, Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class LiveOrder:
+    """An order that is not done, and the quantity of its fills that the journal holds."""
+
+    order: Order
+    held_qty: Decimal = ZERO
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    on_accepted: Callable[[], None] | None = None
+    may_send: Callable[[], bool] = lambda: True
+
+
+class OrderDriver:
+    """Owns every order that is not done. Hears the account's streams through `on_order` and `on_fill`."""
+
+    def __init__(self, store: Store, port: VenuePort, failpoints: Failpoints) -> None:
+        self._store = store
+        self._port = port
+        self._failpoints = failpoints
+        self._live: dict[str, LiveOrder] = {}
+        self._next_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # --- what decisions count
+
+    def pending(self) -> dict[str, Pending]:
+        """Unfilled quantity per symbol, unknown orders as if they may still fill whole."""
+        found: dict[str, Pending] = {}
+        for live in self._live.values():
+            order = live.order
+            left = order.qty - live.held_qty
+            if order.state in (OrderState.CANCELLED, OrderState.REJECTED):
+                left = order.filled_qty - live.held_qty
+            if left <= 0:
+                continue
+            old = found.get(order.symbol, Pending())
+            found[order.symbol] = (
+                Pending(old.buy + left, old.sell) if order.is_buy else Pending(old.buy, old.sell + left)
+            )
+        return found
+
+    def unknown_symbols(self) -> frozenset[str]:
+        return frozenset(
+            live.order.symbol for live in self._live.values() if live.order.state is OrderState.UNKNOWN
+        )
+
+    def unknown_count(self) -> int:
+        return sum(live.order.state is OrderState.UNKNOWN for live in self._live.values())
+
+    def open_entries(self, symbol: str) -> bool:
+        """Whether an order that adds risk on the symbol is still on its way."""
+        return any(live.order.symbol == symbol and not live.order.reduce_only for live in self._live.values())
+
+    @property
+    def live_count(self) -> int:
+        return len(self._live)
+
+    # --- the streams
+
+    def on_order(self, seen: VenueOrder) -> None:
+        live = self._live.get(seen.client_order_id)
+        if live is not None:
+            self._take(live, seen)
+
+    def on_fill(self, fill: VenueFill) -> None:
+        """A fill that the journal did not have."""
+        live = self._live.get(fill.client_order_id)
+        if live is not None:
+            live.held_qty += fill.qty
+            live.order.order_id = live.order.order_id or fill.order_id
+            live.changed.set()
+
+    def _take(self, live: LiveOrder, seen: VenueOrder) -> None:
+        order = live.order
+        if order.terminal:
+            return
+        if order.state is OrderState.INTENT:
+            order.advance(OrderEvent.LOSE)  # the venue knows it, so it was sent by a process that died
+        event = EVENT_OF[seen.status]
+        if (order.state, event) not in TRANSITIONS:
+            return
+        order.advance(event)
+        order.order_id = seen.order_id
+        order.filled_qty = max(order.filled_qty, seen.filled_qty)
+        order.reject_code = seen.reject_code
+        live.changed.set()
+
+    # --- one order, from here to its end
+
+    def adopt(self, order: Order) -> LiveOrder:
+        """Count an order from now on; called in the same breath as its intent is recorded."""
+        held = sum((fill.qty for fill in self._store.fills_of(order.client_order_id)), ZERO)
+        return self._live.setdefault(order.client_order_id, LiveOrder(order, held))
+
+    async def any_done(self) -> None:
+        """Return when the next order is done."""
+        await asyncio.shield(self._next_done)
+
+    async def drive(self, live: LiveOrder, *, recovered: bool = False) -> Order:
+        """Return once the order is done. Safe to call again after a crash with `recovered`."""
+        order = live.order
+        if recovered and order.state in (OrderState.INTENT, OrderState.SENT):
+            order.advance(OrderEvent.LOSE)
+        while order.state is not OrderState.DONE:
+            if order.state is OrderState.INTENT:
+                await self._send_or_abandon(live)
+            elif order.state in (OrderState.UNKNOWN, OrderState.SENT):
+                await self._resolve(live)
+            elif order.terminal:
+                await self._settle(live)
+            else:
+                await self._watch(live)
+        del self._live[order.client_order_id]
+        self._next_done.set_result(None)
+        self._next_done = asyncio.get_running_loop().create_future()
+        return order
+
+    async def _send_or_abandon(self, live: LiveOrder) -> None:
+        order = live.order
+        if order.tries >= TRIES_MAX or not live.may_send():
+            order.advance(OrderEvent.ABANDON)
+            return
+        self._failpoints.reach("before_submit")
+        if now_ms() > order.send_by_ms:
+            order.send_by_ms = now_ms() + SEND_SLACK_MS
+            self._store.record_order(order)
+        order.advance(OrderEvent.SEND)
+        order.tries += 1
+        result = await self._port.submit(
+            OrderRequest(
+                client_order_id=order.client_order_id,
+                symbol=order.symbol,
+                is_buy=order.is_buy,
+                qty=order.qty,
+                limit_price=order.limit_price,
+                reduce_only=order.reduce_only,
+            )
+        )
+        self._failpoints.reach("after_submit")
+        order.order_id = order.order_id or result.order_id
+        if result.ending is Ending.ACCEPTED:
+            if live.on_accepted is not None:
+                live.on_accepted()
+            if order.state is OrderState.SENT:
+                order.advance(OrderEvent.ACCEPT)
+            self._store.record_order(order)
+            self._failpoints.reach("accepted_recorded")
+            return
+        if order.state is not OrderState.SENT:
+            return  # the streams knew better
+        log.info("order_not_accepted", client_order_id=order.client_order_id, ending=result.ending.value)
+        order.reject_code = result.code
+        if result.ending is Ending.REJECTED:
+            order.advance(OrderEvent.REJECT)
+        elif result.ending is Ending.REFUSED:
+            order.advance(OrderEvent.REFUSE)
+            await asyncio.sleep(REFUSED_WAIT_S * order.tries)
+        else:
+            order.advance(OrderEvent.LOSE)
+        self._store.record_order(order)
+
+    async def _resolve(self, live: LiveOrder) -> None:
+        order = live.order
+        if order.state is OrderState.SENT:
+            order.advance(OrderEvent.LOSE)
+        fence_ms = order.send_by_ms + self._port.recv_window_ms + FUTURE_TOLERANCE_MS + ENGINE_LAG_MS
+        turn = 0
+        while order.state is OrderState.UNKNOWN:
+            asked_ms = now_ms()
+            try:
+                seen = await self._port.fetch_by_client_id(order.symbol, order.client_order_id)
+            except VenueUnavailableError as error:
+                log.warning("order_unknown", client_order_id=order.client_order_id, error=str(error))
+            else:
+                if seen is not None:
+                    self._take(live, seen)
+                    self._store.record_order(order)
+                    return
+                if asked_ms > fence_ms and order.state is OrderState.UNKNOWN:
+                    order.advance(OrderEvent.ABSENT)
+                    order.reject_code = ""
+                    self._store.record_order(order)
+                    return
+            await self._wait(live, QUERY_WAIT_S[min(turn, len(QUERY_WAIT_S) - 1)])
+            turn += 1
+
+    async def _watch(self, live: LiveOrder) -> None:
+        """At the venue and not terminal: streams first, a query when they are quiet."""
+        if await self._wait(live, WATCH_WAIT_S) or live.order.terminal:
+            return
+        with suppress(VenueUnavailableError):
+            seen = await self._port.fetch_by_client_id(live.order.symbol, live.order.client_order_id)
+            if seen is not None:
+                self._take(live, seen)
+
+    async def _settle(self, live: LiveOrder) -> None:
+        """Terminal: every fill must be in the journal before anything is planned on top of it."""
+        order = live.order
+        for turn in range(SETTLE_TRIES_MAX):
+            if live.held_qty >= order.filled_qty:
+                break
+            if turn > 0 and order.order_id is not None:
+                with suppress(VenueUnavailableError):
+                    await self._port.fetch_fills(order.symbol, order.order_id)
+            if live.held_qty < order.filled_qty:
+                await self._wait(live, WATCH_WAIT_S)
+        else:
+            log.error("fills_missing", client_order_id=order.client_order_id, held=str(live.held_qty))
+        order.advance(OrderEvent.SETTLE)
+        self._store.record_order(order)
+
+    async def _wait(self, live: LiveOrder, timeout_s: float) -> bool:
+        """Whether a stream said something about the order in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await live.changed.wait()
+        heard = live.changed.is_set()
+        live.changed.clear()
+        return heard

@@ -1,0 +1,208 @@
+"""What a follower says about itself: one report per signal, and where it stands.
+
+Belongs here: building the wire's reports from rows, and the pump that sends what the store holds. Does not
+belong here: what a verdict is (`executor`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Literal, Protocol
+
+import structlog
+
+from follower_client.core.order import OrderState
+from follower_client.records import Copy, Order
+from follower_client.store import Store
+from follower_client.venue.port import VenueFill
+from relay.nats_bus import BusError
+from relay.protocol.codec import decimal_text, encode_report
+from relay.protocol.messages import CopyReport, FillRow, OrderRow, StatusReport
+
+__all__ = ["Identity", "ReportSink", "Reporter", "copy_report", "report_id", "wire_number"]
+
+OUTBOX_BATCH = 64
+FILLS_REPORTED_MAX = 40  # per copy; above, the fills of an order are reported as one at their average price
+IDLE_WAIT_S = 1.0
+RETRY_WAIT_S = 0.5
+FLUSH_TRIES_MAX = 10
+WIRE_NUMBER_MAX = Decimal(10) ** 15
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who reports."""
+
+    follower_id: str
+    leader_id: str
+    policy: str
+    paper: bool
+
+
+class ReportSink(Protocol):
+    """The part of the bus that takes reports."""
+
+    async def publish_report(
+        self, leader_id: str, follower_id: str, data: bytes, msg_id: str, *, timeout_s: float = ...
+    ) -> int: ...
+
+
+def report_id(identity: Identity, copy: Copy) -> str:
+    """The same for every try of the same report."""
+    return f"copy.{identity.follower_id}.{copy.signal_id}"
+
+
+def wire_number(value: Decimal) -> str:
+    """A number as the wire has it; one that the wire cannot carry becomes the largest that it can."""
+    return decimal_text(max(-WIRE_NUMBER_MAX, min(WIRE_NUMBER_MAX, value)))
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else wire_number(value)
+
+
+def _outcome(order: Order) -> Literal["accepted", "rejected", "unknown"]:
+    if order.state is OrderState.UNKNOWN:
+        return "unknown"
+    return "accepted" if order.order_id is not None else "rejected"
+
+
+def _merged(fills: Sequence[VenueFill]) -> list[VenueFill]:
+    """One fill at the volume-weighted price; every sum is kept."""
+    qty = sum((fill.qty for fill in fills), Decimal(0))
+    if qty == 0:
+        return []
+    value = sum((fill.qty * fill.price for fill in fills), Decimal(0))
+    fee = sum((fill.fee for fill in fills), Decimal(0))
+    last = max(fills, key=lambda fill: fill.executed_ms)
+    return [replace(last, fill_id=f"{last.fill_id}+{len(fills) - 1}", qty=qty, price=value / qty, fee=fee)]
+
+
+def _order_row(order: Order, fills: Sequence[VenueFill]) -> OrderRow:
+    return OrderRow(
+        client_order_id=order.client_order_id,
+        order_id=order.order_id,
+        side="buy" if order.is_buy else "sell",
+        qty=decimal_text(order.qty),
+        reduce_only=order.reduce_only,
+        outcome=_outcome(order),
+        reject_code=order.reject_code or None,
+        fills=[
+            FillRow(
+                fill_id=fill.fill_id,
+                qty=decimal_text(fill.qty),
+                price=decimal_text(fill.price),
+                fee=decimal_text(fill.fee),
+                fee_currency=fill.fee_currency,
+                executed_ms=fill.executed_ms,
+                is_maker=fill.is_maker,
+            )
+            for fill in fills
+        ],
+    )
+
+
+def copy_report(
+    identity: Identity, copy: Copy, orders: Sequence[tuple[Order, Sequence[VenueFill]]]
+) -> CopyReport:
+    """A finished copy as it goes on the wire."""
+    assert copy.verdict is not None
+    if sum(len(fills) for _, fills in orders) > FILLS_REPORTED_MAX:
+        orders = [(order, _merged(fills)) for order, fills in orders]
+    return CopyReport(
+        follower_id=identity.follower_id,
+        leader_id=copy.leader_id,
+        epoch=copy.epoch,
+        seq=copy.seq,
+        signal_id=copy.signal_id,
+        symbol=copy.symbol,
+        side="buy" if copy.side == "buy" else "sell",
+        policy=identity.policy,
+        paper=identity.paper,
+        verdict=copy.verdict,
+        reason=copy.reason,
+        detail=copy.detail,
+        is_exit=copy.is_exit,
+        target_qty=wire_number(copy.target_qty or Decimal(0)),
+        order_qty=wire_number(copy.order_qty),
+        wanted_qty=wire_number(copy.wanted_qty),
+        limit_value=_text(copy.limit_value),
+        observed_value=_text(copy.observed_value),
+        leverage_after=_text(copy.leverage_after),
+        leverage_cap=_text(copy.leverage_cap),
+        received_ms=copy.received_ms,
+        released_ms=copy.released_ms,
+        submitted_ms=copy.submitted_ms,
+        accepted_ms=copy.accepted_ms,
+        executed_ms=copy.executed_ms,
+        received_mid=_text(copy.received_mid),
+        released_mid=_text(copy.released_mid),
+        submitted_mid=_text(copy.submitted_mid),
+        accepted_mid=_text(copy.accepted_mid),
+        received_mark=_text(copy.received_mark),
+        received_last=_text(copy.received_last),
+        orders=[_order_row(order, fills) for order, fills in orders],
+    )
+
+
+class Reporter:
+    """Sends the store's outbox in order, each row until it is acknowledged."""
+
+    def __init__(self, identity: Identity, store: Store, sink: ReportSink) -> None:
+        self._identity = identity
+        self._store = store
+        self._sink = sink
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something new in the outbox."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._wake.clear()
+            if not await self.flush_once():
+                await asyncio.sleep(RETRY_WAIT_S)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_WAIT_S):
+                    await self._wake.wait()
+
+    async def flush_once(self) -> bool:
+        """Send what is there; whether the outbox is empty now."""
+        while rows := self._store.outbox(OUTBOX_BATCH):
+            for row_id, msg_id, body in rows:
+                try:
+                    await self._publish(body, msg_id)
+                except BusError as error:
+                    log.warning("report_not_sent", error=str(error))
+                    return False
+                self._store.reported(row_id)
+        return True
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Whether everything was sent in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                for _ in range(FLUSH_TRIES_MAX):
+                    if await self.flush_once():
+                        return True
+                    await asyncio.sleep(RETRY_WAIT_S)
+        return False
+
+    async def send_status(self, status: StatusReport) -> None:
+        """Where the follower stands; not kept: the next one says more."""
+        try:
+            await self._publish(encode_report(status), f"status.{status.follower_id}.{status.sent_ms}")
+        except BusError as error:
+            log.warning("status_not_sent", error=str(error))
+
+    async def _publish(self, body: bytes, msg_id: str) -> None:
+        await self._sink.publish_report(self._identity.leader_id, self._identity.follower_id, body, msg_id)

@@ -1,0 +1,307 @@
+"""The follower's memory: one SQLite file, one writer, nothing sent before it is in here.
+
+Belongs here: tables, migrations, transactions. Does not belong here: what to record and when (`executor`).
+
+WAL with `synchronous=FULL`: a commit is on the disk when the call returns. The head of the feed moves only in
+the transaction that records what became of the signal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from follower_client.errors import StoreError
+from follower_client.records import Copy, CopyKey, Head, Order
+from follower_client.venue.port import VenueFill
+
+__all__ = ["MIGRATIONS", "OutboxRow", "Store"]
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE identity(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE feed(leader_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
+                      hash TEXT NOT NULL) STRICT;
+    CREATE TABLE copies(leader_id TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
+                        verdict TEXT, reason TEXT NOT NULL, body BLOB NOT NULL,
+                        PRIMARY KEY(leader_id, epoch, seq)) STRICT;
+    CREATE INDEX open_copies ON copies(leader_id) WHERE verdict IS NULL;
+    CREATE TABLE orders(client_order_id TEXT PRIMARY KEY, leader_id TEXT NOT NULL, epoch INTEGER NOT NULL,
+                        seq INTEGER NOT NULL, leg TEXT NOT NULL, n INTEGER NOT NULL, state TEXT NOT NULL,
+                        body BLOB NOT NULL, UNIQUE(leader_id, epoch, seq, leg, n)) STRICT;
+    CREATE INDEX open_orders ON orders(state) WHERE state <> 'done';
+    CREATE TABLE fills(fill_id TEXT PRIMARY KEY, client_order_id TEXT NOT NULL, symbol TEXT NOT NULL,
+                       is_buy INTEGER NOT NULL, qty TEXT NOT NULL, price TEXT NOT NULL, fee TEXT NOT NULL,
+                       fee_currency TEXT NOT NULL, executed_ms INTEGER NOT NULL, is_maker INTEGER NOT NULL,
+                       order_id TEXT NOT NULL) STRICT;
+    CREATE INDEX fills_of_order ON fills(client_order_id);
+    CREATE TABLE adjustments(id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, qty TEXT NOT NULL,
+                             at_ms INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
+    CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, msg_id TEXT NOT NULL UNIQUE,
+                        body BLOB NOT NULL) STRICT;
+    """,
+)
+"""Migration n brings a store of version n to n + 1. Never edited once released, only added to."""
+
+BUSY_TIMEOUT_S = 5.0
+ZERO = Decimal(0)
+
+OutboxRow = tuple[int, str, bytes]
+
+
+class Store:
+    """Every method is one transaction. A failure of SQLite becomes a `StoreError`: then nothing may be
+    sent.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False) -> Store:
+        """Open or create, check, migrate. Raises `StoreError` naming the file."""
+        try:
+            if read_only:
+                connection = sqlite3.connect(
+                    f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+                )
+                connection.execute("SELECT count(*) FROM copies").fetchone()
+                return cls(connection)
+            path.touch(mode=0o600, exist_ok=True)
+            connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                raise StoreError(f"{path}: the store is damaged")
+            store = cls(connection)
+            store._migrate(path)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{path}: {error}") from None
+        return store
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _migrate(self, path: Path) -> None:
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"{path}: version {version} is newer than this program's, which is {len(MIGRATIONS)}"
+            )
+        for number in range(version, len(MIGRATIONS)):
+            with self._transaction():
+                for statement in MIGRATIONS[number].split(";"):
+                    if statement.strip():
+                        self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={number + 1}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreError(f"store: {error}") from None
+
+    def _rows(self, sql: str, *values: object) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"store: {error}") from None
+
+    # --- identity and head
+
+    def claim(self, identity: dict[str, str]) -> None:
+        """Bind the store to a follower and account; raises `StoreError` if it belongs to another."""
+        with self._transaction():
+            for name, value in identity.items():
+                row = self._db.execute("SELECT value FROM identity WHERE name=?", (name,)).fetchone()
+                if row is None:
+                    self._db.execute("INSERT INTO identity VALUES(?, ?)", (name, value))
+                elif row[0] != value:
+                    raise StoreError(f"{name}: this data folder belongs to {row[0]}, not to {value}")
+
+    def identity(self) -> dict[str, str]:
+        return dict(self._rows("SELECT name, value FROM identity"))
+
+    def head(self, leader_id: str) -> Head | None:
+        rows = self._rows("SELECT epoch, seq, hash FROM feed WHERE leader_id=?", leader_id)
+        return Head(*rows[0]) if rows else None
+
+    def save_head(self, leader_id: str, head: Head) -> None:
+        with self._transaction():
+            self._put_head(leader_id, head)
+
+    def _put_head(self, leader_id: str, head: Head | None) -> None:
+        if head is not None:
+            self._db.execute(
+                "INSERT INTO feed VALUES(?,?,?,?) ON CONFLICT(leader_id) DO UPDATE SET "
+                "epoch=excluded.epoch, seq=excluded.seq, hash=excluded.hash WHERE excluded.seq >= seq",
+                (leader_id, head.epoch, head.seq, head.hash),
+            )
+
+    # --- copies and orders
+
+    def record(
+        self,
+        copy: Copy,
+        *,
+        order: Order | None = None,
+        head: Head | None = None,
+        report: tuple[str, bytes] | None = None,
+    ) -> None:
+        """One step of a copy: its row, with it the next intent, the head of the feed and its report."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO copies VALUES(?,?,?,?,?,?) ON CONFLICT(leader_id, epoch, seq) DO UPDATE SET "
+                "verdict=excluded.verdict, reason=excluded.reason, body=excluded.body "
+                "WHERE copies.verdict IS NULL",
+                (
+                    copy.leader_id,
+                    copy.epoch,
+                    copy.seq,
+                    copy.verdict,
+                    copy.reason,
+                    msgspec.json.encode(copy),
+                ),
+            )
+            if order is not None:
+                self._put_order(order)
+            if report is not None:
+                self._db.execute("INSERT OR IGNORE INTO outbox(msg_id, body) VALUES(?,?)", report)
+            self._put_head(copy.leader_id, head)
+
+    def record_order(self, order: Order) -> None:
+        with self._transaction():
+            self._put_order(order)
+
+    def _put_order(self, order: Order) -> None:
+        self._db.execute(
+            "INSERT INTO orders VALUES(?,?,?,?,?,?,?,?) ON CONFLICT(client_order_id) DO UPDATE SET "
+            "state=excluded.state, body=excluded.body",
+            (
+                order.client_order_id,
+                order.leader_id,
+                order.epoch,
+                order.seq,
+                order.leg,
+                order.n,
+                order.state.value,
+                msgspec.json.encode(order),
+            ),
+        )
+
+    def record_fill(self, fill: VenueFill) -> bool:
+        """Whether the fill is new."""
+        with self._transaction():
+            cursor = self._db.execute(
+                "INSERT OR IGNORE INTO fills VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    fill.fill_id,
+                    fill.client_order_id,
+                    fill.symbol,
+                    fill.is_buy,
+                    str(fill.qty),
+                    str(fill.price),
+                    str(fill.fee),
+                    fill.fee_currency,
+                    fill.executed_ms,
+                    fill.is_maker,
+                    fill.order_id,
+                ),
+            )
+            return cursor.rowcount > 0
+
+    def adjust(self, symbol: str, qty: Decimal, at_ms: int, reason: str) -> None:
+        """Correct the journal's position by what happened outside this program."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO adjustments(symbol, qty, at_ms, reason) VALUES(?,?,?,?)",
+                (symbol, str(qty), at_ms, reason),
+            )
+
+    def has_copy(self, key: CopyKey) -> bool:
+        sql = "SELECT 1 FROM copies WHERE leader_id=? AND epoch=? AND seq=?"
+        return bool(self._rows(sql, key.leader_id, key.epoch, key.seq))
+
+    def open_copies(self, leader_id: str) -> list[Copy]:
+        sql = "SELECT body FROM copies WHERE leader_id=? AND verdict IS NULL ORDER BY epoch, seq"
+        return [msgspec.json.decode(row[0], type=Copy) for row in self._rows(sql, leader_id)]
+
+    def copies(self, *, limit: int) -> list[Copy]:
+        sql = "SELECT body FROM copies ORDER BY epoch DESC, seq DESC LIMIT ?"
+        return [msgspec.json.decode(row[0], type=Copy) for row in self._rows(sql, limit)]
+
+    def newest_copies(self, leader_id: str, *, limit: int) -> list[Copy]:
+        """The leader's last signals, oldest first."""
+        sql = "SELECT body FROM copies WHERE leader_id=? ORDER BY epoch DESC, seq DESC LIMIT ?"
+        rows = self._rows(sql, leader_id, limit)
+        return [msgspec.json.decode(row[0], type=Copy) for row in reversed(rows)]
+
+    def is_own_order(self, client_order_id: str) -> bool:
+        return bool(self._rows("SELECT 1 FROM orders WHERE client_order_id=?", client_order_id))
+
+    def verdict_counts(self) -> dict[tuple[str, str], int]:
+        sql = "SELECT coalesce(verdict, 'open'), reason, count(*) FROM copies GROUP BY 1, 2 ORDER BY 1, 2"
+        return {(row[0], row[1]): row[2] for row in self._rows(sql)}
+
+    def orders_of(self, key: CopyKey) -> list[Order]:
+        sql = "SELECT body FROM orders WHERE leader_id=? AND epoch=? AND seq=? ORDER BY leg, n"
+        rows = self._rows(sql, key.leader_id, key.epoch, key.seq)
+        return [msgspec.json.decode(row[0], type=Order) for row in rows]
+
+    def open_orders(self) -> list[Order]:
+        rows = self._rows("SELECT body FROM orders WHERE state <> 'done' ORDER BY epoch, seq, leg, n")
+        return [msgspec.json.decode(row[0], type=Order) for row in rows]
+
+    def fills_of(self, client_order_id: str) -> list[VenueFill]:
+        sql = (
+            "SELECT fill_id, client_order_id, order_id, symbol, is_buy, qty, price, fee, fee_currency, "
+            "executed_ms, is_maker FROM fills WHERE client_order_id=? ORDER BY executed_ms, fill_id"
+        )
+        return [_fill(row) for row in self._rows(sql, client_order_id)]
+
+    def positions(self) -> dict[str, Decimal]:
+        """What copying built, per symbol: own fills and adjustments."""
+        found: dict[str, Decimal] = {}
+        for symbol, is_buy, qty in self._rows("SELECT symbol, is_buy, qty FROM fills"):
+            found[symbol] = found.get(symbol, ZERO) + (Decimal(qty) if is_buy else -Decimal(qty))
+        for symbol, qty in self._rows("SELECT symbol, qty FROM adjustments"):
+            found[symbol] = found.get(symbol, ZERO) + Decimal(qty)
+        return {symbol: qty for symbol, qty in found.items() if qty != 0}
+
+    # --- what is to be reported
+
+    def outbox(self, limit: int) -> Sequence[OutboxRow]:
+        return self._rows("SELECT id, msg_id, body FROM outbox ORDER BY id LIMIT ?", limit)
+
+    def reported(self, row_id: int) -> None:
+        with self._transaction():
+            self._db.execute("DELETE FROM outbox WHERE id=?", (row_id,))
+
+
+def _fill(row: Sequence[Any]) -> VenueFill:
+    return VenueFill(
+        fill_id=row[0],
+        client_order_id=row[1],
+        order_id=row[2],
+        symbol=row[3],
+        is_buy=bool(row[4]),
+        qty=Decimal(row[5]),
+        price=Decimal(row[6]),
+        fee=Decimal(row[7]),
+        fee_currency=row[8],
+        executed_ms=row[9],
+        is_maker=bool(row[10]),
+    )

@@ -1,0 +1,176 @@
+"""Hears one leader: live messages, heartbeats, and the history that was missed.
+
+Belongs here: the bus into `relay.protocol.feed` and out into calls of the executor, liveness. Does not belong
+here: order and signatures (the feed reader), what a signal means (`executor`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from follower_client.records import Head
+from relay.nats_bus import Bus, BusError, BusMessage
+from relay.protocol import subjects
+from relay.protocol.feed import (
+    Accepted,
+    Beat,
+    FeedEvent,
+    FeedReader,
+    Locked,
+    NeedGap,
+    Rejected,
+    Resumed,
+    Unreadable,
+)
+from relay.protocol.messages import Signal
+from relay.protocol.signing import Envelope
+
+__all__ = ["FeedListener", "Subscriber"]
+
+HISTORY_CHUNK = 512
+GAP_RETRY_S = 0.5
+FETCH_FAILURES_MAX = 20  # in a row, before the next heartbeat has to ask again
+LIVENESS_TICK_S = 0.25
+
+log = structlog.get_logger(__name__)
+
+
+class FeedListener(Protocol):
+    """Who acts on the feed."""
+
+    leader_alive: bool
+
+    def offer(self, envelope: Envelope, signal: Signal) -> None: ...
+
+    def heard(self, envelope: Envelope, message: object) -> None: ...
+
+
+class Subscriber:
+    """One leader's feed into one listener, in order, each message once."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        leader_id: str,
+        public_key: str,
+        head: Head | None,
+        listener: FeedListener,
+        *,
+        silent_after_ms: int,
+        on_joined: Callable[[Head], None],
+    ) -> None:
+        self.reader = (
+            FeedReader(leader_id, public_key, None)
+            if head is None
+            else FeedReader(leader_id, public_key, head.seq, head.hash, last_epoch=head.epoch)
+        )
+        self._bus = bus
+        self._leader_id = leader_id
+        self._joined = head is not None
+        self._listener = listener
+        self._silent_after_s = silent_after_ms / 1000
+        self._on_joined = on_joined
+        self._heard_s = time.monotonic()
+        self._gap = asyncio.Event()
+
+    async def start(self) -> None:
+        """Subscribe. Whatever was published since the stored head is fetched by `run`."""
+        await self._bus.subscribe(subjects.feed(self._leader_id), self._on_feed)
+        await self._bus.subscribe(subjects.beat(self._leader_id), self._on_beat)
+
+    async def run(self) -> None:
+        """Fill gaps and watch for silence until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fill_gaps())
+            group.create_task(self._watch_silence())
+
+    def look_back(self) -> None:
+        """Ask the stream for what came after the head: at a start and after a reconnect."""
+        self._gap.set()
+
+    async def _on_feed(self, message: BusMessage) -> None:
+        if message.seq is not None:
+            self._handle(self.reader.receive(message.data, message.seq))
+
+    async def _on_beat(self, message: BusMessage) -> None:
+        self._handle(self.reader.beat(message.data))
+
+    def _handle(self, events: list[FeedEvent]) -> None:
+        for event in events:
+            match event:
+                case Accepted(envelope, message):
+                    self._heard(Head(0, envelope.seq - 1, envelope.prev_hash))
+                    if isinstance(message, Signal):
+                        self._listener.offer(envelope, message)
+                    else:
+                        self._listener.heard(envelope, message)
+                case Beat(envelope):
+                    self._heard(Head(envelope.epoch, envelope.seq, envelope.prev_hash))
+                case Unreadable(envelope, code, detail):
+                    log.error("message_unreadable", seq=envelope.seq, code=code, detail=detail)
+                    self._listener.heard(envelope, None)
+                case NeedGap(from_seq, count):
+                    log.info("feed_gap", from_seq=from_seq, count=count)
+                    self._gap.set()
+                case Resumed(lost_from_seq, lost_count):
+                    log.error("messages_lost", from_seq=lost_from_seq, count=lost_count)
+                case Locked(reason, seq, detail):
+                    log.error("leader_locked", reason=reason, seq=seq, detail=detail)
+                    self._listener.leader_alive = False
+                case Rejected(code, detail):
+                    log.warning("message_rejected", code=code, detail=detail)
+
+    def _heard(self, anchor: Head) -> None:
+        """`anchor` = where the feed is joined if this is the first that is ever heard of it."""
+        self._heard_s = time.monotonic()
+        if not self._joined:
+            self._joined = True
+            self._on_joined(anchor)
+
+    async def _watch_silence(self) -> None:
+        while True:
+            silent = time.monotonic() - self._heard_s > self._silent_after_s
+            alive = not silent and self.reader.locked is None
+            if alive != self._listener.leader_alive:
+                self._listener.leader_alive = alive
+                log.warning("leader_heard_again" if alive else "leader_silent", leader_id=self._leader_id)
+            await asyncio.sleep(LIVENESS_TICK_S)
+
+    async def _fill_gaps(self) -> None:
+        """History from the head on, until nothing is missing."""
+        while True:
+            await self._gap.wait()
+            self._gap.clear()
+            if not self._joined:
+                continue
+            for _ in range(FETCH_FAILURES_MAX):
+                if await self._fetch():
+                    break
+                await asyncio.sleep(GAP_RETRY_S)
+            else:
+                self.reader.retry_gap()  # so that the next heartbeat asks again
+
+    async def _fetch(self) -> bool:
+        """Whether there is nothing more to fetch."""
+        stream = subjects.stream(self._leader_id)
+        while self.reader.locked is None:
+            first = self.reader.last_seq + 1
+            try:
+                batch = await self._bus.fetch_range(stream, first, HISTORY_CHUNK)
+            except BusError as error:
+                log.warning("history_not_fetched", error=str(error))
+                return False
+            if batch and batch[0][0] > first and self.reader.missing is not None:
+                self._handle(self.reader.resume_at_snapshot())
+            for seq, wire in batch:
+                self._handle(self.reader.receive(wire, seq))
+            if self.reader.last_seq + 1 == first:
+                return not batch and self.reader.missing is None
+            if len(batch) < HISTORY_CHUNK:
+                return self.reader.missing is None
+        return True

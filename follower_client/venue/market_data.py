@@ -1,0 +1,146 @@
+"""Public prices of one venue, heard once per process and shared by every follower in it.
+
+Belongs here: streams of tickers and books into quotes. Does not belong here: accounts, orders, ccxt itself
+(the exchange object is handed in).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from follower_client.core.snapshot import Quote
+from follower_client.errors import VenueUnavailableError
+from follower_client.venue.v5_rows import decimal_of
+
+__all__ = ["BookSide", "MarketData"]
+
+RECONNECT_WAIT_S = 0.5
+QUIET_MS_MAX = 1500  # after this long without a message a symbol is asked for over REST
+POLL_S = 0.75
+BOOK_DEPTH = 50
+FIRST_BOOK_S = 5.0
+
+BookSide = list[tuple[Decimal, Decimal]]
+log = structlog.get_logger(__name__)
+
+
+class MarketData:
+    """Keeps `quotes` current. With `depth` it also keeps whole books, which paper fills walk through.
+
+    The dictionary `quotes` is shared: accounts hold a reference to it and read it at any time.
+    """
+
+    def __init__(
+        self, exchange: Any, failures: type[Exception], symbols: Sequence[str], *, depth: bool
+    ) -> None:
+        self.exchange = exchange
+        self.symbols = list(symbols)
+        self.quotes: dict[str, Quote] = {}
+        self._failures = failures
+        self._depth = depth
+        self._heard_ms: dict[str, int] = {}
+        self._touch: dict[str, tuple[Decimal, Decimal]] = {}
+        self._marks: dict[str, tuple[Decimal, Decimal]] = {}
+
+    async def start(self) -> None:
+        """A first quote of every symbol, and its first book where books are kept. Raises
+        `VenueUnavailableError`.
+        """
+        await self._ask(self.symbols)
+        if self._depth:
+            try:
+                async with asyncio.timeout(FIRST_BOOK_S):
+                    await asyncio.gather(*(self._watch_book(symbol) for symbol in self.symbols))
+            except (TimeoutError, self._failures) as error:
+                raise VenueUnavailableError(f"books: {type(error).__name__}") from None
+        missing = [symbol for symbol in self.symbols if symbol not in self.quotes]
+        if missing:
+            raise VenueUnavailableError(f"no price of {', '.join(missing)} at the venue")
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._loop(self._watch_tickers))
+            if self._depth:
+                for symbol in self.symbols:
+                    group.create_task(self._loop(lambda symbol=symbol: self._watch_book(symbol)))
+            else:
+                group.create_task(self._loop(self._watch_touch))
+            group.create_task(self._poll())
+
+    def book(self, symbol: str) -> tuple[BookSide, BookSide]:
+        """(bids, asks), best first, as far as the stream carries them."""
+        found = self.exchange.orderbooks.get(symbol)
+        if found is None:
+            return [], []
+        return (
+            [(decimal_of(level[0]), decimal_of(level[1])) for level in found["bids"][:BOOK_DEPTH]],
+            [(decimal_of(level[0]), decimal_of(level[1])) for level in found["asks"][:BOOK_DEPTH]],
+        )
+
+    async def _loop(self, watch: Any) -> None:
+        while True:
+            try:
+                await watch()
+            except self._failures as error:
+                log.warning("market_stream_lost", error=type(error).__name__)
+                await asyncio.sleep(RECONNECT_WAIT_S)
+
+    async def _watch_tickers(self) -> None:
+        for symbol, ticker in (await self.exchange.watch_tickers(self.symbols)).items():
+            self._take_ticker(symbol, ticker["info"])
+
+    async def _watch_touch(self) -> None:
+        for symbol, ticker in (await self.exchange.watch_bids_asks(self.symbols)).items():
+            self._take_touch(symbol, ticker["bid"], ticker["ask"])
+
+    async def _watch_book(self, symbol: str) -> None:
+        found = await self.exchange.watch_order_book(symbol, BOOK_DEPTH)
+        if found["bids"] and found["asks"]:
+            self._take_touch(symbol, found["bids"][0][0], found["asks"][0][0])
+
+    def _take_ticker(self, symbol: str, raw: dict[str, Any], *, touch: bool = False) -> None:
+        self._marks[symbol] = decimal_of(raw.get("markPrice")), decimal_of(raw.get("lastPrice"))
+        bid, ask = decimal_of(raw.get("bid1Price")), decimal_of(raw.get("ask1Price"))
+        if touch or symbol not in self._touch:
+            self._touch[symbol] = bid, ask
+        self._publish(symbol)
+
+    def _take_touch(self, symbol: str, bid: object, ask: object) -> None:
+        self._touch[symbol] = decimal_of(bid), decimal_of(ask)
+        self._publish(symbol)
+
+    def _publish(self, symbol: str) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        self._heard_ms[symbol] = now_ms
+        touch, marks = self._touch.get(symbol), self._marks.get(symbol)
+        if touch is not None and marks is not None:
+            self.quotes[symbol] = Quote(touch[0], touch[1], marks[0], marks[1], now_ms)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            before_ms = time.time_ns() // 1_000_000 - QUIET_MS_MAX
+            quiet = [symbol for symbol in self.symbols if self._heard_ms.get(symbol, 0) < before_ms]
+            if not quiet:
+                continue
+            try:
+                await self._ask(quiet)
+            except VenueUnavailableError as error:
+                log.warning("market_poll_failed", error=str(error))
+
+    async def _ask(self, symbols: Sequence[str]) -> None:
+        wanted = {self.exchange.market(symbol)["id"]: symbol for symbol in symbols}
+        try:
+            answer = await self.exchange.publicGetV5MarketTickers({"category": "linear"})
+        except self._failures as error:
+            raise VenueUnavailableError(f"tickers: {type(error).__name__}") from None
+        for row in answer["result"]["list"]:
+            if row["symbol"] in wanted:
+                self._take_ticker(wanted[row["symbol"]], row, touch=True)

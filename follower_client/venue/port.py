@@ -1,0 +1,148 @@
+"""What the executor needs of a venue, and nothing else.
+
+Belongs here: the protocol and the records that cross it. Does not belong here: any venue's words (adapters),
+the meaning of an answer for an order (`core.order`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from follower_client.venue.account import AccountState
+
+__all__ = [
+    "Ending",
+    "OrderRequest",
+    "OrderStatus",
+    "SubmitResult",
+    "VenueFill",
+    "VenueListener",
+    "VenueOrder",
+    "VenuePort",
+]
+
+
+class Ending(StrEnum):
+    """How a submit ended.
+
+    `refused` = certainly not accepted, the same id may be sent again; `duplicate` = an earlier try was
+    accepted.
+    """
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+    DUPLICATE = "duplicate"
+    UNKNOWN = "unknown"
+
+
+class OrderStatus(StrEnum):
+    """Where the venue says an order is."""
+
+    OPEN = "open"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """One order to send: IOC at `limit_price`, or a market order where that is `None`."""
+
+    client_order_id: str
+    symbol: str
+    is_buy: bool
+    qty: Decimal
+    limit_price: Decimal | None
+    reduce_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitResult:
+    """The ending, the venue's order id or its code, and a text without secrets."""
+
+    ending: Ending
+    order_id: str | None = None
+    code: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOrder:
+    """An order as the venue shows it."""
+
+    client_order_id: str
+    order_id: str
+    status: OrderStatus
+    filled_qty: Decimal
+    reject_code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueFill:
+    """One execution on the account. `client_order_id` is empty for what no client sent (a liquidation)."""
+
+    fill_id: str
+    client_order_id: str
+    order_id: str
+    symbol: str
+    is_buy: bool
+    qty: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_currency: str
+    executed_ms: int
+    is_maker: bool
+
+
+class VenueListener(Protocol):
+    """Who hears the account's streams. Called once per fill id, on the event loop, must not block."""
+
+    def on_fill(self, fill: VenueFill) -> None: ...
+
+    def on_order(self, order: VenueOrder) -> None: ...
+
+
+class VenuePort(Protocol):
+    """A follower's account at a venue.
+
+    `account` is kept current by streams, so reading it waits for nothing. Calls that ask raise
+    `VenueUnavailableError` when there is no usable answer; `submit` never raises, its ending says it.
+    """
+
+    @property
+    def paper(self) -> bool: ...
+
+    @property
+    def account(self) -> AccountState: ...
+
+    @property
+    def recv_window_ms(self) -> int: ...
+
+    async def start(self, listener: VenueListener) -> None:
+        """Read instruments, wallet, positions; set leverage; open the streams. Raises when it cannot."""
+        ...
+
+    async def run(self) -> None:
+        """Keep the streams alive until cancelled."""
+        ...
+
+    async def submit(self, request: OrderRequest) -> SubmitResult: ...
+
+    async def cancel(self, symbol: str, client_order_id: str) -> None: ...
+
+    async def fetch_by_client_id(self, symbol: str, client_order_id: str) -> VenueOrder | None:
+        """Open orders and history. `None` = the venue answered, and the order is not there."""
+        ...
+
+    async def fetch_fills(self, symbol: str, order_id: str) -> list[VenueFill]: ...
+
+    async def fetch_positions(self) -> dict[str, Decimal]:
+        """Every position of the account; also brings `account` up to date. A failure is never "flat"."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,106 @@
+"""The command line of the relay.
+
+Belongs here: names, options and help of the commands. Does not belong here: anything they do; it is imported
+when a command runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relay.demo.command import demo
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="relay",
+    help="Copy trading in which the follower keeps custody: broker, publisher, drift monitor.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+report_app = typer.Typer(help="What the drift monitor has seen.", no_args_is_help=True)
+keys_app = typer.Typer(help="Make keys, each in a file of its own.", no_args_is_help=True)
+app.add_typer(report_app, name="report")
+app.add_typer(keys_app, name="keys")
+app.command()(demo)
+
+_Config = Annotated[Path, typer.Option("--config", help="the TOML file", metavar="FILE")]
+_Json = Annotated[bool, typer.Option("--json", help="print the ready line as JSON")]
+_KeyFile = Annotated[Path, typer.Argument(help="the file to make; never overwritten", metavar="FILE")]
+
+
+@app.command()
+def serve(config: _Config = Path("relay.toml"), as_json: _Json = False) -> None:
+    """Run the embedded broker, the leaders' streams and the drift monitor."""
+    from relay import daemon
+
+    raise typer.Exit(daemon.serve(config, as_json=as_json))
+
+
+@app.command()
+def publish(
+    config: _Config = Path("publisher.toml"),
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="the outbox was lost: go on after the stream's head")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Publish a leader's fills as signed signals."""
+    from relay import daemon
+
+    raise typer.Exit(daemon.publish(config, take_over=take_over, as_json=as_json))
+
+
+@report_app.command()
+def slippage(
+    store: Annotated[Path, typer.Option("--store", help="the drift store", metavar="FILE")] = Path(
+        "drift.sqlite"
+    ),
+    since: Annotated[str | None, typer.Option("--since", help="e.g. 7d, 12h, 2026-01-31")] = None,
+    leader: Annotated[str | None, typer.Option("--leader", help="this leader only")] = None,
+    follower: Annotated[str | None, typer.Option("--follower", help="this follower only")] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", help="this symbol only (BTC/USDT:USDT)")] = None,
+    form: Annotated[str, typer.Option("--format", help="how to print it")] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="write there instead", metavar="FILE")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
+) -> None:
+    """Slippage and latency of every follower's copies."""
+    from relay import reporting
+
+    status = reporting.slippage(
+        store=store,
+        since=since,
+        leader=leader,
+        follower=follower,
+        symbol=symbol,
+        format="json" if as_json else form,
+        output=output,
+    )
+    raise typer.Exit(status)
+
+
+@keys_app.command()
+def signing(file: _KeyFile) -> None:
+    """A leader's signing key; prints the public half that followers pin."""
+    from relay import keys, running
+
+    raise typer.Exit(running.print_result(lambda: keys.create_signing_key(file)))
+
+
+@keys_app.command()
+def nkey(file: _KeyFile) -> None:
+    """A broker identity; prints the public half for relay.toml."""
+    from relay import keys, running
+
+    raise typer.Exit(running.print_result(lambda: keys.create_nkey(file)))
+
+
+def main() -> None:
+    """Console script."""
+    app()

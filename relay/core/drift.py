@@ -1,0 +1,250 @@
+"""What one copy cost against the leader's fill, and where on the way it was lost.
+
+Belongs here: the decomposition of one copy's slippage into its parts, its latency legs, the mark/last gap,
+exact quantiles, and how exact numbers become printed ones.
+Does not belong here: which copies count for whom (`report`), rows and files (`relay.store`), pictures
+(`relay.reporting`).
+
+Sign: positive = worse for the follower. Everything is exact (`Fraction`) until it is printed, and becomes
+basis points of the leader's fill price once. A mid that is missing (an empty book, a step that was not
+reached) carries the last known price forward: its own part is then 0, and what moved meanwhile falls to the
+next step that does know its mid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import TypeVar
+
+from relay.protocol.messages import CopyReport, MarketState, Signal
+
+__all__ = [
+    "LEGS",
+    "PARTS",
+    "PRICE_RATIO_MAX",
+    "STEPS",
+    "CopyDrift",
+    "Decomposition",
+    "PricePath",
+    "apportion",
+    "decimal_text",
+    "decompose",
+    "latency_legs",
+    "mark_last_gap_bps",
+    "measure",
+    "mid_of",
+    "quantile",
+    "volume_weighted_price",
+]
+
+PARTS = ("leader_lag", "venue_basis", "transit", "stagger", "decision", "venue", "spread_impact")
+STEPS = ("leader_exec", "seen", "sealed", "received", "released", "submitted", "accepted", "executed")
+LEGS = STEPS[1:]  # a leg is named after the step it ends at
+BPS = 10_000
+PRICE_RATIO_MAX = 2  # a fill at more than double or less than half of the leader's price is no copy of it
+
+
+Value = TypeVar("Value", int, Fraction)
+
+
+@dataclass(frozen=True, slots=True)
+class PricePath:
+    """Every price that one copy went past, from the leader's fill to the follower's; None = not known."""
+
+    side: str  # of the follower's order: "buy" | "sell"
+    leader_price: Fraction
+    fill_price: Fraction
+    sealed_mid: Fraction | None = None
+    venue_mid: Fraction | None = None  # the follower's venue when the signal was sealed
+    received_mid: Fraction | None = None
+    released_mid: Fraction | None = None
+    submitted_mid: Fraction | None = None
+    accepted_mid: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """The parts in price units, in the order of `PARTS`; they sum to `total` exactly."""
+
+    leader_price: Fraction
+    parts: tuple[Fraction, ...]
+    total: Fraction
+
+    @property
+    def total_bps(self) -> Fraction:
+        return self.total * BPS / self.leader_price
+
+    @property
+    def parts_bps(self) -> tuple[Fraction, ...]:
+        return tuple(part * BPS / self.leader_price for part in self.parts)
+
+
+def decompose(path: PricePath) -> Decomposition:
+    """Split `side x (fill - leader)` into the seven parts. Prices must be positive."""
+    assert path.side in ("buy", "sell"), path.side
+    assert path.leader_price > 0 and path.fill_price > 0, "prices are positive"
+    sign = 1 if path.side == "buy" else -1
+    known = path.leader_price
+    parts: list[Fraction] = []
+    for price in (
+        path.sealed_mid,
+        path.venue_mid,
+        path.received_mid,
+        path.released_mid,
+        path.submitted_mid,
+        path.accepted_mid,
+        path.fill_price,
+    ):
+        reached = known if price is None else price
+        parts.append(sign * (reached - known))
+        known = reached
+    total = sign * (path.fill_price - path.leader_price)
+    assert sum(parts) == total, "the parts sum to the whole"
+    return Decomposition(path.leader_price, tuple(parts), total)
+
+
+def volume_weighted_price(fills: Sequence[tuple[Fraction, Fraction]]) -> Fraction | None:
+    """Mean price of (qty, price) pairs weighted by qty; None without quantity."""
+    volume = sum((qty for qty, _ in fills), Fraction(0))
+    return sum((qty * price for qty, price in fills), Fraction(0)) / volume if volume > 0 else None
+
+
+def mid_of(market: MarketState) -> Fraction | None:
+    """Middle of best bid and ask; None when a side of the book is empty or the two are crossed."""
+    bid, ask = Fraction(market.bid), Fraction(market.ask)
+    return (bid + ask) / 2 if 0 < bid <= ask else None
+
+
+def latency_legs(times_ms: Mapping[str, int | None]) -> dict[str, int]:
+    """Milliseconds from each step to the next one known, keyed by the step the leg ends at.
+
+    The venue's fill may carry an earlier time than the moment its acceptance reached the follower; the order
+    was then accepted no later than it was executed, and the leg ends there. Legs sum to last - first.
+    """
+    times = dict(times_ms)
+    accepted, executed = times.get("accepted"), times.get("executed")
+    if accepted is not None and executed is not None:
+        times["accepted"] = min(accepted, executed)
+    legs: dict[str, int] = {}
+    known = times.get("leader_exec")
+    for step in LEGS:
+        reached = times.get(step)
+        if reached is None:
+            continue
+        if known is not None:
+            legs[step] = reached - known
+        known = reached
+    return legs
+
+
+def mark_last_gap_bps(mark: str | None, last: str | None) -> Fraction | None:
+    """How far last stood from mark, in basis points of the mark; None when either is unknown."""
+    if mark is None or last is None:
+        return None
+    mark_price, last_price = Fraction(mark), Fraction(last)
+    if mark_price <= 0 or last_price <= 0:
+        return None
+    return (last_price - mark_price) * BPS / mark_price
+
+
+@dataclass(frozen=True, slots=True)
+class CopyDrift:
+    """One executed copy, measured against the leader's fill."""
+
+    slippage: Decomposition
+    fill_price: Fraction
+    filled_qty: Fraction
+    fees: Fraction  # as charged, positive = paid
+    executed_ms: int
+    latency_ms: int
+    legs_ms: Mapping[str, int]
+    leader_gap_bps: Fraction | None  # mark/last gap at the leader's fill
+    follower_gap_bps: Fraction | None  # and when the follower received it
+
+    @property
+    def cost(self) -> Fraction:
+        """What copying this signal cost in quote currency: slippage and fees."""
+        return self.slippage.total * self.filled_qty + self.fees
+
+
+def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
+    """Measure one copy; None when nothing was executed or its price cannot be a copy of the leader's."""
+    filled_orders = [order for order in copy.orders if order.fills]
+    fills = [(fill, Fraction(fill.qty), Fraction(fill.price)) for o in filled_orders for fill in o.fills]
+    fill_price = volume_weighted_price([(qty, price) for _, qty, price in fills])
+    leader_price = Fraction(signal.price)
+    if fill_price is None or leader_price <= 0 or fill_price <= 0:
+        return None
+    if not leader_price / PRICE_RATIO_MAX <= fill_price <= leader_price * PRICE_RATIO_MAX:
+        return None
+    executed_ms = (
+        copy.executed_ms if copy.executed_ms is not None else max(f.executed_ms for f, _, _ in fills)
+    )
+    slippage = decompose(
+        PricePath(
+            side=filled_orders[0].side,
+            leader_price=leader_price,
+            fill_price=fill_price,
+            sealed_mid=mid_of(signal.market),
+            received_mid=_positive(copy.received_mid),
+            released_mid=_positive(copy.released_mid),
+            submitted_mid=_positive(copy.submitted_mid),
+            accepted_mid=_positive(copy.accepted_mid),
+        )
+    )
+    return CopyDrift(
+        slippage=slippage,
+        fill_price=fill_price,
+        filled_qty=sum((qty for _, qty, _ in fills), Fraction(0)),
+        fees=sum((Fraction(fill.fee) for fill, _, _ in fills), Fraction(0)),
+        executed_ms=executed_ms,
+        latency_ms=executed_ms - signal.leader_exec_ms,
+        legs_ms=latency_legs(
+            {
+                "leader_exec": signal.leader_exec_ms,
+                "seen": signal.seen_ms,
+                "sealed": signal.sealed_ms,
+                "received": copy.received_ms,
+                "released": copy.released_ms,
+                "submitted": copy.submitted_ms,
+                "accepted": copy.accepted_ms,
+                "executed": executed_ms,
+            }
+        ),
+        leader_gap_bps=mark_last_gap_bps(signal.market.mark, signal.market.last),
+        follower_gap_bps=mark_last_gap_bps(copy.received_mark, copy.received_last),
+    )
+
+
+def quantile(ordered: Sequence[Value], percent: int) -> Value:
+    """Nearest-rank quantile of an ascending sequence: always one of its values, never an interpolation."""
+    assert ordered and 0 < percent <= 100, "a quantile needs values"
+    return ordered[-(-len(ordered) * percent // 100) - 1]
+
+
+def decimal_text(value: Fraction, places: int) -> str:
+    """Decimal string of a fraction, rounded half to even at `places`, without trailing zeros."""
+    text = format(Decimal(round(value * 10**places)).scaleb(-places), "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in ("", "-0") else text
+
+
+def apportion(values: Sequence[Fraction], places: int) -> list[Fraction]:
+    """Round each value so that the rounded ones sum to the rounded sum (largest remainder first)."""
+    scale = 10**places
+    floors = [value * scale // 1 for value in values]
+    short = round(sum(values, Fraction(0)) * scale) - sum(floors)
+    by_remainder = sorted(range(len(values)), key=lambda i: (floors[i] - values[i] * scale, i))
+    raised = set(by_remainder[:short])
+    return [Fraction(floor + (i in raised), scale) for i, floor in enumerate(floors)]
+
+
+def _positive(text: str | None) -> Fraction | None:
+    """A quote, or None where it is missing or zero (an empty book)."""
+    if text is None:
+        return None
+    price = Fraction(text)
+    return price if price > 0 else None

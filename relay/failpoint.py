@@ -1,0 +1,36 @@
+"""Named places where a test may kill the process; off unless the environment names one.
+
+Belongs here: the names and the kill. `SLIPSTREAM_FAILPOINT=name[:count]` ends the process by SIGKILL the
+count-th time the place is reached.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Final
+
+__all__ = ["ENVIRONMENT_VARIABLE", "NAMES", "Failpoints"]
+
+ENVIRONMENT_VARIABLE: Final = "SLIPSTREAM_FAILPOINT"
+NAMES: Final = (
+    "message_recorded",  # in the outbox, not yet sent
+    "message_stored",  # the broker has it, the outbox does not know
+)
+
+
+class Failpoints:
+    """Counts visits to the one place that was chosen, and kills the process there."""
+
+    def __init__(self, setting: str | None = None) -> None:
+        text = os.environ.get(ENVIRONMENT_VARIABLE, "") if setting is None else setting
+        self._name, _, count = text.partition(":")
+        self._left = int(count) if count.isdigit() else 1
+
+    def reach(self, name: str) -> None:
+        """Say that the place is reached; does not return if it is the chosen one's turn."""
+        if name != self._name:
+            return
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,111 @@
+"""Keys as files: a leader's signing key (Ed25519) and everybody's broker identity (nkey).
+
+Belongs here: making and reading them, each in a file of its own that only its owner may read.
+Does not belong here: what is signed (`relay.protocol.signing`), who may do what (`relay.broker_config`).
+
+Formats: a signing key is 64 hex digits (the seed), an nkey seed is NATS' own text (`SU...`), each with a
+line feed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+import nkeys
+from nacl.signing import SigningKey
+
+from relay.errors import ConfigurationError
+
+__all__ = [
+    "create_nkey",
+    "create_signing_key",
+    "is_public_nkey",
+    "load_nkey_seed",
+    "load_signing_key",
+    "nkey_public",
+    "public_key_hex",
+]
+
+_PUBLIC_NKEY = re.compile(r"\AU[A-Z2-7]{55}\Z")
+_SEED_BYTES = 32
+
+
+def create_signing_key(path: Path) -> str:
+    """Write a new signing key; returns its public half, 64 hex digits. Refuses to overwrite."""
+    key = SigningKey.generate()
+    _write_new(path, bytes(key).hex())
+    return public_key_hex(key)
+
+
+def create_nkey(path: Path) -> str:
+    """Write a new user nkey; returns its public half (`U...`). Refuses to overwrite."""
+    seed = nkeys.encode_seed(secrets.token_bytes(_SEED_BYTES), nkeys.PREFIX_BYTE_USER).decode()
+    _write_new(path, seed)
+    return nkey_public(seed)
+
+
+def load_signing_key(path: Path, *, field: str = "signing_key_file") -> SigningKey:
+    """Read a signing key. Raises `ConfigurationError` that names `field`."""
+    text = _read_private(path, field)
+    try:
+        return SigningKey(bytes.fromhex(text))
+    except ValueError:
+        raise ConfigurationError([f"{field}: a file of 64 hex digits is allowed ({path})"]) from None
+
+
+def load_nkey_seed(path: Path, *, field: str = "nkey_seed_file") -> str:
+    """Read a user nkey's seed. Raises `ConfigurationError` that names `field`."""
+    text = _read_private(path, field)
+    try:
+        nkey_public(text)
+    except ValueError:
+        raise ConfigurationError([f"{field}: a file with an nkey seed (SU...) is allowed ({path})"]) from None
+    return text
+
+
+def public_key_hex(key: SigningKey) -> str:
+    """What followers pin: 64 hex digits."""
+    return bytes(key.verify_key).hex()
+
+
+def nkey_public(seed: str) -> str:
+    """The public half of an nkey seed. Raises `ValueError` if it is none of a user."""
+    try:
+        public: str = nkeys.from_seed(bytearray(seed.encode())).public_key.decode()
+    except (nkeys.NkeysError, ValueError, IndexError):
+        raise ValueError("not an nkey seed") from None
+    if not is_public_nkey(public):
+        raise ValueError("not the seed of a user")
+    return public
+
+
+def is_public_nkey(text: str) -> bool:
+    """Whether this has the form of a user's public nkey."""
+    return _PUBLIC_NKEY.match(text) is not None
+
+
+def _write_new(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigurationError([f"{path}: exists already; a key is never overwritten"]) from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_private(path: Path, field: str) -> str:
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise ConfigurationError([f"{field}: a readable key file is allowed ({path}: {reason})"]) from None
+    if mode & 0o077:
+        raise ConfigurationError([f"{field}: only its owner may read it (chmod 600 {path})"])
+    return text

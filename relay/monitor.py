@@ -1,0 +1,266 @@
+"""The drift monitor: listens to what leaders publish and followers report, and writes both down.
+
+Belongs here: the bus on one side, the store on the other, and the one task that writes.
+Does not belong here: what may be believed (`relay.protocol`, `core.intake`), the figures (`core.drift`,
+`core.report`), tables and pictures (`relay.reporting`).
+
+A report is acknowledged after the transaction that holds it, so a monitor that was down, killed or slow loses
+nothing: reports wait at their durable consumer, signals in their leader's stream, and writing one twice
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from relay.broker_config import REPORTS_CONSUMER
+from relay.core.intake import Refusal, copy_refusal, signal_refusal
+from relay.nats_bus import BusError, BusMessage, Delivery
+from relay.protocol import subjects
+from relay.protocol.codec import decode_report
+from relay.protocol.errors import ProtocolError
+from relay.protocol.feed import (
+    Accepted,
+    Beat,
+    FeedEvent,
+    FeedReader,
+    Locked,
+    NeedGap,
+    Rejected,
+    Resumed,
+    Unreadable,
+)
+from relay.protocol.messages import CopyReport, Signal
+from relay.protocol.signing import GENESIS_HASH, Envelope, PublicKey
+from relay.store import BATCH_ITEMS_MAX, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem
+
+__all__ = ["MonitorBus", "run_monitor"]
+
+QUEUE_ITEMS_MAX = 4 * BATCH_ITEMS_MAX
+INBOX_MESSAGES_MAX = 4_096  # per leader; a full one slows the subscription down, and what that drops is a gap
+FETCH_MESSAGES_MAX = 512
+GAP_RETRY_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class MonitorBus(Protocol):
+    """What the monitor asks of the bus (`relay.nats_bus.Bus`)."""
+
+    async def subscribe(self, subject: str, callback: Callable[[BusMessage], Awaitable[None]]) -> object: ...
+
+    async def fetch_range(self, stream: str, from_seq: int, count: int) -> list[tuple[int, bytes]]: ...
+
+    def consume_reports(self, durable: str) -> AsyncIterator[Delivery]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One item to store, and whom to tell once it is durable."""
+
+    item: StoreItem
+    ack: Callable[[], Awaitable[None]] | None = None
+
+
+async def run_monitor(
+    bus: MonitorBus,
+    store_path: Path,
+    leaders: Mapping[str, PublicKey],
+    ready: asyncio.Event | None = None,
+    *,
+    durable: str = REPORTS_CONSUMER,
+) -> None:
+    """Write down every signal of these leaders and every report of their followers, until cancelled.
+
+    Args:
+        bus: may hear `feed.*` and `beat.*`, read the leaders' streams and consume `REPORTS`.
+        store_path: the SQLite file; made if it is not there.
+        leaders: leader id -> public key (64 hex digits).
+        ready: set once every feed is subscribed and read up to its end.
+
+    Raises `StoreError` when the store can't be written, `BusError` when the bus is gone for good. On
+    cancellation, what was received is stored before the store is closed.
+    """
+    store = await asyncio.to_thread(DriftStore.open, store_path)
+    queue: asyncio.Queue[_Work] = asyncio.Queue(QUEUE_ITEMS_MAX)
+    writer = _Writer(store, queue)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            feeds = [_Feed(bus, leader, key, store.head(leader), queue) for leader, key in leaders.items()]
+            tasks.create_task(writer.run(), name="monitor-writer")
+            for feed in feeds:
+                await feed.start()
+                tasks.create_task(feed.run(), name=f"monitor-feed-{feed.leader_id}")
+            tasks.create_task(_collect_reports(bus, queue, durable), name="monitor-reports")
+            if ready is not None:
+                ready.set()
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
+    finally:
+        await writer.finish()
+        store.close()
+
+
+class _Writer:
+    """The only task that writes the store: whatever waits goes into one transaction, then is acknowledged."""
+
+    def __init__(self, store: DriftStore, queue: asyncio.Queue[_Work]) -> None:
+        self._store = store
+        self._queue = queue
+        self._writing: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        while True:
+            batch = [await self._queue.get(), *self._waiting(BATCH_ITEMS_MAX - 1)]
+            self._writing = asyncio.create_task(self._write(batch))
+            await asyncio.shield(self._writing)  # a cancellation does not tear a transaction from its acks
+
+    async def finish(self) -> None:
+        """Store what is left, so that an orderly end leaves nothing to be delivered again."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+            if self._writing.exception() is not None:
+                return  # the store can't be written: nothing was acknowledged, all of it comes again
+        while batch := self._waiting(BATCH_ITEMS_MAX):
+            await self._write(batch)
+
+    def _waiting(self, count: int) -> list[_Work]:
+        return [self._queue.get_nowait() for _ in range(min(count, self._queue.qsize()))]
+
+    async def _write(self, batch: list[_Work]) -> None:
+        await asyncio.to_thread(self._store.write, [work.item for work in batch])
+        for work in batch:
+            if work.ack is not None:
+                await _acknowledge(work.ack)
+
+
+class _Feed:
+    """One leader's feed, from the last message stored: verified, in order, gaps filled."""
+
+    def __init__(
+        self,
+        bus: MonitorBus,
+        leader_id: str,
+        key: PublicKey,
+        head: FeedHead | None,
+        queue: asyncio.Queue[_Work],
+    ) -> None:
+        self.leader_id = leader_id
+        self._bus = bus
+        self._queue = queue
+        self._inbox: asyncio.Queue[BusMessage] = asyncio.Queue(INBOX_MESSAGES_MAX)
+        self._reader = FeedReader(
+            leader_id,
+            key,
+            head.seq if head else 0,
+            head.header_hash if head else GENESIS_HASH,
+            last_epoch=head.epoch if head else 0,
+        )
+
+    async def start(self) -> None:
+        """Listen first, then read what was published before: nothing falls in between."""
+        await self._bus.subscribe(subjects.feed(self.leader_id), self._inbox.put)
+        await self._bus.subscribe(subjects.beat(self.leader_id), self._inbox.put)
+        await self._catch_up()
+
+    async def run(self) -> None:
+        while self._reader.locked is None:
+            try:
+                async with asyncio.timeout(GAP_RETRY_SECONDS):
+                    message = await self._inbox.get()
+            except TimeoutError:
+                if self._reader.missing is not None:
+                    await self._catch_up()
+                continue
+            if message.subject == subjects.beat(self.leader_id):
+                events = self._reader.beat(message.data)
+            else:
+                events = self._reader.receive(message.data, message.seq or 0)
+            await self._handle(events)
+            if any(isinstance(event, NeedGap) for event in events):
+                await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Read the stream from the last message known to its end; try again later where the bus can't."""
+        stream = subjects.stream(self.leader_id)
+        cursor = self._reader.last_seq + 1
+        while self._reader.locked is None:
+            try:
+                batch = await self._bus.fetch_range(stream, cursor, FETCH_MESSAGES_MAX)
+            except BusError as error:
+                _log.warning("feed_fetch_failed", leader=self.leader_id, from_seq=cursor, reason=str(error))
+                return
+            if not batch:
+                return
+            if batch[0][0] > self._reader.last_seq + 1:
+                await self._handle(self._reader.resume_at_snapshot())
+            for seq, wire in batch:
+                await self._handle(self._reader.receive(wire, seq))
+            cursor = max(self._reader.last_seq, batch[-1][0]) + 1
+
+    async def _handle(self, events: list[FeedEvent]) -> None:
+        for event in events:
+            if isinstance(event, Accepted):
+                signal = event.message if isinstance(event.message, Signal) else None
+                refusal = signal_refusal(signal) if signal is not None else None
+                await self._keep(event.envelope, None if refusal else signal, refusal)
+            elif isinstance(event, Unreadable):
+                await self._keep(event.envelope, None, Refusal(event.code, event.detail))
+            elif isinstance(event, Resumed):
+                _log.warning(
+                    "feed_lost", leader=self.leader_id, seq=event.lost_from_seq, count=event.lost_count
+                )
+            elif isinstance(event, Rejected):
+                _log.warning("feed_rejected", leader=self.leader_id, code=event.code, detail=event.detail)
+            elif isinstance(event, Locked):
+                _log.error("feed_locked", leader=self.leader_id, reason=event.reason, detail=event.detail)
+            else:
+                assert isinstance(event, Beat | NeedGap)
+
+    async def _keep(self, envelope: Envelope, signal: Signal | None, refusal: Refusal | None) -> None:
+        if refusal is not None:
+            subject = subjects.feed(self.leader_id)
+            _log.warning("signal_refused", signal_id=envelope.message_id, reason=refusal.reason)
+            await self._queue.put(_Work(RefusedReport(envelope.chain_hash, subject, refusal)))
+        head = FeedHead(self.leader_id, envelope.epoch, envelope.seq, envelope.chain_hash)
+        await self._queue.put(_Work(FeedEntry(head, signal)))
+
+
+async def _collect_reports(bus: MonitorBus, queue: asyncio.Queue[_Work], durable: str) -> None:
+    async for delivery in bus.consume_reports(durable):
+        await queue.put(_Work(_believe(delivery), delivery.ack))
+
+
+def _believe(delivery: Delivery) -> StoreItem:
+    """The report as an item to store: itself, or the record that it was refused."""
+    subject = subjects.reports(delivery.leader_id, delivery.follower_id)
+    try:
+        report = decode_report(delivery.data)
+    except ProtocolError as error:
+        return _refused(delivery, subject, Refusal(error.code, str(error)))
+    if (report.leader_id, report.follower_id) != (delivery.leader_id, delivery.follower_id):
+        detail = f"names follower {report.follower_id} of leader {report.leader_id}"
+        return _refused(delivery, subject, Refusal("wrong_identity", detail))
+    refusal = copy_refusal(report) if isinstance(report, CopyReport) else None
+    return report if refusal is None else _refused(delivery, subject, refusal)
+
+
+def _refused(delivery: Delivery, subject: str, refusal: Refusal) -> RefusedReport:
+    _log.warning("report_refused", subject=subject, reason=refusal.reason, detail=refusal.detail)
+    digest = hashlib.sha256(subject.encode() + b"\0" + delivery.data).hexdigest()
+    return RefusedReport(digest, subject, refusal)
+
+
+async def _acknowledge(ack: Callable[[], Awaitable[None]]) -> None:
+    """Tell the broker; if that fails in whatever way, the report comes again and changes nothing."""
+    try:
+        await ack()
+    except Exception as error:
+        _log.warning("ack_failed", reason=str(error) or type(error).__name__)

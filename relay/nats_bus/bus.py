@@ -1,0 +1,213 @@
+"""The streams of the signal feed, over one connection.
+
+Belongs here: storing a signal behind the fence, history by batched Direct Get, reports. Does not belong
+here: the meaning of messages (`relay.protocol`), which streams there are (`relay.streams`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+
+from relay.nats_bus.connection import RECONNECT_WAIT_S, REQUEST_TIMEOUT_S, Connection
+from relay.nats_bus.errors import BusError, BusTimeout, BusUnavailable, Fenced, StreamBehind
+from relay.protocol import subjects
+
+__all__ = ["Bus", "Delivery"]
+
+HISTORY_BATCH = 512  # messages per Direct Get request
+REPORTS_BATCH = 64
+REPORTS_WAIT_S = 5.0
+
+_WRONG_LAST_SEQUENCE = 10071
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One report handed to the monitor; it comes again until `ack` was called."""
+
+    leader_id: str
+    follower_id: str
+    data: bytes
+    seq: int
+    ack: Callable[[], Awaitable[None]]
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _PublishAck(msgspec.Struct):
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+    error: _Error | None = None
+
+
+class Bus(Connection):
+    """A connection that knows the project's streams. `await Bus.connect(...)` makes one."""
+
+    async def publish_signal(
+        self,
+        leader_id: str,
+        wire: bytes,
+        expected_last_seq: int,
+        msg_id: str,
+        *,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> int:
+        """Store a message as number `expected_last_seq + 1` of the leader's stream; returns that number.
+
+        Safe to repeat with the same arguments after `BusTimeout`: whether an earlier try arrived is settled
+        by comparing bytes with what the stream holds there. Raises `Fenced` if that is another message.
+        """
+        headers = {"Nats-Msg-Id": msg_id, "Nats-Expected-Last-Sequence": str(expected_last_seq)}
+        ack = await self._publish_stored(subjects.signals(leader_id), wire, headers, timeout_s)
+        seq = expected_last_seq + 1
+        if ack.error is None and not ack.duplicate and ack.seq == seq:
+            return seq
+        actual = ack.seq
+        if ack.error is not None:
+            if ack.error.err_code != _WRONG_LAST_SEQUENCE:
+                raise BusError(f"{subjects.signals(leader_id)}: {ack.error.description}")
+            actual = int(re.sub(r"\D", "", ack.error.description.rpartition(":")[2]) or 0)
+        if actual < expected_last_seq:
+            raise StreamBehind(expected_last_seq, actual)
+        stored = await self.fetch_range(subjects.stream(leader_id), seq, 1)
+        if stored != [(seq, wire)]:
+            raise Fenced(expected_last_seq, actual)
+        return seq
+
+    async def publish_report(
+        self,
+        leader_id: str,
+        follower_id: str,
+        data: bytes,
+        msg_id: str,
+        *,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> int:
+        """Hand in a report; returns once it is stored, with its place. Repeat with the same id after
+        `BusTimeout`.
+        """
+        subject = subjects.reports(leader_id, follower_id)
+        ack = await self._publish_stored(subject, data, {"Nats-Msg-Id": msg_id}, timeout_s)
+        if ack.error is not None:
+            raise BusError(f"{subject}: {ack.error.description}")
+        return ack.seq
+
+    async def fetch_range(
+        self, stream: str, from_seq: int, count: int, *, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> list[tuple[int, bytes]]:
+        """Stored messages `from_seq` .. `from_seq + count - 1`, as (seq, bytes), in batches.
+
+        Fewer come back when the stream ends before or starts after; a first seq above `from_seq` means that
+        the retention has passed it. `timeout_s` counts from one message to the next.
+        """
+        found: list[tuple[int, bytes]] = []
+        end = from_seq + count
+        while from_seq < end:
+            want = min(HISTORY_BATCH, end - from_seq)
+            body = msgspec.json.encode({"seq": from_seq, "batch": want})
+            batch = [(seq, data) for seq, data in await self._gather(stream, body, timeout_s) if seq < end]
+            if not batch:
+                break
+            found.extend(batch)
+            from_seq = batch[-1][0] + 1
+        return found
+
+    async def last_message(
+        self, stream: str, subject: str, *, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> tuple[int, bytes] | None:
+        """The newest stored message of a stream, None if it is empty."""
+        body = msgspec.json.encode({"last_by_subj": subject})
+        message = await self.request(subjects.direct_get(stream), body, timeout_s=timeout_s)
+        status = message.headers.get("Status")
+        if status == "404":
+            return None
+        if status is not None or message.seq is None:
+            raise BusError(f"{stream}: {message.headers.get('Description', 'unexpected answer')}")
+        return message.seq, message.data
+
+    async def consume_reports(self, durable: str, *, batch: int = REPORTS_BATCH) -> AsyncIterator[Delivery]:
+        """Reports in the order they were stored, from the durable consumer's last acknowledged one, for
+        ever.
+        """
+        pull = await self._client.jetstream().pull_subscribe_bind(
+            durable=durable, stream=subjects.REPORTS_STREAM
+        )
+        self.subscribed.add(subjects.REPORTS_SUBJECTS)
+        while not self._closing:
+            try:
+                messages = await pull.fetch(batch, timeout=REPORTS_WAIT_S)
+            except (TimeoutError, nats.errors.TimeoutError):
+                continue
+            except nats.errors.ConnectionClosedError:
+                raise BusUnavailable("reports: the connection is closed") from None
+            except nats.errors.Error as error:
+                _log.warning("reports_fetch_failed", reason=str(error))
+                await asyncio.sleep(RECONNECT_WAIT_S)
+                continue
+            for message in messages:
+                leader_id, follower_id = subjects.parse_report_subject(message.subject)
+                seq = message.metadata.sequence.stream
+                yield Delivery(leader_id, follower_id, message.data, seq, message.ack)
+
+    async def api(self, subject: str, body: Mapping[str, Any], *, timeout_s: float = 5.0) -> dict[str, Any]:
+        """One call of the broker's JSON interface. Raises `BusError` with the broker's own words if it
+        refuses.
+        """
+        answer = await self.request(subject, msgspec.json.encode(body), timeout_s=timeout_s)
+        tree: dict[str, Any] = msgspec.json.decode(answer.data)
+        error = tree.get("error")
+        if error:
+            raise BusError(f"{subject}: {error.get('description', error)}")
+        return tree
+
+    async def _publish_stored(
+        self, subject: str, data: bytes, headers: dict[str, str], timeout_s: float
+    ) -> _PublishAck:
+        answer = await self.request(subject, data, headers=headers, timeout_s=timeout_s)
+        try:
+            return msgspec.json.decode(answer.data, type=_PublishAck)
+        except msgspec.MsgspecError:
+            raise BusError(f"{subject}: the answer is not an acknowledgement") from None
+
+    async def _gather(self, stream: str, body: bytes, timeout_s: float) -> list[tuple[int, bytes]]:
+        inbox: asyncio.Queue[Msg | Exception] = asyncio.Queue(HISTORY_BATCH + 2)
+
+        def settle(result: Msg | Exception) -> None:
+            if not inbox.full():
+                inbox.put_nowait(result)
+
+        subject = subjects.direct_get(stream)
+        token = await self._send_request(subject, body, None, settle)
+        found: list[tuple[int, bytes]] = []
+        try:
+            while True:
+                async with asyncio.timeout(timeout_s):
+                    message = await inbox.get()
+                if isinstance(message, Exception):
+                    raise message
+                headers = message.headers or {}
+                status = headers.get("Status")
+                if status in {"204", "404"}:
+                    return found
+                if status is not None:
+                    raise BusError(f"{subject}: {headers.get('Description', status)}")
+                found.append((int(headers["Nats-Sequence"]), message.data))
+        except TimeoutError:
+            raise BusTimeout(f"{subject}: no answer within {timeout_s} s") from None
+        finally:
+            self._replies.pop(token, None)

@@ -1,0 +1,312 @@
+"""One connection to the broker: request and answer, subscriptions, and what NATS says on the side.
+
+Belongs here: the client library's options, callbacks and traps. Does not belong here: streams (`bus`).
+
+The traps this file is about: a permission violation arrives on a callback while the call itself just waits;
+an exception inside a callback ends reconnecting for good; pings every 120 s and 60 reconnects are the
+library's defaults; a full subscription drops without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Self
+
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
+
+from relay.nats_bus.errors import BusTimeout, BusUnavailable, NotPermitted
+
+__all__ = ["REQUEST_TIMEOUT_S", "BusMessage", "Connection", "Subscription"]
+
+CONNECT_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 2.0
+FLUSH_TIMEOUT_S = 5
+CLOSE_TIMEOUT_S = 1.0
+PING_INTERVAL_S = 2  # a dead link is found after at most PING_INTERVAL_S * (PINGS_OUTSTANDING_MAX + 1)
+PINGS_OUTSTANDING_MAX = 2
+RECONNECT_WAIT_S = 0.25
+UNSENT_BYTES_MAX = 2 * 1024 * 1024  # held while reconnecting
+PENDING_MESSAGES_MAX = 8192  # per subscription; more is dropped and found again as a gap
+PENDING_BYTES_MAX = 32 * 1024 * 1024
+
+_VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BusMessage:
+    """One message. `seq` is its place in the stream it was stored in, None where it was not stored."""
+
+    subject: str
+    data: bytes
+    seq: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Subscription:
+    """A running subscription; `stop` ends it."""
+
+    def __init__(self, inner: NatsSubscription) -> None:
+        self._inner = inner
+
+    async def stop(self) -> None:
+        """Stop hearing. Harmless on a closed connection."""
+        with suppress(nats.errors.Error):
+            await self._inner.unsubscribe()
+
+
+class Connection:
+    """One connection to the broker. Made by `connect`; reconnects for ever; see the module's text for
+    errors.
+    """
+
+    def __init__(self, name: str, inbox: str) -> None:
+        self._name = name
+        self._client = Client()
+        self._inbox = f"{inbox}.{secrets.token_hex(8)}"
+        self._tokens = itertools.count(1)
+        self._replies: dict[str, tuple[str, Callable[[Msg | Exception], None]]] = {}
+        self._denied_subscriptions: set[str] = set()
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closing = False
+        self._on_reconnect: Callable[[], None] | None = None
+        self.dropped = 0  # messages lost to a full subscription since the start
+        self.last_error = ""
+        self.subscribed: set[str] = set()  # subjects listened to, for whoever must know that it is ready
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        nkey_seed: str | None,
+        inbox_prefix: str,
+        name: str,
+        *,
+        on_reconnect: Callable[[], None] | None = None,
+        timeout_s: float = CONNECT_TIMEOUT_S,
+    ) -> Self:
+        """Connect as the owner of `nkey_seed`.
+
+        Keeps trying for `timeout_s`, then raises `BusUnavailable` with the reason; `NotPermitted` if the
+        inbox prefix is not this user's (`relay.protocol.subjects.inbox_prefix`).
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            bus = cls(name, inbox_prefix)
+            bus._on_reconnect = on_reconnect
+            try:
+                await bus._open(url, nkey_seed, inbox_prefix)
+                return bus
+            except (TimeoutError, OSError, nats.errors.Error) as error:
+                await bus.close()
+                reason = bus.last_error or str(error) or "no answer"
+                if "authorization" in reason.lower():
+                    raise BusUnavailable(f"broker {url}: this nkey is not one of its users") from None
+                if time.monotonic() >= deadline:
+                    raise BusUnavailable(f"broker {url}: {reason}") from None
+                await asyncio.sleep(RECONNECT_WAIT_S)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the socket is up; says nothing about a frozen broker (heartbeats do)."""
+        return self._client.is_connected
+
+    async def _open(self, url: str, nkey_seed: str | None, inbox_prefix: str) -> None:
+        """One attempt, which ends by itself: cancelling the library's endless one does not always end it."""
+        await self._client.connect(
+            servers=[url],
+            name=self._name,
+            nkeys_seed_str=nkey_seed,
+            inbox_prefix=inbox_prefix,
+            error_cb=self._on_error,
+            closed_cb=self._on_closed,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
+            ping_interval=PING_INTERVAL_S,
+            max_outstanding_pings=PINGS_OUTSTANDING_MAX,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]
+            pending_size=UNSENT_BYTES_MAX,
+        )
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+        await self._barrier()
+        if self._denied_subscriptions:
+            await self.close()
+            raise NotPermitted("read answers below", inbox_prefix)
+        self._client.options["allow_reconnect"] = True
+        self._client.options["max_reconnect_attempts"] = -1
+
+    async def _barrier(self) -> None:
+        """Return once the broker has dealt with everything sent so far, and its complaints have arrived.
+
+        Twice, because the library puts the first ping in front of what it still holds back.
+        """
+        await self._client.flush(timeout=FLUSH_TIMEOUT_S)
+        await self._client.flush(timeout=FLUSH_TIMEOUT_S)
+
+    async def wait_closed(self) -> None:
+        """Return when the connection is gone for good. A daemon that did not ask for it exits non-zero
+        then.
+        """
+        await asyncio.shield(self._closed)
+
+    async def close(self) -> None:
+        """Send what is buffered, if the broker still listens, and end the connection."""
+        self._closing = True
+        task = asyncio.create_task(self._end(), name=f"close-{self._name}")
+        await asyncio.wait({task}, timeout=CLOSE_TIMEOUT_S)
+        task.cancel()
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    async def _end(self) -> None:
+        with suppress(nats.errors.Error, TimeoutError, OSError):
+            if self._client.is_connected:
+                await self._client.flush(timeout=FLUSH_TIMEOUT_S)
+        with suppress(nats.errors.Error, TimeoutError, OSError):
+            await self._client.close()
+
+    async def subscribe(
+        self, subject: str, callback: Callable[[BusMessage], Awaitable[None]]
+    ) -> Subscription:
+        """Hear a subject; `callback` gets one message at a time. Raises `NotPermitted`."""
+
+        async def deliver(message: Msg) -> None:
+            await callback(_from_wire(message))
+
+        self._denied_subscriptions.discard(subject.lower())
+        try:
+            inner = await self._client.subscribe(
+                subject,
+                cb=deliver,
+                pending_msgs_limit=PENDING_MESSAGES_MAX,
+                pending_bytes_limit=PENDING_BYTES_MAX,
+            )
+            await self._barrier()
+        except (nats.errors.Error, TimeoutError) as error:
+            raise BusUnavailable(f"subscribe {subject}: {error or 'no answer'}") from None
+        if subject.lower() in self._denied_subscriptions:
+            raise NotPermitted("subscribe to", subject)
+        self.subscribed.add(subject)
+        return Subscription(inner)
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        """Send without acknowledgement (heartbeats). Nothing is buffered while there is no connection."""
+        if not self._client.is_connected:
+            raise BusUnavailable(f"publish {subject}: not connected")
+        try:
+            await self._client.publish(subject, data)
+        except nats.errors.Error as error:
+            raise BusUnavailable(f"publish {subject}: {error}") from None
+
+    async def request(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> BusMessage:
+        """Send and wait for one answer."""
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+
+        def settle(result: Msg | Exception) -> None:
+            if answer.done():
+                return
+            if isinstance(result, Exception):
+                answer.set_exception(result)
+            else:
+                answer.set_result(result)
+
+        token = await self._send_request(subject, data, headers, settle)
+        try:
+            async with asyncio.timeout(timeout_s):
+                message = await answer
+        except TimeoutError:
+            raise BusTimeout(f"{subject}: no answer within {timeout_s} s") from None
+        finally:
+            self._replies.pop(token, None)
+        if message.headers and message.headers.get("Status") == "503":
+            raise BusTimeout(f"{subject}: nobody answers")
+        return _from_wire(message)
+
+    async def _send_request(
+        self,
+        subject: str,
+        data: bytes,
+        headers: dict[str, str] | None,
+        settle: Callable[[Msg | Exception], None],
+    ) -> str:
+        if not self._client.is_connected:
+            raise BusUnavailable(f"{subject}: not connected")
+        token = f"{self._inbox}.{next(self._tokens)}"
+        self._replies[token] = (subject.lower(), settle)
+        try:
+            await self._client.publish(subject, data, reply=token, headers=headers)
+        except nats.errors.Error as error:
+            self._replies.pop(token, None)
+            raise BusUnavailable(f"{subject}: {str(error) or type(error).__name__}") from None
+        return token
+
+    async def _on_reply(self, message: Msg) -> None:
+        waiting = self._replies.get(message.subject)
+        if waiting:
+            waiting[1](message)
+
+    async def _on_error(self, error: Exception) -> None:
+        """Nothing in here may raise: an exception would end the client's reconnecting."""
+        self.last_error = str(error) or type(error).__name__
+        violation = _VIOLATION.search(self.last_error.lower())
+        if violation:
+            action, subject = violation.groups()
+            _log.warning("not_permitted", bus=self._name, action=action, subject=subject)
+            if action == "subscription":
+                self._denied_subscriptions.add(subject)
+                return
+            for waiting_for, settle in list(self._replies.values()):
+                if waiting_for == subject:
+                    settle(NotPermitted("publish on", subject))
+        elif isinstance(error, nats.errors.SlowConsumerError):
+            self.dropped += 1
+            _log.warning("subscription_full", bus=self._name, subject=error.subject)
+        else:
+            _log.debug("bus_error", bus=self._name, reason=self.last_error)
+
+    async def _on_disconnected(self) -> None:
+        if not self._closing:
+            _log.warning("bus_disconnected", bus=self._name)
+        for subject, settle in list(self._replies.values()):
+            settle(BusTimeout(f"{subject}: the connection was lost before the answer"))
+
+    async def _on_reconnected(self) -> None:
+        _log.info("bus_reconnected", bus=self._name)
+        if self._on_reconnect:
+            try:
+                self._on_reconnect()
+            except Exception:
+                _log.exception("reconnect_callback_failed", bus=self._name)
+
+    async def _on_closed(self) -> None:
+        if not self._closing:
+            _log.error("bus_closed", bus=self._name, reason=self.last_error)
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+
+def _from_wire(message: Msg) -> BusMessage:
+    headers = message.headers or {}
+    seq = headers.get("Nats-Sequence")
+    return BusMessage(message.subject, message.data, int(seq) if seq and seq.isdigit() else None, headers)

@@ -1,0 +1,1 @@
+"""The wire contract between relay and followers: pure, public, shared by both sides."""

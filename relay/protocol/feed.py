@@ -1,0 +1,330 @@
+"""One leader's feed as a reader sees it: every message once, in order, chained, or a reason why not.
+
+Belongs here: a pure state machine. Bytes go in, events come out; the shell fetches gaps and stores the head.
+Does not belong here: the bus, retries, clocks, what a follower does with a signal.
+
+What is believed: nothing unsigned. A message that does not verify is dropped (`Rejected`), for anybody may
+have put it there. A message that *does* verify and contradicts another one is the leader's own doing: the
+reader locks and keeps both as evidence. Every message is verified by its own signature, in a gap as well as
+live.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from relay.protocol.codec import Message, decode_payload
+from relay.protocol.errors import ProtocolError
+from relay.protocol.messages import Heartbeat, Notice, Signal
+from relay.protocol.signing import (
+    GENESIS_HASH,
+    Envelope,
+    PublicKey,
+    as_verify_key,
+    open_envelope,
+)
+from relay.protocol.subjects import check_identifier
+
+__all__ = [
+    "PENDING_MAX",
+    "RECENT_MAX",
+    "Accepted",
+    "Beat",
+    "FeedEvent",
+    "FeedReader",
+    "Locked",
+    "NeedGap",
+    "Rejected",
+    "Resumed",
+    "Unreadable",
+]
+
+PENDING_MAX = 1024  # messages held while a gap before them is fetched; later ones are fetched again
+RECENT_MAX = 256  # accepted messages kept to prove an equivocation with
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The next message of the feed, verified. The reader's head is now this one."""
+
+    envelope: Envelope
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The next message of the feed is the leader's, but its payload cannot be read. The head has moved on."""
+
+    envelope: Envelope
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A heartbeat, newer than any before it."""
+
+    envelope: Envelope
+    message: Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class NeedGap:
+    """Messages from_seq .. from_seq+count-1 exist and were not received: fetch them and hand them to
+    `receive`.
+    """
+
+    from_seq: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The feed goes on at a snapshot; `lost_count` messages from `lost_from_seq` on are gone for good."""
+
+    lost_from_seq: int
+    lost_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Dropped: not provably the leader's, or not where it belongs. `code` is fit for a metric label."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """The leader contradicts himself. Nothing is accepted any more; `evidence` holds the signed frames."""
+
+    reason: str  # equivocation | chain_break | epoch
+    seq: int
+    detail: str
+    evidence: tuple[bytes, ...]
+
+
+FeedEvent: TypeAlias = Accepted | Unreadable | Beat | NeedGap | Resumed | Rejected | Locked
+
+
+class FeedReader:
+    """Reads one leader's feed. See the module's text for what is believed.
+
+    Args:
+        leader_id: whose feed it is.
+        verify_key: his pinned public key.
+        last_seq: the last message already dealt with; 0 = none, the feed is read from its start;
+            None = join now: the first verified message or heartbeat becomes the head.
+        last_hash: chain hash of that message.
+        last_epoch: its epoch; 0 with a `last_seq` above 0 = not known.
+    """
+
+    def __init__(
+        self,
+        leader_id: str,
+        verify_key: PublicKey,
+        last_seq: int | None = 0,
+        last_hash: str = GENESIS_HASH,
+        *,
+        last_epoch: int = 0,
+    ) -> None:
+        self.leader_id = check_identifier(leader_id)
+        self.locked: Locked | None = None
+        self._key = as_verify_key(verify_key)
+        self._joining = last_seq is None
+        self._resuming = False
+        self._last_seq = last_seq or 0
+        self._last_hash = last_hash
+        self._epoch: int | None = last_epoch if last_epoch or last_seq == 0 else None
+        self._head_seq = self._last_seq  # highest seq known to exist
+        self._asked_through = 0  # highest seq ever asked for with NeedGap
+        self._pending: dict[int, tuple[Envelope, bytes]] = {}
+        self._recent: OrderedDict[int, tuple[str, bytes]] = OrderedDict()
+        self._beat_place: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the head: the last message accepted."""
+        return self._last_seq
+
+    @property
+    def last_hash(self) -> str:
+        """Chain hash of the head."""
+        return self._last_hash
+
+    @property
+    def last_epoch(self) -> int:
+        """Epoch of the head; 0 where it is not known yet."""
+        return self._epoch or 0
+
+    @property
+    def missing(self) -> NeedGap | None:
+        """What is known to exist and was not received, first stretch of it; None when all is in order."""
+        if self.locked or self._joining or self._head_seq <= self._last_seq:
+            return None
+        end = min(self._pending, default=self._head_seq + 1)
+        return NeedGap(self._last_seq + 1, end - self._last_seq - 1)
+
+    def receive(self, wire: bytes, stream_seq: int) -> list[FeedEvent]:
+        """Take one message of the feed, live or fetched, in whatever order they come.
+
+        `stream_seq` is where the broker says it stands. Returns what follows from it, oldest first;
+        duplicates give an empty list. Never raises for any bytes.
+        """
+        if self.locked:
+            return []
+        try:
+            envelope = open_envelope(wire, self._key, self.leader_id)
+        except ProtocolError as error:
+            return [Rejected(error.code, str(error))]
+        if envelope.kind == "heartbeat" or envelope.seq < 1:
+            return [Rejected("wrong_place", "a heartbeat has no place in the feed")]
+        contradiction = self._contradiction(envelope.seq, envelope.chain_hash, wire)
+        if contradiction:
+            return [self._lock(contradiction)]
+        if envelope.seq != stream_seq:
+            return [Rejected("wrong_place", f"signed as seq {envelope.seq}, stored as {stream_seq}")]
+        if self._joining:
+            self._anchor(envelope.seq - 1, envelope.prev_hash, None)
+        if envelope.seq <= self._last_seq:
+            return []
+        return self._place(envelope, wire)
+
+    def beat(self, wire: bytes) -> list[FeedEvent]:
+        """Take one heartbeat. Finds a gap even when the feed's last message is the lost one."""
+        if self.locked:
+            return []
+        try:
+            envelope = open_envelope(wire, self._key, self.leader_id)
+            if envelope.kind != "heartbeat":
+                return [Rejected("wrong_place", "only heartbeats are allowed here")]
+            message = decode_payload("heartbeat", envelope.payload)
+        except ProtocolError as error:
+            return [Rejected(error.code, str(error))]
+        assert isinstance(message, Heartbeat)
+        if (message.head_seq, message.head_hash) != (envelope.seq, envelope.prev_hash):
+            return [Rejected("malformed", "heartbeat: head differs between header and payload")]
+        place = (envelope.epoch, envelope.seq, message.sent_ms)
+        if place <= self._beat_place:
+            return [Rejected("replayed", "heartbeat: not newer than the last one")]
+        self._beat_place = place
+        contradiction = self._contradiction(envelope.seq, envelope.prev_hash, wire)
+        if contradiction:
+            return [self._lock(contradiction)]
+        if self._joining:
+            self._anchor(envelope.seq, envelope.prev_hash, envelope.epoch)
+        self._head_seq = max(self._head_seq, envelope.seq)
+        return [Beat(envelope, message), *self._ask()]
+
+    def retry_gap(self) -> NeedGap | None:
+        """Ask again: a fetch failed or came back incomplete. None when nothing is missing."""
+        self._asked_through = self._last_seq
+        events = self._ask()
+        return events[0] if events else None
+
+    def resume_at_snapshot(self) -> list[FeedEvent]:
+        """The missing messages are older than the broker keeps: go on at the next verified snapshot."""
+        if self.locked:
+            return []
+        self._resuming = True
+        for seq in sorted(self._pending):
+            envelope, wire = self._pending[seq]
+            if envelope.kind == "snapshot":
+                del self._pending[seq]
+                return self._place(envelope, wire)
+        return []
+
+    def _place(self, envelope: Envelope, wire: bytes) -> list[FeedEvent]:
+        events: list[FeedEvent] = []
+        self._head_seq = max(self._head_seq, envelope.seq)
+        if self._resuming and envelope.kind == "snapshot" and envelope.seq > self._last_seq + 1:
+            lost_from = self._last_seq + 1
+            self._anchor(envelope.seq - 1, envelope.prev_hash, None)
+            events.append(Resumed(lost_from, envelope.seq - lost_from))
+        if envelope.seq == self._last_seq + 1:
+            events.extend(self._accept(envelope, wire))
+            while not self.locked and self._last_seq + 1 in self._pending:
+                events.extend(self._accept(*self._pending.pop(self._last_seq + 1)))
+        elif len(self._pending) < PENDING_MAX:
+            self._pending[envelope.seq] = (envelope, wire)
+        return events if self.locked else [*events, *self._ask()]
+
+    def _accept(self, envelope: Envelope, wire: bytes) -> list[FeedEvent]:
+        try:
+            message: Message = decode_payload(envelope.kind, envelope.payload)
+            problem = _misplaced(envelope, message)
+        except ProtocolError as error:
+            problem = Unreadable(envelope, error.code, str(error))
+        locked = self._broken(envelope, wire, started=problem is None and _is_start(message))
+        if locked:
+            return [self._lock(locked)]
+        self._resuming = False
+        self._last_seq, self._last_hash, self._epoch = envelope.seq, envelope.chain_hash, envelope.epoch
+        self._recent[envelope.seq] = (envelope.chain_hash, wire)
+        if len(self._recent) > RECENT_MAX:
+            self._recent.popitem(last=False)
+        return [problem or Accepted(envelope, message)]
+
+    def _broken(self, envelope: Envelope, wire: bytes, *, started: bool) -> Locked | None:
+        before = self._recent.get(self._last_seq)
+        evidence = (before[1], wire) if before else (wire,)
+        if envelope.prev_hash != self._last_hash:
+            detail = f"seq {envelope.seq} does not follow from the message before it"
+            return Locked("chain_break", envelope.seq, detail, evidence)
+        if self._epoch is None or envelope.epoch == self._epoch:
+            return None
+        if envelope.epoch < self._epoch:
+            detail = f"epoch fell from {self._epoch} to {envelope.epoch}"
+            return Locked("epoch", envelope.seq, detail, evidence)
+        if not started:
+            detail = f"epoch rose to {envelope.epoch} without a notice of a start"
+            return Locked("epoch", envelope.seq, detail, evidence)
+        return None
+
+    def _contradiction(self, seq: int, chain_hash: str, wire: bytes) -> Locked | None:
+        known: tuple[str, bytes] | None = self._recent.get(seq)
+        if known is None and seq in self._pending:
+            envelope, other = self._pending[seq]
+            known = (envelope.chain_hash, other)
+        if known is None and seq == self._last_seq and seq > 0 and not self._joining:
+            known = (self._last_hash, b"")
+        if known is None or known[0] == chain_hash:
+            return None
+        evidence = (known[1], wire) if known[1] else (wire,)
+        return Locked("equivocation", seq, f"two different messages are signed as seq {seq}", evidence)
+
+    def _anchor(self, seq: int, chain_hash: str, epoch: int | None) -> None:
+        self._joining = False
+        self._last_seq, self._last_hash, self._epoch = seq, chain_hash, epoch
+        self._head_seq = max(self._head_seq, seq)
+        self._asked_through = max(self._asked_through, seq)
+        self._recent.clear()
+        self._pending = {key: value for key, value in self._pending.items() if key > seq}
+
+    def _ask(self) -> list[NeedGap]:
+        missing = self.missing
+        if missing is None:
+            return []
+        start = max(missing.from_seq, self._asked_through + 1)
+        end = missing.from_seq + missing.count - 1
+        if end < start:
+            return []
+        self._asked_through = end
+        return [NeedGap(start, end - start + 1)]
+
+    def _lock(self, locked: Locked) -> Locked:
+        self.locked = locked
+        self._pending.clear()
+        return locked
+
+
+def _is_start(message: Message) -> bool:
+    return isinstance(message, Notice) and message.notice == "started"
+
+
+def _misplaced(envelope: Envelope, message: Message) -> Unreadable | None:
+    if isinstance(message, Signal) and message.signal_id != envelope.message_id:
+        return Unreadable(envelope, "malformed", f"signal_id: {envelope.message_id} is allowed here")
+    return None

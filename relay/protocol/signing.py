@@ -1,0 +1,235 @@
+"""The envelope: a header that says whose message this is and where it stands, signed together with its
+payload.
+
+Belongs here: the frame on the wire, what the Ed25519 signature covers, the chain hash. Does not belong
+here: the meaning of a payload (`codec`), the order of messages (`feed`), where keys are kept (`relay.keys`).
+
+Frame: one line of compact JSON (the header, in fixed field order), a line feed, the payload bytes as they
+are. Signed are: a domain prefix, then every header field and the SHA-256 of the payload, each preceded by
+its length. The chain hash is the SHA-256 of exactly those signed bytes, so a message commits to all before
+it. A frame has one byte form only: a header that differs from its own re-encoding is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal, NamedTuple, TypeAlias
+
+import msgspec
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
+
+from relay.protocol.errors import BadSignature, Malformed, TooLarge, UnknownVersion, WrongLeader
+from relay.protocol.messages import SCHEMA_VERSION
+from relay.protocol.subjects import IDENTIFIER_PATTERN, check_identifier
+
+__all__ = [
+    "ENVELOPE_BYTES_MAX",
+    "GENESIS_HASH",
+    "HEADER_BYTES_MAX",
+    "Envelope",
+    "PublicKey",
+    "Sealed",
+    "as_verify_key",
+    "header_hash",
+    "key_id_of",
+    "open_envelope",
+    "seal",
+    "seal_chained",
+]
+
+ENVELOPE_BYTES_MAX = 16 * 1024
+HEADER_BYTES_MAX = 1024
+GENESIS_HASH = "0" * 64  # prev_hash of a leader's first message
+_DOMAIN = b"slipstream signal feed v1\0"
+_NUMBER_MAX = 2**53 - 1
+
+PublicKey: TypeAlias = VerifyKey | str  # 64 hex digits where it is text
+
+_Identifier = Annotated[str, msgspec.Meta(pattern=IDENTIFIER_PATTERN)]
+_Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=_NUMBER_MAX)]
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    version: Literal[1]
+    kind: Annotated[str, msgspec.Meta(pattern=r"\A[a-z_]{1,32}\Z")]
+    leader_id: _Identifier
+    epoch: _Number
+    seq: _Number
+    prev_hash: _Hash
+    key_id: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+    signature: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{128}\Z")]
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """A verified message of a leader: header fields, the payload's raw bytes, and the hash that the next
+    one names.
+    """
+
+    version: int
+    kind: str
+    leader_id: str
+    epoch: int
+    seq: int
+    prev_hash: str
+    key_id: str
+    signature: str
+    payload: bytes
+    chain_hash: str
+
+    @property
+    def message_id(self) -> str:
+        """`<leader>.<epoch>.<seq>`: the signal id of a signal, and what the broker dedupes by."""
+        return f"{self.leader_id}.{self.epoch}.{self.seq}"
+
+
+def as_verify_key(key: PublicKey) -> VerifyKey:
+    """A leader's public key from 64 hex digits. Raises `Malformed`, without repeating what was given."""
+    if isinstance(key, VerifyKey):
+        return key
+    try:
+        raw = bytes.fromhex(key)
+    except ValueError:
+        raw = b""
+    if len(raw) != 32 or key != raw.hex():
+        raise Malformed("public key: 64 hex digits, lower case, are allowed")
+    return VerifyKey(raw)
+
+
+def key_id_of(verify_key: VerifyKey) -> str:
+    """Short name of a key: the first 16 hex digits of its SHA-256."""
+    return hashlib.sha256(bytes(verify_key)).hexdigest()[:16]
+
+
+def header_hash(envelope: Envelope) -> str:
+    """The chain hash: SHA-256 of the signed bytes, in hex; the next message carries it as `prev_hash`."""
+    return hashlib.sha256(_signed_bytes(envelope)).hexdigest()
+
+
+class Sealed(NamedTuple):
+    """A frame that goes out, and the hash that the next one names."""
+
+    wire: bytes
+    chain_hash: str
+
+
+def seal_chained(
+    signing_key: SigningKey,
+    *,
+    kind: str,
+    leader_id: str,
+    epoch: int,
+    seq: int,
+    prev_hash: str,
+    payload: bytes,
+) -> Sealed:
+    """Sign a payload. Raises `ProtocolError` if a reader would refuse the frame."""
+    check_identifier(leader_id)
+    unsigned = _Header(
+        version=SCHEMA_VERSION,
+        kind=kind,
+        leader_id=leader_id,
+        epoch=epoch,
+        seq=seq,
+        prev_hash=prev_hash,
+        key_id=key_id_of(signing_key.verify_key),
+        signature="0" * 128,
+    )
+    signed = _signed_bytes(unsigned, payload)
+    header = msgspec.structs.replace(unsigned, signature=signing_key.sign(signed).signature.hex())
+    wire = msgspec.json.encode(header) + b"\n" + payload
+    _split(wire)
+    return Sealed(wire, hashlib.sha256(signed).hexdigest())
+
+
+def seal(
+    signing_key: SigningKey,
+    *,
+    kind: str,
+    leader_id: str,
+    epoch: int,
+    seq: int,
+    prev_hash: str,
+    payload: bytes,
+) -> bytes:
+    """`seal_chained` for those who need the frame alone."""
+    return seal_chained(
+        signing_key,
+        kind=kind,
+        leader_id=leader_id,
+        epoch=epoch,
+        seq=seq,
+        prev_hash=prev_hash,
+        payload=payload,
+    ).wire
+
+
+def open_envelope(wire: bytes, verify_key: PublicKey, leader_id: str) -> Envelope:
+    """Check a frame against the pinned key and leader. Raises a `ProtocolError`; nothing unverified is
+    returned.
+    """
+    header, payload = _split(wire)
+    key = as_verify_key(verify_key)
+    if header.leader_id != leader_id or header.key_id != key_id_of(key):
+        raise WrongLeader("envelope: another leader's id or key")
+    signed = _signed_bytes(header, payload)
+    try:
+        key.verify(signed, bytes.fromhex(header.signature))
+    except (BadSignatureError, ValueError):
+        raise BadSignature("envelope: the signature does not fit header, payload and key") from None
+    return Envelope(
+        version=header.version,
+        kind=header.kind,
+        leader_id=header.leader_id,
+        epoch=header.epoch,
+        seq=header.seq,
+        prev_hash=header.prev_hash,
+        key_id=header.key_id,
+        signature=header.signature,
+        payload=payload,
+        chain_hash=hashlib.sha256(signed).hexdigest(),
+    )
+
+
+def _split(wire: bytes) -> tuple[_Header, bytes]:
+    if len(wire) > ENVELOPE_BYTES_MAX:
+        raise TooLarge(f"envelope: at most {ENVELOPE_BYTES_MAX} bytes are allowed, got {len(wire)}")
+    end = wire.find(b"\n", 0, HEADER_BYTES_MAX + 1)
+    if end < 0:
+        raise Malformed(f"envelope: a header line of at most {HEADER_BYTES_MAX} bytes is allowed")
+    line, payload = wire[:end], wire[end + 1 :]
+    try:
+        version = msgspec.json.decode(line, type=_Version).version
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise Malformed("envelope: the header is not a JSON object with a version") from None
+    if version != SCHEMA_VERSION:
+        raise UnknownVersion(f"envelope: version {SCHEMA_VERSION} is allowed")
+    try:
+        header = msgspec.json.decode(line, type=_Header)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Malformed(f"envelope: {error}") from None
+    if msgspec.json.encode(header) != line:
+        raise Malformed("envelope: compact JSON in the fixed field order is allowed")
+    return header, payload
+
+
+def _signed_bytes(header: _Header | Envelope, payload: bytes | None = None) -> bytes:
+    if payload is None:
+        assert isinstance(header, Envelope)
+        payload = header.payload
+    fields = (
+        str(header.version).encode(),
+        header.kind.encode(),
+        header.leader_id.encode(),
+        str(header.epoch).encode(),
+        str(header.seq).encode(),
+        header.prev_hash.encode(),
+        header.key_id.encode(),
+        hashlib.sha256(payload).digest(),
+    )
+    return _DOMAIN + b"".join(len(field).to_bytes(4, "big") + field for field in fields)

@@ -1,0 +1,81 @@
+"""Where each message lives on the bus: subjects, stream names, and the grammar of the ids inside them.
+
+Belongs here: names only. Who may use them is the broker's (`relay.broker`), how they are used the bus's.
+"""
+
+from __future__ import annotations
+
+import re
+
+from relay.protocol.errors import Malformed
+
+__all__ = [
+    "IDENTIFIER_PATTERN",
+    "REPORTS_STREAM",
+    "REPORTS_SUBJECTS",
+    "beat",
+    "check_identifier",
+    "direct_get",
+    "feed",
+    "inbox_prefix",
+    "parse_report_subject",
+    "reports",
+    "signals",
+    "stream",
+]
+
+IDENTIFIER_PATTERN = r"\A[a-z0-9]{1,32}\Z"
+REPORTS_STREAM = "REPORTS"
+REPORTS_SUBJECTS = "reports.*.*"
+
+_IDENTIFIER = re.compile(IDENTIFIER_PATTERN)
+
+
+def check_identifier(value: str) -> str:
+    """Return `value` if it is a leader's or follower's id (`[a-z0-9]{1,32}`); else raise `Malformed`."""
+    if not isinstance(value, str) or _IDENTIFIER.match(value) is None:
+        raise Malformed("id: 1 to 32 characters of a-z and 0-9 are allowed")
+    return value
+
+
+def signals(leader_id: str) -> str:
+    """The subject a leader publishes on; captured by his stream."""
+    return f"signals.{check_identifier(leader_id)}"
+
+
+def feed(leader_id: str) -> str:
+    """The subject followers listen on: what the stream republishes once it is stored."""
+    return f"feed.{check_identifier(leader_id)}"
+
+
+def beat(leader_id: str) -> str:
+    """Heartbeats: not stored."""
+    return f"beat.{check_identifier(leader_id)}"
+
+
+def reports(leader_id: str, follower_id: str) -> str:
+    """What one follower reports about one leader; captured by the stream `REPORTS`."""
+    return f"reports.{check_identifier(leader_id)}.{check_identifier(follower_id)}"
+
+
+def parse_report_subject(subject: str) -> tuple[str, str]:
+    """`reports.<leader>.<follower>` -> (leader_id, follower_id). The broker has enforced both."""
+    parts = subject.split(".")
+    if len(parts) != 3 or parts[0] != "reports":
+        raise Malformed("subject of a report: reports.<leader>.<follower> is allowed")
+    return check_identifier(parts[1]), check_identifier(parts[2])
+
+
+def stream(leader_id: str) -> str:
+    """The name of a leader's stream. Its sequence numbers are the leader's `seq`."""
+    return f"SIGNALS_{check_identifier(leader_id)}"
+
+
+def direct_get(stream_name: str) -> str:
+    """The API subject that opens one stream's history, and no other's."""
+    return f"$JS.API.DIRECT.GET.{stream_name}"
+
+
+def inbox_prefix(user_id: str) -> str:
+    """Replies to one user arrive below this prefix, which no other user of the account may read."""
+    return f"_INBOX_{check_identifier(user_id)}"

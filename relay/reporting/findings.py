@@ -1,0 +1,144 @@
+"""A report in plain words.
+
+Belongs here: sentences made from the report's figures. Does not belong here: figures of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+__all__ = ["PART_WORDS", "STEP_WORDS", "findings", "headline", "mean_slippage_bps", "number", "reason_words"]
+
+PART_WORDS = {
+    "leader_lag": "the market moved before the signal was sealed",
+    "venue_basis": "the venues' prices differ",
+    "transit": "the market moved while the signal travelled",
+    "stagger": "the market moved while the follower waited for its wave",
+    "decision": "the market moved while the follower decided",
+    "venue": "the market moved while the order was on its way",
+    "spread_impact": "spread and market impact",
+}
+STEP_WORDS = {
+    "seen": "the publisher sees the fill",
+    "sealed": "the signal is signed",
+    "received": "the follower has it",
+    "released": "its wave begins (deliberate)",
+    "submitted": "the order is sent",
+    "accepted": "the venue accepts it",
+    "executed": "the venue fills it",
+}
+
+
+def number(value: str | int | float | Decimal | None, places: int = 2) -> str:
+    """A figure for people: thousands apart, fixed decimals, `–` where there is none."""
+    if value is None:
+        return "–"
+    return f"{Decimal(str(value)):,.{places}f}"
+
+
+def reason_words(reason: str) -> str:
+    """`below_minimum` -> `below minimum`."""
+    return reason.replace("_", " ").replace(".", " ").lower()
+
+
+def headline(report: Mapping[str, Any]) -> str:
+    """The one sentence to remember."""
+    followers: Sequence[Mapping[str, Any]] = report["followers"]
+    chances = sum(row["signals"] for row in followers)
+    copies = sum(row["copied"] + row["capped"] for row in followers)
+    if not copies:
+        return (
+            f"{_count(len(followers), 'follower')} had {chances} chances to copy a signal; none was copied."
+        )
+    mean = mean_slippage_bps(report)
+    share = Decimal(100 * copies) / chances
+    cost = "cost" if mean >= 0 else "gained"
+    return (
+        f"{_count(len(followers), 'follower')} copied {copies} of {chances} signals ({share:.0f} %). "
+        f"On average a copy {cost} {abs(mean):.2f} bps against the leader's own fill."
+    )
+
+
+def mean_slippage_bps(report: Mapping[str, Any]) -> Decimal:
+    """Mean over all copies of all followers; 0 where there was none."""
+    return _weighted(report["followers"], lambda row: Decimal(row["slippage_bps"]["mean"]))
+
+
+def findings(report: Mapping[str, Any]) -> list[str]:
+    """What the figures say, most important first; each is one or two sentences."""
+    followers: Sequence[Mapping[str, Any]] = report["followers"]
+    executed = [row for row in followers if row["slippage_bps"] is not None]
+    lines: list[str] = []
+    if executed:
+        lines += [_where_it_goes(executed), _how_late(executed)]
+    lines += [line for line in (_caps(followers), _not_copied(followers), _venue(report["venue"])) if line]
+    return lines
+
+
+def _where_it_goes(executed: Sequence[Mapping[str, Any]]) -> str:
+    means = {
+        part: _weighted(executed, lambda row, part=part: Decimal(row["slippage_parts_bps"][part]))
+        for part in executed[0]["slippage_parts_bps"]
+    }
+    largest = max(means, key=lambda part: abs(means[part]))
+    ranked = sorted(executed, key=lambda row: Decimal(row["slippage_bps"]["mean"]))
+    line = f"Where it goes: mostly {PART_WORDS[largest]} ({means[largest]:+.2f} bps of the mean)."
+    if len(ranked) > 1:
+        best, worst = ranked[0], ranked[-1]
+        line += (
+            f" Cheapest follower: {best['id']} ({number(best['slippage_bps']['mean'])} bps); "
+            f"dearest: {worst['id']} ({number(worst['slippage_bps']['mean'])} bps)."
+        )
+    return line
+
+
+def _how_late(executed: Sequence[Mapping[str, Any]]) -> str:
+    medians = sorted(row["latency_ms"]["p50"] for row in executed)
+    slowest = max(row["latency_ms"]["p95"] for row in executed)
+    spread = f"{medians[0]}" if medians[0] == medians[-1] else f"{medians[0]} to {medians[-1]}"
+    return f"How late: the median copy was filled {spread} ms after the leader, p95 at most {slowest} ms."
+
+
+def _caps(followers: Sequence[Mapping[str, Any]]) -> str:
+    capped = sum(row["capped"] for row in followers)
+    above = [row["id"] for row in followers if Decimal(row["leverage_max"]) > Decimal(row["leverage_cap"])]
+    if above:
+        return f"Leverage: {', '.join(above)} went above the cap."
+    cut = f"{_count(capped, 'order')} cut down to it" if capped else "no order had to be cut down to it"
+    return f"Leverage: no order led above its cap (at most half of the leader's leverage); {cut}."
+
+
+def _not_copied(followers: Sequence[Mapping[str, Any]]) -> str:
+    reasons: dict[str, int] = {}
+    for row in followers:
+        for reason, count in row["skip_reasons"].items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    if not reasons:
+        return "Not copied: nothing."
+    ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    named = ", ".join(f"{reason_words(reason)} {count}" for reason, count in ranked[:4])
+    return f"Not copied: {sum(reasons.values())}, each with its reason ({named})."
+
+
+def _venue(venue: Mapping[str, Any]) -> str:
+    if venue["trades"] is None:
+        return ""
+    liquidations, deleveraged = venue["liquidations"] or 0, venue["adl"] or 0
+    line = f"Venue: {number(venue['trades'], 0)} trades, {_count(liquidations, 'liquidation')}"
+    line += f", {_count(deleveraged, 'deleveraging')}" if deleveraged else ""
+    if venue["conservation_delta"] == "0":
+        line += "; every unit of money is accounted for"
+    return line + "."
+
+
+def _weighted(rows: Sequence[Mapping[str, Any]], value: Any) -> Decimal:
+    """Mean over copies, not over followers."""
+    counted = [(row["copied"] + row["capped"], row) for row in rows if row["slippage_bps"] is not None]
+    total = sum(count for count, _ in counted)
+    return sum((count * value(row) for count, row in counted), Decimal(0)) / total if total else Decimal(0)
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,306 @@
+"""The report as one self-contained page.
+
+Belongs here: handing words, tables and points to the template, and everything the page needs into the page.
+Does not belong here: figures (`relay.core.report`), sentences (`findings`), look and geometry (`templates`).
+
+The page carries its styles, its script and the plotting library (about 5 MB), asks the network for nothing
+and forbids itself to (Content-Security-Policy). Names and texts that others wrote are escaped by the
+template; the data is JSON in which `<`, `>` and `&` are escaped too, so no text in it can end its element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import orjson
+from markupsafe import Markup
+
+from relay.core.drift import LEGS, PARTS
+from relay.core.report import validate
+from relay.reporting.detail import FillPoint, LiquidationPoint, PriceRow, ReportDetail, VerdictPoint
+from relay.reporting.facts import run_facts, was_replayed
+from relay.reporting.files import write_atomically
+from relay.reporting.findings import (
+    PART_WORDS,
+    STEP_WORDS,
+    findings,
+    headline,
+    mean_slippage_bps,
+    number,
+    reason_words,
+)
+
+__all__ = ["FOLLOWER_COLOURS", "page", "write_html"]
+
+# Okabe and Ito's palette, told apart with any colour vision. Its vermilion is kept for what went wrong.
+FOLLOWER_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#B8A60B", "#7A7F87")
+# The steps from fill to fill, in order: one ramp of lightness, the same for prices and for times; the
+# deliberate step stands out. Their values for light and dark are in the style sheet.
+STEP_COLOURS = tuple(f"--step-{number}" for number in range(1, 8))
+PART_LABELS = ("leader lag", "venue basis", "transit", "stagger", "decision", "venue", "spread + impact")
+LEG_LABELS = ("notice", "sign", "travel", "stagger", "decide", "order", "fill")
+DELIBERATE = ("stagger", "released")
+
+
+def write_html(report: Mapping[str, Any], detail: ReportDetail, path: Path) -> None:
+    """Write the page to `path`, all at once."""
+    write_atomically(path, page(report, detail))
+
+
+def page(report: Mapping[str, Any], detail: ReportDetail) -> str:
+    """The whole page as text."""
+    asked_venue = report["venue"]["conservation_delta"] is not None
+    problems = [line for line in validate(report) if asked_venue or not line.startswith("venue:")]
+    colours = {
+        row["id"]: FOLLOWER_COLOURS[i % len(FOLLOWER_COLOURS)] for i, row in enumerate(report["followers"])
+    }
+    return _template("report.html.j2").render(
+        headline=headline(report),
+        facts=run_facts(report["run"]),
+        problems=problems + list(detail.cap_violations),
+        kept=_kept(asked_venue),
+        tiles=_tiles(report),
+        findings=[dict(zip(("name", "text"), line.split(": ", 1), strict=True)) for line in findings(report)],
+        followers=[_row(row, colours[row["id"]]) for row in report["followers"]],
+        parts=_parts(),
+        legs=_legs(),
+        price_note=_price_note(detail, was_replayed(report["run"])),
+        footer=_footer(report, detail),
+        css=_asset("report.css"),
+        script=_asset("report.js"),
+        plotly=_plotting_library(),
+        data=_embedded(_data(report, detail, colours)),
+    )
+
+
+def _row(row: Mapping[str, Any], colour: str) -> dict[str, Any]:
+    slippage, latency = row["slippage_bps"] or {}, row["latency_ms"] or {}
+    parts, legs = row["slippage_parts_bps"], row["latency_legs_ms"]
+    highest, cap = Decimal(row["leverage_max"]), Decimal(row["leverage_cap"])
+    return {
+        **row,
+        "colour": colour,
+        "slippage_mean": number(slippage.get("mean")),
+        "slippage_p95": f"p95 {number(slippage['p95'])}" if slippage else "",
+        "latency_p50": number(latency.get("p50"), 0),
+        "latency_p95": f"p95 {number(latency['p95'], 0)}" if latency else "",
+        "leverage_max": f"{highest:.2f}x" if cap else "–",
+        "leverage_cap": f"cap {cap:.2f}x" if cap else "",
+        "over_cap": highest > cap,
+        "gap": "–" if row["exposure_gap"] is None else f"{Decimal(row['exposure_gap']) * 100:.2f} %",
+        "why": ", ".join(f"{reason_words(name)} ({count})" for name, count in row["skip_reasons"].items())
+        or "–",
+        "parts": [number(parts[name]) for name in PARTS] if parts else None,
+        "legs": [number(legs.get(name), 0) for name in LEGS] if legs else None,
+    }
+
+
+def _tiles(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    followers, venue = report["followers"], report["venue"]
+    copies = sum(row["copied"] + row["capped"] for row in followers)
+    tiles = [
+        _tile(
+            "Copies",
+            number(copies, 0),
+            f"of {sum(row['signals'] for row in followers)}",
+            "signals x followers",
+        )
+    ]
+    executed = [row for row in followers if row["slippage_bps"] is not None]
+    if executed:
+        means = sorted(Decimal(row["slippage_bps"]["mean"]) for row in executed)
+        by_follower = f"{_range(means, 2)} by follower"
+        medians = sorted(row["latency_ms"]["p50"] for row in executed)
+        tiles.append(_tile("Slippage, mean", number(mean_slippage_bps(report)), "bps", by_follower))
+        tiles.append(_tile("Latency, median", _range(medians, 0), "ms", "by follower"))
+    duplicates = sum(row["duplicate_orders"] for row in followers)
+    orders = sum(row["orders"] for row in followers)
+    tiles.append(_tile("Doubled orders", number(duplicates, 0), f"of {orders:,}", "by client order id"))
+    if venue["liquidations"] is not None:
+        note = f"of {number(venue['trades'], 0)} trades" if venue["trades"] is not None else "at the venue"
+        tiles.append(_tile("Liquidations", number(venue["liquidations"], 0), "", note))
+    if venue["conservation_delta"] is not None:
+        tiles.append(
+            _tile("Unaccounted money", venue["conservation_delta"], "USDT", "from the venue's journal")
+        )
+    return tiles
+
+
+def _tile(name: str, value: str, unit: str, note: str) -> dict[str, str]:
+    return {"name": name, "value": value, "unit": unit, "note": note}
+
+
+def _range(ordered: Sequence[Decimal | int], places: int) -> str:
+    low, high = number(ordered[0], places), number(ordered[-1], places)
+    return low if low == high else f"{low}–{high}"
+
+
+def _kept(asked_venue: bool) -> str:
+    line = "Every signal has its verdict at every follower, and no order led above its leverage cap"
+    if asked_venue:
+        return f"{line}; no order reached the venue twice, and its money adds up to the last unit."
+    return f"{line}."
+
+
+def _price_note(detail: ReportDetail, replayed: bool) -> str:
+    notes = []
+    if detail.liquidations:
+        notes.append("Crosses are liquidations at the venue, counted per second in the strip below.")
+    if detail.shock_ms is not None:
+        words = (
+            "lies between the recording's highest and lowest price" if replayed else "is the scenario's shock"
+        )
+        notes.append(f"The shaded stretch {words}.")
+    return " ".join(notes)
+
+
+def _footer(report: Mapping[str, Any], detail: ReportDetail) -> str:
+    left_out = []
+    if detail.anomalies.unknown_signals:
+        left_out.append(f"{detail.anomalies.unknown_signals} verdicts on signals that the feed did not show")
+    if detail.anomalies.impossible_prices:
+        left_out.append(f"{detail.anomalies.impossible_prices} fills at impossible prices")
+    left_out += [
+        f"{count} reports refused ({reason_words(name)})" for name, count in detail.anomalies.refused.items()
+    ]
+    words = "Slippage = side x (follower's price - leader's price) / leader's price; positive is worse."
+    return f"{words} Left out of every figure: {', '.join(left_out) or 'nothing'}."
+
+
+def _parts() -> list[dict[str, Any]]:
+    named = zip(PARTS, PART_LABELS, STEP_COLOURS, strict=True)
+    return [
+        {"label": label, "words": PART_WORDS[name], "colour": colour, "deliberate": name in DELIBERATE}
+        for name, label, colour in named
+    ]
+
+
+def _legs() -> list[dict[str, Any]]:
+    named = zip(LEGS, LEG_LABELS, STEP_COLOURS, strict=True)
+    return [
+        {"label": label, "words": STEP_WORDS[name], "colour": colour, "deliberate": name in DELIBERATE}
+        for name, label, colour in named
+    ]
+
+
+def _data(report: Mapping[str, Any], detail: ReportDetail, colours: Mapping[str, str]) -> dict[str, Any]:
+    """What the script draws: floats, seconds from the start, everything else as text."""
+    fills = [*detail.leader_fills, *detail.follower_fills]
+    traded: dict[str, int] = dict.fromkeys(detail.prices, 0)
+    for fill in fills:
+        traded[fill.symbol] = traded.get(fill.symbol, 0) + 1
+    symbols = sorted(traded, key=lambda symbol: (-traded[symbol], symbol))
+    shock = detail.shock_ms
+    return {
+        "leaders": sorted({fill.who for fill in detail.leader_fills}),
+        "followers": [_data_row(row, colours[row["id"]]) for row in report["followers"]],
+        "parts": _parts(),
+        "legs": _legs(),
+        "copies": [
+            {
+                "follower": copy.follower_id,
+                "signal": copy.signal_id,
+                "side": copy.side,
+                "verdict": copy.verdict,
+                "bps": float(copy.slippage_bps),
+                "latency": copy.latency_ms,
+            }
+            for copy in detail.copies
+        ],
+        "symbols": [{"name": symbol} for symbol in symbols],
+        "prices": {symbol: [_price(row, detail) for row in rows] for symbol, rows in detail.prices.items()},
+        "leader_fills": [_point(fill, detail) for fill in detail.leader_fills],
+        "follower_fills": [_point(fill, detail) for fill in detail.follower_fills],
+        "verdicts": [_verdict(verdict, detail) for verdict in detail.verdicts],
+        "liquidations": [_point(point, detail) for point in detail.liquidations],
+        "shock": None if shock is None else [_second(at_ms, detail) for at_ms in shock],
+        "shock_name": "from high to low" if was_replayed(report["run"]) else "shock",
+    }
+
+
+def _data_row(row: Mapping[str, Any], colour: str) -> dict[str, Any]:
+    slippage, parts, legs = row["slippage_bps"], row["slippage_parts_bps"], row["latency_legs_ms"]
+    return {
+        "id": row["id"],
+        "colour": colour,
+        "copies": row["copied"] + row["capped"],
+        "slippage": None if slippage is None else {name: float(value) for name, value in slippage.items()},
+        "parts": None if parts is None else [float(parts[name]) for name in PARTS],
+        "latency": row["latency_ms"],
+        "legs": None if legs is None else [legs.get(name) for name in LEGS],
+    }
+
+
+def _point(point: FillPoint | LiquidationPoint, detail: ReportDetail) -> dict[str, Any]:
+    who = {"who": point.who, "note": point.note} if isinstance(point, FillPoint) else {}
+    return {
+        **who,
+        "symbol": point.symbol,
+        "x": _second(point.wall_ms, detail),
+        "side": point.side,
+        "price": float(point.price),
+        "shown": point.price,
+        "qty": point.qty,
+    }
+
+
+def _verdict(point: VerdictPoint, detail: ReportDetail) -> dict[str, Any]:
+    return {
+        "who": point.follower_id,
+        "signal": point.signal_id,
+        "symbol": point.symbol,
+        "x": _second(point.wall_ms, detail),
+        "side": point.side,
+        "verdict": point.verdict,
+        "why": f"{reason_words(point.reason)}. {point.detail}".removesuffix(". "),
+    }
+
+
+def _price(row: PriceRow, detail: ReportDetail) -> dict[str, Any]:
+    wall_ms, market_ms, *prices = row
+    index, mark, last = (float(price) if price is not None and float(price) > 0 else None for price in prices)
+    market = (
+        None
+        if market_ms is None
+        else datetime.fromtimestamp(market_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    )
+    return {"x": _second(wall_ms, detail), "market": market, "index": index, "mark": mark, "last": last}
+
+
+def _second(wall_ms: int, detail: ReportDetail) -> float:
+    return (wall_ms - detail.started_ms) / 1000
+
+
+def _embedded(data: Mapping[str, Any]) -> Markup:
+    text = orjson.dumps(data).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _template(name: str) -> jinja2.Template:
+    loader = jinja2.PackageLoader("relay.reporting")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.get_template(name)
+
+
+def _asset(name: str) -> Markup:
+    """A file of this package, which is trusted as it is."""
+    return Markup((resources.files("relay.reporting") / "templates" / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _plotting_library() -> Markup:
+    """The script of the installed plotting library, found without importing the library."""
+    spec = find_spec("plotly")
+    assert spec is not None and spec.submodule_search_locations, "plotly is a dependency of this package"
+    path = Path(spec.submodule_search_locations[0]) / "package_data" / "plotly.min.js"
+    return Markup(path.read_text(encoding="utf-8").replace("</script", "<\\/script"))

@@ -1,0 +1,242 @@
+/* Draws the three pictures from the data in the page.
+   Belongs here: geometry and colour. Does not belong here: any figure that is not in the data already. */
+"use strict";
+(function () {
+  const data = JSON.parse(document.getElementById("report-data").textContent);
+  const byId = new Map(data.followers.map((follower) => [follower.id, follower]));
+  const narrow = () => window.innerWidth < 720;
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const text = (value) => String(value).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  const config = { displayModeBar: false, responsive: true, doubleClick: "reset" };
+  const rowHeight = (count) => Math.max(150, 64 + count * (count > 12 ? 22 : 38));
+  let symbol = data.symbols.length ? data.symbols[0].name : null;
+
+  function axis(extra) {
+    const title = Object.assign({ font: { color: colour("--muted"), size: 12 } }, extra.title);
+    return Object.assign({
+      gridcolor: colour("--line"), zerolinecolor: colour("--faint"), linecolor: colour("--line"),
+      tickfont: { color: colour("--muted"), size: 12 },
+      automargin: true, zeroline: false, fixedrange: false,
+    }, extra, { title });
+  }
+
+  function layout(extra) {
+    return Object.assign({
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
+      font: { family: getComputedStyle(document.body).fontFamily, color: colour("--ink"), size: 12 },
+      margin: { l: 8, r: 12, t: 8, b: 34 },
+      hoverlabel: { bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: colour("--ink"), size: 12 }, align: "left" },
+      legend: { orientation: "h", x: 0, y: -0.16, yanchor: "top", font: { color: colour("--muted"), size: 11.5 }, traceorder: "normal" },
+    }, extra);
+  }
+
+  const executed = data.followers.filter((follower) => follower.slippage !== null);
+  const names = executed.map((follower) => text(follower.id));
+  const reversed = names.slice().reverse();
+  const rows = (extra) => axis(Object.assign({
+    categoryorder: "array", categoryarray: reversed, showgrid: false, fixedrange: true,
+    tickfont: { color: colour("--ink"), size: 12.5 }, ticklabelstandoff: 6,
+  }, extra));
+
+  function drawSlippage() {
+    const traces = executed.map((follower) => {
+      const copies = data.copies.filter((copy) => copy.follower === follower.id);
+      return {
+        type: "box", name: text(follower.id), orientation: "h", x: copies.map((copy) => copy.bps), y: copies.map(() => text(follower.id)),
+        boxpoints: "all", jitter: 0.55, pointpos: 0, whiskerwidth: 0.35, width: 0.62,
+        line: { color: follower.colour, width: 1.4 }, fillcolor: follower.colour + "22",
+        marker: { color: follower.colour, size: 5, opacity: 0.6, line: { width: 0 } }, hoveron: "points",
+        text: copies.map((copy) => `${text(copy.signal)} ${copy.side}, ${copy.verdict}<br>${copy.latency} ms after the leader`),
+        hovertemplate: "<b>%{y}</b> %{x:.2f} bps<br>%{text}<extra></extra>",
+      };
+    });
+    traces.push(means());
+    Plotly.react("picture-slippage", traces, layout({
+      height: rowHeight(executed.length), xaxis: axis({ title: { text: "bps per copy" }, zeroline: true, zerolinewidth: 1 }), yaxis: rows(),
+    }), config);
+  }
+
+  function means() {
+    return {
+      type: "scatter", mode: "markers", x: executed.map((follower) => follower.slippage.mean), y: names, cliponaxis: false,
+      marker: { symbol: "diamond", size: 10, color: colour("--ink"), line: { color: colour("--card"), width: 1.6 } },
+      customdata: executed.map((follower) => follower.copies),
+      hovertemplate: "<b>%{y}</b> mean %{x:.2f} bps<br>over %{customdata} copies<extra></extra>",
+    };
+  }
+
+  function step(definition, values, format) {
+    return {
+      type: "bar", orientation: "h", name: text(definition.label), x: values, y: names, width: 0.56,
+      marker: {
+        color: colour(definition.colour), line: { color: colour("--card"), width: 1 },
+        pattern: { shape: definition.deliberate ? "/" : "", size: 5, solidity: 0.45, fgcolor: colour("--card"), fillmode: "overlay" },
+      },
+      customdata: names.map(() => text(definition.words)),
+      hovertemplate: `<b>%{y}</b> ${text(definition.label)}: ${format}<br>%{customdata}<extra></extra>`,
+    };
+  }
+
+  function drawParts() {
+    const traces = data.parts
+      .map((part, at) => [part, executed.map((follower) => follower.parts[at])])
+      .filter(([, values]) => values.some((value) => value !== 0))
+      .map(([part, values]) => step(part, values, "%{x:+.2f} bps"));
+    traces.push(Object.assign(means(), { showlegend: false }));
+    Plotly.react("picture-parts", traces, layout({
+      height: rowHeight(executed.length) + 58, barmode: "relative", showlegend: true, legend: legendBelow(executed.length),
+      xaxis: axis({ title: { text: "mean bps", standoff: 4 }, zeroline: true, zerolinewidth: 1 }), yaxis: rows(),
+    }), config);
+  }
+
+  function legendBelow(count) {
+    const height = rowHeight(count);
+    return { orientation: "h", x: 0, xanchor: "left", y: -52 / Math.max(height - 42, 90), yanchor: "top", font: { color: colour("--muted"), size: 11.5 }, itemwidth: 30, traceorder: "normal" };
+  }
+
+  function drawLatency() {
+    const traces = data.legs
+      .map((leg, at) => [leg, executed.map((follower) => follower.legs[at])])
+      .filter(([, values]) => values.some((value) => value))
+      .map(([leg, values]) => step(leg, values, "%{x} ms"));
+    traces.push({
+      type: "scatter", mode: "markers", x: executed.map((follower) => follower.latency.p50), y: names, showlegend: false, cliponaxis: false,
+      error_x: {
+        type: "data", symmetric: false, array: executed.map((follower) => follower.latency.p95 - follower.latency.p50),
+        arrayminus: executed.map(() => 0), color: colour("--muted"), thickness: 1.4, width: 5,
+      },
+      marker: { symbol: "diamond", size: 10, color: colour("--ink"), line: { color: colour("--card"), width: 1.6 } },
+      customdata: executed.map((follower) => [follower.latency.p95, follower.latency.p99]),
+      hovertemplate: "<b>%{y}</b> whole way<br>p50 %{x} ms, p95 %{customdata[0]} ms, p99 %{customdata[1]} ms<extra></extra>",
+    });
+    Plotly.react("picture-latency", traces, layout({
+      height: rowHeight(executed.length) + 58, barmode: "relative", showlegend: true, legend: legendBelow(executed.length),
+      xaxis: axis({ title: { text: "ms after the leader's fill", standoff: 4 }, rangemode: "tozero", zeroline: true }), yaxis: rows(),
+    }), config);
+  }
+
+  function marketTime(prices, second) {
+    let low = 0, high = prices.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (prices[middle].x < second) low = middle + 1; else high = middle;
+    }
+    return prices.length && prices[low].market ? `<br>market time ${prices[low].market}` : "";
+  }
+
+  function fills(points, prices, name, marker, extra) {
+    return Object.assign({
+      type: "scatter", mode: "markers", name: text(name), x: points.map((point) => point.x), y: points.map((point) => point.price),
+      marker: Object.assign({ symbol: points.map((point) => (point.side === "buy" ? "triangle-up" : "triangle-down")) }, marker),
+      text: points.map((point) => `${point.side} ${text(point.qty)} at ${text(point.shown)}<br>${text(point.note)}${marketTime(prices, point.x)}`),
+      hovertemplate: `<b>${text(name)}</b> %{text}<extra></extra>`,
+    }, extra);
+  }
+
+  function lines(prices) {
+    const line = (key, name, style) => ({
+      type: "scatter", mode: "lines", name, x: prices.map((price) => price.x), y: prices.map((price) => price[key]), line: style, connectgaps: true,
+      text: prices.map((price) => (price.market ? `<br>market time ${price.market}` : "")),
+      hovertemplate: `${name} %{y:,.8~f} at %{x:.1f} s%{text}<extra></extra>`,
+    });
+    return [
+      line("last", "last", { color: colour("--last"), width: 1.3 }),
+      line("index", "index", { color: colour("--index"), width: 1.5, dash: "dot" }),
+      line("mark", "mark", { color: colour("--mark"), width: 1.9 }),
+    ];
+  }
+
+  function liquidationTraces(points, prices) {
+    if (!points.length) return [];
+    const perSecond = new Map();
+    points.forEach((point) => perSecond.set(Math.floor(point.x), (perSecond.get(Math.floor(point.x)) || 0) + 1));
+    const seconds = [...perSecond.keys()].sort((a, b) => a - b);
+    return [
+      {
+        type: "scatter", mode: "markers", name: "liquidation", x: points.map((point) => point.x), y: points.map((point) => point.price),
+        marker: { symbol: "x-thin", size: 7, opacity: 0.8, line: { color: colour("--danger"), width: 1.4 } },
+        text: points.map((point) => `${point.side} ${text(point.qty)} at ${text(point.shown)}${marketTime(prices, point.x)}`),
+        hovertemplate: "<b>liquidation</b> %{text}<extra></extra>",
+      },
+      {
+        type: "bar", x: seconds.map((second) => second + 0.5), y: seconds.map((second) => perSecond.get(second)), width: 0.85, yaxis: "y2", showlegend: false,
+        marker: { color: colour("--danger"), opacity: 0.75 }, hovertemplate: "%{y} liquidations in this second<extra></extra>",
+      },
+    ];
+  }
+
+  // One lane per follower: what it did about each signal, when.
+  function lanes() {
+    const looks = {
+      copied: { solid: true }, capped: { solid: false },
+      skipped: { symbol: "x-thin", colour: "--faint" }, missed: { symbol: "x-thin", colour: "--danger" },
+    };
+    return data.followers.map((follower) => {
+      const own = data.verdicts.filter((verdict) => verdict.who === follower.id && verdict.symbol === symbol);
+      const look = (verdict) => looks[verdict.verdict];
+      const triangle = (verdict) => (verdict.side === "buy" ? "triangle-up" : "triangle-down");
+      const ink = (verdict) => (look(verdict).colour ? colour(look(verdict).colour) : follower.colour);
+      return {
+        type: "scatter", mode: "markers", name: text(follower.id), xaxis: "x", yaxis: "y3", showlegend: false, cliponaxis: false,
+        x: own.map((verdict) => verdict.x), y: own.map(() => text(follower.id)),
+        marker: {
+          symbol: own.map((verdict) => look(verdict).symbol || triangle(verdict)), opacity: 1, size: own.map((verdict) => (look(verdict).symbol ? 6 : narrow() ? 7 : 9)),
+          color: own.map((verdict) => (look(verdict).solid ? follower.colour : colour("--card"))),
+          line: { color: own.map(ink), width: own.map((verdict) => (look(verdict).solid ? 0.5 : 1.6)) },
+        },
+        text: own.map((verdict) => `${text(verdict.signal)} ${verdict.side}: <b>${verdict.verdict}</b>${verdict.why === verdict.verdict ? "" : `<br>${text(verdict.why)}`}`),
+        hovertemplate: `<b>${text(follower.id)}</b> %{text}<extra></extra>`,
+      };
+    });
+  }
+
+  function drawPrice() {
+    const of = (points) => points.filter((point) => point.symbol === symbol);
+    const prices = (data.prices[symbol] || []);
+    const liquidations = of(data.liquidations);
+    const traces = [...lines(prices), ...liquidationTraces(liquidations, prices)];
+    data.leaders.forEach((leader) => {
+      const own = of(data.leader_fills).filter((fill) => fill.who === leader);
+      if (!own.length) return;
+      traces.push(fills(own, prices, `${leader} (leader)`, { size: narrow() ? 14 : 19, color: "rgba(0,0,0,0)", line: { color: colour("--leader"), width: narrow() ? 1.5 : 2 } }));
+    });
+    data.followers.forEach((follower) => {
+      const own = of(data.follower_fills).filter((fill) => fill.who === follower.id);
+      if (own.length) traces.push(fills(own, prices, follower.id, { size: narrow() ? 7 : 9, color: follower.colour, opacity: 1, line: { color: colour("--card"), width: 1 } }));
+    });
+    traces.push(...lanes());
+    const shade = data.shock ? [{
+      type: "rect", xref: "x", yref: "paper", x0: data.shock[0], x1: data.shock[1], y0: 0, y1: 1, fillcolor: colour("--shock"), line: { width: 0 }, layer: "below",
+    }] : [];
+    const label = data.shock ? [{ x: (data.shock[0] + data.shock[1]) / 2, y: 1, xref: "x", yref: "paper", yanchor: "bottom", text: text(data.shock_name), showarrow: false, font: { color: colour("--danger"), size: 12 } }] : [];
+    const counted = liquidations.length > 0;
+    const laneShare = Math.min(0.4, 0.045 * data.followers.length + 0.02);
+    const laneFrom = counted ? 0.13 : 0.01;
+    Plotly.react("picture-price", traces, layout({
+      height: (narrow() ? 500 : 600) + Math.max(0, data.followers.length - 8) * 8, hovermode: "closest", showlegend: true, shapes: shade, annotations: label, margin: { l: 8, r: 12, t: 24, b: 34 },
+      legend: { orientation: "h", x: 0, xanchor: "left", y: -0.12, yanchor: "top", font: { color: colour("--muted"), size: 12 }, traceorder: "normal" },
+      xaxis: axis({ title: { text: "seconds of the run", standoff: 6 }, anchor: counted ? "y2" : "y3", rangemode: "tozero" }),
+      yaxis: axis({ domain: [laneFrom + laneShare + 0.03, 1], tickformat: ",~f", title: { text: narrow() ? "" : text(symbol || ""), standoff: 6 } }),
+      yaxis2: axis({ domain: [0, 0.09], visible: counted, fixedrange: true, nticks: 3, showgrid: false, title: { text: narrow() ? "" : "liq./s", standoff: 6 } }),
+      yaxis3: rows({ domain: [laneFrom, laneFrom + laneShare], categoryarray: data.followers.map((each) => text(each.id)).reverse(), tickfont: { color: colour("--ink"), size: data.followers.length > 12 ? 9 : 11.5 } }),
+    }), config);
+  }
+
+  function drawSymbols() {
+    const box = document.getElementById("symbols");
+    box.hidden = data.symbols.length < 2;
+    box.replaceChildren(...data.symbols.map((each) => {
+      const button = document.createElement("button");
+      button.textContent = each.name;
+      button.setAttribute("aria-pressed", String(each.name === symbol));
+      button.addEventListener("click", () => { symbol = each.name; drawSymbols(); drawPrice(); });
+      return button;
+    }));
+  }
+
+  function draw() {
+    drawSlippage(); drawParts(); drawLatency(); drawSymbols(); drawPrice();
+  }
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  draw();
+})();

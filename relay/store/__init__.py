@@ -1,0 +1,20 @@
+"""The drift store: what leaders published and what became of it at every follower.
+
+Belongs here: schema, writing, reading.
+Does not belong here: figures (`relay.core`), the bus (`relay.monitor`).
+"""
+
+from relay.store.rows import FeedEntry, FeedHead, MarketSample, RefusedReport, StoreItem
+from relay.store.sqlite import BATCH_ITEMS_MAX, DriftStore, RowFilter, StoreError
+
+__all__ = [
+    "BATCH_ITEMS_MAX",
+    "DriftStore",
+    "FeedEntry",
+    "FeedHead",
+    "MarketSample",
+    "RefusedReport",
+    "RowFilter",
+    "StoreError",
+    "StoreItem",
+]

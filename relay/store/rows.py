@@ -1,0 +1,213 @@
+"""Messages <-> columns of the drift store.
+
+Belongs here: which field goes to which column, and the digest by which the store ranks two versions of a row.
+Does not belong here: SQL, connections, transactions (`sqlite`), the meaning of the figures (`relay.core`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from relay.core.intake import Refusal
+from relay.core.report import PublishedSignal
+from relay.protocol.messages import (
+    CopyReport,
+    FillRow,
+    MarketState,
+    OrderRow,
+    PositionState,
+    Signal,
+    StaggerPlan,
+    StatusReport,
+)
+
+__all__ = [
+    "COPY_COLUMNS",
+    "FILL_COLUMNS",
+    "ORDER_COLUMNS",
+    "SIGNAL_COLUMNS",
+    "STATUS_COLUMNS",
+    "FeedEntry",
+    "FeedHead",
+    "MarketSample",
+    "RefusedReport",
+    "StoreItem",
+    "copy_from",
+    "copy_row",
+    "fill_rows",
+    "order_rows",
+    "signal_from",
+    "signal_row",
+    "status_from",
+    "status_row",
+]
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHead:
+    """How far a leader's feed has been stored."""
+
+    leader_id: str
+    epoch: int
+    seq: int
+    header_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """One verified message of a leader's feed; `signal` is None where it only moves the head."""
+
+    head: FeedHead
+    signal: Signal | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedReport:
+    """A report that was not believed; `digest` makes its second delivery the same one."""
+
+    digest: str
+    subject: str
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class MarketSample:
+    """Prices of one symbol at one moment; `market_ms` where market time is not wall time."""
+
+    symbol: str
+    wall_ms: int
+    market_ms: int | None
+    index: str | None
+    mark: str | None
+    last: str | None
+
+
+StoreItem = FeedEntry | CopyReport | StatusReport | RefusedReport | MarketSample
+
+_COPY_SKIPPED = ("orders",)
+COPY_KEY = ("follower_id", "leader_id", "epoch", "seq")
+COPY_COLUMNS = ("digest", *(name for name in CopyReport.__struct_fields__ if name not in _COPY_SKIPPED))
+STATUS_COLUMNS = ("digest", *StatusReport.__struct_fields__)
+ORDER_COLUMNS = (*COPY_KEY, "place", *(name for name in OrderRow.__struct_fields__ if name != "fills"))
+FILL_COLUMNS = (*COPY_KEY, "client_order_id", "place", *FillRow.__struct_fields__)
+_SIGNAL_PLAIN = (
+    *("signal_id", "cause", "symbol", "side", "qty", "price", "equity", "account_leverage"),
+    *("leader_exec_ms", "seen_ms", "sealed_ms", "expires_ms"),
+)
+_POSITION = {
+    "position_qty": "qty",
+    "entry_price": "entry_price",
+    "exposure": "exposure",
+    "leverage": "leverage",
+    "margin_mode": "margin_mode",
+    "position_mode": "position_mode",
+    "take_profit": "take_profit",
+    "stop_loss": "stop_loss",
+}
+_MARKET = {
+    "mark_price": "mark",
+    "index_price": "index",
+    "last_price": "last",
+    "bid_price": "bid",
+    "ask_price": "ask",
+}
+SIGNAL_COLUMNS = (
+    *("leader_id", "epoch", "seq", "fill_ids", "waves", "spacing_ms"),
+    *_SIGNAL_PLAIN,
+    *_POSITION,
+    *_MARKET,
+)
+
+
+def signal_row(head: FeedHead, signal: Signal) -> tuple[Any, ...]:
+    """Values for `SIGNAL_COLUMNS`."""
+    return (
+        *(head.leader_id, head.epoch, head.seq),
+        msgspec.json.encode(signal.fill_ids).decode(),
+        *(signal.stagger.waves, signal.stagger.spacing_ms),
+        *(getattr(signal, name) for name in _SIGNAL_PLAIN),
+        *(getattr(signal.position, name) for name in _POSITION.values()),
+        *(getattr(signal.market, name) for name in _MARKET.values()),
+    )
+
+
+def signal_from(row: Row) -> PublishedSignal:
+    """The signal that `signal_row` wrote."""
+    position = {field: row[column] for column, field in _POSITION.items()}
+    signal = Signal(
+        **{name: row[name] for name in _SIGNAL_PLAIN},
+        fill_ids=msgspec.json.decode(row["fill_ids"], type=list[str]),
+        position=PositionState(symbol=row["symbol"], **position),
+        market=MarketState(**{field: row[column] for column, field in _MARKET.items()}),
+        stagger=StaggerPlan(waves=row["waves"], spacing_ms=row["spacing_ms"]),
+    )
+    return PublishedSignal(row["leader_id"], row["epoch"], row["seq"], signal)
+
+
+def copy_row(copy: CopyReport) -> tuple[Any, ...]:
+    """Values for `COPY_COLUMNS`. The digest ranks by executions known, then by time, then by content."""
+    fills = sum(len(order.fills) for order in copy.orders)
+    digest = f"{fills:06d}.{copy.executed_ms or 0:014d}.{_sha256(copy)}"
+    return (digest, *(getattr(copy, name) for name in COPY_COLUMNS[1:]))
+
+
+def order_rows(copy: CopyReport) -> list[tuple[Any, ...]]:
+    """Values for `ORDER_COLUMNS`, one per order."""
+    key = tuple(getattr(copy, name) for name in COPY_KEY)
+    own = ORDER_COLUMNS[len(COPY_KEY) + 1 :]
+    return [(*key, place, *(getattr(order, name) for name in own)) for place, order in enumerate(copy.orders)]
+
+
+def fill_rows(copy: CopyReport) -> list[tuple[Any, ...]]:
+    """Values for `FILL_COLUMNS`, one per execution."""
+    key = tuple(getattr(copy, name) for name in COPY_KEY)
+    return [
+        (*key, order.client_order_id, place, *(getattr(fill, name) for name in FillRow.__struct_fields__))
+        for order in copy.orders
+        for place, fill in enumerate(order.fills)
+    ]
+
+
+def copy_from(row: Row, orders: list[Row], fills: Mapping[str, list[Row]]) -> CopyReport:
+    """The report that `copy_row`, `order_rows` and `fill_rows` wrote; `fills` by client order id."""
+    values = {name: row[name] for name in COPY_COLUMNS[1:]}
+    values.update(paper=bool(row["paper"]), is_exit=bool(row["is_exit"]))
+    return CopyReport(**values, orders=[_order_from(o, fills.get(o["client_order_id"], [])) for o in orders])
+
+
+def status_row(status: StatusReport) -> tuple[Any, ...]:
+    """Values for `STATUS_COLUMNS`."""
+    values = {name: getattr(status, name) for name in StatusReport.__struct_fields__}
+    values["positions"] = msgspec.json.encode(status.positions).decode()
+    return (_sha256(status), *values.values())
+
+
+def status_from(row: Row) -> StatusReport:
+    """The status that `status_row` wrote."""
+    values = {name: row[name] for name in StatusReport.__struct_fields__}
+    values["paper"] = bool(row["paper"])
+    values["positions"] = msgspec.json.decode(row["positions"], type=list[PositionState])
+    return StatusReport(**values)
+
+
+def _order_from(row: Row, fills: list[Row]) -> OrderRow:
+    values = {name: row[name] for name in ORDER_COLUMNS[len(COPY_KEY) + 1 :]}
+    values["reduce_only"] = bool(row["reduce_only"])
+    return OrderRow(**values, fills=[_fill_from(fill) for fill in fills])
+
+
+def _fill_from(row: Row) -> FillRow:
+    values = {name: row[name] for name in FillRow.__struct_fields__}
+    values["is_maker"] = bool(row["is_maker"])
+    return FillRow(**values)
+
+
+def _sha256(message: CopyReport | StatusReport) -> str:
+    return hashlib.sha256(msgspec.json.encode(message)).hexdigest()

@@ -1,0 +1,1025 @@
+"""The simulated exchange: a pure state machine in Rust, with its journal, behind typed calls.
+
+Belongs here: every name of the native module, its units and its errors. Does not belong here: what the
+exchange does with a command (the Rust crate `exchange-core`).
+
+Units. Prices, quantities and money are integers of 10**-8 (`SCALE`): a price of 65000.5 USDT is
+6_500_050_000_000. Rates (fees, margin rates, bands) are integers of 10**-8 as well. Leverage is an integer
+of hundredths (`LEVERAGE_SCALE`): 12.5x is 1250. `market_ms` is market time in milliseconds, which never
+goes backwards; `wall_us` is wall time in microseconds, which is stamped onto events and decides nothing.
+Instruments are numbered by their position in the genesis; accounts of users begin at 1000.
+
+Errors. A refused command is a value: `Outcome.reject`. Arguments of a wrong kind raise `TypeError`,
+integers that do not fit `OverflowError`, values outside their alphabet `ValueError`, queries about
+something unknown `LookupError`; the message or its note names the argument. A journal that fails raises
+`JournalError`, a bug in the exchange `InvariantError`; after either, no command is accepted any more.
+Nothing else is raised for any input.
+
+Enumerations compare equal to their numbers and have the `name` that they are written with.
+
+Threads. Every method may be called from any thread. Commands and queries take turns; `sync` runs beside
+them.
+"""
+
+from typing import ClassVar, Final, final
+
+from typing_extensions import disjoint_base
+
+__all__ = [
+    "COMMAND_BYTES",
+    "EVENT_BYTES",
+    "LEVERAGE_SCALE",
+    "SCALE",
+    "AccountView",
+    "BatchOutcome",
+    "CancelReason",
+    "Conservation",
+    "Engine",
+    "EngineError",
+    "Event",
+    "FillKind",
+    "GenesisError",
+    "InstrumentView",
+    "InvariantError",
+    "JournalError",
+    "OrderType",
+    "OrderView",
+    "Outcome",
+    "PositionView",
+    "PriceView",
+    "Recovery",
+    "Reject",
+    "Replay",
+    "Side",
+    "Stage",
+    "TimeInForce",
+    "Verification",
+    "WalletReason",
+]
+
+SCALE: Final[int]
+"""Units per whole of prices, quantities, money and rates: 10**8."""
+LEVERAGE_SCALE: Final[int]
+"""Units per whole of leverage: 100."""
+COMMAND_BYTES: Final[int]
+"""Size of one command record, in bytes (see `Engine.apply_batch`)."""
+EVENT_BYTES: Final[int]
+"""Size of one event record, in bytes (see `BatchOutcome.records`)."""
+
+class EngineError(Exception):
+    """Base of what the engine raises of its own."""
+
+class InvariantError(EngineError):
+    """The state contradicts itself: a bug. The engine has stopped; the process should end with status 70."""
+
+class JournalError(EngineError):
+    """The journal could not be created, read, written or committed. One line that names the file."""
+
+class GenesisError(EngineError):
+    """The genesis is not usable. One line that names the field and what is allowed."""
+
+@final
+class Side:
+    """Direction of an order or fill."""
+
+    Buy: ClassVar[Side]
+    Sell: ClassVar[Side]
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class OrderType:
+    """Kind of order."""
+
+    Limit: ClassVar[OrderType]
+    """At a price or better."""
+    Market: ClassVar[OrderType]
+    """At once, up to the edge of the price band."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class TimeInForce:
+    """How long an order lives."""
+
+    GoodTillCancel: ClassVar[TimeInForce]
+    """Until cancelled."""
+    ImmediateOrCancel: ClassVar[TimeInForce]
+    """What does not fill at once is cancelled."""
+    FillOrKill: ClassVar[TimeInForce]
+    """Fills whole at once or not at all."""
+    PostOnly: ClassVar[TimeInForce]
+    """Only rests; cancelled when it would take."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class CancelReason:
+    """Why an order ended without being filled whole."""
+
+    User: ClassVar[CancelReason]
+    """Asked for by its owner."""
+    ImmediateOrCancel: ClassVar[CancelReason]
+    """Remainder of an immediate-or-cancel or market order."""
+    FillOrKill: ClassVar[CancelReason]
+    """Could not fill whole at once."""
+    PostOnlyWouldTake: ClassVar[CancelReason]
+    """Post-only, and would have taken."""
+    ReduceOnly: ClassVar[CancelReason]
+    """Reduce-only, and no position left to reduce."""
+    Liquidation: ClassVar[CancelReason]
+    """Its account is being liquidated."""
+    Adl: ClassVar[CancelReason]
+    """Its account's position was deleveraged."""
+    SelfMatch: ClassVar[CancelReason]
+    """Self-match prevention."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class FillKind:
+    """How a fill came about."""
+
+    Trade: ClassVar[FillKind]
+    """In the book."""
+    TakeOver: ClassVar[FillKind]
+    """The venue took a position over at its bankruptcy price."""
+    Adl: ClassVar[FillKind]
+    """Auto-deleveraging."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class WalletReason:
+    """Why a wallet changed."""
+
+    Deposit: ClassVar[WalletReason]
+    Withdraw: ClassVar[WalletReason]
+    Trade: ClassVar[WalletReason]
+    """Realised profit less fee of a fill in the book."""
+    TakeOver: ClassVar[WalletReason]
+    """Realised profit less fee of a take-over."""
+    Adl: ClassVar[WalletReason]
+    """Realised profit less fee of a deleveraging."""
+    InsuranceCover: ClassVar[WalletReason]
+    """A bankrupt account's debt, paid by the insurance fund."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Stage:
+    """The stage that refused a command."""
+
+    Admit: ClassVar[Stage]
+    """Who, when and where."""
+    Filter: ClassVar[Stage]
+    """The command's own numbers."""
+    Order: ClassVar[Stage]
+    """The orders and positions it meets."""
+    Risk: ClassVar[Stage]
+    """Margin and limits."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Reject:
+    """Why a command was refused. The hundreds of its number are the stage."""
+
+    TimeBackwards: ClassVar[Reject]
+    UnknownAccount: ClassVar[Reject]
+    AccountExists: ClassVar[Reject]
+    AccountReserved: ClassVar[Reject]
+    UnknownInstrument: ClassVar[Reject]
+    UnknownSource: ClassVar[Reject]
+    AmountInvalid: ClassVar[Reject]
+    TimeInvalid: ClassVar[Reject]
+    QtyInvalid: ClassVar[Reject]
+    QtyBelowMinimum: ClassVar[Reject]
+    QtyAboveMaximum: ClassVar[Reject]
+    PriceOutOfRange: ClassVar[Reject]
+    BelowMinimumNotional: ClassVar[Reject]
+    MarketNotReady: ClassVar[Reject]
+    DuplicateLinkId: ClassVar[Reject]
+    LeverageInvalid: ClassVar[Reject]
+    IndexPriceInvalid: ClassVar[Reject]
+    OrderNotFound: ClassVar[Reject]
+    TooManyOrders: ClassVar[Reject]
+    ReduceOnlyNoPosition: ClassVar[Reject]
+    ReduceOnlySameSide: ClassVar[Reject]
+    AmendUnchanged: ClassVar[Reject]
+    AmendBelowFilled: ClassVar[Reject]
+    InsufficientBalance: ClassVar[Reject]
+    LeverageAboveTier: ClassVar[Reject]
+    LeverageUnchanged: ClassVar[Reject]
+    PositionLimit: ClassVar[Reject]
+    WithdrawTooLarge: ClassVar[Reject]
+    name: Final[str]
+
+    code: Final[int]
+    """Its number: 100s admit, 200s filters, 300s orders as they stand, 400s risk."""
+    text: Final[str]
+    """One line for people."""
+    stage: Final[Stage]
+    """The stage that refused."""
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@disjoint_base
+class Event:
+    """What happened. Always one of the nested classes; use `match` with keyword fields.
+
+    Every event has `sequence` (counted from 1 over the exchange's life, without gaps), `market_ms` and
+    `wall_us` (the clocks of the command that caused it). Order within one command: what became of the
+    order; per fill `Trade`, the taker's and the maker's `Fill`, `PositionChanged` and `WalletChanged`; the
+    levels of the book; prices; liquidations.
+    """
+
+    sequence: Final[int]
+    market_ms: Final[int]
+    wall_us: Final[int]
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+    @final
+    class AccountCreated(Event):
+        """An account was opened."""
+
+        account: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, account: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.AccountCreated: ...
+
+    @final
+    class Deposited(Event):
+        """Money came in; `balance` is the wallet afterwards."""
+
+        account: Final[int]
+        amount: Final[int]
+        balance: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, account: int, amount: int, balance: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.Deposited: ...
+
+    @final
+    class Withdrawn(Event):
+        """Money went out; `balance` is the wallet afterwards."""
+
+        account: Final[int]
+        amount: Final[int]
+        balance: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, account: int, amount: int, balance: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.Withdrawn: ...
+
+    @final
+    class LeverageChanged(Event):
+        """Leverage was set, in hundredths."""
+
+        account: Final[int]
+        instrument: Final[int]
+        leverage: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, account: int, instrument: int, leverage: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.LeverageChanged: ...
+
+    @final
+    class OrderAccepted(Event):
+        """An order was accepted; what follows tells whether it filled, rests or was cancelled.
+
+        `price` is the limit actually applied (moved to the price band where it lay beyond), `qty` the
+        quantity (a reduce-only order's is cut to the position).
+        """
+
+        order_id: Final[int]
+        account: Final[int]
+        instrument: Final[int]
+        side: Final[Side]
+        order_type: Final[OrderType]
+        time_in_force: Final[TimeInForce]
+        price: Final[int]
+        qty: Final[int]
+        reduce_only: Final[bool]
+        link_id: Final[str]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            order_id: int,
+            account: int,
+            instrument: int,
+            side: Side,
+            order_type: OrderType,
+            time_in_force: TimeInForce,
+            price: int,
+            qty: int,
+            reduce_only: bool,
+            link_id: str,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.OrderAccepted: ...
+
+    @final
+    class OrderAmended(Event):
+        """A resting order changed: price, total quantity (filled part included) and unfilled quantity now."""
+
+        order_id: Final[int]
+        account: Final[int]
+        instrument: Final[int]
+        price: Final[int]
+        qty: Final[int]
+        leaves: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            order_id: int,
+            account: int,
+            instrument: int,
+            price: int,
+            qty: int,
+            leaves: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.OrderAmended: ...
+
+    @final
+    class OrderCancelled(Event):
+        """An order ended without being filled whole; `leaves` was unfilled."""
+
+        order_id: Final[int]
+        account: Final[int]
+        instrument: Final[int]
+        leaves: Final[int]
+        reason: Final[CancelReason]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            order_id: int,
+            account: int,
+            instrument: int,
+            leaves: int,
+            reason: CancelReason,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.OrderCancelled: ...
+
+    @final
+    class Trade(Event):
+        """Two orders met."""
+
+        trade_id: Final[int]
+        instrument: Final[int]
+        price: Final[int]
+        qty: Final[int]
+        taker_side: Final[Side]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            trade_id: int,
+            instrument: int,
+            price: int,
+            qty: int,
+            taker_side: Side,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.Trade: ...
+
+    @final
+    class Fill(Event):
+        """One side of a trade, a take-over or a deleveraging.
+
+        `order_id` is 0 for take-over and deleveraging. `fee` was paid by this account, `leaves` is what the
+        order still wants, `closed_qty` the part that closed a position, `realised_pnl` the profit of that
+        part before fees, `position_qty` the signed position afterwards.
+        """
+
+        trade_id: Final[int]
+        order_id: Final[int]
+        account: Final[int]
+        instrument: Final[int]
+        side: Final[Side]
+        price: Final[int]
+        qty: Final[int]
+        fee: Final[int]
+        is_maker: Final[bool]
+        leaves: Final[int]
+        closed_qty: Final[int]
+        realised_pnl: Final[int]
+        position_qty: Final[int]
+        kind: Final[FillKind]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            trade_id: int,
+            order_id: int,
+            account: int,
+            instrument: int,
+            side: Side,
+            price: int,
+            qty: int,
+            fee: int,
+            is_maker: bool,
+            leaves: int,
+            closed_qty: int,
+            realised_pnl: int,
+            position_qty: int,
+            kind: FillKind,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.Fill: ...
+
+    @final
+    class PositionChanged(Event):
+        """A position changed: signed quantity, average entry price (0 when flat), result so far less fees."""
+
+        account: Final[int]
+        instrument: Final[int]
+        qty: Final[int]
+        entry_price: Final[int]
+        realised_pnl: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            instrument: int,
+            qty: int,
+            entry_price: int,
+            realised_pnl: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.PositionChanged: ...
+
+    @final
+    class WalletChanged(Event):
+        """A wallet changed by `change` to `balance`."""
+
+        account: Final[int]
+        balance: Final[int]
+        change: Final[int]
+        reason: Final[WalletReason]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            balance: int,
+            change: int,
+            reason: WalletReason,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.WalletChanged: ...
+
+    @final
+    class BookChanged(Event):
+        """A price level changed: the quantity that now rests at the price, 0 when the level is gone."""
+
+        instrument: Final[int]
+        side: Final[Side]
+        price: Final[int]
+        qty: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            instrument: int,
+            side: Side,
+            price: int,
+            qty: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.BookChanged: ...
+
+    @final
+    class PriceChanged(Event):
+        """Index or mark price changed."""
+
+        instrument: Final[int]
+        index: Final[int]
+        mark: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, instrument: int, index: int, mark: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.PriceChanged: ...
+
+    @final
+    class LiquidationStarted(Event):
+        """An account's margin balance no longer covers its maintenance margin."""
+
+        account: Final[int]
+        margin_balance: Final[int]
+        maintenance_margin: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            margin_balance: int,
+            maintenance_margin: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.LiquidationStarted: ...
+
+    @final
+    class TakenOver(Event):
+        """The venue took a position (signed quantity) over at the price at which the account's equity is
+        zero.
+        """
+
+        account: Final[int]
+        instrument: Final[int]
+        qty: Final[int]
+        bankruptcy_price: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            instrument: int,
+            qty: int,
+            bankruptcy_price: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.TakenOver: ...
+
+    @final
+    class InsuranceFundChanged(Event):
+        """The insurance fund changed by `change` to `balance`."""
+
+        balance: Final[int]
+        change: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, balance: int, change: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.InsuranceFundChanged: ...
+
+    @final
+    class Deleveraged(Event):
+        """A position was closed by auto-deleveraging: the signed quantity closed, and the price."""
+
+        account: Final[int]
+        instrument: Final[int]
+        qty: Final[int]
+        price: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            instrument: int,
+            qty: int,
+            price: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.Deleveraged: ...
+
+@final
+class Outcome:
+    """What became of one command."""
+
+    command: Final[int]
+    """Number of the command, from 1; its number in the journal."""
+    reject: Final[Reject | None]
+    """Why it was refused; None if it was not. A refused command changes nothing."""
+    order_id: Final[int]
+    """The order it placed or changed; 0 if none."""
+    events: Final[list[Event]]
+    """What happened, in order."""
+
+@final
+class BatchOutcome:
+    """What became of a batch of commands."""
+
+    first_command: Final[int]
+    """Number of the batch's first command."""
+    commands: Final[int]
+    """Commands applied, refused ones included."""
+    event_count: Final[int]
+    """Events that happened."""
+    def rejects(self) -> list[tuple[int, Reject]]:
+        """Refused commands: position in the batch, and why."""
+
+    def order_ids(self) -> list[int]:
+        """One order identifier per command; 0 where a command placed or changed none."""
+
+    def events(self) -> list[Event]:
+        """What happened, in order, as objects; made anew by every call."""
+
+    def records(self) -> bytes:
+        """What happened, in order, as records of `EVENT_BYTES`, little-endian, zero-padded.
+
+        kind u8 (1 AccountCreated, 2 Deposited, ... in the order of `Event`'s classes), sequence u64,
+        market_ms i64, wall_us i64, then the event's fields in the order of its class: flags and
+        enumerations u8, instrument u16, account u32, link_id as length u8 and 36 bytes, everything else 8
+        bytes.
+        """
+
+@final
+class PositionView:
+    """A position of one account in one instrument."""
+
+    instrument: Final[int]
+    qty: Final[int]
+    """Signed quantity."""
+    entry_price: Final[int]
+    """Average entry price; 0 when flat."""
+    mark_price: Final[int]
+    leverage: Final[int]
+    """In hundredths."""
+    value: Final[int]
+    """Value at the mark, unsigned."""
+    initial_margin: Final[int]
+    maintenance_margin: Final[int]
+    unrealised_pnl: Final[int]
+    """Profit at the mark."""
+    realised_pnl: Final[int]
+    """Realised in this instrument so far, less fees."""
+    liquidation_price: Final[int]
+    """Mark price at which the account would be liquidated, all else fixed; 0 when there is none."""
+    bankruptcy_price: Final[int]
+    """Mark price at which the account's equity would be zero, all else fixed; 0 when there is none."""
+    adl_rank: Final[int]
+    """Lights of the deleveraging queue: 0 without a position, 5 is next in line."""
+    tier: Final[int]
+    """Risk-limit tier, from 1."""
+
+@final
+class AccountView:
+    """An account's margin figures."""
+
+    wallet_balance: Final[int]
+    """Deposits and realised results."""
+    equity: Final[int]
+    """Wallet and unrealised profit: the margin balance."""
+    available: Final[int]
+    """What new orders may use; negative when the initial margin is not covered."""
+    initial_margin: Final[int]
+    """Of positions and orders."""
+    maintenance_margin: Final[int]
+    """Of positions."""
+    order_margin: Final[int]
+    """Initial margin of orders."""
+    position_margin: Final[int]
+    """Initial margin of positions."""
+    unrealised_pnl: Final[int]
+    """Profit at the marks."""
+
+@final
+class OrderView:
+    """A live order."""
+
+    order_id: Final[int]
+    account: Final[int]
+    instrument: Final[int]
+    side: Final[Side]
+    order_type: Final[OrderType]
+    time_in_force: Final[TimeInForce]
+    price: Final[int]
+    qty: Final[int]
+    """Total quantity, filled part included."""
+    leaves: Final[int]
+    """Unfilled quantity."""
+    filled_value: Final[int]
+    """Value filled so far."""
+    fee: Final[int]
+    """Fees paid so far."""
+    reduce_only: Final[bool]
+    link_id: Final[str]
+    """The client's own identifier; empty if none."""
+    created_market_ms: Final[int]
+    """Market time of acceptance, in milliseconds."""
+    created_wall_us: Final[int]
+    """Wall time of acceptance, in microseconds."""
+    updated_wall_us: Final[int]
+    """Wall time of the last change, in microseconds."""
+
+@final
+class PriceView:
+    """The prices of an instrument; 0 where there is none yet."""
+
+    index: Final[int]
+    mark: Final[int]
+    last: Final[int]
+    """Last traded price."""
+    price1: Final[int]
+    """First candidate of the mark: index with the funding premium."""
+    price2: Final[int]
+    """Second candidate: index with the mean basis."""
+    basis_mean: Final[int]
+    """Mean basis over the window, signed."""
+    max_buy: Final[int]
+    """Highest price a buy may execute at now."""
+    min_sell: Final[int]
+    """Lowest price a sell may execute at now."""
+    open_interest: Final[int]
+    """Sum of all long positions."""
+
+@final
+class InstrumentView:
+    """A contract as listed."""
+
+    instrument: Final[int]
+    """Its number."""
+    symbol: Final[str]
+    """Such as BTCUSDT."""
+    base: Final[str]
+    quote: Final[str]
+    tick_size: Final[int]
+    max_price: Final[int]
+    """Highest price an order may name."""
+    qty_step: Final[int]
+    min_qty: Final[int]
+    max_qty: Final[int]
+    """Largest limit order."""
+    max_market_qty: Final[int]
+    """Largest market order."""
+    min_notional: Final[int]
+    """Smallest order value; reduce-only orders are exempt."""
+    taker_fee: Final[int]
+    """Rate, 10**-8."""
+    maker_fee: Final[int]
+    """Rate, 10**-8."""
+    price_band_x: Final[int]
+    """Inner half-width of the price band around the mark, 10**-8."""
+    price_band_y: Final[int]
+    """Outer half-width, 10**-8."""
+    default_leverage: Final[int]
+    """Of an account that never set one, in hundredths."""
+    tiers: Final[list[tuple[int, int, int]]]
+    """Risk-limit tiers, smallest first: position value limit, leverage limit (hundredths), maintenance rate
+    (10**-8).
+    """
+    index_sources: Final[list[tuple[str, int]]]
+    """Components of the index: name and relative weight."""
+
+@final
+class Conservation:
+    """The venue's books, recomputed from every account; money in 10**-8."""
+
+    delta: Final[int]
+    """Wallets less entry costs less deposits plus withdrawals; anything but 0 is a bug."""
+    wallets: Final[int]
+    """Sum of all wallets, the venue's own included."""
+    entry_costs: Final[int]
+    """Sum of all signed entry costs."""
+    fund: Final[int]
+    """The insurance fund."""
+    fees: Final[int]
+    """Fees collected."""
+    deposits: Final[int]
+    """Everything ever deposited, the fund's opening balance included."""
+    withdrawals: Final[int]
+    """Everything ever withdrawn."""
+    position_qty_sums: Final[list[int]]
+    """Sum of signed positions per instrument; anything but 0 is a bug."""
+
+@final
+class Recovery:
+    """What a recovery found."""
+
+    commands: Final[int]
+    """Commands replayed, refused ones included."""
+    truncated_bytes: Final[int]
+    """Bytes of a torn last record that were cut off; 0 after a clean end."""
+    state_hash: Final[str]
+    """As `Engine.state_hash`."""
+    genesis_json: Final[str]
+    """The genesis as it was given to `Engine.create`."""
+
+@final
+class Verification:
+    """What a verification found."""
+
+    commands: Final[int]
+    """Commands replayed, refused ones included."""
+    truncated_bytes: Final[int]
+    """Bytes of a torn last record; they were left in place."""
+    state_hash: Final[str]
+    """As `Engine.state_hash`."""
+    genesis_json: Final[str]
+    """The genesis as it was given to `Engine.create`."""
+    conservation_delta: Final[int]
+    """As `Conservation.delta`, after the last command."""
+
+@final
+class Replay:
+    """A journal told again: an iterator over its commands, up to 4096 at a time.
+
+    Raises JournalError where the journal is damaged, InvariantError where its commands break the exchange.
+    """
+
+    def __iter__(self) -> Replay: ...
+    def __next__(self) -> BatchOutcome: ...
+
+@final
+class Engine:
+    """The exchange behind its journal. Commands are numbered from 1; each is journaled before it is
+    applied.
+    """
+
+    @staticmethod
+    def create(genesis_json: str, journal_path: str | None, durability: str) -> Engine:
+        """A new exchange; with a path, also its journal, which must not exist.
+
+        `genesis_json` is an object with `instruments` (a list of contracts) and `insurance_fund`. A
+        contract has `symbol base quote tick_size qty_step min_qty max_qty max_market_qty min_notional
+        taker_fee maker_fee price_band_x price_band_y index_clamp` (text and decimal strings),
+        `index_stale_ms basis_window_ms` (integers), `tiers` (list of `limit max_leverage mmr`),
+        `index_sources` (list of `name weight`), and may have `max_price default_leverage
+        funding_interval_ms`. Unknown keys are refused.
+
+        `durability` says what `sync` waits for: "fsync" (the disk: survives a power cut), "os" (the
+        operating system: survives the death of the process), "none" (nothing; written when a buffer is full
+        and at the end).
+
+        Raises GenesisError; JournalError when the journal exists or cannot be created; ValueError for
+        `durability`.
+        """
+
+    @staticmethod
+    def recover(journal_path: str, durability: str) -> tuple[Engine, Recovery]:
+        """The exchange as its journal left it, ready for the next command. A torn last record is cut off.
+
+        Raises JournalError when the file cannot be read, is in use by another process, or is damaged (with
+        the byte at which the damage begins; nothing is changed then); InvariantError when its commands
+        break the exchange.
+        """
+
+    @staticmethod
+    def verify(journal_path: str) -> Verification:
+        """Replays a journal and recomputes every invariant after every command. Changes and locks nothing.
+
+        Works on the journal of a running exchange: what has been written so far is verified. Raises as
+        `recover`.
+        """
+
+    @staticmethod
+    def replay(journal_path: str) -> Replay:
+        """Replays a journal batch by batch, for whoever rebuilds a view of it. Changes and locks nothing.
+
+        Works on the journal of a running exchange: it ends with what has been written so far. Raises
+        JournalError when the file cannot be read, GenesisError when its genesis is not usable.
+        """
+
+    def create_account(self, market_ms: int, wall_us: int, account: int) -> Outcome:
+        """Opens an account; numbers from 1000 on are for users."""
+
+    def deposit(self, market_ms: int, wall_us: int, account: int, amount: int) -> Outcome:
+        """Puts money into a wallet."""
+
+    def withdraw(self, market_ms: int, wall_us: int, account: int, amount: int) -> Outcome:
+        """Takes money out of a wallet, no more than is available."""
+
+    def place_order(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        instrument: int,
+        side: Side,
+        order_type: OrderType,
+        time_in_force: TimeInForce,
+        qty: int,
+        price: int,
+        reduce_only: bool,
+        link_id: str,
+    ) -> Outcome:
+        """Places an order; `Outcome.order_id` is its number.
+
+        `price` is ignored for market orders, which are always immediate-or-cancel. `link_id` is the
+        client's own identifier, up to 36 characters of A-Z a-z 0-9 - _, empty for none; ValueError for
+        anything else.
+        """
+
+    def amend_order(
+        self, market_ms: int, wall_us: int, *, account: int, order_id: int, price: int | None, qty: int | None
+    ) -> Outcome:
+        """Changes a resting order's price, its total quantity (filled part included), or both; None keeps."""
+
+    def cancel_order(self, market_ms: int, wall_us: int, *, account: int, order_id: int) -> Outcome:
+        """Cancels an order."""
+
+    def cancel_all(self, market_ms: int, wall_us: int, *, account: int, instrument: int | None) -> Outcome:
+        """Cancels an account's orders in one instrument, or everywhere with None."""
+
+    def set_leverage(
+        self, market_ms: int, wall_us: int, *, account: int, instrument: int, leverage: int
+    ) -> Outcome:
+        """Sets an account's leverage in an instrument, in hundredths."""
+
+    def set_index_source(
+        self, market_ms: int, wall_us: int, *, instrument: int, source: int, price: int
+    ) -> Outcome:
+        """Updates one component of an index; `source` is its position in the instrument's list."""
+
+    def advance_time(self, market_ms: int, wall_us: int) -> Outcome:
+        """Lets market time pass: basis samples, stale index components, mark prices, liquidations."""
+
+    def apply_batch(self, records: bytes) -> BatchOutcome:
+        """Applies many commands, other threads running meanwhile.
+
+        Records of `COMMAND_BYTES`, little-endian, unused bytes zero: kind u8, side u8, order type u8, time
+        in force u8, flags u8 (1 reduce-only, 2 price given, 4 qty given, 8 instrument given), link id
+        length u8, instrument u16, account u32, leverage or source u32, market_ms i64, wall_us i64, order_id
+        u64, price or amount i64, qty i64, link id 36 bytes, 4 zero bytes. Kinds: 1 create_account, 2
+        deposit, 3 withdraw, 4 place_order, 5 amend_order, 6 cancel_order, 7 cancel_all, 8 set_leverage, 9
+        set_index_source, 10 advance_time. Enumerations are the numbers of `Side`, `OrderType` and
+        `TimeInForce`.
+
+        Raises ValueError when `records` is not a whole number of records, has more than 2**22 of them, or
+        one does not decode; nothing has been applied then.
+        """
+
+    def sync(self) -> int:
+        """Makes every command applied before the call as durable as asked; returns the last such command's
+        number.
+
+        Releases the interpreter while it waits for the disk: call it from an executor thread while commands
+        go on. Callers that wait at the same time share one commit. Without a journal it returns at once.
+        Raises JournalError; nothing may be acknowledged then, and no command is accepted any more.
+        """
+
+    def position(self, account: int, instrument: int) -> PositionView:
+        """A position, also a flat one. Raises LookupError."""
+
+    def positions(self, account: int) -> list[PositionView]:
+        """An account's positions that are not flat; none for an unknown account."""
+
+    def account(self, account: int) -> AccountView:
+        """An account's margin figures. Raises LookupError."""
+
+    def accounts(self) -> list[int]:
+        """Every account, the venue's own included, ascending."""
+
+    def book(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """The best levels as (price, quantity): bids from the highest, asks from the lowest. Raises
+        LookupError.
+        """
+
+    def best(self, instrument: int) -> tuple[int, int, int, int]:
+        """Bid price, bid quantity, ask price, ask quantity; 0 where there is none. Raises LookupError."""
+
+    def prices(self, instrument: int) -> PriceView:
+        """The prices of an instrument. Raises LookupError."""
+
+    def order(self, order_id: int) -> OrderView | None:
+        """A live order; None when there is none of this number."""
+
+    def order_id_by_link(self, account: int, link_id: str) -> int:
+        """The order, live or ended, that used a link id; 0 when none did."""
+
+    def open_orders(self, account: int, instrument: int | None) -> list[OrderView]:
+        """An account's live orders, oldest first; in one instrument, or everywhere with None."""
+
+    def instruments(self) -> list[InstrumentView]:
+        """The listed contracts, by number."""
+
+    def insurance_fund(self) -> int:
+        """Balance of the insurance fund."""
+
+    def conservation(self) -> Conservation:
+        """The venue's books, recomputed from every account."""
+
+    def check_invariants(self) -> None:
+        """Recomputes every invariant from scratch. Raises InvariantError."""
+
+    def state_hash(self) -> str:
+        """Digest of the whole state, 32 hexadecimal digits: equal on every machine for equal commands."""
+
+    def command_count(self) -> int:
+        """Commands applied so far, refused ones included."""
+
+    def market_ms(self) -> int:
+        """Market time of the last admitted command."""

@@ -1,0 +1,180 @@
+"""`simulated-exchange`: the venue's commands.
+
+Belongs here: options, output, exit status. Does not belong here: work; everything heavy is imported when a
+command runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from simulated_exchange.errors import ConfigurationError, VenueError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="simulated-exchange",
+    help="A perpetual-futures venue that speaks Bybit v5, on this machine, with journaled state.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run a command; every failure is one clear line per problem and its exit status."""
+    try:
+        app(prog_name="simulated-exchange")
+    except VenueError as error:
+        for line in error.problems if isinstance(error, ConfigurationError) else [str(error)]:
+            print(f"simulated-exchange: {line}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_status)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value), flush=True)  # noqa: T201
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option(help="TOML file; default: configs/exchange.toml")] = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="0: any free port")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="journal and API keys")] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="who trades and how prices move; none: a quiet book")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="of the scenario")] = None,
+    seconds: Annotated[int | None, typer.Option(help="length that the scenario plans for")] = None,
+    replay: Annotated[
+        list[str] | None, typer.Option(help="KIND:SYMBOL=FILE; KIND: index, last, mark_check")
+    ] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="first moment of the replay, UTC")] = None,
+    to: Annotated[str | None, typer.Option(help="last moment of the replay, UTC")] = None,
+    account: Annotated[list[str] | None, typer.Option(help="NAME[:DEPOSIT_USDT]; repeatable")] = None,
+    hold: Annotated[
+        bool | None, typer.Option("--hold", help="market time stands still until /sim/scenario says play")
+    ] = None,
+    durability: Annotated[
+        str | None, typer.Option(help="fsync: the disk has it before an answer; os: faster")
+    ] = None,
+    enable_sim: Annotated[bool | None, typer.Option("--enable-sim", help="serve the namespace /sim")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print the ready line as JSON on a terminal too")
+    ] = False,
+) -> None:
+    """Serve until SIGINT or SIGTERM; prints one line when ready."""
+    from simulated_exchange.settings import load_settings
+
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "durability": durability,
+        "enable_sim": enable_sim,
+        "accounts": [_account(text) for text in account] if account else None,
+        "scenario": _present(
+            {"name": scenario, "seed": seed, "seconds": seconds, "replay": replay, "from": from_, "to": to}
+            | {"held": hold}
+        ),
+    }
+    settings = load_settings(config, _present(options))
+    _configure_logging()
+    from simulated_exchange.daemon import plan_venue
+    from simulated_exchange.daemon import serve as serve_venue
+
+    plan = plan_venue(settings)
+
+    def announce(ready: dict[str, Any]) -> None:
+        if as_json or not sys.stdout.isatty():
+            _print_json(ready)
+            return
+        typer.echo(f"rest {ready['rest']}  ws {ready['ws']}  journal {ready['journal']}")
+        for entry in ready["accounts"]:
+            typer.echo(f"account {entry['name']}: key {entry['api_key']} secret {entry['api_secret']}")
+
+    _run(serve_venue(plan, announce))
+
+
+@app.command()
+def verify(
+    journal: Annotated[Path, typer.Argument(help="journal file of a venue, running or not")],
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Replay a journal and check every invariant after every command; exit 70 when one is broken."""
+    from simulated_exchange.offline import verify_journal
+
+    _show(verify_journal(journal), as_json)
+
+
+@app.command()
+def replay(
+    journal: Annotated[Path, typer.Argument(help="journal file of a venue, running or not")],
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Replay a journal and say what happened in it."""
+    from simulated_exchange.offline import replay_journal
+
+    _show(replay_journal(journal), as_json)
+
+
+@app.command("scenario")
+def show_scenario(
+    name: Annotated[str, typer.Argument(help="name of a scenario")],
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Print what a scenario would do."""
+    from simulated_exchange.offline import describe_scenario
+
+    _show(describe_scenario(name), as_json)
+
+
+def _present(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None and value != {}}
+
+
+def _account(text: str) -> dict[str, str]:
+    name, _, deposit = text.partition(":")
+    return {"name": name, "deposit_usdt": deposit} if deposit else {"name": name}
+
+
+def _show(values: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(values)
+        return
+    width = max(len(key) for key in values)
+    for key, value in values.items():
+        typer.echo(f"{key:<{width}}  {value if isinstance(value, str | int) else json.dumps(value)}")
+
+
+def _run(work: Any) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        import asyncio
+
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
+def _configure_logging() -> None:
+    import structlog
+
+    is_terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(20),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

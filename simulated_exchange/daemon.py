@@ -1,0 +1,320 @@
+"""The composition root of `serve`: everything is opened here, in one order, and closed in the reverse one.
+
+Belongs here: opening, wiring, waiting, closing. Does not belong here: anything that one of the parts decides.
+Nothing is half-started: the address is taken first, then the data folder, then the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from simulated_exchange.accounts import KeyStore
+from simulated_exchange.clock import MarketClock, wall_ms
+from simulated_exchange.driver import (
+    Driver,
+    DriverSettings,
+    engine_errors,
+    replayed_events,
+)
+from simulated_exchange.errors import AddressInUseError, ConfigurationError
+from simulated_exchange.gateway.app import Gateway
+from simulated_exchange.gateway.venue import Venue
+from simulated_exchange.instruments import Catalogue, fixed_point, read_genesis
+from simulated_exchange.ledger import Ledger
+from simulated_exchange.scenario import (
+    Replay,
+    Scenario,
+    build_scenario,
+    genesis_for_scenario,
+    load_config,
+    load_replay,
+    parse_replay_spec,
+    parse_utc_ms,
+    plan_clock,
+    scenarios_folder,
+)
+from simulated_exchange.settings import VenueSettings
+
+__all__ = ["JOURNAL_NAME", "Plan", "plan_venue", "serve"]
+
+log = structlog.get_logger(__name__)
+
+JOURNAL_NAME = "exchange.journal"
+ACCOUNTS_NAME = "accounts.json"
+SEND_BUFFER_BYTES = 131_072  # of every connection; the rest of what a slow reader owes is counted in frames
+SAMPLE_SECONDS = 0.25
+QUIET_INDEX_SECONDS = 5.0  # a quiet book's index is told again so often that it never counts as stale
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What can be known, and can be wrong, before anything is opened."""
+
+    settings: VenueSettings
+    genesis_json: str
+    replay: Replay | None
+    start_ms: int
+    factor: float
+
+
+def plan_venue(settings: VenueSettings) -> Plan:
+    """Read instruments, scenario and recorded files. Raises ConfigurationError (also as ScenarioError)."""
+    assert settings.instruments is not None  # load_settings fills it in
+    genesis = orjson.loads(read_genesis(settings.instruments, f"{settings.insurance_fund_usdt:f}"))
+    symbols = [row["symbol"] for row in genesis["instruments"]]
+    problems = [
+        f"start_prices.{symbol}: unknown symbol; known: {', '.join(symbols)}"
+        for symbol in settings.start_prices
+        if symbol not in symbols
+    ]
+    if problems:
+        raise ConfigurationError(problems)
+    wanted = settings.scenario
+    replay = None
+    if wanted.replay:
+        if not wanted.name:
+            raise ConfigurationError(["scenario.replay: needs scenario.name, which says who trades"])
+        replay = load_replay(
+            [parse_replay_spec(text) for text in wanted.replay],
+            symbols=symbols,
+            from_ms=parse_utc_ms(wanted.start, "from") if wanted.start else None,
+            to_ms=parse_utc_ms(wanted.end, "to") if wanted.end else None,
+        )
+    start_ms, factor = plan_clock(wanted.seconds, replay.window if replay else None)
+    if wanted.name:
+        config = load_config(wanted.name, scenarios_folder(), wanted.overrides)
+        genesis = genesis_for_scenario(genesis, config, replay=replay, factor=factor)
+    return Plan(settings, orjson.dumps(genesis).decode(), replay, start_ms, factor)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Take the address, or say in one line why not."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigurationError([f"host: {host} is no address of this machine ({error})"]) from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        listener.bind(address)
+        listener.listen(1024)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise AddressInUseError(f"port: {host}:{port} cannot be listened on: {error.strerror}") from None
+    return listener
+
+
+@contextlib.contextmanager
+def _data_folder(path: Path) -> Iterator[Path]:
+    """The data folder, for this process alone."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (path / "lock").open("w")
+    except OSError as error:
+        raise ConfigurationError([f"data_dir: {path} cannot be used ({error.strerror})"]) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AddressInUseError(f"data_dir: {path} is in use by another process") from None
+        yield path
+
+
+def _open_venue(plan: Plan, folder: Path) -> tuple[Driver, Ledger, Catalogue, KeyStore]:
+    """Engine and read model, new or as the journal left them."""
+    keys = KeyStore.open(folder / ACCOUNTS_NAME)
+    clock = MarketClock(plan.start_ms, plan.factor, held=plan.settings.scenario.held)
+    journal = folder / JOURNAL_NAME
+    driver = Driver.open(DriverSettings(plan.genesis_json, clock, journal, plan.settings.durability))
+    clock.not_before(driver.market_ms())
+    genesis_json = driver.recovery.genesis_json if driver.recovery else plan.genesis_json
+    catalogue = Catalogue.from_genesis(genesis_json)
+    ledger = Ledger(len(catalogue))
+    for account in keys.accounts():
+        ledger.watch(account)
+    if driver.recovery is not None:
+        if genesis_json != plan.genesis_json:
+            log.warning(
+                "the instruments of the journal stand, not those of the settings", journal=str(journal)
+            )
+        for events in replayed_events(journal):
+            for event in events:
+                ledger.fold(event)
+        log.info(
+            "journal recovered",
+            commands=driver.recovery.commands,
+            truncated_bytes=driver.recovery.truncated_bytes,
+            state_hash=driver.recovery.state_hash,
+        )
+    return driver, ledger, catalogue, keys
+
+
+class _Tasks:
+    """The venue's loops; the first that fails ends the venue."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Awaitable[None], name: str) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+        self._tasks[-1].set_name(name)
+
+    async def until_failure(self) -> None:
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def serve(plan: Plan, announce: Callable[[dict[str, Any]], None]) -> None:
+    """Open the venue, announce it, serve until SIGINT or SIGTERM, close it."""
+    settings = plan.settings
+    stopped = _stop_on_signal()
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_bind(settings.host, settings.port))
+        folder = stack.enter_context(_data_folder(settings.data_dir))
+        with engine_errors():
+            driver, ledger, catalogue, keys = _open_venue(plan, folder)
+            await _run(plan, listener, folder, driver, ledger, catalogue, keys, announce, stopped)
+
+
+async def _run(
+    plan: Plan,
+    listener: socket.socket,
+    folder: Path,
+    driver: Driver,
+    ledger: Ledger,
+    catalogue: Catalogue,
+    keys: KeyStore,
+    announce: Callable[[dict[str, Any]], None],
+    stopped: asyncio.Event,
+) -> None:
+    settings = plan.settings
+    scenario = _scenario(plan, driver)
+    venue = Venue(
+        driver=driver,
+        ledger=ledger,
+        catalogue=catalogue,
+        keys=keys,
+        limits=settings.gateway,
+        is_sim_enabled=settings.enable_sim,
+        scenario_report=scenario.report if scenario else dict,
+        scenario_begin=scenario.begin if scenario else lambda: None,
+    )
+    gateway = Gateway(venue)
+    driver.subscribe_durable(gateway.hub.take)
+    tasks = _Tasks()
+    try:
+        tasks.start(driver.run(), "commit")
+        _establish_accounts(settings, venue)
+        if scenario is not None:
+            scenario.prepare()
+            tasks.start(scenario.run(), "scenario")
+        else:
+            tasks.start(_quiet_book(venue, settings), "quiet book")
+        tasks.start(gateway.hub.public.run(), "pushes")
+        tasks.start(_sample(venue), "samples")
+        await driver.committed()
+        await gateway.start(listener)
+        announce(_ready(listener, venue, folder))
+        await _first_of(stopped.wait(), tasks.until_failure())
+    finally:
+        await gateway.stop()
+        await tasks.stop()
+        driver.close()
+
+
+def _scenario(plan: Plan, driver: Driver) -> Scenario | None:
+    wanted = plan.settings.scenario
+    if not wanted.name:
+        return None
+    return build_scenario(
+        driver,
+        name=wanted.name,
+        seed=wanted.seed,
+        seconds=wanted.seconds,
+        replay=plan.replay or (),
+        overrides=wanted.overrides,
+    )
+
+
+def _establish_accounts(settings: VenueSettings, venue: Venue) -> None:
+    """Every key has its account, also after a crash between the two; new names get key and deposit."""
+    deposits = {entry.name: fixed_point(entry.deposit_usdt) for entry in settings.accounts}
+    for key in venue.keys:
+        venue.establish(key, deposits.get(key.name, 0))
+    for name, deposit in deposits.items():
+        if venue.keys.by_name(name) is None:
+            venue.open_account(name, deposit)
+
+
+def _stop_on_signal() -> asyncio.Event:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
+
+
+async def _first_of(*works: Awaitable[Any]) -> None:
+    tasks = [asyncio.ensure_future(work) for work in works]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _quiet_book(venue: Venue, settings: VenueSettings) -> None:
+    """No scenario: the index stays where it was put, and time goes on."""
+    prices = {symbol: fixed_point(price) for symbol, price in settings.start_prices.items()}
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        if loop.time() >= due:
+            due += QUIET_INDEX_SECONDS
+            for instrument in venue.catalogue:
+                price = venue.ledger.markets[instrument.index].index_price or prices.get(instrument.symbol, 0)
+                if price:
+                    venue.set_index(instrument, price)
+        venue.driver.advance_time()
+        await asyncio.sleep(settings.tick_ms / 1000)
+
+
+async def _sample(venue: Venue) -> None:
+    while True:
+        await asyncio.sleep(SAMPLE_SECONDS)
+        venue.ledger.pass_time(venue.driver.market_ms())
+        venue.sample_prices()
+
+
+def _ready(listener: socket.socket, venue: Venue, folder: Path) -> dict[str, Any]:
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    log.info("venue ready", address=address, accounts=len(venue.keys), wall_ms=wall_ms())
+    return {
+        "rest": f"http://{address}",
+        "ws": f"ws://{address}",
+        "accounts": [
+            {"name": key.name, "api_key": key.api_key, "api_secret": key.api_secret} for key in venue.keys
+        ],
+        "journal": str((folder / JOURNAL_NAME).resolve()),
+    }

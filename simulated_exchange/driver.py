@@ -1,0 +1,372 @@
+"""The one owner of the engine: commands in, events out after they are durable.
+
+Belongs here: stamping both clocks onto commands, the group commit, handing events on. Does not belong here:
+rules (the engine's), wire shapes (`gateway`), prices (`scenario`). Only this module imports `_engine`; others
+take the engine's types from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from simulated_exchange._engine import (
+    AccountView,
+    BatchOutcome,
+    CancelReason,
+    Conservation,
+    Engine,
+    Event,
+    FillKind,
+    GenesisError,
+    InvariantError,
+    JournalError,
+    OrderType,
+    OrderView,
+    Outcome,
+    PositionView,
+    PriceView,
+    Recovery,
+    Reject,
+    Side,
+    TimeInForce,
+    Verification,
+    WalletReason,
+)
+from simulated_exchange.clock import MarketClock
+from simulated_exchange.errors import (
+    ConfigurationError,
+    InvariantBrokenError,
+    JournalFailedError,
+    JournalUnreadableError,
+    VenueBusyError,
+)
+
+__all__ = [
+    "EVENTS_PENDING_MAX",
+    "AccountView",
+    "BatchOutcome",
+    "CancelReason",
+    "Conservation",
+    "Driver",
+    "DriverSettings",
+    "Event",
+    "FillKind",
+    "OrderType",
+    "OrderView",
+    "Outcome",
+    "PositionView",
+    "PriceView",
+    "Recovery",
+    "Reject",
+    "Side",
+    "TimeInForce",
+    "Verification",
+    "WalletReason",
+    "engine_errors",
+    "replayed_events",
+    "verify_journal_file",
+]
+
+EVENTS_PENDING_MAX = 500_000  # events that may wait for the journal before commands are refused
+
+Callback = Callable[[Sequence[Event]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DriverSettings:
+    """How an engine is opened. Without `journal_path` nothing is kept (tests, replays)."""
+
+    genesis_json: str
+    clock: MarketClock
+    journal_path: Path | None = None
+    durability: Literal["fsync", "os", "none"] = "fsync"
+
+
+def replayed_events(journal_path: Path) -> Iterator[list[Event]]:
+    """What happened so far, told again from the journal; changes nothing."""
+    for batch in Engine.replay(str(journal_path)):
+        yield batch.events()
+
+
+@contextlib.contextmanager
+def engine_errors() -> Iterator[None]:
+    """Failures of the engine as failures of the venue, each with its exit status."""
+    try:
+        yield
+    except GenesisError as error:
+        raise ConfigurationError([f"instruments: {error}"]) from error
+    except JournalError as error:
+        raise JournalUnreadableError(str(error)) from error
+    except InvariantError as error:
+        raise InvariantBrokenError(str(error)) from error
+
+
+def verify_journal_file(journal_path: Path) -> Verification:
+    """Replay a journal and recompute every invariant after every command; changes nothing."""
+    return Engine.verify(str(journal_path))
+
+
+class Driver:
+    """Sole owner of the engine. All methods belong to the loop's thread; only the commit runs beside it."""
+
+    def __init__(
+        self, engine: Engine, clock: MarketClock, durability: str, recovery: Recovery | None
+    ) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.recovery = recovery
+        self._commits_beside_loop = durability == "fsync"
+        self._market_ms = engine.market_ms()
+        self._applied = 0
+        self._durable = 0
+        self._pending: list[Event] = []
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._subscribers: list[Callback] = []
+        self._durable_subscribers: list[Callback] = []
+        self._wake = asyncio.Event()
+        self._failure: JournalFailedError | None = None
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+
+    @classmethod
+    def open(cls, settings: DriverSettings) -> Driver:
+        """Create the engine with a new journal, or recover it from the journal that is there."""
+        path = settings.journal_path
+        if path is not None and path.exists():
+            engine, recovery = Engine.recover(str(path), settings.durability)
+            return cls(engine, settings.clock, settings.durability, recovery)
+        engine = Engine.create(settings.genesis_json, str(path) if path else None, settings.durability)
+        return cls(engine, settings.clock, settings.durability, None)
+
+    def subscribe(self, callback: Callback) -> None:
+        """Call with the events of every command as soon as it is applied; inside the venue only."""
+        self._subscribers.append(callback)
+
+    def subscribe_durable(self, callback: Callback) -> None:
+        """Call with events once they are durable; what leaves the venue listens here."""
+        self._durable_subscribers.append(callback)
+
+    def market_ms(self) -> int:
+        """Market time; never goes backwards, across restarts neither."""
+        self._market_ms = max(self._market_ms, self.clock.market_ms())
+        return self._market_ms
+
+    # -- commands --------------------------------------------------------------------------------------------
+
+    def create_account(self, account: int) -> Outcome:
+        """Open an account."""
+        return self._applied_with(self.engine.create_account(*self._times(), account))
+
+    def deposit(self, account: int, amount: int) -> Outcome:
+        """Put money into a wallet."""
+        return self._applied_with(self.engine.deposit(*self._times(), account, amount))
+
+    def withdraw(self, account: int, amount: int) -> Outcome:
+        """Take money out of a wallet."""
+        return self._applied_with(self.engine.withdraw(*self._times(), account, amount))
+
+    def place_order(
+        self,
+        *,
+        account: int,
+        instrument: int,
+        side: Side,
+        order_type: OrderType,
+        time_in_force: TimeInForce,
+        qty: int,
+        price: int = 0,
+        reduce_only: bool = False,
+        link_id: str = "",
+    ) -> Outcome:
+        """A new order."""
+        outcome = self.engine.place_order(
+            *self._times(),
+            account=account,
+            instrument=instrument,
+            side=side,
+            order_type=order_type,
+            time_in_force=time_in_force,
+            qty=qty,
+            price=price,
+            reduce_only=reduce_only,
+            link_id=link_id,
+        )
+        return self._applied_with(outcome)
+
+    def amend_order(
+        self, *, account: int, order_id: int, price: int | None = None, qty: int | None = None
+    ) -> Outcome:
+        """Change price or whole quantity of a live order; None stays as it is."""
+        return self._applied_with(
+            self.engine.amend_order(*self._times(), account=account, order_id=order_id, price=price, qty=qty)
+        )
+
+    def cancel_order(self, *, account: int, order_id: int) -> Outcome:
+        """Take a live order off the book."""
+        return self._applied_with(
+            self.engine.cancel_order(*self._times(), account=account, order_id=order_id)
+        )
+
+    def cancel_all(self, *, account: int, instrument: int | None = None) -> Outcome:
+        """Take all orders of an account off the book, of one instrument or of all."""
+        return self._applied_with(
+            self.engine.cancel_all(*self._times(), account=account, instrument=instrument)
+        )
+
+    def set_leverage(self, *, account: int, instrument: int, leverage: int) -> Outcome:
+        """Leverage of a position, in hundredths."""
+        return self._applied_with(
+            self.engine.set_leverage(
+                *self._times(), account=account, instrument=instrument, leverage=leverage
+            )
+        )
+
+    def set_index_source(self, *, instrument: int, source: int, price: int) -> Outcome:
+        """A new price of one source of the index."""
+        return self._applied_with(
+            self.engine.set_index_source(*self._times(), instrument=instrument, source=source, price=price)
+        )
+
+    def advance_time(self) -> Outcome:
+        """Let market time act: basis samples, staleness, liquidations."""
+        return self._applied_with(self.engine.advance_time(*self._times()))
+
+    def apply_batch(self, records: bytes) -> BatchOutcome:
+        """Fixed-size command records; the layout stands in the engine's stub."""
+        self._refuse_when_behind()
+        outcome = self.engine.apply_batch(records)
+        self._publish(outcome.events())
+        return outcome
+
+    # -- queries ---------------------------------------------------------------------------------------------
+
+    def position(self, account: int, instrument: int) -> PositionView:
+        """A position as it is now."""
+        return self.engine.position(account, instrument)
+
+    def positions(self, account: int) -> list[PositionView]:
+        """The positions that are not flat."""
+        return self.engine.positions(account)
+
+    def account(self, account: int) -> AccountView:
+        """Balance and margin of an account as they are now."""
+        return self.engine.account(account)
+
+    def book(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """The best levels, bids falling, asks rising: (price, qty)."""
+        return self.engine.book(instrument, levels)
+
+    def best(self, instrument: int) -> tuple[int, int, int, int]:
+        """Bid price, bid qty, ask price, ask qty; 0 where there is none."""
+        return self.engine.best(instrument)
+
+    def prices(self, instrument: int) -> PriceView:
+        """Index, mark, last and what leads to them."""
+        return self.engine.prices(instrument)
+
+    def order(self, order_id: int) -> OrderView | None:
+        """A live order."""
+        return self.engine.order(order_id)
+
+    def open_orders(self, account: int, instrument: int | None = None) -> list[OrderView]:
+        """The live orders of an account."""
+        return self.engine.open_orders(account, instrument)
+
+    def insurance_fund(self) -> int:
+        """What the insurance fund holds."""
+        return self.engine.insurance_fund()
+
+    def conservation(self) -> Conservation:
+        """Whether money and positions add up."""
+        return self.engine.conservation()
+
+    def command_count(self) -> int:
+        """Commands so far, refused ones included."""
+        return self.engine.command_count()
+
+    def state_hash(self) -> str:
+        """Digest of the whole state; equal for equal journals."""
+        return self.engine.state_hash()
+
+    # -- durability ------------------------------------------------------------------------------------------
+
+    async def committed(self) -> None:
+        """Return when everything applied so far is durable. Raises JournalFailedError if it never will be."""
+        if self._failure is not None:
+            raise self._failure
+        if self._durable >= self._applied:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append((self._applied, waiter))
+        await waiter
+
+    async def run(self) -> None:
+        """The group commit: one commit at a time covers everything applied meanwhile. Ends by failing."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._durable < self._applied:
+                applied, events = self._applied, self._pending
+                self._pending = []
+                try:
+                    if self._commits_beside_loop:
+                        await loop.run_in_executor(self._pool, self.engine.sync)
+                    else:
+                        self.engine.sync()
+                except Exception as error:
+                    self._fail(error)
+                    raise self._failure from error  # type: ignore[misc]
+                self._release(applied, events)
+
+    def close(self) -> None:
+        """Make everything durable and hand out what is left; the loop's commit task has ended before."""
+        if self._failure is None and self._durable < self._applied:
+            events, self._pending = self._pending, []
+            self.engine.sync()
+            self._release(self._applied, events)
+        self._pool.shutdown()
+
+    def _times(self) -> tuple[int, int]:
+        self._refuse_when_behind()
+        return self.market_ms(), self.clock.wall_us()
+
+    def _refuse_when_behind(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if len(self._pending) > EVENTS_PENDING_MAX:
+            raise VenueBusyError(f"more than {EVENTS_PENDING_MAX} events wait for the journal")
+
+    def _applied_with(self, outcome: Outcome) -> Outcome:
+        self._publish(outcome.events)
+        return outcome
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        self._applied += 1
+        self._pending.extend(events)
+        self._wake.set()
+        for callback in self._subscribers:
+            callback(events)
+
+    def _release(self, applied: int, events: list[Event]) -> None:
+        """Wake who waits first, so that an acknowledgement is written before the streams that follow it."""
+        self._durable = applied
+        waiting = self._waiters
+        self._waiters = [entry for entry in waiting if entry[0] > applied]
+        for number, waiter in waiting:
+            if number <= applied and not waiter.done():
+                waiter.set_result(None)
+        for callback in self._durable_subscribers:
+            callback(events)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = JournalFailedError(f"the journal cannot be written any more: {error}")
+        for _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(self._failure)
+        self._waiters = []

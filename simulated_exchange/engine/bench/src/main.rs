@@ -1,0 +1,170 @@
+//! Times the exchange and the reference book on the same streams, turn by turn; prints one JSON line.
+//!
+//! ```text
+//! matching-bench compare WORKLOAD COMMANDS ROUNDS   both engines, interleaved; seconds of every round
+//! matching-bench exchange WORKLOAD COMMANDS         the exchange once
+//! matching-bench records WORKLOAD COMMANDS FILE     setup and stream as command records
+//! matching-bench orders WORKLOAD COMMANDS FILE      setup and stream as plain orders, 32 bytes each, for other engines
+//! ```
+//!
+//! `benchmarks/matching.py` is who calls it.
+
+mod exchange;
+mod reference;
+mod workload;
+
+use std::io::{self, BufWriter, Write};
+use std::time::{Duration, Instant};
+
+use exchange::Run;
+use reference::{Reference, Totals};
+use workload::{Action, Instruction, Name, START_PRICE, Side, Workload};
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let parsed = match words.as_slice() {
+        [mode, name, commands, rest @ ..] => {
+            Name::parse(name).zip(commands.parse().ok()).map(|(name, commands)| (*mode, name, commands, rest))
+        }
+        _ => None,
+    };
+    match parsed {
+        Some(("compare", name, commands, [rounds])) if rounds.parse::<usize>().is_ok() => {
+            compare(&workload::generate(name, commands), rounds.parse().unwrap_or(1));
+            Ok(())
+        }
+        Some(("exchange", name, commands, [])) => {
+            once(&workload::generate(name, commands));
+            Ok(())
+        }
+        Some(("records", name, commands, [file])) => write_records(&workload::generate(name, commands), file),
+        Some(("orders", name, commands, [file])) => write_orders(&workload::generate(name, commands), file),
+        _ => {
+            eprintln!(
+                "usage: matching-bench compare|exchange|records|orders W1|W2|W3 COMMANDS [ROUNDS|FILE]"
+            );
+            std::process::exit(2);
+        }
+    }
+}
+
+/// Both engines in turn, `rounds` times, each from its beginning; they must have traded the same.
+fn compare(workload: &Workload, rounds: usize) {
+    let commands = exchange::stream(workload);
+    let mut counted = Run::new(workload);
+    counted.apply(&commands, Run::count);
+    counted.check();
+    let mut seconds = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let (elapsed, totals) = time_reference(workload);
+        assert_eq!(totals, counted.totals, "reference and exchange must trade the same");
+        seconds.0.push(elapsed);
+        let (elapsed, run) = time_exchange(workload, &commands);
+        assert_eq!(run.event_count, counted.event_count, "every round must be the same");
+        seconds.1.push(elapsed);
+    }
+    println!(
+        "{{\"commands\": {}, \"reference_s\": {}, \"exchange_s\": {}, \"events\": {}, {}}}",
+        commands.len(),
+        list(&seconds.0),
+        list(&seconds.1),
+        counted.event_count,
+        show(counted.totals),
+    );
+}
+
+fn once(workload: &Workload) {
+    let commands = exchange::stream(workload);
+    let (elapsed, run) = time_exchange(workload, &commands);
+    println!(
+        "{{\"commands\": {}, \"exchange_s\": {}, \"state_hash\": \"{:032x}\"}}",
+        commands.len(),
+        elapsed.as_secs_f64(),
+        run.state_hash(),
+    );
+}
+
+fn time_reference(workload: &Workload) -> (Duration, Totals) {
+    let mut book = Reference::new(workload.instruments, START_PRICE);
+    for instruction in &workload.fill {
+        book.apply(instruction, &mut |_| {});
+    }
+    let start = Instant::now();
+    for instruction in &workload.stream {
+        book.apply(instruction, &mut |_| {});
+    }
+    (start.elapsed(), book.totals)
+}
+
+fn time_exchange(workload: &Workload, commands: &[exchange_core::Command]) -> (Duration, Run) {
+    let mut run = Run::new(workload);
+    let start = Instant::now();
+    run.apply(commands, Run::forget);
+    (start.elapsed(), run)
+}
+
+fn write_records(workload: &Workload, file: &str) -> io::Result<()> {
+    let (setup, stream) = (exchange::setup(workload), exchange::stream(workload));
+    let mut out = BufWriter::new(std::fs::File::create(file)?);
+    for command in setup.iter().chain(&stream) {
+        out.write_all(&command.encode())?;
+    }
+    out.flush()?;
+    println!(
+        "{{\"setup\": {}, \"commands\": {}, \"instruments\": {}}}",
+        setup.len(),
+        stream.len(),
+        workload.instruments
+    );
+    Ok(())
+}
+
+/// Header of four u64 (fill, stream, instruments, highest id), then action u8, side u8, instrument u16, user u32,
+/// id u64, price i64, qty i64.
+fn write_orders(workload: &Workload, file: &str) -> io::Result<()> {
+    let all = || workload.fill.iter().chain(&workload.stream);
+    let highest = all().map(|instruction| instruction.id).max().unwrap_or(0);
+    let header =
+        [workload.fill.len() as u64, workload.stream.len() as u64, workload.instruments as u64, highest];
+    let mut out = BufWriter::new(std::fs::File::create(file)?);
+    for number in header {
+        out.write_all(&number.to_le_bytes())?;
+    }
+    for instruction in all() {
+        out.write_all(&order(instruction))?;
+    }
+    out.flush()?;
+    println!("{{\"commands\": {}}}", workload.stream.len());
+    Ok(())
+}
+
+fn order(instruction: &Instruction) -> [u8; 32] {
+    let mut bytes = [0_u8; 32];
+    bytes[0] = match instruction.action {
+        Action::Rest => 0,
+        Action::Take => 1,
+        Action::Cancel => 2,
+        Action::Move => 3,
+    };
+    bytes[1] = match instruction.side {
+        Side::Buy => 0,
+        Side::Sell => 1,
+    };
+    bytes[2..4].copy_from_slice(&instruction.instrument.to_le_bytes());
+    bytes[4..8].copy_from_slice(&instruction.user.to_le_bytes());
+    bytes[8..16].copy_from_slice(&instruction.id.to_le_bytes());
+    bytes[16..24].copy_from_slice(&instruction.price.to_le_bytes());
+    bytes[24..32].copy_from_slice(&instruction.qty.to_le_bytes());
+    bytes
+}
+
+fn list(seconds: &[Duration]) -> String {
+    let texts: Vec<String> = seconds.iter().map(|elapsed| elapsed.as_secs_f64().to_string()).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+fn show(totals: Totals) -> String {
+    let Totals { trades, volume, notional } = totals;
+    format!("\"trades\": {trades}, \"volume\": {volume}, \"notional\": {notional}")
+}

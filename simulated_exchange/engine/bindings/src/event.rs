@@ -1,0 +1,198 @@
+//! Events, as Python sees them: one class with a subclass per kind, keyword fields, usable in `match`.
+
+use exchange_core as core;
+use exchange_core::types::{AccountId, InstrumentId, LinkId, Money, OrderId, Price, Qty, TradeId};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::arguments;
+use crate::words::{CancelReason, FillKind, OrderType, Side, TimeInForce, WalletReason};
+
+/// A client's order identifier; text in Python.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Link(LinkId);
+
+impl<'py> IntoPyObject<'py> for Link {
+    type Target = PyString;
+    type Output = Bound<'py, PyString>;
+    type Error = std::convert::Infallible;
+
+    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Self::Error> {
+        self.0.as_str().into_pyobject(py)
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Link {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        arguments::link_id(&object.extract::<String>()?).map(Self)
+    }
+}
+
+/// From the core's word to the boundary's.
+trait Outward {
+    type Python;
+    fn outward(self) -> Self::Python;
+}
+
+macro_rules! outward {
+    ($($core:ty => $python:ty: $convert:expr;)+) => {$(
+        impl Outward for $core {
+            type Python = $python;
+            #[inline]
+            fn outward(self) -> $python {
+                $convert(self)
+            }
+        }
+    )+};
+}
+
+outward! {
+    Price => i64: |value: Price| value.0;
+    Qty => i64: |value: Qty| value.0;
+    Money => i64: |value: Money| value.0;
+    AccountId => u32: |value: AccountId| value.0;
+    InstrumentId => u16: |value: InstrumentId| value.0;
+    OrderId => u64: |value: OrderId| value.0;
+    TradeId => u64: |value: TradeId| value.0;
+    LinkId => Link: Link;
+    i64 => i64: std::convert::identity;
+    bool => bool: std::convert::identity;
+    core::Side => Side: Side::from;
+    core::OrderType => OrderType: OrderType::from;
+    core::TimeInForce => TimeInForce: TimeInForce::from;
+    core::CancelReason => CancelReason: CancelReason::from;
+    core::FillKind => FillKind: FillKind::from;
+    core::WalletReason => WalletReason: WalletReason::from;
+}
+
+/// How a field looks in `repr`.
+trait Shown {
+    fn shown(&self) -> String;
+}
+
+macro_rules! shown {
+    ($format:literal: $($type:ty),+) => {$(
+        impl Shown for $type {
+            fn shown(&self) -> String {
+                format!($format, self)
+            }
+        }
+    )+};
+}
+
+shown!("{}": i64, u64, u32, u16);
+shown!("Side.{:?}": Side);
+shown!("OrderType.{:?}": OrderType);
+shown!("TimeInForce.{:?}": TimeInForce);
+shown!("CancelReason.{:?}": CancelReason);
+shown!("FillKind.{:?}": FillKind);
+shown!("WalletReason.{:?}": WalletReason);
+
+impl Shown for bool {
+    fn shown(&self) -> String {
+        if *self { "True".into() } else { "False".into() }
+    }
+}
+
+impl Shown for Link {
+    fn shown(&self) -> String {
+        format!("'{}'", self.0.as_str())
+    }
+}
+
+/// Declares the events once: the Python class, the way from the core's event, `repr`.
+macro_rules! events {
+    ($($name:ident { $($field:ident: $type:ty),* $(,)? })+) => {
+        /// What happened. Every event has `sequence`, `market_ms` and `wall_us`.
+        #[pyclass(frozen, eq, from_py_object, module = "simulated_exchange._engine")]
+        #[derive(Clone, PartialEq, Eq)]
+        pub enum Event {
+            $(#[allow(missing_docs)] $name {
+                $($field: $type,)*
+                sequence: u64,
+                market_ms: i64,
+                wall_us: i64,
+            }),+
+        }
+
+        impl From<&core::Event> for Event {
+            #[inline]
+            fn from(event: &core::Event) -> Self {
+                let core::Event { sequence, market_ms, wall_us, kind } = *event;
+                match kind {
+                    $(core::EventKind::$name { $($field),* } => Self::$name {
+                        $($field: $field.outward(),)*
+                        sequence,
+                        market_ms,
+                        wall_us,
+                    }),+
+                }
+            }
+        }
+
+        #[pymethods]
+        impl Event {
+            /// Number of the event.
+            #[getter]
+            fn sequence(&self) -> u64 {
+                match self { $(Self::$name { sequence, .. } => *sequence),+ }
+            }
+
+            /// Market time in milliseconds.
+            #[getter]
+            fn market_ms(&self) -> i64 {
+                match self { $(Self::$name { market_ms, .. } => *market_ms),+ }
+            }
+
+            /// Wall time in microseconds.
+            #[getter]
+            fn wall_us(&self) -> i64 {
+                match self { $(Self::$name { wall_us, .. } => *wall_us),+ }
+            }
+
+            fn __repr__(&self) -> String {
+                match self {
+                    $(Self::$name { $($field,)* sequence, market_ms, wall_us } => {
+                        let mut text = String::from(concat!("Event.", stringify!($name), "("));
+                        $(text += &format!(concat!(stringify!($field), "={}, "), $field.shown());)*
+                        text += &format!("sequence={sequence}, market_ms={market_ms}, wall_us={wall_us})");
+                        text
+                    }),+
+                }
+            }
+        }
+    };
+}
+
+events! {
+    AccountCreated { account: u32 }
+    Deposited { account: u32, amount: i64, balance: i64 }
+    Withdrawn { account: u32, amount: i64, balance: i64 }
+    LeverageChanged { account: u32, instrument: u16, leverage: i64 }
+    OrderAccepted {
+        order_id: u64, account: u32, instrument: u16, side: Side, order_type: OrderType,
+        time_in_force: TimeInForce, price: i64, qty: i64, reduce_only: bool, link_id: Link,
+    }
+    OrderAmended { order_id: u64, account: u32, instrument: u16, price: i64, qty: i64, leaves: i64 }
+    OrderCancelled { order_id: u64, account: u32, instrument: u16, leaves: i64, reason: CancelReason }
+    Trade { trade_id: u64, instrument: u16, price: i64, qty: i64, taker_side: Side }
+    Fill {
+        trade_id: u64, order_id: u64, account: u32, instrument: u16, side: Side, price: i64, qty: i64,
+        fee: i64, is_maker: bool, leaves: i64, closed_qty: i64, realised_pnl: i64, position_qty: i64,
+        kind: FillKind,
+    }
+    PositionChanged { account: u32, instrument: u16, qty: i64, entry_price: i64, realised_pnl: i64 }
+    WalletChanged { account: u32, balance: i64, change: i64, reason: WalletReason }
+    BookChanged { instrument: u16, side: Side, price: i64, qty: i64 }
+    PriceChanged { instrument: u16, index: i64, mark: i64 }
+    LiquidationStarted { account: u32, margin_balance: i64, maintenance_margin: i64 }
+    TakenOver { account: u32, instrument: u16, qty: i64, bankruptcy_price: i64 }
+    InsuranceFundChanged { balance: i64, change: i64 }
+    Deleveraged { account: u32, instrument: u16, qty: i64, price: i64 }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Event>()
+}

@@ -1,0 +1,199 @@
+//! Genesis text to genesis: strict JSON, decimal strings to fixed point, every problem with its path.
+//!
+//! Must not be here: whether the values make sense together (the core's `instrument`).
+
+use exchange_core::instrument::{Genesis, IndexSourceSpec, InstrumentSpec, TICKS_MAX, TierSpec};
+use exchange_core::types::{Money, Price, Qty, SCALE};
+use serde_json::{Map, Value};
+
+const DECIMALS: usize = 8;
+const GENESIS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Reads a genesis; the error is one line that names the field and what is allowed.
+pub(crate) fn parse(text: &str) -> Result<Genesis, String> {
+    if text.len() > GENESIS_BYTES_MAX {
+        return Err(format!("genesis: was {} bytes, at most {GENESIS_BYTES_MAX} are allowed", text.len()));
+    }
+    let root: Value = serde_json::from_str(text).map_err(|error| format!("genesis: is not JSON: {error}"))?;
+    let mut root = Object::new("genesis", &root)?;
+    let instruments = root
+        .list("instruments")?
+        .iter()
+        .enumerate()
+        .map(|(at, value)| instrument(&format!("instruments[{at}]"), value))
+        .collect::<Result<_, _>>()?;
+    let insurance_fund = Money(root.decimal_or("insurance_fund", 0)?);
+    root.end()?;
+    Ok(Genesis { instruments, insurance_fund })
+}
+
+fn instrument(path: &str, value: &Value) -> Result<InstrumentSpec, String> {
+    let mut object = Object::new(path, value)?;
+    let defaults = InstrumentSpec::default();
+    let tick_size = Price(object.decimal("tick_size")?);
+    let highest = tick_size.0.saturating_mul(TICKS_MAX).min(defaults.max_price.0);
+    let highest = highest - highest % tick_size.0.max(1);
+    let spec = InstrumentSpec {
+        symbol: object.text("symbol")?,
+        base: object.text("base")?,
+        quote: object.text("quote")?,
+        tick_size,
+        max_price: Price(object.decimal_or("max_price", highest)?),
+        qty_step: Qty(object.decimal("qty_step")?),
+        min_qty: Qty(object.decimal("min_qty")?),
+        max_qty: Qty(object.decimal("max_qty")?),
+        max_market_qty: Qty(object.decimal("max_market_qty")?),
+        min_notional: Money(object.decimal("min_notional")?),
+        tiers: each(&mut object, "tiers", tier)?,
+        taker_fee: object.decimal("taker_fee")?,
+        maker_fee: object.decimal("maker_fee")?,
+        price_band_x: object.decimal("price_band_x")?,
+        price_band_y: object.decimal("price_band_y")?,
+        index_sources: each(&mut object, "index_sources", source)?,
+        index_stale_ms: object.integer("index_stale_ms")?,
+        index_clamp: object.decimal("index_clamp")?,
+        basis_window_ms: object.integer("basis_window_ms")?,
+        funding_interval_ms: object.integer_or("funding_interval_ms", defaults.funding_interval_ms)?,
+        default_leverage: object.hundredths_or("default_leverage", defaults.default_leverage)?,
+    };
+    object.end()?;
+    Ok(spec)
+}
+
+fn tier(path: &str, value: &Value) -> Result<TierSpec, String> {
+    let mut object = Object::new(path, value)?;
+    let spec = TierSpec {
+        limit: Money(object.decimal("limit")?),
+        max_leverage: object.hundredths("max_leverage")?,
+        maintenance_rate: object.decimal("mmr")?,
+    };
+    object.end()?;
+    Ok(spec)
+}
+
+fn source(path: &str, value: &Value) -> Result<IndexSourceSpec, String> {
+    let mut object = Object::new(path, value)?;
+    let spec = IndexSourceSpec { name: object.text("name")?, weight: object.decimal("weight")? };
+    object.end()?;
+    Ok(spec)
+}
+
+fn each<T>(
+    object: &mut Object<'_>,
+    key: &'static str,
+    read: impl Fn(&str, &Value) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let path = object.path_of(key);
+    let values = object.list(key)?.iter().enumerate();
+    values.map(|(at, value)| read(&format!("{path}[{at}]"), value)).collect()
+}
+
+/// A JSON object that knows its place and which of its keys were asked for.
+struct Object<'a> {
+    path: String,
+    map: &'a Map<String, Value>,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> Object<'a> {
+    fn new(path: &str, value: &'a Value) -> Result<Self, String> {
+        let map = value.as_object().ok_or_else(|| format!("{path}: must be an object"))?;
+        Ok(Self { path: path.to_owned(), map, asked: Vec::new() })
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path == "genesis" { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn get(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.asked.push(key);
+        self.map.get(key)
+    }
+
+    fn required(&mut self, key: &'static str) -> Result<&'a Value, String> {
+        self.get(key).ok_or_else(|| format!("{}: is missing", self.path_of(key)))
+    }
+
+    fn list(&mut self, key: &'static str) -> Result<&'a Vec<Value>, String> {
+        let value = self.required(key)?;
+        value.as_array().ok_or_else(|| format!("{}: must be a list", self.path_of(key)))
+    }
+
+    fn text(&mut self, key: &'static str) -> Result<String, String> {
+        let value = self.required(key)?;
+        let text = value.as_str().filter(|text| !text.is_empty());
+        text.map(str::to_owned).ok_or_else(|| format!("{}: must be text", self.path_of(key)))
+    }
+
+    fn integer(&mut self, key: &'static str) -> Result<i64, String> {
+        let value = self.required(key)?;
+        value.as_i64().ok_or_else(|| format!("{}: was {value}, must be an integer", self.path_of(key)))
+    }
+
+    fn integer_or(&mut self, key: &'static str, default: i64) -> Result<i64, String> {
+        if self.map.contains_key(key) { self.integer(key) } else { Ok(self.absent(key, default)) }
+    }
+
+    /// A decimal string in units of 10^-8.
+    fn decimal(&mut self, key: &'static str) -> Result<i64, String> {
+        let value = self.required(key)?;
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) if number.is_i64() => number.to_string(),
+            _ => String::new(),
+        };
+        fixed_point(&text).ok_or_else(|| {
+            let path = self.path_of(key);
+            format!("{path}: was {value}, must be a decimal string with at most {DECIMALS} decimals")
+        })
+    }
+
+    fn decimal_or(&mut self, key: &'static str, default: i64) -> Result<i64, String> {
+        if self.map.contains_key(key) { self.decimal(key) } else { Ok(self.absent(key, default)) }
+    }
+
+    /// A decimal string in hundredths.
+    fn hundredths(&mut self, key: &'static str) -> Result<i64, String> {
+        let value = self.decimal(key)?;
+        let unit = SCALE / 100;
+        if value % unit != 0 {
+            return Err(format!("{}: at most two decimals are allowed", self.path_of(key)));
+        }
+        Ok(value / unit)
+    }
+
+    fn hundredths_or(&mut self, key: &'static str, default: i64) -> Result<i64, String> {
+        if self.map.contains_key(key) { self.hundredths(key) } else { Ok(self.absent(key, default)) }
+    }
+
+    fn absent(&mut self, key: &'static str, default: i64) -> i64 {
+        self.asked.push(key);
+        default
+    }
+
+    fn end(&self) -> Result<(), String> {
+        match self.map.keys().find(|key| !self.asked.contains(&key.as_str())) {
+            Some(key) => Err(format!("{}: is not a known key", self.path_of(key))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `"-12.5"` to `-1_250_000_000`; nothing else than digits, one point, one sign.
+fn fixed_point(text: &str) -> Option<i64> {
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || fraction.len() > DECIMALS || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    if digits.ends_with('.') {
+        return None;
+    }
+    let units: i64 = format!("{fraction:0<DECIMALS$}").parse().ok()?;
+    let value = whole.parse::<i64>().ok()?.checked_mul(SCALE)?.checked_add(units)?;
+    Some(if is_negative { -value } else { value })
+}

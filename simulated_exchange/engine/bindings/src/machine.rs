@@ -1,0 +1,236 @@
+//! The exchange behind its journal: one command at a time, journaled before it is applied. Knows no Python.
+//!
+//! A broken invariant or a panic stops the machine for good; nothing is journaled or applied afterwards.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use exchange_core::{Applied, COMMAND_BYTES, Command, Event, Exchange};
+use exchange_journal::{Durability, Journal, JournalError, Reader, Record, Recovering};
+
+use crate::genesis;
+
+/// Room made for a batch's events; more is made when it is needed.
+const EVENTS_PER_COMMAND: usize = 4;
+
+/// Why the machine could not do something.
+pub(crate) enum Failure {
+    /// A bug; the machine has stopped.
+    Invariant(String),
+    Journal(JournalError),
+    Genesis(String),
+    /// A record of a batch that does not decode; nothing has been applied.
+    Record(String),
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+pub(crate) struct Machine {
+    exchange: Exchange,
+    journal: Option<Arc<Journal>>,
+    /// Reused from command to command.
+    events: Vec<Event>,
+    broken: Option<String>,
+}
+
+/// What became of a batch.
+pub(crate) struct Batch {
+    pub(crate) first_command: u64,
+    pub(crate) applied: Vec<Applied>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// What reading a journal back gave.
+pub(crate) struct Replayed {
+    pub(crate) commands: u64,
+    pub(crate) state_hash: u128,
+    pub(crate) genesis_json: String,
+    pub(crate) torn_bytes: u64,
+}
+
+impl Machine {
+    pub(crate) fn create(
+        genesis_json: &str,
+        journal: Option<(&Path, Durability)>,
+    ) -> Result<(Self, Option<Arc<Journal>>), Failure> {
+        let exchange = exchange(genesis_json)?;
+        let journal = journal
+            .map(|(path, durability)| {
+                Journal::create(path, genesis_json.as_bytes(), durability).map(Arc::new)
+            })
+            .transpose()?;
+        let machine = Self { exchange, journal: journal.clone(), events: Vec::new(), broken: None };
+        Ok((machine, journal))
+    }
+
+    /// Rebuilds the exchange from its journal, which is locked, cut where it is torn, and open for more.
+    pub(crate) fn recover(
+        path: &Path,
+        durability: Durability,
+    ) -> Result<(Self, Arc<Journal>, Replayed), Failure> {
+        let mut recovering = Recovering::open(path)?;
+        let (mut machine, genesis_json) = Self::from_genesis(path, recovering.reader())?;
+        machine.follow(path, recovering.reader(), false)?;
+        machine.check()?;
+        let replayed = machine.replayed(genesis_json, recovering.reader())?;
+        let journal = Arc::new(recovering.finish(durability)?);
+        machine.journal = Some(Arc::clone(&journal));
+        Ok((machine, journal, replayed))
+    }
+
+    /// Replays a journal without locking or changing it, and checks everything after every command.
+    pub(crate) fn verify(path: &Path) -> Result<(Self, Replayed), Failure> {
+        let mut reader = Reader::open(path)?;
+        let (mut machine, genesis_json) = Self::from_genesis(path, &mut reader)?;
+        machine.follow(path, &mut reader, true)?;
+        let replayed = machine.replayed(genesis_json, &reader)?;
+        Ok((machine, replayed))
+    }
+
+    /// The exchange as a journal's first record describes it, without a journal of its own.
+    pub(crate) fn from_genesis(path: &Path, reader: &mut Reader) -> Result<(Self, String), Failure> {
+        let is_not = |what| Failure::Genesis(format!("journal {}: its genesis {what}", path.display()));
+        let record = reader.next_record()?.ok_or_else(|| is_not("is missing"))?;
+        let text = std::str::from_utf8(record.payload).map_err(|_| is_not("is not text"))?;
+        let machine = Self { exchange: exchange(text)?, journal: None, events: Vec::new(), broken: None };
+        Ok((machine, text.to_owned()))
+    }
+
+    fn follow(&mut self, path: &Path, reader: &mut Reader, checks: bool) -> Result<(), Failure> {
+        while let Some(record) = reader.next_record()? {
+            self.apply(&command(path, &record)?)?;
+            if checks {
+                self.check()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn replayed(&mut self, genesis_json: String, reader: &Reader) -> Result<Replayed, Failure> {
+        let tail = reader.tail();
+        let (commands, state_hash) =
+            self.ask(|exchange| (exchange.command_count(), exchange.state_hash()))?;
+        if commands + 1 != tail.next_number {
+            return Err(
+                self.stop(format!("{commands} commands counted, the journal has {}", tail.next_number - 1))
+            );
+        }
+        Ok(Replayed { commands, state_hash, genesis_json, torn_bytes: tail.torn_bytes })
+    }
+
+    /// Journals and applies one command; its events are in `events` until the next one.
+    pub(crate) fn apply(&mut self, command: &Command) -> Result<Applied, Failure> {
+        self.check_running()?;
+        if let Some(journal) = &self.journal {
+            journal.append(&command.encode())?;
+        }
+        self.events.clear();
+        let (exchange, events) = (&mut self.exchange, &mut self.events);
+        match catch_unwind(AssertUnwindSafe(|| exchange.apply(command, events))) {
+            Ok(Ok(applied)) => Ok(applied),
+            Ok(Err(fatal)) => Err(self.stop(fatal.to_string())),
+            Err(panic) => Err(self.stop(describe(&*panic))),
+        }
+    }
+
+    /// Decodes all records, then journals and applies one after the other.
+    pub(crate) fn apply_batch(&mut self, records: &[u8]) -> Result<Batch, Failure> {
+        self.check_running()?;
+        let commands = decode_all(records)?;
+        let mut batch = Batch {
+            first_command: self.ask(Exchange::command_count)? + 1,
+            applied: Vec::with_capacity(commands.len()),
+            events: Vec::with_capacity(commands.len() * EVENTS_PER_COMMAND),
+        };
+        let (exchange, journal) = (&mut self.exchange, self.journal.as_deref());
+        let run = || {
+            for (command, record) in commands.iter().zip(records.chunks_exact(COMMAND_BYTES)) {
+                if let Some(journal) = journal {
+                    journal.append(record)?;
+                }
+                let applied = exchange.apply(command, &mut batch.events);
+                batch.applied.push(applied.map_err(|fatal| Failure::Invariant(fatal.to_string()))?);
+            }
+            Ok(())
+        };
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(())) => Ok(batch),
+            Ok(Err(Failure::Invariant(cause))) => Err(self.stop(cause)),
+            Ok(Err(failure)) => Err(failure),
+            Err(panic) => Err(self.stop(describe(&*panic))),
+        }
+    }
+
+    /// Takes the last command's events away; give the buffer back with `return_events`.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    pub(crate) fn return_events(&mut self, events: Vec<Event>) {
+        if self.events.capacity() < events.capacity() {
+            self.events = events;
+        }
+    }
+
+    /// Asks the exchange something; a panic on the way stops the machine.
+    pub(crate) fn ask<T>(&mut self, question: impl FnOnce(&Exchange) -> T) -> Result<T, Failure> {
+        match catch_unwind(AssertUnwindSafe(|| question(&self.exchange))) {
+            Ok(answer) => Ok(answer),
+            Err(panic) => Err(self.stop(describe(&*panic))),
+        }
+    }
+
+    /// Recomputes every invariant.
+    pub(crate) fn check(&mut self) -> Result<(), Failure> {
+        self.ask(Exchange::check_invariants)?.map_err(|fatal| self.stop(fatal.to_string()))
+    }
+
+    fn check_running(&self) -> Result<(), Failure> {
+        match &self.broken {
+            Some(cause) => Err(Failure::Invariant(format!("stopped: {cause}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn stop(&mut self, cause: String) -> Failure {
+        self.broken = Some(cause.clone());
+        Failure::Invariant(cause)
+    }
+}
+
+fn command(path: &Path, record: &Record<'_>) -> Result<Command, Failure> {
+    Command::decode(record.payload).map_err(|error| {
+        let (number, path) = (record.number, path.display());
+        Failure::Invariant(format!("journal {path}: command {number}: {error}"))
+    })
+}
+
+fn decode_all(records: &[u8]) -> Result<Vec<Command>, Failure> {
+    let mut commands = Vec::with_capacity(records.len() / COMMAND_BYTES);
+    for (at, record) in records.chunks(COMMAND_BYTES).enumerate() {
+        match Command::decode(record) {
+            Ok(command) => commands.push(command),
+            Err(error) => return Err(Failure::Record(format!("records[{at}]: {error}"))),
+        }
+    }
+    Ok(commands)
+}
+
+fn exchange(genesis_json: &str) -> Result<Exchange, Failure> {
+    let genesis = genesis::parse(genesis_json).map_err(Failure::Genesis)?;
+    match catch_unwind(|| Exchange::new(&genesis)) {
+        Ok(exchange) => exchange.map_err(|error| Failure::Genesis(error.to_string())),
+        Err(panic) => Err(Failure::Invariant(describe(&*panic))),
+    }
+}
+
+fn describe(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("panic: {}", text.unwrap_or("without a message"))
+}

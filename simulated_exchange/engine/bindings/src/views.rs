@@ -1,0 +1,197 @@
+//! The answers to queries, as Python sees them: frozen rows of integers.
+
+use exchange_core as core;
+use pyo3::prelude::*;
+
+use crate::words::{OrderType, Side, TimeInForce};
+
+/// Declares a frozen class with readable attributes and a `repr` that names them.
+macro_rules! views {
+    ($($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),+ $(,)? })+) => {$(
+        $(#[$meta])*
+        #[pyclass(frozen, get_all, module = "simulated_exchange._engine")]
+        #[derive(Clone, Debug)]
+        pub struct $name { $(pub(crate) $field: $type),+ }
+
+        #[pymethods]
+        impl $name {
+            fn __repr__(&self) -> String {
+                let fields = [$(format!(concat!(stringify!($field), "={:?}"), self.$field)),+];
+                format!("{}({})", stringify!($name), fields.join(", "))
+            }
+        }
+    )+};
+}
+
+views! {
+    /// A position of one account in one instrument.
+    PositionView {
+        instrument: u16, qty: i64, entry_price: i64, mark_price: i64, leverage: i64, value: i64,
+        initial_margin: i64, maintenance_margin: i64, unrealised_pnl: i64, realised_pnl: i64,
+        liquidation_price: i64, bankruptcy_price: i64, adl_rank: u8, tier: u8,
+    }
+    /// An account's margin figures.
+    AccountView {
+        wallet_balance: i64, equity: i64, available: i64, initial_margin: i64, maintenance_margin: i64,
+        order_margin: i64, position_margin: i64, unrealised_pnl: i64,
+    }
+    /// A live order.
+    OrderView {
+        order_id: u64, account: u32, instrument: u16, side: Side, order_type: OrderType,
+        time_in_force: TimeInForce, price: i64, qty: i64, leaves: i64, filled_value: i64, fee: i64,
+        reduce_only: bool, link_id: String, created_market_ms: i64, created_wall_us: i64,
+        updated_wall_us: i64,
+    }
+    /// The prices of an instrument; 0 where there is none yet.
+    PriceView {
+        index: i64, mark: i64, last: i64, price1: i64, price2: i64, basis_mean: i64, max_buy: i64,
+        min_sell: i64, open_interest: i64,
+    }
+    /// A contract as listed.
+    InstrumentView {
+        instrument: u16, symbol: String, base: String, quote: String, tick_size: i64, max_price: i64,
+        qty_step: i64, min_qty: i64, max_qty: i64, max_market_qty: i64, min_notional: i64, taker_fee: i64,
+        maker_fee: i64, price_band_x: i64, price_band_y: i64, default_leverage: i64,
+        tiers: Vec<(i64, i64, i64)>, index_sources: Vec<(String, i64)>,
+    }
+    /// The venue's books, recomputed from every account.
+    Conservation {
+        delta: i128, wallets: i128, entry_costs: i128, fund: i128, fees: i128, deposits: i128,
+        withdrawals: i128, position_qty_sums: Vec<i128>,
+    }
+    /// What a recovery found.
+    Recovery { commands: u64, truncated_bytes: u64, state_hash: String, genesis_json: String }
+    /// What a verification found.
+    Verification {
+        commands: u64, truncated_bytes: u64, state_hash: String, genesis_json: String,
+        conservation_delta: i128,
+    }
+}
+
+impl From<core::PositionView> for PositionView {
+    fn from(view: core::PositionView) -> Self {
+        Self {
+            instrument: view.instrument.0,
+            qty: view.qty.0,
+            entry_price: view.entry_price.0,
+            mark_price: view.mark_price.0,
+            leverage: view.leverage,
+            value: view.value.0,
+            initial_margin: view.initial_margin.0,
+            maintenance_margin: view.maintenance_margin.0,
+            unrealised_pnl: view.unrealised_pnl.0,
+            realised_pnl: view.realised_pnl.0,
+            liquidation_price: view.liquidation_price.0,
+            bankruptcy_price: view.bankruptcy_price.0,
+            adl_rank: view.adl_rank,
+            tier: view.tier,
+        }
+    }
+}
+
+impl From<core::AccountView> for AccountView {
+    fn from(view: core::AccountView) -> Self {
+        Self {
+            wallet_balance: view.wallet_balance.0,
+            equity: view.equity.0,
+            available: view.available.0,
+            initial_margin: view.initial_margin.0,
+            maintenance_margin: view.maintenance_margin.0,
+            order_margin: view.order_margin.0,
+            position_margin: view.position_margin.0,
+            unrealised_pnl: view.unrealised_pnl.0,
+        }
+    }
+}
+
+impl From<core::OrderView> for OrderView {
+    fn from(view: core::OrderView) -> Self {
+        Self {
+            order_id: view.order_id.0,
+            account: view.account.0,
+            instrument: view.instrument.0,
+            side: view.side.into(),
+            order_type: view.order_type.into(),
+            time_in_force: view.time_in_force.into(),
+            price: view.price.0,
+            qty: view.qty.0,
+            leaves: view.leaves.0,
+            filled_value: view.filled_value.0,
+            fee: view.fee.0,
+            reduce_only: view.reduce_only,
+            link_id: view.link_id.as_str().to_owned(),
+            created_market_ms: view.created_market_ms,
+            created_wall_us: view.created_wall_us,
+            updated_wall_us: view.updated_wall_us,
+        }
+    }
+}
+
+impl From<core::PriceView> for PriceView {
+    fn from(view: core::PriceView) -> Self {
+        Self {
+            index: view.index.0,
+            mark: view.mark.0,
+            last: view.last.0,
+            price1: view.price1.0,
+            price2: view.price2.0,
+            basis_mean: view.basis_mean,
+            max_buy: view.max_buy.0,
+            min_sell: view.min_sell.0,
+            open_interest: view.open_interest.0,
+        }
+    }
+}
+
+impl InstrumentView {
+    pub(crate) fn new(instrument: u16, spec: &core::InstrumentSpec) -> Self {
+        let tiers = spec.tiers.iter();
+        let sources = spec.index_sources.iter();
+        Self {
+            instrument,
+            symbol: spec.symbol.clone(),
+            base: spec.base.clone(),
+            quote: spec.quote.clone(),
+            tick_size: spec.tick_size.0,
+            max_price: spec.max_price.0,
+            qty_step: spec.qty_step.0,
+            min_qty: spec.min_qty.0,
+            max_qty: spec.max_qty.0,
+            max_market_qty: spec.max_market_qty.0,
+            min_notional: spec.min_notional.0,
+            taker_fee: spec.taker_fee,
+            maker_fee: spec.maker_fee,
+            price_band_x: spec.price_band_x,
+            price_band_y: spec.price_band_y,
+            default_leverage: spec.default_leverage,
+            tiers: tiers.map(|tier| (tier.limit.0, tier.max_leverage, tier.maintenance_rate)).collect(),
+            index_sources: sources.map(|source| (source.name.clone(), source.weight)).collect(),
+        }
+    }
+}
+
+impl From<core::Conservation> for Conservation {
+    fn from(books: core::Conservation) -> Self {
+        Self {
+            delta: books.delta,
+            wallets: books.wallets,
+            entry_costs: books.entry_costs,
+            fund: books.insurance_fund,
+            fees: books.fees,
+            deposits: books.deposits,
+            withdrawals: books.withdrawals,
+            position_qty_sums: books.position_qty_sums,
+        }
+    }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PositionView>()?;
+    module.add_class::<AccountView>()?;
+    module.add_class::<OrderView>()?;
+    module.add_class::<PriceView>()?;
+    module.add_class::<InstrumentView>()?;
+    module.add_class::<Conservation>()?;
+    module.add_class::<Recovery>()?;
+    module.add_class::<Verification>()
+}

@@ -1,0 +1,99 @@
+//! The small enumerations of the boundary, as Python sees them, one to one with the core's.
+
+#![expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "a method of a Python class takes its object by reference"
+)]
+
+use exchange_core as core;
+use pyo3::prelude::*;
+
+/// Declares an enumeration that mirrors the core's of the same name, value for value.
+macro_rules! words {
+    ($($(#[$meta:meta])* $name:ident { $($variant:ident),+ $(,)? } $(+ { $($extra:tt)* })?)+) => {$(
+        $(#[$meta])*
+        #[pyclass(frozen, eq, eq_int, hash, from_py_object, module = "simulated_exchange._engine")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $(#[allow(missing_docs)] $variant = core::$name::$variant as isize),+ }
+
+        #[pymethods]
+        impl $name {
+            /// The value's name, as it is written in code.
+            #[getter]
+            fn name(&self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant)),+ }
+            }
+
+            $($($extra)*)?
+        }
+
+        impl From<core::$name> for $name {
+            fn from(value: core::$name) -> Self {
+                match value { $(core::$name::$variant => Self::$variant),+ }
+            }
+        }
+
+        impl From<$name> for core::$name {
+            fn from(value: $name) -> Self {
+                match value { $($name::$variant => Self::$variant),+ }
+            }
+        }
+    )+};
+}
+
+words! {
+    /// Direction of an order or fill.
+    Side { Buy, Sell }
+    /// Kind of order.
+    OrderType { Limit, Market }
+    /// How long an order lives.
+    TimeInForce { GoodTillCancel, ImmediateOrCancel, FillOrKill, PostOnly }
+    /// Why an order ended without being filled whole.
+    CancelReason {
+        User, ImmediateOrCancel, FillOrKill, PostOnlyWouldTake, ReduceOnly, Liquidation, Adl, SelfMatch,
+    }
+    /// How a fill came about.
+    FillKind { Trade, TakeOver, Adl }
+    /// Why a wallet changed.
+    WalletReason { Deposit, Withdraw, Trade, TakeOver, Adl, InsuranceCover }
+    /// The stage that refused a command.
+    Stage { Admit, Filter, Order, Risk }
+    /// Why a command was refused. The hundreds of the number are the stage.
+    Reject {
+        TimeBackwards, UnknownAccount, AccountExists, AccountReserved, UnknownInstrument, UnknownSource,
+        AmountInvalid, TimeInvalid, QtyInvalid, QtyBelowMinimum, QtyAboveMaximum, PriceOutOfRange,
+        BelowMinimumNotional, MarketNotReady, DuplicateLinkId, LeverageInvalid, IndexPriceInvalid,
+        OrderNotFound, TooManyOrders, ReduceOnlyNoPosition, ReduceOnlySameSide, AmendUnchanged,
+        AmendBelowFilled, InsufficientBalance, LeverageAboveTier, LeverageUnchanged, PositionLimit,
+        WithdrawTooLarge,
+    } + {
+        /// Its number.
+        #[getter]
+        fn code(&self) -> u16 {
+            core::Reject::from(*self).code()
+        }
+
+        /// One line for people.
+        #[getter]
+        fn text(&self) -> &'static str {
+            core::Reject::from(*self).text()
+        }
+
+        /// The stage that refused.
+        #[getter]
+        fn stage(&self) -> Stage {
+            core::Reject::from(*self).stage().into()
+        }
+    }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Side>()?;
+    module.add_class::<OrderType>()?;
+    module.add_class::<TimeInForce>()?;
+    module.add_class::<CancelReason>()?;
+    module.add_class::<FillKind>()?;
+    module.add_class::<WalletReason>()?;
+    module.add_class::<Stage>()?;
+    module.add_class::<Reject>()
+}

@@ -1,0 +1,213 @@
+//! Changing and cancelling resting orders. An amendment keeps its place in the queue only when nothing but the
+//! quantity changes, downwards.
+
+use crate::book::reaches;
+use crate::entry::{band_edge, within_band};
+use crate::exchange::Exchange;
+use crate::fixed::saturate;
+use crate::margin::Exposure;
+use crate::matching::{FeeRule, Taker};
+use crate::order::{small_tick, Order};
+use crate::reject::Reject;
+use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, OrderId, Price, Qty, TimeInForce};
+
+impl Exchange {
+    /// Changes price, total quantity, or both.
+    pub(crate) fn amend_order(
+        &mut self,
+        account: AccountId,
+        order_id: OrderId,
+        price: Option<Price>,
+        qty: Option<Qty>,
+    ) -> Result<OrderId, Reject> {
+        let index = self.find_own(account, order_id)?;
+        let before = *self.orders.get(index);
+        let mut after = self.amended(&before, price, qty)?;
+        self.hold_amended(&before, &after)?;
+        after.updated_wall_us = self.wall_us;
+        if keeps_place(&before, &after) {
+            self.reduce_in_place(index, &before, &after, account);
+        } else {
+            self.requeue(index, &before, &after, account);
+        }
+        Ok(order_id)
+    }
+
+    /// Cancels an order.
+    pub(crate) fn cancel_order(&mut self, account: AccountId, order_id: OrderId) -> Result<OrderId, Reject> {
+        let index = self.find_own(account, order_id)?;
+        self.withdraw_order(index, CancelReason::User);
+        Ok(order_id)
+    }
+
+    /// Cancels an account's orders in one instrument or everywhere.
+    pub(crate) fn cancel_all(
+        &mut self,
+        account: AccountId,
+        instrument: Option<InstrumentId>,
+    ) -> Result<(), Reject> {
+        let owner = self.user(account)?;
+        match instrument {
+            Some(instrument) => {
+                let index = self.listed(instrument)?;
+                self.cancel_orders(owner, index, CancelReason::User);
+            }
+            None => self.cancel_everywhere(owner, CancelReason::User),
+        }
+        Ok(())
+    }
+
+    /// Cancels an account's orders in every instrument.
+    pub(crate) fn cancel_everywhere(&mut self, owner: u32, reason: CancelReason) {
+        for index in 0..self.instruments.len() {
+            self.cancel_orders(owner, index, reason);
+        }
+    }
+
+    /// Cancels an account's orders in an instrument, oldest first.
+    pub(crate) fn cancel_orders(&mut self, owner: u32, instrument: usize, reason: CancelReason) {
+        let Some(slot) = self.ledger.find_slot(owner, instrument) else { return };
+        let doomed: Vec<u32> = self.orders.of(self.ledger.slot(slot).orders).collect();
+        for index in doomed {
+            self.withdraw_order(index, reason);
+        }
+    }
+
+    fn find_own(&self, account: AccountId, order_id: OrderId) -> Result<u32, Reject> {
+        let owner = self.user(account)?;
+        let index = self.orders.find(order_id.0).ok_or(Reject::OrderNotFound)?;
+        if self.ledger.slot(self.orders.get(index).slot).account == owner {
+            Ok(index)
+        } else {
+            Err(Reject::OrderNotFound)
+        }
+    }
+
+    /// The order as it would be, after the filters.
+    fn amended(&self, before: &Order, price: Option<Price>, qty: Option<Qty>) -> Result<Order, Reject> {
+        let instrument = usize::from(before.instrument);
+        let listed = &self.instruments[instrument];
+        let market = &self.markets[instrument];
+        let mut after = *before;
+        if let Some(price) = price {
+            let edge = band_edge(before.side, market.max_buy_ticks, market.min_sell_ticks);
+            after.tick = small_tick(within_band(before.side, self.ticks_of(instrument, price)?, edge));
+        }
+        if let Some(qty) = qty {
+            let lots = self.lots_within_limits(instrument, qty, false, before.reduce_only)?;
+            let filled = before.lots - before.leaves;
+            if lots <= filled {
+                return Err(Reject::AmendBelowFilled);
+            }
+            after.lots = lots;
+            after.leaves = lots - filled;
+        }
+        if before.reduce_only {
+            let slot = self.ledger.slot(before.slot);
+            let others = self.ledger.detail(before.slot).reduce_only_lots[usize::from(before.side.to_wire())]
+                - before.leaves;
+            let room = (slot.reducible(before.side) - others).max(1);
+            let excess = (after.leaves - room).max(0);
+            after.lots -= excess;
+            after.leaves -= excess;
+        } else if listed.value(after.lots, after.ticks()) < i128::from(listed.spec.min_notional.0) {
+            return Err(Reject::BelowMinimumNotional);
+        }
+        if (after.ticks(), after.leaves) == (before.ticks(), before.leaves) {
+            return Err(Reject::AmendUnchanged);
+        }
+        Ok(after)
+    }
+
+    /// Stage 3 for an amendment. One that raises neither quantity nor value, and does not take, asks for nothing.
+    fn hold_amended(&self, before: &Order, after: &Order) -> Result<(), Reject> {
+        if before.reduce_only || keeps_place(before, after) {
+            return Ok(());
+        }
+        let instrument = usize::from(before.instrument);
+        let listed = &self.instruments[instrument];
+        let (value_before, value_after) =
+            (listed.value(before.leaves, before.ticks()), listed.value(after.leaves, after.ticks()));
+        let best = self.books[instrument].best(before.side.opposite());
+        let takes = best.is_some_and(|best| reaches(before.side, after.ticks(), best));
+        if !takes && after.leaves <= before.leaves && value_after <= value_before {
+            return Ok(());
+        }
+        let slot = self.ledger.slot(before.slot);
+        let mut others: Exposure = slot.exposure(self.markets[instrument].mark_ticks);
+        let at = usize::from(before.side.to_wire());
+        others.orders.lots[at] -= before.leaves;
+        others.orders.value[at] -= saturate(value_before);
+        let valued = self.valued_at(instrument, before.side, after.ticks());
+        let addition = (before.side, after.leaves, valued);
+        self.check_risk(slot.account, instrument, &others, i128::from(slot.margin.order_initial), addition)
+    }
+
+    fn reduce_in_place(&mut self, index: u32, before: &Order, after: &Order, account: AccountId) {
+        let cut = before.leaves - after.leaves;
+        let level = self.books[usize::from(before.instrument)].reduce(&mut self.orders, index, cut);
+        let kept = self.orders.get_mut(index);
+        (kept.lots, kept.updated_wall_us) = (after.lots, after.updated_wall_us);
+        self.count_resting(before, -cut);
+        self.refresh(before.slot);
+        self.emit_amended(after, account);
+        self.emit_level(InstrumentId(before.instrument), before.side, before.ticks(), level);
+    }
+
+    /// Takes the order out of its queue and lets it come in again with its new terms.
+    fn requeue(&mut self, index: u32, before: &Order, after: &Order, account: AccountId) {
+        let instrument = InstrumentId(before.instrument);
+        let book = usize::from(before.instrument);
+        let level = self.books[book].unlink(&mut self.orders, index);
+        self.count_resting(before, -before.leaves);
+        self.emit_level(instrument, before.side, before.ticks(), level);
+        self.emit_amended(after, account);
+        let mut taker = self.as_taker(after);
+        if !self.would_take(&taker) {
+            *self.orders.get_mut(index) = *after;
+            let level = self.books[book].link(&mut self.orders, index);
+            self.count_resting(after, after.leaves);
+            self.emit_level(instrument, after.side, after.ticks(), level);
+            self.refresh(after.slot);
+            return;
+        }
+        let mut detail = *self.orders.detail(index);
+        self.orders.remove(index, &mut self.ledger.slot_mut(before.slot).orders);
+        self.refresh(before.slot);
+        if before.time_in_force == TimeInForce::PostOnly {
+            let reason = CancelReason::PostOnlyWouldTake;
+            self.emit_cancelled(before.id, account, instrument, after.leaves, reason);
+            return;
+        }
+        self.match_taker(&mut taker);
+        if taker.leaves > 0 {
+            detail.filled_value += taker.filled_value;
+            detail.fee += taker.fee_paid;
+            self.rest(Order { leaves: taker.leaves, ..*after }, detail);
+        }
+    }
+
+    fn as_taker(&self, order: &Order) -> Taker {
+        let instrument = usize::from(order.instrument);
+        Taker {
+            order_id: order.id,
+            slot: order.slot,
+            instrument,
+            side: order.side,
+            limit: order.ticks(),
+            leaves: order.leaves,
+            reduce_only: order.reduce_only,
+            fee: FeeRule::Rate(self.instruments[instrument].spec.taker_fee),
+            kind: FillKind::Trade,
+            fund_guard: false,
+            blocked: false,
+            filled_value: 0,
+            fee_paid: 0,
+        }
+    }
+}
+
+/// True when only the quantity falls.
+fn keeps_place(before: &Order, after: &Order) -> bool {
+    after.ticks() == before.ticks() && after.leaves < before.leaves
+}

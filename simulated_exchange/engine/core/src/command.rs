@@ -1,0 +1,301 @@
+//! What may be asked of the exchange, and its fixed-size record. Commands are imperative and may be refused.
+//!
+//! Record, 96 bytes, little-endian; unused bytes are zero:
+//!
+//! | bytes | field | | bytes | field |
+//! |---|---|---|---|---|
+//! | 0 | kind | | 16..24 | `market_ms` |
+//! | 1 | side | | 24..32 | `wall_us` |
+//! | 2 | order type | | 32..40 | `order_id` |
+//! | 3 | time in force | | 40..48 | price or amount |
+//! | 4 | flags: 1 reduce-only, 2 price given, 4 qty given, 8 instrument given | | 48..56 | qty |
+//! | 5 | length of the link id | | 56..92 | link id |
+//! | 6..8 | instrument | | 92..96 | zero |
+//! | 8..12 | account | | | |
+//! | 12..16 | leverage or source | | | |
+
+use crate::record::{DecodeError, Reader, Writer};
+use crate::types::{
+    AccountId, InstrumentId, LinkId, Money, OrderId, OrderType, Price, Qty, Side, TimeInForce,
+};
+
+/// Size of a command record.
+pub const COMMAND_BYTES: usize = 96;
+
+/// A command with the two clocks it was stamped with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Market time in milliseconds; never goes backwards.
+    pub market_ms: i64,
+    /// Wall time in microseconds; stamped onto events, decides nothing.
+    pub wall_us: i64,
+    /// What is asked.
+    pub action: Action,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Opens an account.
+    CreateAccount {
+        /// The new account.
+        account: AccountId,
+    },
+    /// Puts money into a wallet.
+    Deposit {
+        /// Whose wallet; the insurance fund may be fed too.
+        account: AccountId,
+        /// How much.
+        amount: Money,
+    },
+    /// Takes money out of a wallet.
+    Withdraw {
+        /// Whose wallet.
+        account: AccountId,
+        /// How much.
+        amount: Money,
+    },
+    /// Places an order.
+    PlaceOrder(NewOrder),
+    /// Changes a resting order's price, total quantity, or both.
+    AmendOrder {
+        /// Owner.
+        account: AccountId,
+        /// Order.
+        order_id: OrderId,
+        /// New price, if it changes.
+        price: Option<Price>,
+        /// New total quantity (filled part included), if it changes.
+        qty: Option<Qty>,
+    },
+    /// Cancels an order.
+    CancelOrder {
+        /// Owner.
+        account: AccountId,
+        /// Order.
+        order_id: OrderId,
+    },
+    /// Cancels all orders of an account, in one instrument or everywhere.
+    CancelAll {
+        /// Owner.
+        account: AccountId,
+        /// Only this instrument.
+        instrument: Option<InstrumentId>,
+    },
+    /// Sets an account's leverage in an instrument.
+    SetLeverage {
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Hundredths: 10x is 1000.
+        leverage: u32,
+    },
+    /// Updates one component of an index.
+    SetIndexSource {
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Position of the component in the instrument's list.
+        source: u32,
+        /// Its price.
+        price: Price,
+    },
+    /// Lets market time pass: basis samples, staleness, mark prices, liquidations.
+    AdvanceTime,
+}
+
+/// A new order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewOrder {
+    /// Owner.
+    pub account: AccountId,
+    /// Instrument.
+    pub instrument: InstrumentId,
+    /// Buy or sell.
+    pub side: Side,
+    /// Limit or market.
+    pub order_type: OrderType,
+    /// A market order is always immediate-or-cancel, whatever stands here.
+    pub time_in_force: TimeInForce,
+    /// Quantity.
+    pub qty: Qty,
+    /// Limit price; ignored for market orders.
+    pub price: Price,
+    /// Never opens or grows a position.
+    pub reduce_only: bool,
+    /// The client's own identifier.
+    pub link_id: LinkId,
+}
+
+const PLACE_ORDER: u8 = 4;
+/// Where the link id begins; zeros follow it to the end.
+const LINK_ID_AT: usize = 56;
+
+const REDUCE_ONLY: u8 = 1;
+const HAS_PRICE: u8 = 2;
+const HAS_QTY: u8 = 4;
+const HAS_INSTRUMENT: u8 = 8;
+
+/// A record's fields before they are given a meaning.
+#[derive(Default, PartialEq, Eq)]
+struct Fields {
+    kind: u8,
+    side: u8,
+    order_type: u8,
+    time_in_force: u8,
+    flags: u8,
+    instrument: u16,
+    account: u32,
+    number: u32,
+    order_id: u64,
+    price: i64,
+    qty: i64,
+}
+
+impl Command {
+    /// The command as a record.
+    pub fn encode(&self) -> [u8; COMMAND_BYTES] {
+        let fields = self.action.fields();
+        let link_id = self.action.link_id();
+        let length = u8::try_from(link_id.as_bytes().len()).unwrap_or(0);
+        let mut writer = Writer::new();
+        writer.u8(fields.kind).u8(fields.side).u8(fields.order_type).u8(fields.time_in_force);
+        writer.u8(fields.flags).u8(length).u16(fields.instrument).u32(fields.account).u32(fields.number);
+        writer.i64(self.market_ms).i64(self.wall_us).u64(fields.order_id);
+        writer.i64(fields.price).i64(fields.qty).raw(link_id.padded());
+        writer.finish()
+    }
+
+    /// Reads a record; every byte must make sense, so that decoding and encoding are inverse.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let record: &[u8; COMMAND_BYTES] = bytes.try_into().map_err(|_| DecodeError::Length)?;
+        let mut reader = Reader::new(record);
+        let (kind, side, order_type) = (reader.u8()?, reader.u8()?, reader.u8()?);
+        let (time_in_force, flags, length) = (reader.u8()?, reader.u8()?, reader.u8()?);
+        let (instrument, account, number) = (reader.u16()?, reader.u32()?, reader.u32()?);
+        let (market_ms, wall_us) = (reader.i64()?, reader.i64()?);
+        let (order_id, price, qty) = (reader.u64()?, reader.i64()?, reader.i64()?);
+        let fields = Fields {
+            kind,
+            side,
+            order_type,
+            time_in_force,
+            flags,
+            instrument,
+            account,
+            number,
+            order_id,
+            price,
+            qty,
+        };
+        let link_id = link_id_in(record, usize::from(length))?;
+        let action = fields.action(link_id)?;
+        if action.fields() == fields && (fields.kind == PLACE_ORDER || link_id.is_empty()) {
+            Ok(Self { market_ms, wall_us, action })
+        } else {
+            Err(DecodeError::Padding)
+        }
+    }
+}
+
+/// The link id of a record. Most have none, which shows at a glance.
+#[inline]
+fn link_id_in(record: &[u8; COMMAND_BYTES], length: usize) -> Result<LinkId, DecodeError> {
+    let (words, _) = record[LINK_ID_AT..].as_chunks::<8>();
+    if length == 0 && words.iter().all(|word| *word == [0; 8]) {
+        return Ok(LinkId::NONE);
+    }
+    let mut reader = Reader::new(&record[LINK_ID_AT..]);
+    let link_id = LinkId::from_padded(length, &reader.raw()?)?;
+    reader.end()?;
+    Ok(link_id)
+}
+
+impl Action {
+    fn link_id(&self) -> LinkId {
+        match self {
+            Self::PlaceOrder(order) => order.link_id,
+            _ => LinkId::NONE,
+        }
+    }
+
+    #[inline]
+    fn fields(&self) -> Fields {
+        let fields = |kind: u8, account: AccountId| Fields { kind, account: account.0, ..Fields::default() };
+        match *self {
+            Self::CreateAccount { account } => fields(1, account),
+            Self::Deposit { account, amount } => Fields { price: amount.0, ..fields(2, account) },
+            Self::Withdraw { account, amount } => Fields { price: amount.0, ..fields(3, account) },
+            Self::PlaceOrder(order) => Fields {
+                side: order.side.to_wire(),
+                order_type: order.order_type.to_wire(),
+                time_in_force: order.time_in_force.to_wire(),
+                flags: if order.reduce_only { REDUCE_ONLY } else { 0 },
+                instrument: order.instrument.0,
+                price: order.price.0,
+                qty: order.qty.0,
+                ..fields(PLACE_ORDER, order.account)
+            },
+            Self::AmendOrder { account, order_id, price, qty } => Fields {
+                flags: price.map_or(0, |_| HAS_PRICE) | qty.map_or(0, |_| HAS_QTY),
+                order_id: order_id.0,
+                price: price.map_or(0, |price| price.0),
+                qty: qty.map_or(0, |qty| qty.0),
+                ..fields(5, account)
+            },
+            Self::CancelOrder { account, order_id } => Fields { order_id: order_id.0, ..fields(6, account) },
+            Self::CancelAll { account, instrument } => Fields {
+                flags: instrument.map_or(0, |_| HAS_INSTRUMENT),
+                instrument: instrument.map_or(0, |instrument| instrument.0),
+                ..fields(7, account)
+            },
+            Self::SetLeverage { account, instrument, leverage } => {
+                Fields { instrument: instrument.0, number: leverage, ..fields(8, account) }
+            }
+            Self::SetIndexSource { instrument, source, price } => {
+                Fields { instrument: instrument.0, number: source, price: price.0, ..fields(9, AccountId(0)) }
+            }
+            Self::AdvanceTime => fields(10, AccountId(0)),
+        }
+    }
+}
+
+impl Fields {
+    #[inline]
+    fn action(&self, link_id: LinkId) -> Result<Action, DecodeError> {
+        let account = AccountId(self.account);
+        let instrument = InstrumentId(self.instrument);
+        let order_id = OrderId(self.order_id);
+        let amount = Money(self.price);
+        let price = Price(self.price);
+        let given = |flag: u8| self.flags & flag != 0;
+        Ok(match self.kind {
+            1 => Action::CreateAccount { account },
+            2 => Action::Deposit { account, amount },
+            3 => Action::Withdraw { account, amount },
+            PLACE_ORDER => Action::PlaceOrder(NewOrder {
+                account,
+                instrument,
+                side: Side::from_wire(self.side).ok_or(DecodeError::Field)?,
+                order_type: OrderType::from_wire(self.order_type).ok_or(DecodeError::Field)?,
+                time_in_force: TimeInForce::from_wire(self.time_in_force).ok_or(DecodeError::Field)?,
+                qty: Qty(self.qty),
+                price,
+                reduce_only: given(REDUCE_ONLY),
+                link_id,
+            }),
+            5 => Action::AmendOrder {
+                account,
+                order_id,
+                price: given(HAS_PRICE).then_some(price),
+                qty: given(HAS_QTY).then_some(Qty(self.qty)),
+            },
+            6 => Action::CancelOrder { account, order_id },
+            7 => Action::CancelAll { account, instrument: given(HAS_INSTRUMENT).then_some(instrument) },
+            8 => Action::SetLeverage { account, instrument, leverage: self.number },
+            9 => Action::SetIndexSource { instrument, source: self.number, price },
+            10 => Action::AdvanceTime,
+            _ => return Err(DecodeError::Kind),
+        })
+    }
+}

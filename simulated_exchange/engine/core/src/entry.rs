@@ -1,0 +1,353 @@
+//! Order entry: stage 2 (shape and instrument filters), stage 3 (risk hold), then matching and coming to rest.
+
+use crate::command::NewOrder;
+use crate::event::EventKind;
+use crate::exchange::Exchange;
+use crate::fixed::saturate;
+use crate::margin::Exposure;
+use crate::matching::{FeeRule, Taker};
+use crate::order::{small_tick, Order, OrderDetail, NONE};
+use crate::reject::Reject;
+use crate::types::{
+    AccountId, CancelReason, FillKind, InstrumentId, OrderId, OrderType, Price, Qty, Side, TimeInForce,
+};
+
+/// Active orders an account may have in one instrument.
+pub const ACTIVE_ORDERS_MAX: u32 = 500;
+
+/// A new order in the exchange's own units, after the filters.
+struct Intent {
+    account: u32,
+    instrument: usize,
+    time_in_force: TimeInForce,
+    lots: i64,
+    ticks: i64,
+}
+
+impl Exchange {
+    /// Places an order; see the module's stages.
+    pub(crate) fn place_order(&mut self, order: &NewOrder) -> Result<OrderId, Reject> {
+        let intent = self.filter(order)?;
+        self.hold(order, &intent)?;
+        let listed = &self.instruments[intent.instrument];
+        let taker_fee = listed.spec.taker_fee;
+        let slot = self.ledger.slot_for(intent.account, intent.instrument, listed);
+        self.last_order += 1;
+        let id = self.last_order;
+        self.accept(order, &intent, id);
+        let mut taker = Taker {
+            order_id: id,
+            slot,
+            instrument: intent.instrument,
+            side: order.side,
+            limit: intent.ticks,
+            leaves: intent.lots,
+            reduce_only: order.reduce_only,
+            fee: FeeRule::Rate(taker_fee),
+            kind: FillKind::Trade,
+            fund_guard: false,
+            blocked: false,
+            filled_value: 0,
+            fee_paid: 0,
+        };
+        let refusal = match intent.time_in_force {
+            TimeInForce::PostOnly if self.would_take(&taker) => Some(CancelReason::PostOnlyWouldTake),
+            TimeInForce::FillOrKill if self.fillable(&taker) < taker.leaves => Some(CancelReason::FillOrKill),
+            _ => None,
+        };
+        if let Some(reason) = refusal {
+            self.emit_cancelled(id, order.account, order.instrument, intent.lots, reason);
+            return Ok(OrderId(id));
+        }
+        self.match_taker(&mut taker);
+        self.finish(order, &intent, &taker);
+        Ok(OrderId(id))
+    }
+
+    /// Stage 2: everything the order and its instrument can say without looking at margin.
+    fn filter(&self, order: &NewOrder) -> Result<Intent, Reject> {
+        let account = self.user(order.account)?;
+        let instrument = self.listed(order.instrument)?;
+        let (listed, market) = (&self.instruments[instrument], &self.markets[instrument]);
+        let is_market = order.order_type == OrderType::Market;
+        // a market order is immediate-or-cancel, whatever it says
+        let time_in_force = if is_market { TimeInForce::ImmediateOrCancel } else { order.time_in_force };
+        let mut lots = self.lots_within_limits(instrument, order.qty, is_market, order.reduce_only)?;
+        if !market.is_ready() {
+            return Err(Reject::MarketNotReady);
+        }
+        let edge = band_edge(order.side, market.max_buy_ticks, market.min_sell_ticks);
+        let ticks = if is_market {
+            edge
+        } else {
+            within_band(order.side, self.ticks_of(instrument, order.price)?, edge)
+        };
+        let value = listed.value(lots, if is_market { market.mark_ticks } else { ticks });
+        if !order.reduce_only && value < i128::from(listed.spec.min_notional.0) {
+            return Err(Reject::BelowMinimumNotional);
+        }
+        if !order.link_id.is_empty() && self.ledger.order_of_link(account, &order.link_id).is_some() {
+            return Err(Reject::DuplicateLinkId);
+        }
+        let slot = self.ledger.find_slot(account, instrument).map(|slot| self.ledger.slot(slot));
+        let rests = matches!(time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly);
+        if rests && slot.is_some_and(|slot| slot.orders.count >= ACTIVE_ORDERS_MAX) {
+            return Err(Reject::TooManyOrders);
+        }
+        if order.reduce_only {
+            let held = slot.map_or(0, |slot| slot.position.lots);
+            if held == 0 {
+                return Err(Reject::ReduceOnlyNoPosition);
+            }
+            if Side::of_position(held) == order.side {
+                return Err(Reject::ReduceOnlySameSide);
+            }
+            lots = lots.min(held.abs());
+        }
+        Ok(Intent { account, instrument, time_in_force, lots, ticks })
+    }
+
+    /// A quantity in lots, if the instrument allows it. The largest order does not bind reduce-only orders.
+    pub(crate) fn lots_within_limits(
+        &self,
+        instrument: usize,
+        qty: Qty,
+        is_market: bool,
+        reduce_only: bool,
+    ) -> Result<i64, Reject> {
+        let spec = &self.instruments[instrument].spec;
+        if qty.0 <= 0 || qty.0 % spec.qty_step.0 != 0 {
+            return Err(Reject::QtyInvalid);
+        }
+        if qty < spec.min_qty {
+            return Err(Reject::QtyBelowMinimum);
+        }
+        let largest = if is_market { spec.max_market_qty } else { spec.max_qty };
+        if qty > largest && !reduce_only {
+            return Err(Reject::QtyAboveMaximum);
+        }
+        Ok(qty.0 / spec.qty_step.0)
+    }
+
+    /// A price in ticks, if the instrument allows it.
+    pub(crate) fn ticks_of(&self, instrument: usize, price: Price) -> Result<i64, Reject> {
+        let spec = &self.instruments[instrument].spec;
+        if price.0 <= 0 || price > spec.max_price || price.0 % spec.tick_size.0 != 0 {
+            return Err(Reject::PriceOutOfRange);
+        }
+        Ok(price.0 / spec.tick_size.0)
+    }
+
+    /// Stage 3: the order's cost must be available. What only closes is never held back.
+    fn hold(&self, order: &NewOrder, intent: &Intent) -> Result<(), Reject> {
+        if order.reduce_only {
+            return Ok(());
+        }
+        let listed = &self.instruments[intent.instrument];
+        let mark_ticks = self.markets[intent.instrument].mark_ticks;
+        let slot =
+            self.ledger.find_slot(intent.account, intent.instrument).map(|slot| self.ledger.slot(slot));
+        let nothing = Exposure { leverage: listed.default_leverage(), mark_ticks, ..Exposure::default() };
+        let before = slot.map_or(nothing, |slot| slot.exposure(mark_ticks));
+        let held = slot.map_or(0, |slot| i128::from(slot.margin.order_initial));
+        let valued = self.valued_at(intent.instrument, order.side, intent.ticks);
+        self.check_risk(intent.account, intent.instrument, &before, held, (order.side, intent.lots, valued))
+    }
+
+    /// The price at which an incoming order is valued: a buy at no more than the best ask, a sell at no less
+    /// than the best bid (rules 4.1).
+    pub(crate) fn valued_at(&self, instrument: usize, side: Side, limit: i64) -> i64 {
+        match (side, self.books[instrument].best(side.opposite())) {
+            (Side::Buy, Some(ask)) => limit.min(ask),
+            (Side::Sell, Some(bid)) => limit.max(bid),
+            (_, None) => limit,
+        }
+    }
+
+    /// Refuses an addition of `(side, lots, ticks)` to an exposure when limits or the available balance do not allow
+    /// it. `held` is the order margin held now. A price through the mark must be paid for at once.
+    pub(crate) fn check_risk(
+        &self,
+        account: u32,
+        instrument: usize,
+        before: &Exposure,
+        held: i128,
+        (side, lots, ticks): (Side, i64, i64),
+    ) -> Result<(), Reject> {
+        let listed = &self.instruments[instrument];
+        let at = usize::from(side.to_wire());
+        let mut after = *before;
+        after.orders.lots[at] = before.orders.lots[at].saturating_add(lots);
+        after.orders.value[at] = after.orders.value[at].saturating_add(saturate(listed.value(lots, ticks)));
+        let opening = after.opening_lots(side);
+        if opening == 0 {
+            return Ok(());
+        }
+        if after.lots_at_most() > before.lots_at_most() {
+            let value = listed.value(after.lots_at_most(), after.mark_ticks);
+            let limit = listed.tiers.last().map_or(0, |tier| tier.limit);
+            if after.lots_at_most() > listed.position_lots_max || value > limit {
+                return Err(Reject::PositionLimit);
+            }
+            if after.leverage > after.tier(listed).max_leverage {
+                return Err(Reject::LeverageAboveTier);
+            }
+        }
+        let through_mark = (side.sign() * (ticks - after.mark_ticks)).max(0);
+        let loss = listed.value(opening.min(lots), through_mark);
+        let more = after.order_initial(listed) - held;
+        let available = self.ledger.account(account).available();
+        if available < 0 || available < more.max(0) + loss {
+            return Err(Reject::InsufficientBalance);
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, order: &NewOrder, intent: &Intent, id: u64) {
+        if !order.link_id.is_empty() {
+            let orders = &self.orders;
+            self.ledger.remember_link(intent.account, &order.link_id, id, |id| orders.find(id).is_some());
+        }
+        let listed = &self.instruments[intent.instrument];
+        let (price, qty) = (listed.price(intent.ticks), listed.qty(intent.lots));
+        self.emit(EventKind::OrderAccepted {
+            order_id: OrderId(id),
+            account: order.account,
+            instrument: order.instrument,
+            side: order.side,
+            order_type: order.order_type,
+            time_in_force: intent.time_in_force,
+            price,
+            qty,
+            reduce_only: order.reduce_only,
+            link_id: order.link_id,
+        });
+    }
+
+    /// What becomes of the part that did not fill: cancelled, or left to rest.
+    fn finish(&mut self, order: &NewOrder, intent: &Intent, taker: &Taker) {
+        if taker.leaves == 0 {
+            return;
+        }
+        let reason = match intent.time_in_force {
+            TimeInForce::GoodTillCancel | TimeInForce::PostOnly => None,
+            TimeInForce::ImmediateOrCancel => Some(CancelReason::ImmediateOrCancel),
+            TimeInForce::FillOrKill => Some(CancelReason::FillOrKill),
+        };
+        if let Some(reason) = reason {
+            self.emit_cancelled(taker.order_id, order.account, order.instrument, taker.leaves, reason);
+            return;
+        }
+        let resting = Order {
+            id: taker.order_id,
+            lots: intent.lots,
+            leaves: taker.leaves,
+            tick: small_tick(intent.ticks),
+            updated_wall_us: self.wall_us,
+            slot: taker.slot,
+            next: NONE,
+            previous: NONE,
+            younger: NONE,
+            older: NONE,
+            instrument: order.instrument.0,
+            side: order.side,
+            reduce_only: order.reduce_only,
+            time_in_force: intent.time_in_force,
+            order_type: order.order_type,
+        };
+        let detail = OrderDetail {
+            link_id: order.link_id,
+            created_market_ms: self.market_ms,
+            created_wall_us: self.wall_us,
+            filled_value: taker.filled_value,
+            fee: taker.fee_paid,
+        };
+        self.rest(resting, detail);
+    }
+
+    /// Lets an order rest. A reduce-only order rests only as far as the others of its account leave room.
+    pub(crate) fn rest(&mut self, mut order: Order, detail: OrderDetail) {
+        let slot = self.ledger.slot(order.slot);
+        let account = AccountId(self.ledger.account(slot.account).id);
+        let instrument = InstrumentId(order.instrument);
+        if order.reduce_only {
+            let taken = self.ledger.detail(order.slot).reduce_only_lots[usize::from(order.side.to_wire())];
+            let room = (slot.reducible(order.side) - taken).max(0);
+            if room == 0 {
+                self.emit_cancelled(order.id, account, instrument, order.leaves, CancelReason::ReduceOnly);
+                return;
+            }
+            if order.leaves > room {
+                order.lots -= order.leaves - room;
+                order.leaves = room;
+                self.emit_amended(&order, account);
+            }
+        }
+        let list = &mut self.ledger.slot_mut(order.slot).orders;
+        let index = self.orders.add(order, detail, list);
+        let level = self.books[usize::from(order.instrument)].link(&mut self.orders, index);
+        self.count_resting(&order, order.leaves);
+        self.emit_level(instrument, order.side, order.ticks(), level);
+        self.refresh(order.slot);
+    }
+
+    /// Adds lots (or, negative, takes them away) to the sums of resting orders.
+    #[inline]
+    pub(crate) fn count_resting(&mut self, order: &Order, lots: i64) {
+        let value = self.instruments[usize::from(order.instrument)].value(lots, order.ticks());
+        let at = usize::from(order.side.to_wire());
+        if order.reduce_only {
+            let resting = &mut self.ledger.detail_mut(order.slot).reduce_only_lots;
+            resting[at] += lots;
+            let has_reduce_only = *resting != [0; 2];
+            self.ledger.slot_mut(order.slot).has_reduce_only = has_reduce_only;
+        } else {
+            let slot = self.ledger.slot_mut(order.slot);
+            slot.open_orders.lots[at] += lots;
+            slot.open_orders.value[at] += saturate(value);
+        }
+    }
+
+    pub(crate) fn emit_cancelled(
+        &mut self,
+        id: u64,
+        account: AccountId,
+        instrument: InstrumentId,
+        lots: i64,
+        reason: CancelReason,
+    ) {
+        let leaves = self.instruments[usize::from(instrument.0)].qty(lots);
+        self.emit(EventKind::OrderCancelled { order_id: OrderId(id), account, instrument, leaves, reason });
+    }
+
+    pub(crate) fn emit_amended(&mut self, order: &Order, account: AccountId) {
+        let listed = &self.instruments[usize::from(order.instrument)];
+        let (price, qty, leaves) =
+            (listed.price(order.ticks()), listed.qty(order.lots), listed.qty(order.leaves));
+        let (order_id, instrument) = (OrderId(order.id), InstrumentId(order.instrument));
+        self.emit(EventKind::OrderAmended { order_id, account, instrument, price, qty, leaves });
+    }
+
+    #[inline]
+    pub(crate) fn emit_level(&mut self, instrument: InstrumentId, side: Side, ticks: i64, lots: i64) {
+        let listed = &self.instruments[usize::from(instrument.0)];
+        let (price, qty) = (listed.price(ticks), listed.qty(lots));
+        self.emit(EventKind::BookChanged { instrument, side, price, qty });
+    }
+}
+
+/// The edge of the price band that binds a side.
+pub(crate) fn band_edge(side: Side, max_buy: i64, min_sell: i64) -> i64 {
+    match side {
+        Side::Buy => max_buy,
+        Side::Sell => min_sell,
+    }
+}
+
+/// A limit beyond the band's edge is moved to it (futures rule 3.3).
+pub(crate) fn within_band(side: Side, ticks: i64, edge: i64) -> i64 {
+    match side {
+        Side::Buy => ticks.min(edge),
+        Side::Sell => ticks.max(edge),
+    }
+}

@@ -1,0 +1,354 @@
+//! What happened, and its fixed-size record. Events are past tense; nobody can refuse them.
+//!
+//! Order of the events of one command: the order's acceptance or change; then per trade `Trade`, the taker's and then the
+//! maker's `Fill`, `PositionChanged`, `WalletChanged`, and the level left behind (`BookChanged`); then what became of the
+//! order's remainder; then prices; then liquidations. Fees credited to the venue's fee account make no event of their own.
+//! Amounts beyond the boundary's 64 bits (about 92 billion) are shown saturated; the state stays exact.
+//!
+//! Record, 128 bytes, little-endian: kind (1), sequence (8), `market_ms` (8), `wall_us` (8), then the variant's
+//! fields in the order of their declaration (flags and enums 1 byte, instrument 2, account 4, link id 1 + 36,
+//! everything else 8); the rest is zero.
+
+use crate::record::{DecodeError, Reader, Writer};
+use crate::types::{
+    AccountId, CancelReason, FillKind, InstrumentId, LinkId, Money, OrderId, OrderType, Price, Qty, Side,
+    TimeInForce, TradeId, WalletReason,
+};
+
+/// Size of an event record.
+pub const EVENT_BYTES: usize = 128;
+
+/// An event with its number and the clocks of the command that caused it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Counted from 1 over the exchange's life, without gaps.
+    pub sequence: u64,
+    /// Market time in milliseconds.
+    pub market_ms: i64,
+    /// Wall time in microseconds.
+    pub wall_us: i64,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// One field of an event record.
+trait Field: Sized {
+    fn put(&self, writer: &mut Writer<EVENT_BYTES>);
+    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+}
+
+macro_rules! number_fields {
+    ($($type:ty => $method:ident),+ $(,)?) => {$(
+        impl Field for $type {
+            #[inline]
+            fn put(&self, writer: &mut Writer<EVENT_BYTES>) { writer.$method(self.0); }
+            #[inline]
+            fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> { Ok(Self(reader.$method()?)) }
+        }
+    )+};
+}
+macro_rules! enum_fields {
+    ($($type:ty),+ $(,)?) => {$(
+        impl Field for $type {
+            #[inline]
+            fn put(&self, writer: &mut Writer<EVENT_BYTES>) { writer.u8(self.to_wire()); }
+            #[inline]
+            fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Self::from_wire(reader.u8()?).ok_or(DecodeError::Field)
+            }
+        }
+    )+};
+}
+number_fields!(Price => i64, Qty => i64, Money => i64, OrderId => u64, TradeId => u64, AccountId => u32, InstrumentId => u16);
+enum_fields!(Side, OrderType, TimeInForce, CancelReason, FillKind, WalletReason);
+
+impl Field for bool {
+    #[inline]
+    fn put(&self, writer: &mut Writer<EVENT_BYTES>) {
+        writer.flag(*self);
+    }
+    #[inline]
+    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.flag()
+    }
+}
+
+impl Field for i64 {
+    #[inline]
+    fn put(&self, writer: &mut Writer<EVENT_BYTES>) {
+        writer.i64(*self);
+    }
+    #[inline]
+    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.i64()
+    }
+}
+
+impl Field for LinkId {
+    fn put(&self, writer: &mut Writer<EVENT_BYTES>) {
+        writer.u8(u8::try_from(self.as_bytes().len()).unwrap_or(0)).raw(self.padded());
+    }
+    fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let length = usize::from(reader.u8()?);
+        Self::from_padded(length, &reader.raw()?)
+    }
+}
+
+/// Declares the events once: the enum, and its record both ways.
+macro_rules! events {
+    ($($(#[$meta:meta])* $name:ident = $code:literal { $($(#[$fmeta:meta])* $field:ident: $type:ty),* $(,)? })+) => {
+        /// What happened.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EventKind { $($(#[$meta])* $name { $($(#[$fmeta])* $field: $type),* }),+ }
+        impl EventKind {
+            fn put(&self, writer: &mut Writer<EVENT_BYTES>) {
+                match self { $(Self::$name { $($field),* } => { $($field.put(writer);)* }),+ }
+            }
+            fn take(code: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Ok(match code {
+                    $($code => Self::$name { $($field: <$type>::take(reader)?),* },)+
+                    _ => return Err(DecodeError::Kind),
+                })
+            }
+            /// The byte that names this kind in records.
+            pub const fn code(&self) -> u8 {
+                match self { $(Self::$name { .. } => $code),+ }
+            }
+        }
+    };
+}
+
+events! {
+    /// An account was opened.
+    AccountCreated = 1 {
+        /// Account.
+        account: AccountId,
+    }
+    /// Money came in.
+    Deposited = 2 {
+        /// Account.
+        account: AccountId,
+        /// How much.
+        amount: Money,
+        /// Wallet afterwards.
+        balance: Money,
+    }
+    /// Money went out.
+    Withdrawn = 3 {
+        /// Account.
+        account: AccountId,
+        /// How much.
+        amount: Money,
+        /// Wallet afterwards.
+        balance: Money,
+    }
+    /// Leverage was set.
+    LeverageChanged = 4 {
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Hundredths.
+        leverage: i64,
+    }
+    /// An order was accepted; what follows tells whether it filled, rested or was cancelled.
+    OrderAccepted = 5 {
+        /// Order.
+        order_id: OrderId,
+        /// Owner.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Side.
+        side: Side,
+        /// Limit or market.
+        order_type: OrderType,
+        /// How long it lives.
+        time_in_force: TimeInForce,
+        /// Limit actually applied: moved to the price band where it lay beyond.
+        price: Price,
+        /// Quantity; a reduce-only order's is cut to the position.
+        qty: Qty,
+        /// Never grows a position.
+        reduce_only: bool,
+        /// Client's identifier.
+        link_id: LinkId,
+    }
+    /// A resting order changed.
+    OrderAmended = 6 {
+        /// Order.
+        order_id: OrderId,
+        /// Owner.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Price now.
+        price: Price,
+        /// Total quantity now, filled part included.
+        qty: Qty,
+        /// Unfilled quantity now.
+        leaves: Qty,
+    }
+    /// An order ended without being filled whole.
+    OrderCancelled = 7 {
+        /// Order.
+        order_id: OrderId,
+        /// Owner.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// What was unfilled.
+        leaves: Qty,
+        /// Why.
+        reason: CancelReason,
+    }
+    /// Two orders met.
+    Trade = 8 {
+        /// Trade.
+        trade_id: TradeId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Price.
+        price: Price,
+        /// Quantity.
+        qty: Qty,
+        /// Side of the order that came in.
+        taker_side: Side,
+    }
+    /// One side of a trade, a take-over or a deleveraging.
+    Fill = 9 {
+        /// Trade.
+        trade_id: TradeId,
+        /// Order; 0 for take-over and deleveraging.
+        order_id: OrderId,
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Side of this account.
+        side: Side,
+        /// Price; rounded to the boundary's unit for take-over and deleveraging.
+        price: Price,
+        /// Quantity.
+        qty: Qty,
+        /// Fee paid.
+        fee: Money,
+        /// Rested in the book.
+        is_maker: bool,
+        /// What the order still wants.
+        leaves: Qty,
+        /// Part of the quantity that closed a position.
+        closed_qty: Qty,
+        /// Profit realised, before fees.
+        realised_pnl: Money,
+        /// Signed position afterwards.
+        position_qty: Qty,
+        /// How it came about.
+        kind: FillKind,
+    }
+    /// A position changed.
+    PositionChanged = 10 {
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Signed quantity.
+        qty: Qty,
+        /// Average entry price, rounded half up; 0 when flat.
+        entry_price: Price,
+        /// Realised in this instrument so far, less fees.
+        realised_pnl: Money,
+    }
+    /// A wallet changed.
+    WalletChanged = 11 {
+        /// Account.
+        account: AccountId,
+        /// Afterwards.
+        balance: Money,
+        /// By how much.
+        change: Money,
+        /// Why.
+        reason: WalletReason,
+    }
+    /// A price level changed.
+    BookChanged = 12 {
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Side of the book.
+        side: Side,
+        /// Price.
+        price: Price,
+        /// Quantity now at this price; 0 when the level is gone.
+        qty: Qty,
+    }
+    /// Index or mark price changed.
+    PriceChanged = 13 {
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Index price.
+        index: Price,
+        /// Mark price.
+        mark: Price,
+    }
+    /// An account's maintenance margin is no longer covered.
+    LiquidationStarted = 14 {
+        /// Account.
+        account: AccountId,
+        /// Margin balance.
+        margin_balance: Money,
+        /// Maintenance margin.
+        maintenance_margin: Money,
+    }
+    /// The venue took a position over.
+    TakenOver = 15 {
+        /// Whose it was.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Signed quantity.
+        qty: Qty,
+        /// Price at which the account's equity is zero, rounded half up.
+        bankruptcy_price: Price,
+    }
+    /// The insurance fund changed.
+    InsuranceFundChanged = 16 {
+        /// Afterwards.
+        balance: Money,
+        /// By how much.
+        change: Money,
+    }
+    /// A position was closed by auto-deleveraging.
+    Deleveraged = 17 {
+        /// Whose it was.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Signed quantity that was closed.
+        qty: Qty,
+        /// Price.
+        price: Price,
+    }
+}
+
+impl Event {
+    /// The event as a record.
+    pub fn encode(&self) -> [u8; EVENT_BYTES] {
+        let mut writer = Writer::new();
+        writer.u8(self.kind.code()).u64(self.sequence).i64(self.market_ms).i64(self.wall_us);
+        self.kind.put(&mut writer);
+        writer.finish()
+    }
+
+    /// Reads a record.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() != EVENT_BYTES {
+            return Err(DecodeError::Length);
+        }
+        let mut reader = Reader::new(bytes);
+        let code = reader.u8()?;
+        let (sequence, market_ms, wall_us) = (reader.u64()?, reader.i64()?, reader.i64()?);
+        let kind = EventKind::take(code, &mut reader)?;
+        reader.end()?;
+        Ok(Self { sequence, market_ms, wall_us, kind })
+    }
+}

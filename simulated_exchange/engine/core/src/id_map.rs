@@ -1,0 +1,141 @@
+//! Order number -> slab position: open addressing over sequential numbers. A store, no rules.
+//!
+//! Linear probing with multiplicative hashing and backward-shift deletion: no tombstones, so a steady
+//! stream of orders never degrades it. It is never iterated, so its layout cannot leak into results.
+
+const EMPTY: u64 = 0;
+const CAPACITY_MIN: usize = 1024;
+
+/// A map from non-zero numbers to `u32`.
+#[derive(Clone, Debug)]
+pub struct IdMap {
+    entries: Vec<(u64, u32)>,
+    length: usize,
+    shift: u32,
+}
+
+impl Default for IdMap {
+    fn default() -> Self {
+        Self::with_capacity(CAPACITY_MIN)
+    }
+}
+
+impl IdMap {
+    fn with_capacity(capacity: usize) -> Self {
+        let capacity = capacity.next_power_of_two().max(CAPACITY_MIN);
+        Self { entries: vec![(EMPTY, 0); capacity], length: 0, shift: 64 - capacity.trailing_zeros() }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // the shift leaves fewer bits than an index has
+    fn home(&self, key: u64) -> usize {
+        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+    }
+
+    /// Value stored for a key.
+    #[inline]
+    pub fn get(&self, key: u64) -> Option<u32> {
+        let mask = self.entries.len() - 1;
+        let mut at = self.home(key);
+        loop {
+            let (found, value) = self.entries[at];
+            if found == key && key != EMPTY {
+                return Some(value);
+            }
+            if found == EMPTY {
+                return None;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Stores a value; the key must be non-zero and new.
+    #[inline]
+    pub fn insert(&mut self, key: u64, value: u32) {
+        if (self.length + 1) * 2 > self.entries.len() {
+            self.grow();
+        }
+        let mask = self.entries.len() - 1;
+        let mut at = self.home(key);
+        while self.entries[at].0 != EMPTY {
+            at = (at + 1) & mask;
+        }
+        self.entries[at] = (key, value);
+        self.length += 1;
+    }
+
+    /// Forgets a key.
+    #[inline]
+    pub fn remove(&mut self, key: u64) {
+        let mask = self.entries.len() - 1;
+        let mut hole = self.home(key);
+        while self.entries[hole].0 != key {
+            if self.entries[hole].0 == EMPTY {
+                return;
+            }
+            hole = (hole + 1) & mask;
+        }
+        self.length -= 1;
+        let mut at = hole;
+        loop {
+            at = (at + 1) & mask;
+            let (key, value) = self.entries[at];
+            if key == EMPTY {
+                break;
+            }
+            let distance_to_home = at.wrapping_sub(self.home(key)) & mask;
+            let distance_to_hole = at.wrapping_sub(hole) & mask;
+            if distance_to_home >= distance_to_hole {
+                self.entries[hole] = (key, value);
+                hole = at;
+            }
+        }
+        self.entries[hole] = (EMPTY, 0);
+    }
+
+    /// Number of keys.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// True without keys.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    fn grow(&mut self) {
+        let mut larger = Self::with_capacity(self.entries.len() * 2);
+        for &(key, value) in self.entries.iter().filter(|(key, _)| *key != EMPTY) {
+            larger.insert(key, value);
+        }
+        *self = larger;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn behaves_like_an_ordered_map(steps in prop::collection::vec((1_u64..400, any::<bool>()), 0..3000)) {
+            let (mut map, mut twin) = (IdMap::default(), BTreeMap::new());
+            for (number, (key, insert)) in (0_u32..).zip(steps) {
+                if insert && !twin.contains_key(&key) {
+                    map.insert(key, number);
+                    twin.insert(key, number);
+                } else if !insert {
+                    map.remove(key);
+                    twin.remove(&key);
+                }
+                prop_assert_eq!(map.get(key), twin.get(&key).copied());
+            }
+            prop_assert_eq!(map.len(), twin.len());
+            for key in 0..400 {
+                prop_assert_eq!(map.get(key), twin.get(&key).copied());
+            }
+        }
+    }
+}

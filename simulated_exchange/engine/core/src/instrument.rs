@@ -1,0 +1,326 @@
+//! What is fixed at genesis: the listed contracts, their filters, tiers and price sources. Validation only; no state.
+
+use crate::types::{Money, Price, Qty, LEVERAGE_SCALE, MONEY_MAX, SCALE};
+
+/// Most instruments one exchange lists.
+pub const INSTRUMENTS_MAX: usize = 512;
+/// Most risk-limit tiers of an instrument.
+pub const TIERS_MAX: usize = 64;
+/// Most index sources of an instrument.
+pub const INDEX_SOURCES_MAX: usize = 16;
+/// Highest price of any instrument, counted in its ticks (bounds the price ladder).
+pub const TICKS_MAX: i64 = 1 << 26;
+/// Largest leverage of any tier, in hundredths.
+pub const LEVERAGE_MAX: i64 = 100_000;
+/// Longest window of the mean basis.
+pub const BASIS_WINDOW_MS_MAX: i64 = 3_600_000;
+
+/// One risk-limit tier as published; the deduction is derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierSpec {
+    /// Largest position value of the tier.
+    pub limit: Money,
+    /// Largest leverage, in hundredths.
+    pub max_leverage: i64,
+    /// Maintenance margin rate, in `10^-8`.
+    pub maintenance_rate: i64,
+}
+
+/// One component of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexSourceSpec {
+    /// Name, for people.
+    pub name: String,
+    /// Relative weight; only proportions matter.
+    pub weight: i64,
+}
+
+/// A linear perpetual contract as listed. Rates are in `10^-8`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstrumentSpec {
+    /// Such as `BTCUSDT`.
+    pub symbol: String,
+    /// Base coin.
+    pub base: String,
+    /// Quote and settlement coin.
+    pub quote: String,
+    /// Smallest price step.
+    pub tick_size: Price,
+    /// Highest price an order may name.
+    pub max_price: Price,
+    /// Smallest quantity step.
+    pub qty_step: Qty,
+    /// Smallest order.
+    pub min_qty: Qty,
+    /// Largest limit order.
+    pub max_qty: Qty,
+    /// Largest market order.
+    pub max_market_qty: Qty,
+    /// Smallest order value; reduce-only orders are exempt.
+    pub min_notional: Money,
+    /// Risk-limit tiers, smallest first.
+    pub tiers: Vec<TierSpec>,
+    /// Taker fee rate.
+    pub taker_fee: i64,
+    /// Maker fee rate.
+    pub maker_fee: i64,
+    /// Inner half-width of the price band around the mark (`priceLimitRatioX`).
+    pub price_band_x: i64,
+    /// Outer half-width of the price band (`priceLimitRatioY`).
+    pub price_band_y: i64,
+    /// Components of the index.
+    pub index_sources: Vec<IndexSourceSpec>,
+    /// A component not updated for longer does not count.
+    pub index_stale_ms: i64,
+    /// Components are clamped to this distance from their median.
+    pub index_clamp: i64,
+    /// Window of the mean basis.
+    pub basis_window_ms: i64,
+    /// Funding interval, for the premium of the first mark price candidate.
+    pub funding_interval_ms: i64,
+    /// Leverage of an account that never set one, in hundredths.
+    pub default_leverage: i64,
+}
+
+impl Default for InstrumentSpec {
+    /// A contract with the published parameters of BTCUSDT's first tier; a base for tests and configuration defaults.
+    fn default() -> Self {
+        Self {
+            symbol: "BTCUSDT".into(),
+            base: "BTC".into(),
+            quote: "USDT".into(),
+            tick_size: Price(SCALE / 10),
+            max_price: Price(1_999_999 * SCALE),
+            qty_step: Qty(SCALE / 1000),
+            min_qty: Qty(SCALE / 1000),
+            max_qty: Qty(1190 * SCALE),
+            max_market_qty: Qty(500 * SCALE),
+            min_notional: Money(5 * SCALE),
+            tiers: vec![TierSpec {
+                limit: Money(2_000_000 * SCALE),
+                max_leverage: 10_000,
+                maintenance_rate: SCALE / 200,
+            }],
+            taker_fee: 55_000,
+            maker_fee: 20_000,
+            price_band_x: SCALE / 100,
+            price_band_y: SCALE / 50,
+            index_sources: vec![IndexSourceSpec { name: "spot".into(), weight: 1 }],
+            index_stale_ms: 60_000,
+            index_clamp: 3 * SCALE / 100,
+            basis_window_ms: 300_000,
+            funding_interval_ms: 28_800_000,
+            default_leverage: 1000,
+        }
+    }
+}
+
+/// Everything an exchange starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Genesis {
+    /// Listed contracts; an instrument's identifier is its position here.
+    pub instruments: Vec<InstrumentSpec>,
+    /// Opening balance of the insurance fund.
+    pub insurance_fund: Money,
+}
+
+/// A genesis that cannot be: which field of which instrument, and what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GenesisError {
+    /// Field, such as `instruments[0].tick_size`.
+    pub field: String,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+impl std::fmt::Display for GenesisError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.field, self.allowed)
+    }
+}
+
+impl std::error::Error for GenesisError {}
+
+/// A tier ready for use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// Largest position value of the tier.
+    pub limit: i128,
+    /// Largest leverage, in hundredths.
+    pub max_leverage: i64,
+    /// Maintenance margin rate, in `10^-8`.
+    pub maintenance_rate: i64,
+    /// What the rate counts too much because lower brackets have lower rates; rounded down.
+    pub deduction: i128,
+}
+
+/// A contract ready for use: the specification and what follows from it.
+#[derive(Clone, Debug)]
+pub struct Instrument {
+    /// As listed.
+    pub spec: InstrumentSpec,
+    /// Money units of one lot at a price of one tick: value = ticks x lots x `lot_tick_value`, exactly.
+    pub lot_tick_value: i64,
+    /// Highest price in ticks.
+    pub max_ticks: i64,
+    /// Largest position, orders included, in lots: its value at the highest price is still within `MONEY_MAX`.
+    pub position_lots_max: i64,
+    /// Tiers with their deductions.
+    pub tiers: Vec<Tier>,
+}
+
+impl Instrument {
+    /// Value of signed lots at a price in ticks; exact.
+    #[inline]
+    pub fn value(&self, lots: i64, ticks: i64) -> i128 {
+        i128::from(lots) * i128::from(ticks) * i128::from(self.lot_tick_value)
+    }
+
+    /// A quantity of lots as the boundary counts it.
+    #[inline]
+    pub fn qty(&self, lots: i64) -> Qty {
+        Qty(lots.saturating_mul(self.spec.qty_step.0))
+    }
+
+    /// A price of ticks as the boundary counts it.
+    #[inline]
+    pub fn price(&self, ticks: i64) -> Price {
+        Price(ticks.saturating_mul(self.spec.tick_size.0))
+    }
+
+    /// Leverage of an account that never set one.
+    pub fn default_leverage(&self) -> i64 {
+        self.spec.default_leverage.min(self.tiers[0].max_leverage)
+    }
+}
+
+/// Checks a genesis and derives what the exchange computes with.
+pub fn validate(genesis: &Genesis) -> Result<Vec<Instrument>, GenesisError> {
+    let count = genesis.instruments.len();
+    require((1..=INSTRUMENTS_MAX).contains(&count), "instruments", || {
+        format!("was {count} entries, allowed 1 to {INSTRUMENTS_MAX}")
+    })?;
+    let fund = genesis.insurance_fund.0;
+    require((0..=MONEY_MAX).contains(&fund), "insurance_fund", || {
+        format!("was {fund}, allowed 0 to {MONEY_MAX}")
+    })?;
+    genesis.instruments.iter().enumerate().map(|(index, spec)| derive(index, spec)).collect()
+}
+
+fn derive(index: usize, spec: &InstrumentSpec) -> Result<Instrument, GenesisError> {
+    let at = |field: &str| format!("instruments[{index}].{field}");
+    check_steps(spec, &at)?;
+    check_rates(spec, &at)?;
+    check_sources(spec, &at)?;
+    let tiers = derive_tiers(spec, &at)?;
+    let product = i128::from(spec.tick_size.0) * i128::from(spec.qty_step.0);
+    let scale = i128::from(SCALE);
+    require(product % scale == 0, &at("tick_size"), || {
+        "tick_size x qty_step must be a whole number of 10^-8 money units".into()
+    })?;
+    let unit = i64::try_from(product / scale).unwrap_or(i64::MAX);
+    let max_ticks = spec.max_price.0 / spec.tick_size.0;
+    require(max_ticks <= TICKS_MAX, &at("max_price"), || format!("at most {TICKS_MAX} ticks"))?;
+    let lot_value_max = i128::from(unit) * i128::from(max_ticks);
+    let position_lots_max = i64::try_from(i128::from(MONEY_MAX) / lot_value_max).unwrap_or(0);
+    require(position_lots_max >= 1, &at("max_price"), || {
+        format!("one qty_step at max_price must be worth at most {MONEY_MAX} units")
+    })?;
+    Ok(Instrument { spec: spec.clone(), lot_tick_value: unit, max_ticks, position_lots_max, tiers })
+}
+
+fn check_steps(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(), GenesisError> {
+    let (tick, step) = (spec.tick_size.0, spec.qty_step.0);
+    require(tick > 0 && tick <= MONEY_MAX, &at("tick_size"), || format!("was {tick}, must be positive"))?;
+    require(step > 0 && step <= MONEY_MAX, &at("qty_step"), || format!("was {step}, must be positive"))?;
+    let price = spec.max_price.0;
+    require((tick..=MONEY_MAX).contains(&price), &at("max_price"), || {
+        format!("was {price}, allowed tick_size to {MONEY_MAX}")
+    })?;
+    let quantities =
+        [("min_qty", spec.min_qty), ("max_qty", spec.max_qty), ("max_market_qty", spec.max_market_qty)];
+    for (field, qty) in quantities {
+        let fits = (1..=MONEY_MAX).contains(&qty.0) && qty >= spec.min_qty && qty.0 % step == 0;
+        require(fits, &at(field), || {
+            format!("was {}, must be a positive multiple of qty_step and not below min_qty", qty.0)
+        })?;
+    }
+    let notional = spec.min_notional.0;
+    require((0..=MONEY_MAX).contains(&notional), &at("min_notional"), || {
+        format!("was {notional}, allowed 0 to {MONEY_MAX}")
+    })
+}
+
+fn check_rates(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(), GenesisError> {
+    let rates = [
+        ("taker_fee", spec.taker_fee),
+        ("maker_fee", spec.maker_fee),
+        ("price_band_x", spec.price_band_x),
+        ("price_band_y", spec.price_band_y),
+        ("index_clamp", spec.index_clamp),
+    ];
+    for (field, rate) in rates {
+        require((0..SCALE).contains(&rate), &at(field), || {
+            format!("was {rate}, allowed 0 to below {SCALE}")
+        })?;
+    }
+    let times = [
+        ("index_stale_ms", spec.index_stale_ms, i64::from(u32::MAX)),
+        ("basis_window_ms", spec.basis_window_ms, BASIS_WINDOW_MS_MAX),
+        ("funding_interval_ms", spec.funding_interval_ms, i64::from(u32::MAX)),
+    ];
+    for (field, time, max) in times {
+        require((1000..=max).contains(&time), &at(field), || format!("was {time}, allowed 1000 to {max}"))?;
+    }
+    let leverage = spec.default_leverage;
+    require(leverage >= LEVERAGE_SCALE, &at("default_leverage"), || {
+        format!("was {leverage}, must be at least {LEVERAGE_SCALE} (1x)")
+    })
+}
+
+fn check_sources(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(), GenesisError> {
+    let sources = &spec.index_sources;
+    require((1..=INDEX_SOURCES_MAX).contains(&sources.len()), &at("index_sources"), || {
+        format!("was {} entries, allowed 1 to {INDEX_SOURCES_MAX}", sources.len())
+    })?;
+    let weights_fit = sources.iter().all(|source| (1..=MONEY_MAX).contains(&source.weight));
+    require(weights_fit, &at("index_sources"), || "every weight must be positive".into())
+}
+
+fn derive_tiers(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<Vec<Tier>, GenesisError> {
+    let count = spec.tiers.len();
+    require((1..=TIERS_MAX).contains(&count), &at("tiers"), || {
+        format!("was {count} entries, allowed 1 to {TIERS_MAX}")
+    })?;
+    let mut tiers: Vec<Tier> = Vec::with_capacity(count);
+    let (mut last_limit, mut last_rate, mut deduction) = (0_i64, 0_i64, 0_i128);
+    let mut last_leverage = LEVERAGE_MAX;
+    for (number, tier) in spec.tiers.iter().enumerate() {
+        let (rate, leverage) = (tier.maintenance_rate, tier.max_leverage);
+        let rising = tier.limit.0 > last_limit && rate >= last_rate && tier.limit.0 <= MONEY_MAX;
+        let sound = (1..SCALE).contains(&rate) && (LEVERAGE_SCALE..=last_leverage).contains(&leverage);
+        require(rising && sound, &at(&format!("tiers[{number}]")), || {
+            "limits must rise, rates must not fall and lie between 0 and 1, max_leverage must not rise and lie between 1x and 1000x"
+                .into()
+        })?;
+        if number > 0 {
+            deduction += i128::from(last_limit) * i128::from(rate - last_rate) / i128::from(SCALE);
+        }
+        tiers.push(Tier {
+            limit: i128::from(tier.limit.0),
+            max_leverage: leverage,
+            maintenance_rate: rate,
+            deduction,
+        });
+        (last_limit, last_rate, last_leverage) = (tier.limit.0, rate, leverage);
+    }
+    Ok(tiers)
+}
+
+fn require(holds: bool, field: &str, allowed: impl FnOnce() -> String) -> Result<(), GenesisError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(GenesisError { field: field.into(), allowed: allowed() })
+    }
+}

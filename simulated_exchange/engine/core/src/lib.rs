@@ -1,0 +1,62 @@
+//! The simulated exchange as a pure state machine: commands in, events out.
+//!
+//! No I/O, no clock, no randomness, no floating point. The same commands give the same events and the same state
+//! hash on every machine. Dependencies between modules point one way:
+//!
+//! - stages: `exchange` runs `entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover`, `invariants`;
+//! - outside views: `query`, `state_hash`;
+//! - rules, pure: `margin`, `mark`, `position`, `adl`;
+//! - stores: `book` over `ladder`, `order` over `id_map`, `account`;
+//! - words: `types`, `fixed`, `digest`, `record`, `instrument`, `command`, `event`, `reject`, `view`.
+#![forbid(unsafe_code)]
+
+mod account;
+mod amend;
+mod clock;
+mod digest;
+mod entry;
+mod id_map;
+mod invariants;
+mod ladder;
+mod liquidation;
+mod matching;
+mod order;
+mod query;
+mod record;
+mod state_hash;
+mod takeover;
+
+pub mod adl;
+pub mod book;
+pub mod command;
+pub mod event;
+pub mod exchange;
+pub mod fixed;
+pub mod instrument;
+pub mod margin;
+pub mod mark;
+pub mod position;
+pub mod reject;
+pub mod types;
+pub mod view;
+
+pub use command::{Action, Command, NewOrder, COMMAND_BYTES};
+pub use event::{Event, EventKind, EVENT_BYTES};
+pub use exchange::{Applied, Exchange, Fatal};
+pub use instrument::{Genesis, GenesisError, IndexSourceSpec, Instrument, InstrumentSpec, Tier, TierSpec};
+pub use record::DecodeError;
+pub use reject::{Reject, Stage};
+pub use types::*;
+pub use view::{AccountView, BookLevel, Conservation, OrderView, PositionView, PriceView};
+
+/// Bounds on memory and on the work of one command.
+pub mod limits {
+    pub use crate::account::LINK_IDS_MAX;
+    pub use crate::entry::ACTIVE_ORDERS_MAX;
+    pub use crate::exchange::MARKET_MS_MAX;
+    pub use crate::instrument::{
+        BASIS_WINDOW_MS_MAX, INDEX_SOURCES_MAX, INSTRUMENTS_MAX, TICKS_MAX, TIERS_MAX,
+    };
+    pub use crate::liquidation::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
+    pub use crate::takeover::ADL_COUNTERPARTIES_MAX;
+}

@@ -1,0 +1,215 @@
+//! Stage 7, liquidation of a cross-margined account: rules 5.3 and 5.4.
+//!
+//! When the maintenance margin is no longer covered: cancel the account's orders and look again; reduce positions
+//! above the lowest tier step by step with immediate-or-cancel orders in the real book, no worse than the account's
+//! bankruptcy; take over what remains at the price at which the account's equity is exactly zero. The taker fee of a
+//! take-over comes first, as far as the margin balance covers it.
+//!
+//! Work per command is bounded; accounts beyond the bound stay due and are served by the next command.
+
+use crate::entry::{band_edge, within_band};
+use crate::event::EventKind;
+use crate::exchange::{Exchange, FEES, FIRST_USER, INSURANCE, TAKEOVER};
+use crate::fixed::{div_ceil, div_floor, mul_div_floor, saturate};
+use crate::margin::{price_of, tier_index};
+use crate::matching::{fee_of, FeeRule, Leg, Taker};
+use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, Money, Price, Side, WalletReason};
+
+/// Accounts liquidated per command.
+pub const LIQUIDATIONS_MAX: usize = 64;
+/// Reducing orders per liquidated account before the rest is taken over.
+pub const LADDER_STEPS_MAX: usize = 32;
+
+impl Exchange {
+    /// Liquidates what is due, then works what the venue has taken over.
+    pub(crate) fn liquidate(&mut self, time_passed: bool) {
+        self.note_breaches();
+        for _ in 0..LIQUIDATIONS_MAX {
+            let Some(account) = self.pending.pop_first() else { break };
+            self.liquidate_account(account);
+            self.note_breaches();
+        }
+        if time_passed {
+            for instrument in 0..self.instruments.len() {
+                self.work_takeover(instrument);
+            }
+        } else if !self.taken_over.is_empty() {
+            let fresh = std::mem::take(&mut self.taken_over);
+            for instrument in fresh {
+                self.work_takeover(instrument);
+            }
+        }
+        self.taken_over.clear();
+        self.note_breaches();
+    }
+
+    /// Moves accounts that lost their cover in this command to the list of the due.
+    fn note_breaches(&mut self) {
+        while let Some(account) = self.touched.pop() {
+            let owner = self.ledger.account(account);
+            if owner.is_breached() || owner.is_in_debt() {
+                self.pending.insert(account);
+            }
+        }
+    }
+
+    fn liquidate_account(&mut self, account: u32) {
+        let owner = self.ledger.account(account);
+        if owner.is_in_debt() {
+            self.cancel_everywhere(account, CancelReason::Liquidation);
+            self.cover_debt(account);
+            return;
+        }
+        if !owner.is_breached() {
+            return;
+        }
+        let (margin_balance, maintenance_margin) =
+            (Money(saturate(owner.equity())), Money(saturate(owner.margin.maintenance)));
+        let id = AccountId(owner.id);
+        self.emit(EventKind::LiquidationStarted { account: id, margin_balance, maintenance_margin });
+        self.cancel_everywhere(account, CancelReason::Liquidation);
+        for _ in 0..LADDER_STEPS_MAX {
+            if !self.ledger.account(account).is_breached() || !self.step_down(account) {
+                break;
+            }
+        }
+        if self.ledger.account(account).is_breached() {
+            self.take_over(account);
+        }
+    }
+
+    /// Reduces the account's positions above the lowest tier towards the tier below; true as soon as one filled.
+    fn step_down(&mut self, account: u32) -> bool {
+        let slots: Vec<u32> = self.ledger.slots_of(account).collect();
+        slots.into_iter().any(|slot| self.step_down_position(account, slot))
+    }
+
+    fn step_down_position(&mut self, account: u32, slot: u32) -> bool {
+        let equity = self.ledger.account(account).equity();
+        let held = self.ledger.slot(slot).position.lots;
+        let index = usize::from(self.ledger.slot(slot).instrument);
+        let (listed, market) = (&self.instruments[index], &self.markets[index]);
+        let value = listed.value(held, market.mark_ticks).abs();
+        let tier = tier_index(&listed.tiers, value);
+        if equity <= 0 || held == 0 || tier == 0 {
+            return false;
+        }
+        let excess = value - listed.tiers[tier - 1].limit;
+        let lots = saturate(div_ceil(excess, listed.value(1, market.mark_ticks))).clamp(1, held.abs());
+        let side = Side::of_position(held).opposite();
+        // no worse than the price at which closing everything would leave nothing
+        let room = saturate(div_floor(equity, listed.value(held.abs(), 1)));
+        let bankruptcy = market.mark_ticks.saturating_add(room.saturating_mul(side.sign()));
+        let edge = band_edge(side, market.max_buy_ticks, market.min_sell_ticks);
+        let limit = within_band(side, bankruptcy.clamp(1, listed.max_ticks), edge);
+        let fee = FeeRule::AsFarAsItCan(listed.spec.taker_fee);
+        let mut taker = forced(slot, index, side, (lots, limit), fee);
+        self.match_taker(&mut taker);
+        taker.leaves < lots
+    }
+
+    /// Takes over every position of an account so that exactly nothing is left in its wallet.
+    fn take_over(&mut self, account: u32) {
+        let open = |slot: &u32| self.ledger.slot(*slot).position.lots != 0;
+        let slots: Vec<u32> = self.ledger.slots_of(account).filter(open).collect();
+        for slot in &slots {
+            self.charge_takeover_fee(account, *slot);
+        }
+        let equity = self.ledger.account(account).equity();
+        let total: i128 = slots.iter().map(|slot| self.mark_value(*slot).abs()).sum();
+        let mut left = equity;
+        for (place, slot) in slots.iter().enumerate() {
+            let value = self.mark_value(*slot);
+            let is_last = place + 1 == slots.len();
+            let share = if is_last { left } else { mul_div_floor(equity, value.abs(), total) };
+            left -= share;
+            self.take_over_position(*slot, value - share);
+        }
+    }
+
+    fn mark_value(&self, slot: u32) -> i128 {
+        let slot = self.ledger.slot(slot);
+        let index = usize::from(slot.instrument);
+        self.instruments[index].value(slot.position.lots, self.markets[index].mark_ticks)
+    }
+
+    fn charge_takeover_fee(&mut self, account: u32, slot: u32) {
+        let index = usize::from(self.ledger.slot(slot).instrument);
+        let fee = fee_of(self.mark_value(slot), self.instruments[index].spec.taker_fee);
+        let fee = fee.min(self.ledger.account(account).equity().max(0));
+        self.ledger.credit(account, -fee);
+        self.ledger.credit(FEES, fee);
+        self.ledger.detail_mut(slot).realised -= fee;
+        self.emit_wallet(account, -fee, WalletReason::TakeOver);
+    }
+
+    /// Hands one position to the take-over account at a signed value.
+    fn take_over_position(&mut self, slot: u32, value: i128) {
+        let owner = self.ledger.slot(slot);
+        let (index, lots) = (usize::from(owner.instrument), owner.position.lots);
+        let instrument = InstrumentId(owner.instrument);
+        let account = AccountId(self.ledger.account(owner.account).id);
+        let listed = &self.instruments[index];
+        let side = Side::of_position(lots);
+        let price = Price(saturate(price_of(value * i128::from(side.sign()), lots, listed)));
+        let qty = listed.qty(lots);
+        let taker = self.ledger.slot_for(TAKEOVER, index, listed);
+        self.emit(EventKind::TakenOver { account, instrument, qty, bankruptcy_price: price });
+        self.last_trade += 1;
+        let leg = Leg {
+            trade_id: self.last_trade,
+            order_id: 0,
+            slot,
+            side: side.opposite(),
+            lots: lots.abs(),
+            value: -value,
+            price,
+            fee: FeeRule::None,
+            is_maker: false,
+            leaves: 0,
+            kind: FillKind::TakeOver,
+        };
+        self.settle(&leg);
+        self.settle(&Leg { slot: taker, side, value, is_maker: true, ..leg });
+        self.taken_over.insert(index);
+    }
+
+    /// Pays a flat account's debt from the insurance fund, as far as that goes; the rest stays a debt.
+    fn cover_debt(&mut self, account: u32) {
+        let debt = -self.ledger.account(account).wallet;
+        let paid = debt.min(self.ledger.account(INSURANCE).wallet);
+        if account < FIRST_USER || paid <= 0 {
+            return;
+        }
+        self.ledger.credit(INSURANCE, -paid);
+        self.ledger.credit(account, paid);
+        let balance = self.wallet(INSURANCE);
+        self.emit(EventKind::InsuranceFundChanged { balance, change: Money(saturate(-paid)) });
+        self.emit_wallet(account, paid, WalletReason::InsuranceCover);
+    }
+}
+
+/// An immediate-or-cancel order the venue sends, for a liquidated account or for itself.
+pub(crate) fn forced(
+    slot: u32,
+    instrument: usize,
+    side: Side,
+    (lots, limit): (i64, i64),
+    fee: FeeRule,
+) -> Taker {
+    Taker {
+        order_id: 0,
+        slot,
+        instrument,
+        side,
+        limit,
+        leaves: lots,
+        reduce_only: true,
+        fee,
+        kind: FillKind::Trade,
+        fund_guard: matches!(fee, FeeRule::None),
+        blocked: false,
+        filled_value: 0,
+        fee_paid: 0,
+    }
+}

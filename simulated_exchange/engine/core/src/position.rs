@@ -1,0 +1,106 @@
+//! A position: signed lots and the exact signed cost at which they were entered. Pure; no prices, no wallets.
+
+/// Signed lots and their signed entry cost: a long costs money, a short brings it in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Long positive, short negative.
+    pub lots: i64,
+    /// Entry value, signed as the lots, in money units.
+    pub cost: i128,
+}
+
+/// What a fill did to a position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Unsigned lots that closed.
+    pub closed_lots: i64,
+    /// Profit realised by them, before fees.
+    pub realised: i128,
+    /// Change of the position's cost.
+    pub cost_change: i128,
+}
+
+impl Position {
+    /// Part of the cost that `lots` (at most all) carry away on closing: rounded towards zero, so that the
+    /// remainder stays in the position; all lots carry all of it.
+    #[inline]
+    pub fn cost_share(&self, lots: i64) -> i128 {
+        let held = i128::from(self.lots.unsigned_abs());
+        let closing = i128::from(lots);
+        if closing >= held {
+            return self.cost;
+        }
+        let product = self.cost.unsigned_abs() * closing.unsigned_abs();
+        let share = match (u64::try_from(product), u64::try_from(held)) {
+            (Ok(product), Ok(held)) => i128::from(product / held),
+            _ => i128::try_from(product / held.unsigned_abs()).unwrap_or(0),
+        };
+        if self.cost < 0 {
+            -share
+        } else {
+            share
+        }
+    }
+
+    /// Books a fill of signed lots worth a value signed alike.
+    ///
+    /// Whatever the rounding, `realised - cost_change == -value`: both sides of a trade cancel exactly.
+    #[inline]
+    pub fn fill(&mut self, lots: i64, value: i128) -> Settled {
+        let grows = self.lots == 0 || (self.lots > 0) == (lots > 0);
+        if grows {
+            self.lots += lots;
+            self.cost += value;
+            return Settled { closed_lots: 0, realised: 0, cost_change: value };
+        }
+        let closed_lots = lots.abs().min(self.lots.abs());
+        let share = self.cost_share(closed_lots);
+        let closed_value = if closed_lots == lots.abs() {
+            value
+        } else {
+            crate::fixed::mul_div_floor(value, i128::from(closed_lots), i128::from(lots.abs()))
+        };
+        let cost_change = value - closed_value - share;
+        self.lots += lots;
+        self.cost += cost_change;
+        Settled { closed_lots, realised: -closed_value - share, cost_change }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn pnl_1_average_entry_of_two_fills() {
+        let mut position = Position::default(); // lots of 0.1, money in whole units
+        position.fill(5, 2500);
+        position.fill(3, 1800);
+        assert_eq!(position.cost * 10 / i128::from(position.lots), 5375);
+    }
+
+    #[test]
+    fn partial_close_leaves_the_remainder_in_the_position() {
+        let mut position = Position { lots: 3, cost: 100 };
+        assert_eq!(position.fill(-1, -40), Settled { closed_lots: 1, realised: 7, cost_change: -33 });
+        assert_eq!(position, Position { lots: 2, cost: 67 });
+        assert_eq!(position.fill(-3, -120), Settled { closed_lots: 2, realised: 13, cost_change: -107 });
+        assert_eq!(position, Position { lots: -1, cost: -40 });
+    }
+
+    proptest! {
+        #[test]
+        fn both_sides_of_every_trade_cancel(
+            fills in prop::collection::vec((-1000_i64..1000, 1_i64..1_000_000), 1..100),
+        ) {
+            let mut mine = Position::default();
+            for (lots, price) in fills {
+                let value = i128::from(lots) * i128::from(price);
+                let settled = mine.fill(lots, value);
+                prop_assert_eq!(settled.realised - settled.cost_change, -value);
+                prop_assert!(mine.lots != 0 || mine.cost == 0, "a flat position has no cost");
+            }
+        }
+    }
+}

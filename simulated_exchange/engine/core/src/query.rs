@@ -1,0 +1,220 @@
+//! Queries: what the state looks like from outside. They change nothing and are not journaled.
+
+use crate::adl::lights;
+use crate::exchange::{Exchange, FIRST_USER, INSURANCE};
+use crate::fixed::saturate;
+use crate::instrument::Instrument;
+use crate::margin::{bankruptcy_price, liquidation_price, price_of, tier_index};
+use crate::order::Order;
+use crate::types::{AccountId, InstrumentId, LinkId, Money, OrderId, Price, Side};
+use crate::view::{AccountView, BookLevel, OrderView, PositionView, PriceView};
+
+impl Exchange {
+    /// Commands applied so far, refused ones included.
+    pub fn command_count(&self) -> u64 {
+        self.commands
+    }
+
+    /// Number of the last event.
+    pub fn event_count(&self) -> u64 {
+        self.last_event
+    }
+
+    /// Market time of the last accepted command.
+    pub fn market_ms(&self) -> i64 {
+        self.market_ms
+    }
+
+    /// Listed contracts.
+    pub fn instruments(&self) -> &[Instrument] {
+        &self.instruments
+    }
+
+    /// Every account, the venue's own included, ascending.
+    pub fn accounts(&self) -> Vec<AccountId> {
+        let mut ids: Vec<AccountId> =
+            self.ledger.accounts().iter().map(|account| AccountId(account.id)).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// An account's figures.
+    pub fn account(&self, account: AccountId) -> Option<AccountView> {
+        let owner = self.ledger.account(self.ledger.find(account.0)?);
+        let money = |amount: i128| Money(saturate(amount));
+        Some(AccountView {
+            wallet_balance: money(owner.wallet),
+            equity: money(owner.equity()),
+            available: money(owner.available()),
+            initial_margin: money(owner.margin.position_initial + owner.margin.order_initial),
+            maintenance_margin: money(owner.margin.maintenance),
+            order_margin: money(owner.margin.order_initial),
+            position_margin: money(owner.margin.position_initial),
+            unrealised_pnl: money(owner.margin.unrealised),
+        })
+    }
+
+    /// A position, also a flat one.
+    pub fn position(&self, account: AccountId, instrument: InstrumentId) -> Option<PositionView> {
+        let owner = self.ledger.find(account.0)?;
+        let index = self.listed(instrument).ok()?;
+        let listed = &self.instruments[index];
+        let flat = PositionView {
+            instrument,
+            mark_price: listed.price(self.markets[index].mark_ticks),
+            leverage: listed.default_leverage(),
+            tier: 1,
+            ..PositionView::default()
+        };
+        Some(self.ledger.find_slot(owner, index).map_or(flat, |slot| self.view_position(slot)))
+    }
+
+    /// Positions that are not flat, by instrument.
+    pub fn positions(&self, account: AccountId) -> Vec<PositionView> {
+        let Some(owner) = self.ledger.find(account.0) else { return Vec::new() };
+        self.ledger
+            .slots_of(owner)
+            .filter(|slot| self.ledger.slot(*slot).position.lots != 0)
+            .map(|slot| self.view_position(slot))
+            .collect()
+    }
+
+    fn view_position(&self, slot: u32) -> PositionView {
+        let held = self.ledger.slot(slot);
+        let index = usize::from(held.instrument);
+        let (listed, mark_ticks) = (&self.instruments[index], self.markets[index].mark_ticks);
+        let exposure = held.exposure(mark_ticks);
+        let position = held.position;
+        let value = listed.value(position.lots, mark_ticks).abs();
+        let owner = self.ledger.account(held.account);
+        let others = owner.equity() - i128::from(held.margin.unrealised);
+        let cushion = others - (owner.margin.maintenance - i128::from(held.margin.maintenance));
+        let is_open = position.lots != 0;
+        let shown = |price: Option<i128>| {
+            let price = price.filter(|price| is_open && *price < i128::from(listed.spec.max_price.0));
+            Price(saturate(price.unwrap_or(0)))
+        };
+        PositionView {
+            instrument: InstrumentId(held.instrument),
+            qty: listed.qty(position.lots),
+            entry_price: Price(saturate(price_of(position.cost.abs(), position.lots, listed))),
+            mark_price: listed.price(mark_ticks),
+            leverage: i64::from(held.leverage),
+            value: Money(saturate(value)),
+            initial_margin: Money(held.margin.position_initial),
+            maintenance_margin: Money(held.margin.maintenance),
+            unrealised_pnl: Money(held.margin.unrealised),
+            realised_pnl: Money(saturate(self.ledger.detail(slot).realised)),
+            liquidation_price: shown(liquidation_price(&exposure, cushion, listed)),
+            bankruptcy_price: shown(bankruptcy_price(&position, others, listed)),
+            adl_rank: self.adl_lights(slot),
+            tier: u8::try_from(tier_index(&listed.tiers, value) + 1).unwrap_or(u8::MAX),
+        }
+    }
+
+    fn adl_lights(&self, slot: u32) -> u8 {
+        let held = self.ledger.slot(slot);
+        if held.position.lots == 0 || held.account < FIRST_USER {
+            return 0;
+        }
+        let queue = self.adl_queue(usize::from(held.instrument), held.position.lots > 0);
+        let place = queue.iter().position(|(_, _, queued)| *queued == slot);
+        place.map_or(0, |place| lights(place, queue.len()))
+    }
+
+    /// Levels of a book from the best on: bids, asks.
+    pub fn book(&self, instrument: InstrumentId, levels: usize) -> (Vec<BookLevel>, Vec<BookLevel>) {
+        let Ok(index) = self.listed(instrument) else { return (Vec::new(), Vec::new()) };
+        let side = |side: Side| {
+            let prices = self.books[index].prices(side).take(levels);
+            prices.map(|ticks| self.view_level(index, side, ticks)).collect()
+        };
+        (side(Side::Buy), side(Side::Sell))
+    }
+
+    /// Best bid and ask; zeros where a side is empty.
+    pub fn best(&self, instrument: InstrumentId) -> (BookLevel, BookLevel) {
+        let Ok(index) = self.listed(instrument) else { return <_>::default() };
+        let side = |side: Side| {
+            let best = self.books[index].best(side);
+            best.map_or_else(BookLevel::default, |ticks| self.view_level(index, side, ticks))
+        };
+        (side(Side::Buy), side(Side::Sell))
+    }
+
+    fn view_level(&self, index: usize, side: Side, ticks: i64) -> BookLevel {
+        let listed = &self.instruments[index];
+        BookLevel { price: listed.price(ticks), qty: listed.qty(self.books[index].level(side, ticks).lots) }
+    }
+
+    /// Prices; `None` for an unknown instrument.
+    pub fn prices(&self, instrument: InstrumentId) -> Option<PriceView> {
+        let index = self.listed(instrument).ok()?;
+        let (listed, market) = (&self.instruments[index], &self.markets[index]);
+        let longs =
+            self.ledger.members(index).iter().map(|slot| self.ledger.slot(*slot).position.lots.max(0));
+        let open_lots: i128 = longs.map(i128::from).sum();
+        Some(PriceView {
+            index: Price(market.index),
+            mark: listed.price(market.mark_ticks),
+            last: listed.price(market.last_ticks),
+            price1: Price(market.price1),
+            price2: Price(market.price2),
+            basis_mean: market.basis.mean(),
+            max_buy: listed.price(market.max_buy_ticks),
+            min_sell: listed.price(market.min_sell_ticks),
+            open_interest: listed.qty(saturate(open_lots)),
+        })
+    }
+
+    /// A live order.
+    pub fn order(&self, order_id: OrderId) -> Option<OrderView> {
+        self.orders.find(order_id.0).map(|index| self.view_order(index))
+    }
+
+    /// The order, live or closed, that used a link id.
+    pub fn order_id_by_link(&self, account: AccountId, link_id: &LinkId) -> Option<OrderId> {
+        let owner = self.ledger.find(account.0)?;
+        self.ledger.order_of_link(owner, link_id).map(OrderId)
+    }
+
+    /// Live orders of an account, by instrument and age.
+    pub fn open_orders(&self, account: AccountId, instrument: Option<InstrumentId>) -> Vec<OrderView> {
+        let Some(owner) = self.ledger.find(account.0) else { return Vec::new() };
+        self.ledger
+            .slots_of(owner)
+            .map(|slot| self.ledger.slot(slot))
+            .filter(|slot| instrument.is_none_or(|wanted| wanted.0 == slot.instrument))
+            .flat_map(|slot| self.orders.of(slot.orders))
+            .map(|index| self.view_order(index))
+            .collect()
+    }
+
+    fn view_order(&self, index: u32) -> OrderView {
+        let (order, detail): (&Order, _) = (self.orders.get(index), self.orders.detail(index));
+        let listed = &self.instruments[usize::from(order.instrument)];
+        OrderView {
+            order_id: OrderId(order.id),
+            account: AccountId(self.ledger.account(self.ledger.slot(order.slot).account).id),
+            instrument: InstrumentId(order.instrument),
+            side: order.side,
+            order_type: order.order_type,
+            time_in_force: order.time_in_force,
+            price: listed.price(order.ticks()),
+            qty: listed.qty(order.lots),
+            leaves: listed.qty(order.leaves),
+            filled_value: Money(saturate(detail.filled_value)),
+            fee: Money(saturate(detail.fee)),
+            reduce_only: order.reduce_only,
+            link_id: detail.link_id,
+            created_market_ms: detail.created_market_ms,
+            created_wall_us: detail.created_wall_us,
+            updated_wall_us: order.updated_wall_us,
+        }
+    }
+
+    /// Balance of the insurance fund.
+    pub fn insurance_fund(&self) -> Money {
+        self.wallet(INSURANCE)
+    }
+}

@@ -1,0 +1,129 @@
+//! Why a command was refused. The number alone says which stage refused it: its hundreds are the stage.
+
+use crate::types::wire_enum;
+
+/// Declares the refusals with number and text.
+macro_rules! rejects {
+    ($($(#[$meta:meta])* $name:ident = $code:literal, $text:literal;)+) => {
+        /// A refusal: a value, not an error.
+        ///
+        /// 100s admit, 200s shape and instrument filters, 300s orders as they stand, 400s risk.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum Reject { $($(#[$meta])* $name = $code),+ }
+        impl Reject {
+            /// Every refusal.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+            /// Its number.
+            pub const fn code(self) -> u16 { self as u16 }
+            /// The refusal with this number, if any.
+            pub const fn from_code(code: u16) -> Option<Self> {
+                match code { $($code => Some(Self::$name),)+ _ => None }
+            }
+            /// One line for people.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+rejects! {
+    /// Market time went backwards.
+    TimeBackwards = 100, "market time went backwards";
+    /// No such account.
+    UnknownAccount = 101, "account does not exist";
+    /// The account identifier is taken.
+    AccountExists = 102, "account exists already";
+    /// Identifiers below the first user account, or too large, cannot be used here.
+    AccountReserved = 103, "account identifier is reserved or too large";
+    /// No such instrument.
+    UnknownInstrument = 104, "instrument does not exist";
+    /// No such index component.
+    UnknownSource = 105, "index source does not exist";
+    /// Amounts must be positive and bounded.
+    AmountInvalid = 106, "amount must be positive and within the limit";
+    /// Market time must stay within its range.
+    TimeInvalid = 107, "market time must lie between 0 and 2^53";
+    /// Quantity is not a positive multiple of the step.
+    QtyInvalid = 200, "Qty invalid";
+    /// Quantity below the minimum.
+    QtyBelowMinimum = 201, "The number of contracts exceeds minimum limit allowed";
+    /// Quantity above the maximum.
+    QtyAboveMaximum = 202, "The number of contracts exceeds maximum limit allowed";
+    /// Price is not a positive multiple of the tick, or above the instrument's highest.
+    PriceOutOfRange = 203, "Order price exceeds the allowable range.";
+    /// Order value below the minimum.
+    BelowMinimumNotional = 204, "Order does not meet minimum order value";
+    /// No index yet, so nothing can be valued.
+    MarketNotReady = 205, "instrument has no price yet";
+    /// The link id was used before.
+    DuplicateLinkId = 206, "OrderLinkedID is duplicate";
+    /// Leverage below 1x.
+    LeverageInvalid = 207, "leverage invalid";
+    /// Price of an index component must be positive and bounded.
+    IndexPriceInvalid = 208, "index price must be positive and within the instrument's range";
+    /// No such live order of this account.
+    OrderNotFound = 300, "order not exists or too late to cancel";
+    /// Too many active orders in the instrument.
+    TooManyOrders = 301, "Not allowed to have more than 500 active orders.";
+    /// Reduce-only without a position.
+    ReduceOnlyNoPosition = 302, "current position is zero, cannot fix reduce-only order qty";
+    /// Reduce-only on the position's own side.
+    ReduceOnlySameSide = 303, "reduce-only order has same side with current position";
+    /// An amendment that changes nothing.
+    AmendUnchanged = 304, "The order remains unchanged as the parameters entered match the existing ones.";
+    /// An amendment to no more than what is filled.
+    AmendBelowFilled = 305, "order quantity cannot be amended to what is filled or less";
+    /// Not enough margin.
+    InsufficientBalance = 400, "ab not enough for new order";
+    /// Leverage above what the tier allows.
+    LeverageAboveTier = 401, "cannot set leverage gt maxLeverage by risk limit";
+    /// Leverage as it was.
+    LeverageUnchanged = 402, "leverage not modified";
+    /// Position and orders would pass the highest risk limit.
+    PositionLimit = 403, "position size would exceed the highest risk limit";
+    /// Not enough money to withdraw.
+    WithdrawTooLarge = 404, "insufficient balance";
+}
+
+wire_enum! {
+    /// The stage that refused.
+    Stage {
+        /// Who, when and where.
+        Admit = 1,
+        /// The command's own numbers.
+        Filter = 2,
+        /// The orders and positions it meets.
+        Order = 3,
+        /// Margin and limits.
+        Risk = 4,
+    }
+}
+
+impl Reject {
+    /// The stage that refused.
+    pub const fn stage(self) -> Stage {
+        match self.code() / 100 {
+            1 => Stage::Admit,
+            2 => Stage::Filter,
+            3 => Stage::Order,
+            _ => Stage::Risk,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_distinct_and_come_back() {
+        for reject in Reject::ALL {
+            assert_eq!(Reject::from_code(reject.code()), Some(*reject));
+            assert_eq!(u16::from(reject.stage().to_wire()), reject.code() / 100);
+            assert!(!reject.text().is_empty());
+        }
+        assert_eq!(Reject::from_code(0), None);
+    }
+}

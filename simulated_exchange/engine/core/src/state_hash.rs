@@ -1,0 +1,99 @@
+//! The digest of the whole state, folded in canonical order: counters, instruments with their prices and books (bids
+//! best first, then asks, orders by age), then accounts by identifier with their slots by instrument. Nothing that
+//! depends on where something lies in memory is folded.
+
+use crate::digest::Digest;
+use crate::exchange::Exchange;
+use crate::types::Side;
+
+impl Exchange {
+    /// Digest of the whole state: equal on every machine for equal commands.
+    pub fn state_hash(&self) -> u128 {
+        let mut digest = Digest::default();
+        for counter in [self.commands, self.last_event, self.last_order, self.last_trade] {
+            digest.word(counter);
+        }
+        digest.signed(self.market_ms).wide(self.ledger.deposits).wide(self.ledger.withdrawals);
+        for index in 0..self.instruments.len() {
+            self.fold_market(index, &mut digest);
+            self.fold_book(index, &mut digest);
+        }
+        let mut places: Vec<(u32, u32)> =
+            (0_u32..).zip(self.ledger.accounts()).map(|(place, account)| (account.id, place)).collect();
+        places.sort_unstable();
+        for (_, place) in places {
+            self.fold_account(place, &mut digest);
+        }
+        digest.finish()
+    }
+
+    fn fold_market(&self, index: usize, digest: &mut Digest) {
+        let market = &self.markets[index];
+        for source in &market.sources {
+            digest.signed(source.price).signed(source.updated_ms);
+        }
+        let (basis, premium) = market.last_basis.unwrap_or((i64::MIN, i64::MIN));
+        let prices = [
+            market.index,
+            market.mark_ticks,
+            market.last_ticks,
+            market.max_buy_ticks,
+            market.min_sell_ticks,
+            market.funding_rate,
+            market.sampled_second,
+            basis,
+            premium,
+        ];
+        for price in prices {
+            digest.signed(price);
+        }
+        for sample in market.basis.samples().chain(market.premium.samples()) {
+            digest.signed(sample);
+        }
+    }
+
+    fn fold_book(&self, index: usize, digest: &mut Digest) {
+        let book = &self.books[index];
+        for side in [Side::Buy, Side::Sell] {
+            for ticks in book.prices(side) {
+                digest.signed(ticks);
+                for order in book.queue(&self.orders, side, ticks) {
+                    let (order, detail) = (self.orders.get(order), self.orders.detail(order));
+                    let owner = self.ledger.account(self.ledger.slot(order.slot).account).id;
+                    let flags = u64::from(order.reduce_only)
+                        | u64::from(order.time_in_force.to_wire()) << 8
+                        | u64::from(order.order_type.to_wire()) << 16;
+                    digest.word(order.id).word(u64::from(owner)).word(flags);
+                    digest.signed(order.lots).signed(order.leaves).signed(detail.created_market_ms);
+                    digest.wide(detail.filled_value).wide(detail.fee).bytes(detail.link_id.as_bytes());
+                }
+            }
+            digest.word(u64::MAX);
+        }
+    }
+
+    fn fold_account(&self, place: u32, digest: &mut Digest) {
+        let account = self.ledger.account(place);
+        digest.word(u64::from(account.id)).wide(account.wallet).word128(self.ledger.links_digest(place));
+        digest.word(u64::from(self.pending.contains(&place)));
+        for index in self.ledger.slots_of(place) {
+            let (slot, realised) = (self.ledger.slot(index), self.ledger.detail(index).realised);
+            let listed = &self.instruments[usize::from(slot.instrument)];
+            let default_leverage = listed.default_leverage();
+            let is_untouched = slot.position.lots == 0
+                && realised == 0
+                && slot.orders.count == 0
+                && i64::from(slot.leverage) == default_leverage;
+            if !is_untouched {
+                digest
+                    .word(u64::from(slot.instrument))
+                    .signed(i64::from(slot.leverage))
+                    .signed(slot.position.lots);
+                digest.wide(slot.position.cost).wide(realised);
+                for order in self.orders.of(slot.orders) {
+                    digest.word(self.orders.get(order).id);
+                }
+            }
+        }
+    }
+}

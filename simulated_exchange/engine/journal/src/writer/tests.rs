@@ -1,0 +1,111 @@
+//! A disk that fails: the error surfaces, and nothing is accepted or committed afterwards.
+
+use super::*;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+
+struct FailingSink {
+    write_fails: bool,
+    commit_fails: Arc<AtomicBool>,
+}
+
+impl Sink for FailingSink {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        if self.write_fails { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        let fails = self.commit_fails.load(Ordering::SeqCst);
+        if fails { Err(io::Error::other("input/output error")) } else { Ok(()) }
+    }
+}
+
+fn failing(write_fails: bool, commit_fails: bool) -> (Journal, Arc<AtomicBool>) {
+    let commit_fails = Arc::new(AtomicBool::new(commit_fails));
+    let sink = FailingSink { write_fails, commit_fails: Arc::clone(&commit_fails) };
+    (Journal::new(Path::new("test.journal"), Durability::Fsync, Box::new(sink), 1), commit_fails)
+}
+
+fn assert_stopped(journal: &Journal, cause: &str) {
+    for error in [journal.append(b"later").unwrap_err(), journal.sync().unwrap_err()] {
+        assert!(matches!(error, JournalError::Stopped { .. }), "was {error}");
+        assert!(error.to_string().contains(cause), "was {error}");
+    }
+}
+
+#[test]
+fn a_full_disk_stops_the_journal() {
+    let (journal, _) = failing(true, false);
+    journal.append(b"one").unwrap();
+    let error = journal.sync().unwrap_err();
+    assert!(matches!(error, JournalError::Io { action: "write", .. }), "was {error}");
+    assert_eq!(journal.committed_number(), 0);
+    assert_stopped(&journal, "cannot write");
+}
+
+#[test]
+fn a_failed_commit_is_never_retried() {
+    let (journal, commit_fails) = failing(false, true);
+    journal.append(b"one").unwrap();
+    assert!(matches!(journal.sync().unwrap_err(), JournalError::Io { action: "commit", .. }));
+    commit_fails.store(false, Ordering::SeqCst);
+    assert_eq!(journal.committed_number(), 0);
+    assert_stopped(&journal, "cannot commit");
+}
+
+#[test]
+fn a_full_buffer_that_cannot_be_written_fails_the_append() {
+    let (journal, _) = failing(true, false);
+    let big = vec![7_u8; BUFFER_BYTES_MAX];
+    assert!(matches!(journal.append(&big).unwrap_err(), JournalError::Io { action: "write", .. }));
+    assert_stopped(&journal, "cannot write");
+}
+
+#[test]
+fn the_device_that_is_always_full_reports_it() {
+    let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else {
+        return; // Linux only
+    };
+    let journal = Journal::new(Path::new("full.journal"), Durability::Os, Box::new(full), 1);
+    journal.append(b"one").unwrap();
+    assert!(journal.sync().unwrap_err().to_string().starts_with("journal full.journal: cannot write: "));
+    assert_stopped(&journal, "cannot write");
+}
+
+/// Says when its commit has begun and ends it when told to.
+struct SlowSink {
+    begun: mpsc::Sender<()>,
+    may_end: mpsc::Receiver<()>,
+}
+
+impl Sink for SlowSink {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        self.begun.send(()).map_err(io::Error::other)?;
+        self.may_end.recv().map_err(io::Error::other)
+    }
+}
+
+#[test]
+fn appends_go_on_during_a_commit_and_are_not_part_of_it() {
+    let (begun, has_begun) = mpsc::channel();
+    let (end, may_end) = mpsc::channel();
+    let sink = SlowSink { begun, may_end };
+    let journal = Journal::new(Path::new("slow.journal"), Durability::Fsync, Box::new(sink), 1);
+    journal.append(b"one").unwrap();
+    std::thread::scope(|scope| {
+        let commit = scope.spawn(|| journal.sync().unwrap());
+        has_begun.recv().unwrap();
+        assert_eq!(journal.append(b"two").unwrap(), 2);
+        assert_eq!(journal.committed_number(), 0);
+        end.send(()).unwrap();
+        assert_eq!(commit.join().unwrap(), 1);
+    });
+    end.send(()).unwrap();
+    assert_eq!(journal.sync().unwrap(), 2);
+    end.send(()).unwrap(); // for the commit on drop
+}

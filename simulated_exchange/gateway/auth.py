@@ -1,0 +1,77 @@
+"""Who is asking: signatures over the bytes as received, receive windows by the wall clock.
+
+Belongs here: pure checks of keys, times and signatures. Does not belong here: reading requests, and secrets
+anywhere near a log.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+
+from simulated_exchange.accounts import ApiKey, KeyStore
+from simulated_exchange.gateway.translate.frames import AuthFrame
+from simulated_exchange.gateway.translate.refusals import (
+    bad_request,
+    bad_signature,
+    expired_timestamp,
+    unknown_api_key,
+)
+
+__all__ = ["FUTURE_MS_MAX", "check_timestamp", "sign", "verify_request", "verify_socket"]
+
+FUTURE_MS_MAX = 1000  # a signed time may lie this far ahead of ours
+RECV_WINDOW_MS_MAX = 600_000
+ORIGIN_TEXT_MAX = 512
+
+
+def sign(secret: str, text: bytes) -> str:
+    """Lower-case hex HMAC-SHA256."""
+    return hmac.digest(secret.encode(), text, "sha256").hex()
+
+
+def verify_request(
+    headers: Mapping[str, str], payload: bytes, keys: KeyStore, now_ms: int, recv_window_ms: int
+) -> ApiKey:
+    """The key behind a signed REST request; `payload` is the raw query string or the raw body."""
+    api_key = headers.get("X-BAPI-API-KEY", "")
+    key = keys.by_key(api_key)
+    if key is None:
+        raise unknown_api_key()
+    timestamp = headers.get("X-BAPI-TIMESTAMP", "")
+    window = headers.get("X-BAPI-RECV-WINDOW", "")
+    check_timestamp(timestamp, window, now_ms, recv_window_ms)
+    origin = f"{timestamp}{api_key}{window}".encode() + payload
+    signature = headers.get("X-BAPI-SIGN", "")
+    if not _equal(sign(key.api_secret, origin), signature):
+        raise bad_signature(origin[:ORIGIN_TEXT_MAX].decode("utf-8", "replace"))
+    return key
+
+
+def check_timestamp(timestamp: str, window: str, now_ms: int, recv_window_ms: int) -> None:
+    """server - window <= timestamp < server + 1000."""
+    if not _is_number(timestamp) or (window and not _is_number(window)):
+        raise bad_request("params error: X-BAPI-TIMESTAMP and X-BAPI-RECV-WINDOW must be milliseconds")
+    window_ms = min(int(window), RECV_WINDOW_MS_MAX) if window else recv_window_ms
+    if not now_ms - window_ms <= int(timestamp) < now_ms + FUTURE_MS_MAX:
+        raise expired_timestamp(int(timestamp), now_ms, window_ms)
+
+
+def verify_socket(frame: AuthFrame, keys: KeyStore, now_ms: int) -> ApiKey:
+    """The key behind a socket's auth frame; it may not have expired, how late it expires is the client's."""
+    key = keys.by_key(frame.api_key)
+    if key is None:
+        raise unknown_api_key()
+    if frame.expires_ms < now_ms:
+        raise bad_request(f"Params Error: expires[{frame.expires_ms}] lies before server time[{now_ms}]")
+    if not _equal(sign(key.api_secret, f"GET/realtime{frame.expires_ms}".encode()), frame.signature):
+        raise bad_signature(f"GET/realtime{frame.expires_ms}")
+    return key
+
+
+def _equal(expected: str, given: str) -> bool:
+    return hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace"))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 16

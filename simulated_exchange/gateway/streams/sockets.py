@@ -1,0 +1,312 @@
+"""The frame loops of the three kinds of socket.
+
+Belongs here: what a client may say on a socket and in which order it is answered. Does not belong here:
+pushes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiohttp import WSMsgType, web
+
+from simulated_exchange.errors import JournalFailedError
+from simulated_exchange.gateway.auth import check_timestamp, verify_socket
+from simulated_exchange.gateway.desk import OrderDesk, Reply
+from simulated_exchange.gateway.json_object import parse_object
+from simulated_exchange.gateway.rate_limit import Allowance, RateLimiter
+from simulated_exchange.gateway.streams.connection import GOING_AWAY, Connection
+from simulated_exchange.gateway.streams.hub import StreamHub
+from simulated_exchange.gateway.translate import frames
+from simulated_exchange.gateway.translate.refusals import (
+    RefusedError,
+    auth_repeated,
+    not_authenticated,
+    rate_limited,
+    request_id_repeated,
+    server_busy,
+    unknown_operation,
+)
+from simulated_exchange.gateway.venue import Venue
+
+__all__ = ["Sockets"]
+
+log = structlog.get_logger(__name__)
+
+REQUESTS_IN_FLIGHT_MAX = 1000
+REQUEST_IDS_MAX = 100_000
+
+Handler = Callable[[Connection, dict[str, Any]], None]
+
+
+class Sockets:
+    """Serves sockets; frames of one connection take effect strictly in their order."""
+
+    def __init__(self, venue: Venue, desk: OrderDesk, hub: StreamHub, limiter: RateLimiter) -> None:
+        self._venue = venue
+        self._desk = desk
+        self._hub = hub
+        self._limiter = limiter
+        self._connections: dict[str, Connection] = {}
+        self._count = 0
+        self._replies: set[asyncio.Task[None]] = set()
+        self._in_flight: dict[str, int] = {}
+        self._request_ids: dict[str, set[str]] = {}
+        self._markets = {f"/v5/public/{name}" for name in ("linear", "spot", "inverse", "option")}
+
+    def serves(self, path: str) -> bool:
+        """Whether this path is a socket."""
+        return path in self._markets or path in {"/v5/private", "/v5/trade"}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more connection would be too many."""
+        return len(self._connections) >= self._venue.limits.connections_max
+
+    async def serve(self, request: web.BaseRequest, path: str) -> web.WebSocketResponse:
+        """One socket from handshake to end."""
+        limits = self._venue.limits
+        socket = web.WebSocketResponse(
+            compress=False, max_msg_size=limits.frame_bytes_max, receive_timeout=limits.idle_seconds_max
+        )
+        await socket.prepare(request)
+        self._count += 1
+        connection = Connection(
+            socket,
+            f"{self._count:08x}-{path.rpartition('/')[2]}",
+            queue_max=limits.connection_queue_max,
+            ack_delay_ms=limits.ack_delay_ms,
+        )
+        self._connections[connection.name] = connection
+        pump = asyncio.create_task(connection.pump())
+        pump.add_done_callback(_consume)
+        try:
+            await self._listen(socket, connection, self._handler(path))
+        except TimeoutError:
+            log.info("idle connection ended", connection=connection.name)
+        finally:
+            self._connections.pop(connection.name, None)
+            self._in_flight.pop(connection.name, None)
+            self._request_ids.pop(connection.name, None)
+            self._hub.public.forget(connection)
+            self._hub.private.forget(connection)
+            pump.cancel()
+        return socket
+
+    def drop_all(self, reason: str) -> None:
+        """End every connection; the venue closes."""
+        for connection in list(self._connections.values()):
+            connection.drop(reason, GOING_AWAY)
+
+    async def _listen(self, socket: web.WebSocketResponse, connection: Connection, handle: Handler) -> None:
+        async for message in socket:
+            if connection.closed_because:
+                return
+            if message.type is WSMsgType.ERROR:
+                return
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                continue
+            try:
+                frame = parse_object(message.data)
+            except RefusedError as refusal:
+                connection.answer(frames.stream_failure({}, connection.name, refusal.text))
+                continue
+            handle(connection, frame)
+            while self._in_flight.get(connection.name, 0) >= REQUESTS_IN_FLIGHT_MAX:
+                await self._venue.driver.committed()
+                await asyncio.sleep(0)
+
+    def _handler(self, path: str) -> Handler:
+        if path == "/v5/private":
+            return self._on_private
+        if path == "/v5/trade":
+            return self._on_trade
+        return self._on_linear if path == "/v5/public/linear" else self._on_empty_market
+
+    # -- market data -----------------------------------------------------------------------------------------
+
+    def _on_linear(self, connection: Connection, frame: dict[str, Any]) -> None:
+        public = self._hub.public
+
+        def apply(topics: list[str], operation: str) -> None:
+            for topic in topics:
+                if operation == "subscribe":
+                    public.subscribe(topic, connection)
+                else:
+                    public.unsubscribe(topic, connection)
+
+        self._on_public(connection, frame, public.knows, apply)
+
+    def _on_empty_market(self, connection: Connection, frame: dict[str, Any]) -> None:
+        self._on_public(connection, frame, lambda text: frames.parse_topic(text) is not None, lambda *_: None)
+
+    def _on_public(
+        self,
+        connection: Connection,
+        frame: dict[str, Any],
+        knows: Callable[[str], bool],
+        apply: Callable[[list[str], str], None],
+    ) -> None:
+        operation = frame.get("op")
+        if operation == "ping":
+            connection.answer(
+                frames.stream_pong(frame, connection.name, self._venue.now_ms(), is_private=False)
+            )
+        elif operation in ("subscribe", "unsubscribe"):
+            self._subscription(connection, frame, knows, apply)
+        else:
+            connection.answer(frames.stream_failure(frame, connection.name, "error:unknown op"))
+
+    def _subscription(
+        self,
+        connection: Connection,
+        frame: dict[str, Any],
+        knows: Callable[[str], bool],
+        apply: Callable[[list[str], str], None],
+    ) -> None:
+        """All topics of a frame, or none. Unsubscribing what never was subscribed succeeds."""
+        operation = str(frame["op"])
+        try:
+            topics = frames.frame_topics(frame)
+        except RefusedError as refusal:
+            connection.answer(frames.stream_failure(frame, connection.name, refusal.text))
+            return
+        unknown = [topic for topic in topics if not knows(topic)] if operation == "subscribe" else []
+        if unknown:
+            text = f"error:handler not found,topic:{unknown[0][:64]}"
+            connection.answer(frames.stream_subscription(frame, connection.name, text))
+            return
+        connection.answer(
+            frames.stream_subscription(frame, connection.name), then=lambda: apply(topics, operation)
+        )
+
+    # -- an account's own ------------------------------------------------------------------------------------
+
+    def _on_private(self, connection: Connection, frame: dict[str, Any]) -> None:
+        operation = frame.get("op")
+        if operation == "ping":
+            connection.answer(
+                frames.stream_pong(frame, connection.name, self._venue.now_ms(), is_private=True)
+            )
+        elif operation == "auth":
+            try:
+                self._authenticate(connection, frame)
+            except RefusedError as refusal:
+                connection.answer(frames.stream_auth(frame, connection.name, refusal.text))
+            else:
+                connection.answer(frames.stream_auth(frame, connection.name))
+        elif operation in ("subscribe", "unsubscribe"):
+            if connection.account is None:
+                text = not_authenticated().text
+                connection.answer(frames.stream_subscription(frame, connection.name, text))
+                return
+            self._subscription(
+                connection,
+                frame,
+                lambda text: frames.private_topic(text) is not None,
+                lambda topics, name: self._apply_private(connection, topics, name),
+            )
+        else:
+            connection.answer(frames.stream_failure(frame, connection.name, "error:unknown op"))
+
+    def _apply_private(self, connection: Connection, topics: list[str], operation: str) -> None:
+        names = [name for name in map(frames.private_topic, topics) if name is not None]
+        if operation == "subscribe":
+            self._hub.private.subscribe(names, connection)
+        else:
+            self._hub.private.unsubscribe(names, connection)
+
+    def _authenticate(self, connection: Connection, frame: dict[str, Any]) -> None:
+        if connection.account is not None:
+            raise auth_repeated()
+        key = verify_socket(frames.auth_frame(frame), self._venue.keys, self._venue.now_ms())
+        connection.account = key.account
+
+    # -- order entry -----------------------------------------------------------------------------------------
+
+    def _on_trade(self, connection: Connection, frame: dict[str, Any]) -> None:
+        operation = frame.get("op")
+        if operation == "ping":
+            connection.answer(frames.trade_pong(connection.name, self._venue.now_ms()))
+        elif operation == "auth":
+            try:
+                self._authenticate(connection, frame)
+            except RefusedError as refusal:
+                connection.answer(frames.trade_auth(frame, connection.name, refusal.code, refusal.text))
+            else:
+                connection.answer(frames.trade_auth(frame, connection.name))
+        else:
+            self._trade_request(connection, frame)
+
+    def _trade_request(self, connection: Connection, frame: dict[str, Any]) -> None:
+        """Apply now, in the order of arrival; answer once durable."""
+        now_ms = self._venue.now_ms()
+        allowance = self._limiter.take(connection.account or 0, "order", now_ms)
+        try:
+            reply = self._apply_trade(connection, frame, allowance, now_ms)
+        except RefusedError as refusal:
+            self._answer_trade(connection, frame, allowance, ({}, {}), refusal)
+            return
+        self._in_flight[connection.name] = self._in_flight.get(connection.name, 0) + 1
+        task = asyncio.create_task(self._answer_durable(connection, frame, allowance, reply))
+        self._replies.add(task)
+        task.add_done_callback(self._replies.discard)
+
+    def _apply_trade(
+        self, connection: Connection, frame: dict[str, Any], allowance: Allowance, now_ms: int
+    ) -> Reply:
+        request = frames.trade_frame(frame)
+        if connection.account is None:
+            raise not_authenticated()
+        if allowance.is_exceeded:
+            raise rate_limited()
+        step = self._desk.operations.get(request.operation)
+        if step is None:
+            raise unknown_operation()
+        check_timestamp(request.timestamp, request.recv_window, now_ms, self._venue.limits.recv_window_ms)
+        seen = self._request_ids.setdefault(connection.name, set())
+        if request.request_id:
+            if request.request_id in seen:
+                raise request_id_repeated()
+            if len(seen) >= REQUEST_IDS_MAX:
+                seen.clear()
+            seen.add(request.request_id)
+        return step(connection.account, request.body)
+
+    async def _answer_durable(
+        self, connection: Connection, frame: dict[str, Any], allowance: Allowance, reply: Reply
+    ) -> None:
+        refusal = None
+        try:
+            await self._venue.driver.committed()
+        except JournalFailedError:
+            refusal = server_busy()
+        if connection.name in self._in_flight:
+            self._in_flight[connection.name] -= 1
+        self._answer_trade(connection, frame, allowance, reply, refusal)
+
+    def _answer_trade(
+        self,
+        connection: Connection,
+        frame: dict[str, Any],
+        allowance: Allowance,
+        reply: Reply,
+        refusal: RefusedError | None,
+    ) -> None:
+        now_ms = self._venue.now_ms()
+        headers = frames.rate_limit_headers(
+            allowance.limit, allowance.remaining, allowance.reset_ms, now_ms, connection.name
+        )
+        data, extra = ({}, {}) if refusal else reply
+        connection.answer(
+            frames.trade_answer(frame, connection.name, headers, data=data, extra=extra, refusal=refusal)
+        )
+
+
+def _consume(task: asyncio.Task[None]) -> None:
+    """A reader that went away while we wrote is no failure of ours."""
+    if not task.cancelled() and task.exception() is not None:
+        log.info("connection lost", error=str(task.exception()))

@@ -1,0 +1,303 @@
+"""Envelopes of REST answers and frames of the sockets.
+
+Belongs here: the outermost shape of everything that is sent, and the shape of what clients ask on a socket.
+Does not belong here: the rows inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from simulated_exchange.gateway.translate.refusals import RefusedError, bad_request, invalid_parameter
+from simulated_exchange.ledger.candles import INTERVALS
+
+__all__ = [
+    "BOOK_DEPTHS",
+    "PRIVATE_TOPICS",
+    "AuthFrame",
+    "Topic",
+    "TradeFrame",
+    "auth_frame",
+    "batch_answer",
+    "book_topic",
+    "envelope",
+    "frame_topics",
+    "insurance_topic",
+    "liquidation_topic",
+    "page",
+    "parse_topic",
+    "private_frame",
+    "private_topic",
+    "public_frame",
+    "rate_limit_headers",
+    "refusal_envelope",
+    "stream_auth",
+    "stream_failure",
+    "stream_pong",
+    "stream_subscription",
+    "trade_answer",
+    "trade_auth",
+    "trade_frame",
+    "trade_pong",
+    "trade_topic",
+]
+
+Frame = dict[str, Any]
+
+BOOK_DEPTHS = (1, 50, 200, 500, 1000)
+PRIVATE_TOPICS = ("order", "execution", "execution.fast", "position", "wallet")
+_QUIET_PRIVATE_TOPICS = frozenset({"greeks", "dcp", "dcp.future"})
+_CATEGORIES = frozenset({"linear", "inverse", "spot", "option"})
+TOPICS_PER_FRAME_MAX = 2000
+REQUEST_ID_MAX = 36
+
+
+# -- REST ----------------------------------------------------------------------------------------------------
+
+
+def envelope(result: Any, now_ms: int, extra: Any = None, text: str = "OK") -> Frame:
+    """An answer that went well."""
+    return {"retCode": 0, "retMsg": text, "result": result, "retExtInfo": extra or {}, "time": now_ms}
+
+
+def refusal_envelope(refusal: RefusedError, now_ms: int) -> Frame:
+    """An answer that did not."""
+    return {
+        "retCode": refusal.code,
+        "retMsg": refusal.text,
+        "result": refusal.result,
+        "retExtInfo": {},
+        "time": now_ms,
+    }
+
+
+def rate_limit_headers(
+    limit: int, remaining: int, reset_ms: int, now_ms: int, trace_id: str
+) -> dict[str, str]:
+    """The headers of every answer."""
+    return {
+        "X-Bapi-Limit": str(limit),
+        "X-Bapi-Limit-Status": str(remaining),
+        "X-Bapi-Limit-Reset-Timestamp": str(reset_ms),
+        "Traceid": trace_id,
+        "Timenow": str(now_ms),
+    }
+
+
+def page(category: str | None, rows: list[Any], cursor: str = "") -> Frame:
+    """A list with its cursor; "" on the last page."""
+    result: Frame = {} if category is None else {"category": category}
+    result["nextPageCursor"] = cursor
+    result["list"] = rows
+    return result
+
+
+def batch_answer(rows: list[Frame], codes: list[tuple[int, str]]) -> tuple[Frame, Frame]:
+    """Result and extra information of a batch: rows and codes side by side."""
+    return {"list": rows}, {"list": [{"code": code, "msg": text} for code, text in codes]}
+
+
+# -- sockets -------------------------------------------------------------------------------------------------
+
+
+class AuthFrame(NamedTuple):
+    """What a client signs a socket with."""
+
+    api_key: str
+    expires_ms: int
+    signature: str
+
+
+class TradeFrame(NamedTuple):
+    """One request on the trade socket."""
+
+    request_id: str
+    operation: str
+    timestamp: str
+    recv_window: str
+    body: Mapping[str, Any]
+
+
+class Topic(NamedTuple):
+    """A public topic: what, of which symbol (or coin), and its parameter."""
+
+    kind: str
+    symbol: str
+    parameter: str
+
+
+def auth_frame(frame: Mapping[str, Any]) -> AuthFrame:
+    """The arguments of an auth frame; `expires` may be text or number."""
+    arguments = frame.get("args")
+    if not isinstance(arguments, list) or len(arguments) != 3:
+        raise bad_request("params error: args must be [key, expires, signature]")
+    api_key, expires, signature = arguments
+    if not isinstance(api_key, str) or not isinstance(signature, str):
+        raise bad_request("params error: key and signature must be text")
+    text = str(expires)
+    if isinstance(expires, bool) or not text.isascii() or not text.isdigit() or len(text) > 19:
+        raise bad_request("params error: expires must be a time in milliseconds")
+    return AuthFrame(api_key, int(text), signature)
+
+
+def frame_topics(frame: Mapping[str, Any]) -> list[str]:
+    """The topics of a subscribe or unsubscribe frame."""
+    arguments = frame.get("args")
+    if not isinstance(arguments, list) or not 1 <= len(arguments) <= TOPICS_PER_FRAME_MAX:
+        raise bad_request(f"error:args must be a list of 1 to {TOPICS_PER_FRAME_MAX} topics")
+    if not all(isinstance(topic, str) for topic in arguments):
+        raise bad_request("error:args must be a list of texts")
+    return arguments
+
+
+def parse_topic(text: str) -> Topic | None:
+    """A public topic of the linear socket, or None."""
+    parts = text.split(".")
+    match parts:
+        case ["orderbook", depth, symbol] if depth in {str(number) for number in BOOK_DEPTHS}:
+            return Topic("book", symbol, depth)
+        case ["kline", interval, symbol] if interval in INTERVALS:
+            return Topic("kline", symbol, interval)
+        case ["tickers", symbol]:
+            return Topic("ticker", symbol, "")
+        case ["publicTrade", symbol]:
+            return Topic("trade", symbol, "")
+        case ["allLiquidation", symbol]:
+            return Topic("liquidation", symbol, "")
+        case ["insurance", coin]:
+            return Topic("insurance", coin, "")
+        case _:
+            return None
+
+
+def book_topic(symbol: str, depth: int) -> str:
+    """The topic of a book."""
+    return f"orderbook.{depth}.{symbol}"
+
+
+def trade_topic(symbol: str) -> str:
+    """The topic of everybody's trades."""
+    return f"publicTrade.{symbol}"
+
+
+def liquidation_topic(symbol: str) -> str:
+    """The topic of liquidated positions."""
+    return f"allLiquidation.{symbol}"
+
+
+def insurance_topic(coin: str) -> str:
+    """The topic of the insurance pool."""
+    return f"insurance.{coin}"
+
+
+def private_topic(text: str) -> str | None:
+    """The topic behind a private one with or without its market; None when the wire knows no such topic."""
+    if text in _QUIET_PRIVATE_TOPICS:
+        return text
+    base, _, market = text.rpartition(".")
+    if market in _CATEGORIES and base in PRIVATE_TOPICS and base != "wallet":
+        return base if market == "linear" else f"{base}@{market}"
+    return text if text in PRIVATE_TOPICS else None
+
+
+def public_frame(topic: str, kind: str, data: Any, now_ms: int, **extra: Any) -> Frame:
+    """A push of market data; `kind` is snapshot or delta."""
+    return {"topic": topic, "type": kind, "ts": now_ms, "data": data, **extra}
+
+
+def private_frame(topic: str, rows: list[Frame], identity: str, now_ms: int) -> Frame:
+    """A push to one account."""
+    if topic == "execution.fast":
+        return {"topic": topic, "creationTime": now_ms, "data": rows}
+    return {"id": identity, "topic": topic, "creationTime": now_ms, "data": rows}
+
+
+def _with_request(answer: Frame, frame: Mapping[str, Any]) -> Frame:
+    if "req_id" in frame:
+        answer["req_id"] = frame["req_id"]
+    return answer
+
+
+def stream_subscription(frame: Mapping[str, Any], connection: str, failure: str = "") -> Frame:
+    """Answer to subscribe and unsubscribe."""
+    answer = {"success": not failure, "ret_msg": failure, "conn_id": connection}
+    _with_request(answer, frame)
+    answer["op"] = frame.get("op", "")
+    return answer
+
+
+def stream_failure(frame: Mapping[str, Any], connection: str, text: str) -> Frame:
+    """Answer to a frame that a stream socket cannot understand."""
+    return stream_subscription({**frame, "op": str(frame.get("op", ""))[:64]}, connection, text)
+
+
+def stream_auth(frame: Mapping[str, Any], connection: str, failure: str = "") -> Frame:
+    """Answer to auth on the private socket."""
+    answer = {"success": not failure, "ret_msg": failure, "op": "auth", "conn_id": connection}
+    return _with_request(answer, frame)
+
+
+def stream_pong(frame: Mapping[str, Any], connection: str, now_ms: int, *, is_private: bool) -> Frame:
+    """Answer to ping: two forms, and clients expect the one of their socket."""
+    if is_private:
+        answer: Frame = {"op": "pong", "args": [str(now_ms)], "conn_id": connection}
+        return _with_request(answer, frame)
+    answer = {"success": True, "ret_msg": "pong", "conn_id": connection}
+    _with_request(answer, frame)
+    answer["op"] = "ping"
+    return answer
+
+
+def trade_auth(frame: Mapping[str, Any], connection: str, code: int = 0, text: str = "OK") -> Frame:
+    """Answer to auth on the trade socket."""
+    answer = {"retCode": code, "retMsg": text, "op": "auth", "connId": connection}
+    if "reqId" in frame:
+        answer["reqId"] = frame["reqId"]
+    return answer
+
+
+def trade_pong(connection: str, now_ms: int) -> Frame:
+    """Answer to ping on the trade socket."""
+    return {"retCode": 0, "retMsg": "OK", "op": "pong", "data": [str(now_ms)], "connId": connection}
+
+
+def trade_frame(frame: Mapping[str, Any]) -> TradeFrame:
+    """A request on the trade socket."""
+    request_id, header = frame.get("reqId", ""), frame.get("header")
+    if not isinstance(request_id, str) or len(request_id) > REQUEST_ID_MAX:
+        raise invalid_parameter("reqId", f"text of at most {REQUEST_ID_MAX} characters")
+    if not isinstance(header, dict):
+        raise invalid_parameter("header", "an object with X-BAPI-TIMESTAMP")
+    arguments = frame.get("args")
+    if not isinstance(arguments, list) or len(arguments) != 1 or not isinstance(arguments[0], dict):
+        raise invalid_parameter("args", "a list of one object")
+    return TradeFrame(
+        request_id,
+        str(frame.get("op", "")),
+        str(header.get("X-BAPI-TIMESTAMP", "")),
+        str(header.get("X-BAPI-RECV-WINDOW", "")),
+        arguments[0],
+    )
+
+
+def trade_answer(
+    frame: Mapping[str, Any],
+    connection: str,
+    headers: dict[str, str],
+    *,
+    data: Any = None,
+    extra: Any = None,
+    refusal: RefusedError | None = None,
+) -> Frame:
+    """Answer to a request on the trade socket."""
+    return {
+        "reqId": frame.get("reqId", ""),
+        "retCode": refusal.code if refusal else 0,
+        "retMsg": refusal.text if refusal else "OK",
+        "op": str(frame.get("op", ""))[:64],
+        "data": data or {},
+        "retExtInfo": extra or {},
+        "header": headers,
+        "connId": connection,
+    }

@@ -1,0 +1,170 @@
+"""The read model: everything clients may ask about the past, folded from events and from nothing else.
+
+Belongs here: handing each event to the memory it concerns, and counting. Does not belong here: decisions,
+wire text, clocks. Rebuilt after a restart by folding the journal's events again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from simulated_exchange.driver import Event, Side
+from simulated_exchange.ledger.accounts import AccountMemory
+from simulated_exchange.ledger.market import MarketView
+
+__all__ = ["LIQUIDATIONS_MAX", "Counters", "Ledger", "Liquidation"]
+
+LIQUIDATIONS_MAX = 5_000  # the latest that are remembered one by one
+
+
+@dataclass(slots=True)
+class Counters:
+    """How much happened at this venue since its journal began."""
+
+    orders: int = 0
+    trades: int = 0
+    cancels: int = 0
+    liquidations: int = 0
+    deleveraged: int = 0
+    insurance_fund: int = 0
+
+
+class Liquidation(NamedTuple):
+    """One position that was taken over; `qty` is the position's, signed."""
+
+    instrument: int
+    wall_ms: int
+    qty: int
+    price: int
+
+
+class Ledger:
+    """Public state of every instrument and the histories of watched accounts."""
+
+    def __init__(self, instruments: int) -> None:
+        self.markets = [MarketView() for _ in range(instruments)]
+        self.counters = Counters()
+        self.liquidations: deque[Liquidation] = deque(maxlen=LIQUIDATIONS_MAX)
+        self.sequence = 0
+        self.market_ms = 0
+        self._accounts: dict[int, AccountMemory] = {}
+        self._handlers: dict[type, Callable[[Event], None]] = {
+            Event.OrderAccepted: self._accepted,
+            Event.OrderAmended: self._amended,
+            Event.OrderCancelled: self._cancelled,
+            Event.Trade: self._trade,
+            Event.Fill: self._fill,
+            Event.PositionChanged: self._position,
+            Event.LeverageChanged: self._leverage,
+            Event.WalletChanged: self._wallet,
+            Event.BookChanged: self._book,
+            Event.PriceChanged: self._price,
+            Event.TakenOver: self._taken_over,
+            Event.Deleveraged: self._deleveraged,
+            Event.InsuranceFundChanged: self._insurance_fund,
+        }
+
+    def watch(self, account: int) -> AccountMemory:
+        """Remember this account from now on; accounts without a key are not remembered."""
+        return self._accounts.setdefault(account, AccountMemory(account))
+
+    def account(self, account: int) -> AccountMemory | None:
+        """The memory of a watched account."""
+        return self._accounts.get(account)
+
+    def fold(self, event: Event) -> None:
+        """Take one event, in the order of its sequence."""
+        self.sequence = event.sequence
+        self.market_ms = event.market_ms
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def pass_time(self, market_ms: int) -> None:
+        """Market time is this now."""
+        for market in self.markets:
+            market.pass_time(market_ms)
+
+    def _accepted(self, event: Event) -> None:
+        assert isinstance(event, Event.OrderAccepted)
+        self.counters.orders += 1
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.accept(event, self.markets[event.instrument].last_price)
+
+    def _amended(self, event: Event) -> None:
+        assert isinstance(event, Event.OrderAmended)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.amend(event)
+
+    def _cancelled(self, event: Event) -> None:
+        assert isinstance(event, Event.OrderCancelled)
+        self.counters.cancels += 1
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.cancel(event)
+
+    def _trade(self, event: Event) -> None:
+        assert isinstance(event, Event.Trade)
+        self.counters.trades += 1
+        self.markets[event.instrument].add_trade(
+            event.trade_id,
+            event.price,
+            event.qty,
+            taker_buys=event.taker_side == Side.Buy,
+            market_ms=event.market_ms,
+            wall_ms=event.wall_us // 1000,
+            sequence=event.sequence,
+        )
+
+    def _fill(self, event: Event) -> None:
+        assert isinstance(event, Event.Fill)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.fill(event, self.markets[event.instrument].mark_price)
+
+    def _position(self, event: Event) -> None:
+        assert isinstance(event, Event.PositionChanged)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.change_position(event)
+
+    def _leverage(self, event: Event) -> None:
+        assert isinstance(event, Event.LeverageChanged)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.position(event.instrument).leverage = event.leverage
+
+    def _wallet(self, event: Event) -> None:
+        assert isinstance(event, Event.WalletChanged)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.move(event)
+
+    def _book(self, event: Event) -> None:
+        assert isinstance(event, Event.BookChanged)
+        self.markets[event.instrument].set_level(
+            event.side == Side.Buy, event.price, event.qty, event.sequence, event.wall_us // 1000
+        )
+
+    def _price(self, event: Event) -> None:
+        assert isinstance(event, Event.PriceChanged)
+        self.markets[event.instrument].set_prices(event.index, event.mark, event.market_ms)
+
+    def _taken_over(self, event: Event) -> None:
+        assert isinstance(event, Event.TakenOver)
+        self.counters.liquidations += 1
+        self.liquidations.append(
+            Liquidation(event.instrument, event.wall_us // 1000, event.qty, event.bankruptcy_price)
+        )
+
+    def _deleveraged(self, event: Event) -> None:
+        self.counters.deleveraged += 1
+
+    def _insurance_fund(self, event: Event) -> None:
+        assert isinstance(event, Event.InsuranceFundChanged)
+        self.counters.insurance_fund = event.balance

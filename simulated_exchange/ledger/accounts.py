@@ -1,0 +1,216 @@
+"""What the venue remembers of the accounts that have a key, folded from events.
+
+Belongs here: the fold of account events into bounded histories. Does not belong here: balances, margin and
+positions as they are now (the engine's answers) and wire text.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from simulated_exchange.driver import Event, OrderType, Side, TimeInForce, WalletReason
+from simulated_exchange.instruments import SCALE
+from simulated_exchange.ledger.records import (
+    Closure,
+    Execution,
+    OrderRecord,
+    OrderStatus,
+    PositionMemory,
+    WalletMovement,
+)
+
+__all__ = ["CLOSED_ORDERS_MAX", "CLOSURES_MAX", "EXECUTIONS_MAX", "MOVEMENTS_MAX", "AccountMemory"]
+
+CLOSED_ORDERS_MAX = 500  # per account and instrument
+EXECUTIONS_MAX = 5000  # per account
+CLOSURES_MAX = 1000  # per account
+MOVEMENTS_MAX = 2000  # per account
+
+
+class AccountMemory:
+    """The histories of one account."""
+
+    def __init__(self, account: int) -> None:
+        self.account = account
+        self.live: dict[int, OrderRecord] = {}
+        self.executions: deque[Execution] = deque(maxlen=EXECUTIONS_MAX)
+        self.closures: deque[Closure] = deque(maxlen=CLOSURES_MAX)
+        self.movements: deque[WalletMovement] = deque(maxlen=MOVEMENTS_MAX)
+        self.positions: dict[int, PositionMemory] = {}
+        self._closed: dict[int, deque[OrderRecord]] = {}
+        self._by_id: dict[int, OrderRecord] = {}
+        self._by_link: dict[str, OrderRecord] = {}
+        self._last_execution: Execution | None = None
+
+    def order(self, order_id: int) -> OrderRecord | None:
+        """An order by the venue's number, live or among the last closed ones."""
+        return self._by_id.get(order_id)
+
+    def order_by_link(self, link_id: str) -> OrderRecord | None:
+        """An order by the client's own identifier."""
+        return self._by_link.get(link_id)
+
+    def orders(self) -> Iterator[OrderRecord]:
+        """Every order remembered, live and closed, in no order."""
+        return iter(self._by_id.values())
+
+    def position(self, instrument: int) -> PositionMemory:
+        """The memory of a position; an empty one when there never was a fill."""
+        return self.positions.setdefault(instrument, PositionMemory())
+
+    def accept(self, event: Event.OrderAccepted, last_price: int) -> None:
+        """An order was taken."""
+        record = OrderRecord(
+            order_id=event.order_id,
+            account=self.account,
+            instrument=event.instrument,
+            is_buy=event.side == Side.Buy,
+            is_market=event.order_type == OrderType.Market,
+            time_in_force=_TIME_IN_FORCE[event.time_in_force],
+            price=event.price,
+            qty=event.qty,
+            reduce_only=event.reduce_only,
+            link_id=event.link_id,
+            leaves=event.qty,
+            created_us=event.wall_us,
+            updated_us=event.wall_us,
+            last_price_on_created=last_price,
+        )
+        self.live[record.order_id] = self._by_id[record.order_id] = record
+        if record.link_id:
+            self._by_link[record.link_id] = record
+
+    def amend(self, event: Event.OrderAmended) -> OrderRecord | None:
+        """Price or quantity of a live order changed."""
+        record = self.live.get(event.order_id)
+        if record is not None:
+            record.price, record.qty, record.leaves = event.price, event.qty, event.leaves
+            record.updated_us = event.wall_us
+        return record
+
+    def cancel(self, event: Event.OrderCancelled) -> OrderRecord | None:
+        """A live order ended without being filled whole."""
+        record = self.live.get(event.order_id)
+        if record is not None:
+            record.status = OrderStatus.CANCELLED
+            record.cancel_reason = event.reason.name
+            record.leaves = 0
+            record.updated_us = event.wall_us
+            self._retire(record)
+        return record
+
+    def fill(self, event: Event.Fill, mark_price: int) -> Execution:
+        """Something was bought or sold."""
+        record = self.live.get(event.order_id) if event.order_id else None
+        value = event.price * event.qty // SCALE
+        execution = Execution(
+            sequence=event.sequence,
+            trade_id=event.trade_id,
+            order=record,
+            account=self.account,
+            instrument=event.instrument,
+            is_buy=event.side == Side.Buy,
+            price=event.price,
+            qty=event.qty,
+            value=value,
+            fee=event.fee,
+            is_maker=event.is_maker,
+            leaves=event.leaves,
+            closed_qty=event.closed_qty,
+            realised_pnl=event.realised_pnl,
+            kind=event.kind.name,
+            mark_price=mark_price,
+            wall_us=event.wall_us,
+        )
+        self._remember_position(event, execution)
+        if record is not None:
+            record.filled_qty += event.qty
+            record.filled_value += value
+            record.fee += event.fee
+            record.leaves = event.leaves
+            record.updated_us = event.wall_us
+            record.status = OrderStatus.PARTIALLY_FILLED
+            if record.filled_qty >= record.qty:
+                record.status = OrderStatus.FILLED
+                self._retire(record)
+        self.executions.append(execution)
+        self._last_execution = execution
+        return execution
+
+    def move(self, event: Event.WalletChanged) -> None:
+        """The wallet changed."""
+        execution = self._last_execution if event.reason in _TRADING_REASONS else None
+        self.movements.append(
+            WalletMovement(
+                event.sequence, event.reason.name, event.change, event.balance, execution, event.wall_us
+            )
+        )
+        self._last_execution = None
+
+    def change_position(self, event: Event.PositionChanged) -> None:
+        """The position is this now."""
+        memory = self.position(event.instrument)
+        if memory.qty == 0 and event.qty:
+            memory.opened_us = event.wall_us
+        memory.qty, memory.entry_price = event.qty, event.entry_price
+        memory.updated_us, memory.sequence = event.wall_us, event.sequence
+        if event.qty == 0:
+            memory.open_fee = memory.realised = 0
+
+    def _remember_position(self, event: Event.Fill, execution: Execution) -> None:
+        memory = self.position(event.instrument)
+        closed, fee = event.closed_qty, event.fee
+        close_fee = fee * closed // event.qty if event.qty else 0
+        memory.realised += event.realised_pnl - fee
+        memory.realised_ever += event.realised_pnl - fee
+        if closed and memory.qty:
+            open_fee = memory.open_fee * closed // abs(memory.qty)
+            memory.open_fee -= open_fee
+            closure = self._closure(memory, execution)
+            closure.closed_qty += closed
+            closure.entry_value += memory.entry_price * closed // SCALE
+            closure.exit_value += event.price * closed // SCALE
+            closure.open_fee += open_fee
+            closure.close_fee += close_fee
+            closure.pnl += event.realised_pnl - open_fee - close_fee
+            closure.fills += 1
+            closure.updated_us = event.wall_us
+            if execution.order is not None:
+                execution.order.closed_pnl = closure.pnl
+        memory.open_fee += fee - close_fee
+
+    def _closure(self, memory: PositionMemory, execution: Execution) -> Closure:
+        closure = memory.closure
+        if closure is None or closure.order is not execution.order or closure.order is None:
+            closure = Closure(
+                sequence=execution.sequence,
+                order=execution.order,
+                instrument=execution.instrument,
+                is_buy=execution.is_buy,
+                kind=execution.kind,
+                leverage=memory.leverage,
+                created_us=execution.wall_us,
+            )
+            memory.closure = closure
+            self.closures.append(closure)
+        return closure
+
+    def _retire(self, record: OrderRecord) -> None:
+        del self.live[record.order_id]
+        closed = self._closed.setdefault(record.instrument, deque())
+        closed.append(record)
+        if len(closed) > CLOSED_ORDERS_MAX:
+            oldest = closed.popleft()
+            self._by_id.pop(oldest.order_id, None)
+            if self._by_link.get(oldest.link_id) is oldest:
+                del self._by_link[oldest.link_id]
+
+
+_TIME_IN_FORCE = {
+    TimeInForce.GoodTillCancel: "GTC",
+    TimeInForce.ImmediateOrCancel: "IOC",
+    TimeInForce.FillOrKill: "FOK",
+    TimeInForce.PostOnly: "PostOnly",
+}
+_TRADING_REASONS = frozenset({WalletReason.Trade, WalletReason.TakeOver, WalletReason.Adl})

@@ -1,0 +1,83 @@
+"""Commands that look at a venue without serving it: verify and replay a journal, describe a scenario.
+
+Belongs here: reading and summing up. Does not belong here: printing and anything that changes a file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from simulated_exchange.driver import Verification, engine_errors, replayed_events, verify_journal_file
+from simulated_exchange.errors import InvariantBrokenError, JournalUnreadableError
+from simulated_exchange.gateway.translate.numbers import decimal_text
+from simulated_exchange.instruments import Catalogue
+from simulated_exchange.ledger import Ledger
+
+__all__ = ["describe_scenario", "replay_journal", "verify_journal"]
+
+
+def _verified(journal: Path) -> Verification:
+    if not journal.is_file():
+        raise JournalUnreadableError(f"{journal}: no such journal")
+    with engine_errors():
+        return verify_journal_file(journal)
+
+
+def verify_journal(journal: Path) -> dict[str, Any]:
+    """Counts, state hash and the sum of the books. Raises InvariantBrokenError, JournalUnreadableError."""
+    found = _verified(journal)
+    if found.conservation_delta:
+        delta = decimal_text(found.conservation_delta)
+        raise InvariantBrokenError(f"{journal}: conservation_delta is {delta}, must be 0")
+    return {
+        "journal": str(journal),
+        "commands": found.commands,
+        "truncated_bytes": found.truncated_bytes,
+        "state_hash": found.state_hash,
+        "conservation_delta": decimal_text(found.conservation_delta),
+        "invariants": "ok",
+    }
+
+
+def replay_journal(journal: Path) -> dict[str, Any]:
+    """What happened, counted, and where prices ended."""
+    found = _verified(journal)
+    catalogue = Catalogue.from_genesis(found.genesis_json)
+    ledger = Ledger(len(catalogue))
+    events = 0
+    for batch in replayed_events(journal):
+        events += len(batch)
+        for event in batch:
+            ledger.fold(event)
+    counters = ledger.counters
+    return {
+        "journal": str(journal),
+        "commands": found.commands,
+        "events": events,
+        "orders": counters.orders,
+        "trades": counters.trades,
+        "cancels": counters.cancels,
+        "liquidations": counters.liquidations,
+        "adl": counters.deleveraged,
+        "last_market_ms": ledger.market_ms,
+        "prices": {
+            instrument.symbol: {
+                "index": decimal_text(ledger.markets[instrument.index].index_price),
+                "mark": decimal_text(ledger.markets[instrument.index].mark_price),
+                "last": decimal_text(ledger.markets[instrument.index].last_price),
+            }
+            for instrument in catalogue
+        },
+        "state_hash": found.state_hash,
+    }
+
+
+def describe_scenario(name: str) -> dict[str, Any]:
+    """The scenario's settings as they would be used."""
+    from simulated_exchange.scenario import load_config, scenarios_folder
+
+    described: dict[str, Any] = orjson.loads(load_config(name, scenarios_folder()).model_dump_json())
+    return described

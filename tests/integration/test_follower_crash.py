@@ -1,0 +1,140 @@
+"""kill -9 at every step, and answers that never arrive: still one venue order per leg, and one verdict.
+
+Real processes. Orders are counted at the venue by `orderLinkId`, never by what the follower believes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from follower_client.failpoint import NAMES
+from tests.integration.follower_world import World, world
+
+CREATE = b"POST /v5/order/create"
+CHUNK = 65536
+
+
+async def crash_and_recover(stage: World, followers: dict[str, str], after: str) -> int:
+    """Every follower dies at its own failpoint while it copies one signal; one process then takes over for all."""
+    folder = stage.folder / "followers"
+    folder.mkdir(exist_ok=True)
+    configs = {name: stage.write_config(name, folder=folder) for name in followers}
+    running = await asyncio.gather(
+        *(stage.follow(configs[name], failpoint=failpoint) for name, failpoint in followers.items())
+    )
+    seq = await stage.publisher.trade(after, leverage="8")
+    for follower, failpoint in zip(running, followers.values(), strict=True):
+        assert await follower.ended() == -signal.SIGKILL, f"{failpoint} was not reached"
+    successor = await stage.follow(folder)
+    for name, failpoint in followers.items():
+        report = await stage.reported(name, seq, limit_s=20)
+        assert report.seq == seq, failpoint
+    assert await successor.stop() == 0
+    return seq
+
+
+async def check_exactly_once(
+    stage: World, followers: dict[str, str], seq: int, legs: tuple[str, ...]
+) -> None:
+    for name, failpoint in followers.items():
+        at_venue = await stage.venue.orders_by_link_id(name)
+        for leg in legs:
+            assert at_venue[stage.link_id(name, seq, leg)] == 1, f"{failpoint}: {leg} order of signal {seq}"
+        assert set(at_venue.values()) == {1}, f"{failpoint}: a client order id was used twice"
+        reports = stage.reports_of(name)[seq]
+        assert len({report.verdict for report in reports}) == 1, f"{failpoint}: more than one verdict"
+        assert reports[0].verdict == "copied", (failpoint, reports[0].reason, reports[0].detail)
+        assert {row.client_order_id for row in reports[0].orders} == {
+            stage.link_id(name, seq, leg) for leg in legs
+        }
+        assert await stage.venue.position(name) == Decimal(reports[0].target_qty), failpoint
+
+
+@pytest.mark.asyncio
+@pytest.mark.timeout(150)
+async def test_kill_at_every_failpoint_leaves_one_order_per_leg(tmp_path: Path) -> None:
+    followers = {f"f{number}": name for number, name in enumerate(NAMES)}
+    async with world(tmp_path, *followers) as stage:
+        unit = (Decimal(100_000) / stage.venue.price).quantize(Decimal("0.001"))
+        opened = await crash_and_recover(stage, followers, str(unit))
+        await check_exactly_once(stage, followers, opened, ("open",))
+        turned = await crash_and_recover(stage, followers, str(-unit))
+        await check_exactly_once(stage, followers, turned, ("close", "open"))
+        for name in followers:
+            assert len(await stage.venue.orders(name)) == 3
+            assert sorted(stage.reports_of(name)) == [opened, turned]
+
+
+class FaultProxy:
+    """Carries TCP to the venue and spoils one order: after it arrived, or before."""
+
+    def __init__(self, rest: str, mode: str) -> None:
+        parts = urlsplit(rest)
+        self._target = (parts.hostname or "127.0.0.1", parts.port or 80)
+        self._mode = mode
+        self._server: asyncio.Server | None = None
+        self.spoiled = 0
+
+    async def start(self) -> str:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_connection(*self._target)
+        spoil = asyncio.Event()
+
+        async def to_venue() -> None:
+            while data := await reader.read(CHUNK):
+                if CREATE in data and self.spoiled == 0:
+                    self.spoiled += 1
+                    spoil.set()
+                    if self._mode == "lost_request":
+                        return
+                up_writer.write(data)
+                await up_writer.drain()
+
+        async def to_client() -> None:
+            while data := await up_reader.read(CHUNK):
+                if spoil.is_set():
+                    return  # the venue has answered; nobody will hear it
+                writer.write(data)
+                await writer.drain()
+
+        tasks = [asyncio.create_task(to_venue()), asyncio.create_task(to_client())]
+        with suppress(OSError):
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for one in (writer, up_writer):
+            if self._mode == "reset":
+                one.transport.abort()
+            one.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("mode", ["lost_answer", "reset", "lost_request"])
+async def test_an_order_whose_answer_is_lost_is_not_sent_twice(tmp_path: Path, mode: str) -> None:
+    async with world(tmp_path, "alice") as stage:
+        proxy = FaultProxy(stage.venue.rest, mode)
+        config = stage.write_config("alice", rest=await proxy.start())
+        follower = await stage.follow(config)
+        unit = (Decimal(100_000) / stage.venue.price).quantize(Decimal("0.001"))
+        seq = await stage.publisher.trade(str(unit))
+        await stage.reported("alice", seq)
+        await check_exactly_once(stage, {"alice": mode}, seq, ("open",))
+        assert proxy.spoiled == 1
+        assert await follower.stop() == 0
+        proxy.stop()

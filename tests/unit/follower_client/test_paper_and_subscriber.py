@@ -1,0 +1,257 @@
+"""Paper fills walk the book and survive a restart; a subscriber hands on each message once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from nacl.signing import SigningKey
+
+from follower_client.records import Head
+from follower_client.subscriber import Subscriber
+from follower_client.venue.account import AccountState
+from follower_client.venue.market_data import MarketData
+from follower_client.venue.paper_adapter import PaperAdapter
+from follower_client.venue.port import Ending, OrderRequest, OrderStatus, VenueFill, VenueOrder
+from relay.nats_bus import Bus, BusMessage
+from relay.protocol.codec import encode_payload, kind_of
+from relay.protocol.messages import Heartbeat, Notice, Signal
+from relay.protocol.signing import GENESIS_HASH, Envelope, open_envelope, seal
+from tests.unit.follower_client.build import BTC, instrument, quote, signal
+
+KEY = SigningKey(bytes(range(32)))
+PUBLIC = KEY.verify_key.encode().hex()
+
+
+class Books:
+    """Two levels a side."""
+
+    def __init__(self) -> None:
+        self.orderbooks = {
+            BTC: {
+                "bids": [[99_990.0, 0.5], [99_000.0, 5.0]],
+                "asks": [[100_010.0, 0.5], [101_000.0, 5.0]],
+            }
+        }
+
+
+class Ear:
+    def __init__(self) -> None:
+        self.fills: list[VenueFill] = []
+        self.orders: list[VenueOrder] = []
+
+    def on_fill(self, fill: VenueFill) -> None:
+        self.fills.append(fill)
+
+    def on_order(self, order: VenueOrder) -> None:
+        self.orders.append(order)
+
+
+async def paper(path: Path, ear: Ear) -> PaperAdapter:
+    data = MarketData(Books(), RuntimeError, [BTC], depth=True)
+    data.quotes[BTC] = quote("100000")
+    adapter = PaperAdapter(
+        data, {BTC: instrument()}, path, balance_usdt=Decimal(100_000), leverage_max=Decimal(4)
+    )
+    await adapter.start(ear)
+    return adapter
+
+
+def request(qty: str, *, name: str = "a", limit: str | None = None, **changes: Any) -> OrderRequest:
+    values: dict[str, Any] = {"is_buy": True, "reduce_only": False} | changes
+    return OrderRequest(
+        client_order_id=name,
+        symbol=BTC,
+        qty=Decimal(qty),
+        limit_price=None if limit is None else Decimal(limit),
+        **values,
+    )
+
+
+@pytest.mark.asyncio
+async def test_a_paper_order_pays_for_the_depth_it_takes_and_the_fee(tmp_path: Path) -> None:
+    ear = Ear()
+    adapter = await paper(tmp_path / "p", ear)
+    assert (await adapter.submit(request("1"))).ending is Ending.ACCEPTED
+    await asyncio.sleep(0)
+    assert [(fill.price, fill.qty) for fill in ear.fills] == [
+        (Decimal("100010.0"), Decimal("0.5")),
+        (Decimal("101000.0"), Decimal("0.5")),
+    ]
+    paid = (Decimal("100010") + Decimal("101000")) / 2 * Decimal("0.00055")
+    assert adapter.account.wallet_balance == Decimal(100_000) - paid
+    assert ear.orders[0].status is OrderStatus.FILLED
+
+
+@pytest.mark.asyncio
+async def test_a_paper_limit_takes_only_what_is_inside_it(tmp_path: Path) -> None:
+    adapter = await paper(tmp_path / "p", Ear())
+    await adapter.submit(request("1", limit="100500"))
+    found = await adapter.fetch_by_client_id(BTC, "a")
+    assert found is not None
+    assert (found.status, found.filled_qty) == (OrderStatus.CANCELLED, Decimal("0.5"))
+
+
+@pytest.mark.asyncio
+async def test_a_paper_account_survives_a_restart_and_takes_an_id_once(tmp_path: Path) -> None:
+    first = await paper(tmp_path / "p", Ear())
+    await first.submit(request("0.2"))
+    await first.close()
+    ear = Ear()
+    again = await paper(tmp_path / "p", ear)
+    assert again.account.positions() == {BTC: Decimal("0.2")}
+    assert again.account.wallet_balance == first.account.wallet_balance
+    assert (await again.submit(request("0.2"))).ending is Ending.DUPLICATE
+    assert len(await again.fetch_fills(BTC, "paper-a")) == 1 and len(ear.fills) == 1
+
+
+@pytest.mark.asyncio
+async def test_paper_reduce_only_never_opens_and_margin_is_needed(tmp_path: Path) -> None:
+    adapter = await paper(tmp_path / "p", Ear())
+    refused = await adapter.submit(request("0.1", reduce_only=True))
+    assert (refused.ending, refused.code) == (Ending.REJECTED, "110017")
+    assert (await adapter.submit(request("5.5"))).code == "110007"  # leverage 5 on 100,000
+    await adapter.submit(request("0.1", name="b"))
+    await adapter.submit(request("0.3", name="c", is_buy=False, reduce_only=True))
+    assert adapter.account.positions() == {}
+
+
+class History:
+    """The part of the bus that a subscriber asks."""
+
+    def __init__(self, wires: list[bytes]) -> None:
+        self.wires = wires
+
+    async def fetch_range(self, stream: str, from_seq: int, count: int) -> list[tuple[int, bytes]]:
+        found = list(enumerate(self.wires, start=1))
+        return [(seq, wire) for seq, wire in found if from_seq <= seq < from_seq + count]
+
+
+class Log:
+    leader_alive = True
+
+    def __init__(self) -> None:
+        self.seqs: list[tuple[str, int]] = []
+
+    def offer(self, envelope: Envelope, signal: Signal) -> None:
+        self.seqs.append(("signal", envelope.seq))
+
+    def heard(self, envelope: Envelope, message: object) -> None:
+        self.seqs.append((type(message).__name__, envelope.seq))
+
+
+def chain(count: int) -> tuple[list[bytes], list[str]]:
+    wires: list[bytes] = []
+    hashes = [GENESIS_HASH]
+    for seq in range(1, count + 1):
+        message: Signal | Notice = (
+            Notice(notice="started", text="", sealed_ms=1)
+            if seq == 1
+            else signal(before=str(seq - 2), after=str(seq - 1), seq=seq)
+        )
+        wire = seal(
+            KEY,
+            kind=kind_of(message),
+            leader_id="leader",
+            epoch=1,
+            seq=seq,
+            prev_hash=hashes[-1],
+            payload=encode_payload(message),
+        )
+        wires.append(wire)
+        hashes.append(open_envelope(wire, KEY.verify_key, "leader").chain_hash)
+    return wires, hashes
+
+
+def beat(seq: int, chain_hash: str, sent_ms: int) -> bytes:
+    message = Heartbeat(head_seq=seq, head_hash=chain_hash, mode="live", program_version="t", sent_ms=sent_ms)
+    return seal(
+        KEY,
+        kind="heartbeat",
+        leader_id="leader",
+        epoch=1,
+        seq=seq,
+        prev_hash=chain_hash,
+        payload=encode_payload(message),
+    )
+
+
+def subscriber(wires: list[bytes], log: Log, head: Head | None, joined: list[Head]) -> Subscriber:
+    return Subscriber(
+        cast("Bus", History(wires)),
+        "leader",
+        PUBLIC,
+        head,
+        log,
+        silent_after_ms=500,
+        on_joined=joined.append,
+    )
+
+
+@pytest.mark.asyncio
+async def test_a_gap_is_fetched_and_everything_comes_once_and_in_order() -> None:
+    wires, _ = chain(6)
+    log = Log()
+    one = subscriber(wires, log, Head(0, 0, GENESIS_HASH), [])
+    running = asyncio.create_task(one.run())
+    for seq in (1, 2, 5, 5, 3):
+        await one._on_feed(BusMessage("feed.leader", wires[seq - 1], seq))
+    for _ in range(200):
+        if len(log.seqs) == 6:
+            break
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [seq for _, seq in log.seqs] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.asyncio
+async def test_who_joins_starts_at_the_head_and_remembers_where() -> None:
+    wires, hashes = chain(4)
+    log, joined = Log(), list[Head]()
+    one = subscriber(wires, log, None, joined)
+    await one._on_beat(BusMessage("beat.leader", beat(2, hashes[2], 10)))
+    assert joined == [Head(1, 2, hashes[2])]
+    for seq in (3, 4):
+        await one._on_feed(BusMessage("feed.leader", wires[seq - 1], seq))
+    assert log.seqs == [("signal", 3), ("signal", 4)]
+
+
+@pytest.mark.asyncio
+async def test_the_first_message_heard_is_the_joiners_own() -> None:
+    wires, hashes = chain(3)
+    log, joined = Log(), list[Head]()
+    one = subscriber(wires, log, None, joined)
+    await one._on_feed(BusMessage("feed.leader", wires[2], 3))
+    assert joined == [Head(0, 2, hashes[2])] and log.seqs == [("signal", 3)]
+
+
+async def until_alive(log: Log, wanted: bool) -> None:
+    for _ in range(300):
+        if log.leader_alive == wanted:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"leader_alive is not {wanted}")
+
+
+@pytest.mark.asyncio
+async def test_a_silent_leader_is_noticed_and_heard_again() -> None:
+    wires, hashes = chain(1)
+    log = Log()
+    one = subscriber(wires, log, Head(1, 1, hashes[1]), [])
+    running = asyncio.create_task(one.run())
+    await until_alive(log, False)
+    await one._on_beat(BusMessage("beat.leader", beat(1, hashes[1], 99)))
+    await until_alive(log, True)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def test_quotes_are_shared_by_reference() -> None:
+    data = MarketData(Books(), RuntimeError, [BTC], depth=False)
+    account = AccountState(quotes=data.quotes)
+    data.quotes[BTC] = quote("5")
+    assert account.quotes[BTC].mark == 5

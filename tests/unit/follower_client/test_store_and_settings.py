@@ -1,0 +1,208 @@
+"""What is kept and what is read: migrations, identity, one head, settings with every error at once."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from follower_client.core.policy import BelowMinimum, Mode
+from follower_client.errors import ConfigurationError, StoreError
+from follower_client.records import Copy, CopyKey, Head, Order
+from follower_client.settings import FollowerSettings, load_folder_or_file, load_settings
+from follower_client.store import MIGRATIONS, Store
+from follower_client.template import template
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+GOOD = f"""
+[follower]
+id = "alice"
+data_dir = "data"
+[leader]
+id = "lead"
+public_key = "{"ab" * 32}"
+[broker]
+url = "nats://127.0.0.1:4222"
+nkey_seed_file = "alice.nk"
+[venue]
+rest_url = "http://127.0.0.1:1"
+ws_url = "ws://127.0.0.1:1"
+api_key = "key"
+api_secret = "canary"
+[policy]
+mode = "fixed_notional"
+scale = 0.25
+below_minimum = "round_up"
+"""
+
+
+def copy(seq: int, verdict: str | None = None) -> Copy:
+    return Copy(
+        leader_id="lead",
+        epoch=1,
+        seq=seq,
+        signal_id=f"lead.1.{seq}",
+        symbol="BTC/USDT:USDT",
+        side="buy",
+        signal=b"{}",
+        received_ms=1,
+        wave_start_ms=1,
+        verdict=verdict,  # type: ignore[arg-type]
+    )
+
+
+def order(seq: int) -> Order:
+    return Order(
+        client_order_id=f"id{seq}",
+        leader_id="lead",
+        epoch=1,
+        seq=seq,
+        leg="open",
+        n=0,
+        symbol="BTC/USDT:USDT",
+        is_buy=True,
+        qty=Decimal("0.1"),
+        limit_price=None,
+        reduce_only=False,
+        send_by_ms=1,
+    )
+
+
+def test_intent_copy_and_head_are_one_transaction(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s")
+    store.record(copy(1), order=order(1), head=Head(1, 1, "aa"))
+    duplicate = order(2)
+    duplicate.leg, duplicate.seq, duplicate.client_order_id = "open", 1, "other"
+    with pytest.raises(StoreError):
+        store.record(copy(2), order=duplicate, head=Head(1, 2, "bb"))
+    assert store.head("lead") == Head(1, 1, "aa")
+    assert not store.has_copy(CopyKey("lead", 1, 2))
+    store.close()
+    again = Store.open(tmp_path / "s")
+    assert [found.client_order_id for found in again.open_orders()] == ["id1"]
+    assert [found.seq for found in again.open_copies("lead")] == [1]
+
+
+def test_a_verdict_is_final_and_the_head_never_goes_back(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s")
+    store.record(copy(5, "copied"), head=Head(1, 5, "ee"))
+    store.record(copy(5, "missed"), head=Head(1, 4, "dd"))
+    assert store.copies(limit=10)[0].verdict == "copied"
+    assert store.head("lead") == Head(1, 5, "ee")
+
+
+def test_a_store_is_durable_by_setting_and_private(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s")
+    database = store._db
+    assert database.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert database.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+    assert (tmp_path / "s").stat().st_mode & 0o077 == 0
+
+
+def test_a_newer_store_and_a_broken_one_are_refused(tmp_path: Path) -> None:
+    Store.open(tmp_path / "s").close()
+    database = sqlite3.connect(tmp_path / "s")
+    database.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
+    database.close()
+    with pytest.raises(StoreError, match="newer"):
+        Store.open(tmp_path / "s")
+    (tmp_path / "broken").write_bytes(b"not a database, by any means" * 100)
+    with pytest.raises(StoreError, match="broken"):
+        Store.open(tmp_path / "broken")
+
+
+def test_a_store_belongs_to_one_follower_and_account(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s")
+    store.claim({"follower": "alice", "account": "one"})
+    store.claim({"follower": "alice", "account": "one"})
+    with pytest.raises(StoreError, match="belongs to one"):
+        store.claim({"follower": "alice", "account": "two"})
+
+
+def test_a_report_stays_until_it_is_acknowledged(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s")
+    store.record(copy(1, "copied"), report=("m1", b"one"))
+    store.record(copy(1, "copied"), report=("m1", b"one"))
+    rows = store.outbox(10)
+    assert [row[1:] for row in rows] == [("m1", b"one")]
+    store.reported(rows[0][0])
+    assert list(store.outbox(10)) == []
+
+
+def test_good_settings_become_a_policy(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(GOOD)
+    settings = load_settings(tmp_path / "a.toml")
+    policy = settings.to_policy()
+    assert (policy.mode, policy.scale, policy.label) == (
+        Mode.FIXED_NOTIONAL,
+        Decimal("0.25"),
+        "fixed_notional",
+    )
+    assert policy.below_minimum is BelowMinimum.ROUND_UP
+    assert settings.follower.data_dir == tmp_path / "data"
+    assert "canary" not in json.dumps(settings.model_dump(mode="json")) and "canary" not in repr(settings)
+    assert load_settings(tmp_path / "a.toml", paper=True).venue.kind == "paper"
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.toml").write_text(GOOD)
+    monkeypatch.setenv("SLIPSTREAM_FOLLOWER_POLICY__LEVERAGE_MAX", "7")
+    settings = load_settings(tmp_path / "a.toml")
+    assert settings.policy.leverage_max == 7 and settings.policy.scale == Decimal("0.25")
+
+
+def test_all_that_is_wrong_is_said_at_once_and_no_value_is_shown(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace('id = "alice"', 'id = "Alice canary"')
+        .replace("scale = 0.25", "scale = -1\nleverage_mx = 3")
+        .replace('api_secret = "canary"', 'api_secrt = "canary"')
+        .replace("nats://", "canary://")
+    )
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(tmp_path / "bad.toml")
+    lines = "\n".join(caught.value.lines)
+    for said in (
+        "follower.id",
+        "broker.url",
+        "policy.scale",
+        "did you mean leverage_max?",
+        "did you mean api_secret",
+    ):
+        assert said in lines
+    assert "canary" not in lines and caught.value.exit_status == 78
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("[follower", "not TOML"), ("", "follower: is needed"), (GOOD + "x = 1", "policy.x: no such key")],
+)
+def test_bad_files_name_themselves(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(tmp_path / "bad.toml")
+    assert all(line.startswith(str(tmp_path / "bad.toml")) for line in caught.value.lines)
+    assert any(said in line for line in caught.value.lines)
+
+
+def test_two_followers_of_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.toml").write_text(GOOD)
+    with pytest.raises(ConfigurationError, match="also the id"):
+        load_folder_or_file(tmp_path)
+
+
+@pytest.mark.parametrize("paper", [True, False])
+def test_the_template_and_the_shipped_file_are_the_settings(paper: bool) -> None:
+    shipped = (CONFIGS / ("follower.paper.toml" if paper else "follower.toml")).read_text()
+    assert shipped == template(paper=paper)
+    tree = tomllib.loads(shipped)
+    tree["leader"] |= {"id": "lead", "public_key": "0" * 64}
+    assert FollowerSettings(**tree).venue.kind == ("paper" if paper else "ccxt")
+    for section, field in FollowerSettings.model_fields.items():
+        for name in field.annotation.model_fields:  # type: ignore[union-attr]
+            assert f"{name} = " in shipped, f"{section}.{name} is not in the file"

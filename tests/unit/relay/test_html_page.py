@@ -1,0 +1,247 @@
+"""The page, the table, the files and the command: what a reader gets, and what nobody can put into it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from relay.core.report import ReportRows, build_report, validate
+from relay.reporting import (
+    FillPoint,
+    LiquidationPoint,
+    ReportDetail,
+    build_detail,
+    csv_text,
+    findings,
+    headline,
+    render_table,
+    slippage,
+    write_html,
+    write_json,
+)
+from relay.reporting.facts import run_facts
+from relay.store import DriftStore, FeedEntry, FeedHead
+from tests.unit.relay.drift_samples import START_MS, SYMBOL, a_copy, a_signal, sample_run
+
+VENUE = {
+    "orders": 1,
+    "trades": 5000,
+    "liquidations": 3,
+    "adl": 1,
+    "insurance_fund": "1",
+    "conservation_delta": "0",
+}
+EVIL = '</script><script>alert("x")</script>'
+
+
+def a_report(rows: ReportRows, **run: Any) -> dict[str, Any]:
+    return build_report(rows, VENUE, {"seed": 7, "scenario": "demo", "seconds": 60, "version": "1", **run})
+
+
+def a_detail() -> ReportDetail:
+    run = sample_run()
+    fallen = [LiquidationPoint(SYMBOL, wall, side, price, qty) for wall, price, qty, side in run.liquidations]
+    return build_detail(
+        run.rows, prices={"BTCUSDT": run.prices}, liquidations=fallen, shock_ms=run.shock, started_ms=START_MS
+    )
+
+
+def data_of(text: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+def test_the_page_is_whole_and_asks_the_network_for_nothing(tmp_path: Path) -> None:
+    write_html(a_report(sample_run().rows), a_detail(), tmp_path / "out" / "report.html")
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    own = text[: text.index("<script>")]
+    assert "default-src 'none'" in own
+    assert not re.search(r"""(src|href)\s*=|@import|url\(""", own)
+    assert len(text) > 3_000_000
+    assert text.count("</script>") == 3
+    data = data_of(text)
+    assert len(data["copies"]) == sum(len(a.orders) for a in sample_run().copies)
+    assert {
+        len(data[name]) > 0 for name in ("leader_fills", "follower_fills", "liquidations", "verdicts")
+    } == {True}
+    assert data["prices"]["BTCUSDT"][0]["x"] == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+def test_nothing_that_others_wrote_can_become_markup(tmp_path: Path) -> None:
+    signal = a_signal()
+    rows = ReportRows(
+        [signal], [a_copy(signal, policy=EVIL), a_copy(signal, "tiny", price=None, reason=EVIL)], []
+    )
+    detail = build_detail(rows, prices={EVIL: [(START_MS, None, "1", "1", "1")]}, liquidations=[])
+    note = FillPoint(EVIL, EVIL, START_MS, "buy", "1", "1", EVIL)
+    detail = ReportDetail(
+        **{name: getattr(detail, name) for name in detail.__slots__} | {"leader_fills": [note]}
+    )
+    path = tmp_path / "report.html"
+    write_html(a_report(rows, scenario=EVIL), detail, path)
+    text = path.read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    assert text.count("</script>") == 3
+    assert data_of(text)["leader_fills"][0]["note"] == EVIL
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_json({"a": 1}, path)
+    with pytest.raises(TypeError):
+        write_json({"a": object()}, path)
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_the_page_says_which_promises_are_broken(tmp_path: Path) -> None:
+    report = a_report(sample_run().rows)
+    assert "Every promise kept" in _page(report, tmp_path)
+    report["followers"][0]["duplicate_orders"] = 2
+    report["venue"]["conservation_delta"] = "0.5"
+    text = _page(report, tmp_path)
+    assert "2 promises broken" in text
+    assert all(line.replace("'", "&#39;") in text for line in validate(report))
+
+
+def test_a_replay_says_what_it_is() -> None:
+    facts = run_facts(
+        {
+            "seed": 7,
+            "seconds": 60,
+            "replay": {
+                "files": [{"kind": "index", "symbol": "BTCUSDT", "file": "some/folder/spot.csv.gz"}],
+                "from": "2025-10-10T20:30",
+                "to": "2025-10-10T22:30",
+                "time_factor": "120",
+                "bar_walk": "open-low-high-close when the bar closes at or above its open, else otherwise",
+                "mark_check": {"BTCUSDT": {"tolerance_bps": 25.0, "samples": 240, "inside_share": 0.975}},
+                "leader": {
+                    "file": "fills.csv.gz",
+                    "account": "acc6",
+                    "times_moved": True,
+                    "symbol_moved": False,
+                },
+                "transplanted": True,
+            },
+        }
+    )
+    shown = {fact.name: fact.value for fact in facts}
+    assert shown["replayed"] == "index:BTCUSDT=spot.csv.gz"
+    assert shown["window"] == "2025-10-10T20:30 to 2025-10-10T22:30"
+    assert shown["leader"] == "recorded fills of acc6, fills.csv.gz"
+    assert "97.5 % of 240 samples" in shown["mark check BTCUSDT"]
+    assert {fact.name for fact in facts if fact.flag} == {"time factor", "transplanted"}
+    assert {fact.name for fact in facts if fact.long} == {"bars walked", "mark check BTCUSDT"}
+    assert [fact.name for fact in run_facts({"seed": 1, "replay": None})] == ["seed"]
+
+
+def test_a_price_that_is_not_there_yet_is_a_hole_and_not_a_zero(tmp_path: Path) -> None:
+    prices = {
+        "BTCUSDT": [(START_MS, None, "1.21E+5", "121000", "0"), (START_MS + 250, None, None, "121001", "1")]
+    }
+    write_html(
+        a_report(sample_run().rows), build_detail(sample_run().rows, prices=prices), tmp_path / "p.html"
+    )
+    first, second = data_of((tmp_path / "p.html").read_text())["prices"]["BTCUSDT"]
+    assert (first["index"], first["last"]) == (121_000, None)
+    assert (second["index"], second["last"]) == (None, 1)
+
+
+def test_findings_are_about_this_report() -> None:
+    report = a_report(sample_run().rows)
+    assert headline(report).startswith("5 followers copied ")
+    said = " ".join(findings(report))
+    assert "below minimum 26" in said
+    assert "3 liquidations, 1 deleveraging" in said
+    nobody = a_report(ReportRows([a_signal()], [a_copy(a_signal(), price=None)], []))
+    assert "none was copied" in headline(nobody)
+
+
+def test_the_table_fits_a_hundred_columns() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(render_table(a_report(sample_run().rows)))
+    text = console.export_text()
+    assert all(len(line.rstrip()) <= 100 for line in text.splitlines())
+    assert "…" not in text
+    for word in ("steady", "fixed_notional 1500 USDT", "below minimum 26", "bps", "cap 1.", "–"):
+        assert word in text
+
+
+def test_csv_has_a_line_per_verdict_and_no_formulas() -> None:
+    signal = a_signal()
+    rows = ReportRows(
+        [signal], [a_copy(signal), a_copy(signal, "tiny", price=None, detail="=HYPERLINK()")], []
+    )
+    lines = list(csv.DictReader(io.StringIO(csv_text(rows))))
+    assert [line["follower"] for line in lines] == ["steady", "tiny"]
+    assert lines[0]["slippage_bps"] == "0.5"
+    assert lines[1]["detail"] == "'=HYPERLINK()"
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    run, path = sample_run(), tmp_path / "drift.sqlite"
+    with DriftStore.open(path) as store:
+        store.write([FeedEntry(FeedHead(p.leader_id, p.epoch, p.seq, "h"), p.signal) for p in run.signals])
+        store.write([*run.copies, *run.statuses])
+    return path
+
+
+def test_the_command_prints_every_format(store_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert slippage(store=store_path) == 0
+    assert "steady" in capsys.readouterr().out
+    assert slippage(store=store_path, format="json") == 0
+    assert json.loads(capsys.readouterr().out)["followers"][0]["signals"] == 26
+    assert slippage(store=store_path, format="csv", follower="tiny") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 27
+    page = store_path.parent / "page.html"
+    assert slippage(store=store_path, format="html", output=page) == 0
+    assert len(data_of(page.read_text())["prices"]["BTCUSDT"]) == 26
+
+
+def test_the_command_of_a_store_without_signals_still_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    DriftStore.open(tmp_path / "empty.sqlite").close()
+    for name in ("table", "json", "csv", "html"):
+        assert slippage(store=tmp_path / "empty.sqlite", format=name) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ({"format": "pdf"}, 2, "--format: was 'pdf', allowed: table, json, csv, html"),
+        ({"since": "yesterday"}, 2, "--since: was 'yesterday', allowed: 7d"),
+        ({"store": Path("nowhere.sqlite")}, 1, "nowhere.sqlite: there is no such file"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(
+    store_path: Path, capsys: pytest.CaptureFixture[str], arguments: dict[str, Any], status: int, said: str
+) -> None:
+    assert slippage(**{"store": store_path, **arguments}) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_since_leaves_older_signals_out(store_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert slippage(store=store_path, since="2100-01-01", format="json") == 0
+    assert [row["signals"] for row in json.loads(capsys.readouterr().out)["followers"]] == [0] * 5
+
+
+def _page(report: dict[str, Any], folder: Path) -> str:
+    write_html(report, a_detail(), folder / "page.html")
+    return (folder / "page.html").read_text(encoding="utf-8")

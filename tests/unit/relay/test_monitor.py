@@ -1,0 +1,241 @@
+"""The monitor against a bus in memory: what is written, when it is acknowledged, what is kept out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from nacl.signing import SigningKey
+
+from relay.core.report import PublishedSignal, ReportRows
+from relay.monitor import run_monitor
+from relay.nats_bus import BusMessage, BusUnavailable, Delivery
+from relay.protocol import subjects
+from relay.protocol.codec import encode_payload, encode_report, kind_of
+from relay.protocol.messages import CopyReport, Heartbeat, Notice, Signal, StatusReport
+from relay.protocol.signing import GENESIS_HASH, open_envelope, seal
+from relay.store import DriftStore, StoreError
+from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
+
+KEY = SigningKey(b"\x07" * 32)
+PUBLIC = KEY.verify_key.encode().hex()
+SECONDS_MAX = 10.0
+
+
+class MemoryBus:
+    """A leader's stream, its broadcast and the queue of reports, as the broker would serve them."""
+
+    def __init__(self) -> None:
+        self.stream: list[bytes] = []
+        self.hash = GENESIS_HASH
+        self.listeners: dict[str, Callable[[BusMessage], Awaitable[None]]] = {}
+        self.reports: asyncio.Queue[Delivery] = asyncio.Queue()
+        self.acknowledged: list[int] = []
+        self.rows_at_ack: list[int] = []
+        self.reachable = True
+        self.store_path: Path | None = None
+        self._delivered = 0
+        self.sign(Notice(notice="started", text="", sealed_ms=START_MS))  # every epoch begins with one
+
+    async def subscribe(self, subject: str, callback: Callable[[BusMessage], Awaitable[None]]) -> object:
+        self.listeners[subject] = callback
+        return None
+
+    async def fetch_range(self, stream: str, from_seq: int, count: int) -> list[tuple[int, bytes]]:
+        assert stream == subjects.stream(LEADER)
+        if not self.reachable:
+            raise BusUnavailable("no connection")
+        return list(enumerate(self.stream, 1))[from_seq - 1 : from_seq - 1 + count]
+
+    async def consume_reports(self, durable: str) -> AsyncIterator[Delivery]:
+        while True:
+            yield await self.reports.get()
+
+    def sign(self, message: Signal | Notice) -> bytes:
+        seq = len(self.stream) + 1
+        wire = seal(
+            KEY,
+            kind=kind_of(message),
+            leader_id=LEADER,
+            epoch=1,
+            seq=seq,
+            prev_hash=self.hash,
+            payload=encode_payload(message),
+        )
+        self.stream.append(wire)
+        self.hash = open_envelope(wire, PUBLIC, LEADER).chain_hash
+        return wire
+
+    async def broadcast(self, wire: bytes, seq: int) -> None:
+        subject = subjects.feed(LEADER)
+        await self.listeners[subject](BusMessage(subject, wire, seq))
+
+    async def publish(self, *signals: PublishedSignal) -> None:
+        for published in signals:
+            await self.broadcast(self.sign(published.signal), published.seq)
+
+    async def beat(self) -> None:
+        head = len(self.stream)
+        payload = Heartbeat(
+            head_seq=head, head_hash=self.hash, mode="live", program_version="1", sent_ms=1000 + head
+        )
+        wire = seal(
+            KEY,
+            kind="heartbeat",
+            leader_id=LEADER,
+            epoch=1,
+            seq=head,
+            prev_hash=self.hash,
+            payload=encode_payload(payload),
+        )
+        subject = subjects.beat(LEADER)
+        await self.listeners[subject](BusMessage(subject, wire))
+
+    def hand_in(self, report: CopyReport | StatusReport | bytes, *, follower: str = "steady") -> None:
+        self._delivered += 1
+        number = self._delivered
+        data = report if isinstance(report, bytes) else encode_report(report)
+
+        async def ack() -> None:
+            assert self.store_path is not None
+            with DriftStore.open_for_reading(self.store_path) as store:
+                counts = store.counts()
+            self.rows_at_ack.append(counts["copies"] + counts["statuses"] + counts["refused"])
+            self.acknowledged.append(number)
+
+        self.reports.put_nowait(Delivery(LEADER, follower, data, number, ack))
+
+
+@asynccontextmanager
+async def monitored(bus: MemoryBus, path: Path, key: str = PUBLIC) -> AsyncIterator[asyncio.Task[None]]:
+    bus.store_path = path
+    ready = asyncio.Event()
+    task = asyncio.create_task(run_monitor(bus, path, {LEADER: key}, ready))
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            await ready.wait()
+            yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what must come; the surrounding time limit fails the test if it does not."""
+    while not holds():  # noqa: ASYNC110 - the store has no event to wait for
+        await asyncio.sleep(0.005)
+
+
+def stored(path: Path) -> ReportRows:
+    with DriftStore.open_for_reading(path) as store:
+        return store.read_rows()
+
+
+def seqs(path: Path) -> list[int]:
+    return [published.seq for published in stored(path).signals]
+
+
+@pytest.mark.asyncio
+async def test_a_report_is_acknowledged_after_it_is_stored(tmp_path: Path) -> None:
+    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+    signal = a_signal(2)
+    async with monitored(bus, path):
+        await bus.publish(signal)
+        bus.hand_in(a_copy(signal))
+        bus.hand_in(a_status())
+        await until(lambda: len(bus.acknowledged) == 2)
+        assert bus.rows_at_ack[0] >= 1
+        assert bus.rows_at_ack[1] == 2
+        await until(lambda: seqs(path) == [2])
+        assert list(stored(path).copies) == [a_copy(signal)]
+
+
+@pytest.mark.asyncio
+async def test_after_being_down_the_monitor_reads_what_it_missed(tmp_path: Path) -> None:
+    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+    signals = [a_signal(seq) for seq in range(2, 7)]
+    async with monitored(bus, path):
+        await bus.publish(*signals[:2])
+        await until(lambda: seqs(path) == [2, 3])
+    for published in signals[2:]:
+        bus.sign(published.signal)
+    bus.hand_in(a_copy(signals[3]))
+    async with monitored(bus, path):
+        await until(lambda: seqs(path) == [2, 3, 4, 5, 6] and bus.acknowledged == [1])
+    assert list(stored(path).signals) == signals
+
+
+@pytest.mark.asyncio
+async def test_a_gap_is_filled_and_the_last_message_is_found_by_the_heartbeat(tmp_path: Path) -> None:
+    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+    async with monitored(bus, path):
+        bus.sign(a_signal(2).signal)
+        await bus.publish(a_signal(3))
+        await until(lambda: seqs(path) == [2, 3])
+        bus.sign(a_signal(4).signal)
+        await bus.beat()
+        await until(lambda: seqs(path) == [2, 3, 4])
+
+
+@pytest.mark.asyncio
+async def test_a_gap_that_cannot_be_fetched_is_fetched_later(tmp_path: Path) -> None:
+    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+    async with monitored(bus, path):
+        bus.reachable = False
+        bus.sign(a_signal(2).signal)
+        await bus.publish(a_signal(3))
+        bus.hand_in(a_status())
+        await until(lambda: bus.acknowledged == [1])
+        bus.reachable = True
+        await until(lambda: seqs(path) == [2, 3])
+
+
+@pytest.mark.asyncio
+async def test_what_the_leader_did_not_sign_is_not_written(tmp_path: Path) -> None:
+    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+    forged = MemoryBus().sign(a_signal(2, price="1").signal)
+    forged = forged[:-2] + b"9}"
+    async with monitored(bus, path):
+        await bus.broadcast(forged, 2)
+        await bus.publish(a_signal(2))
+        await until(lambda: seqs(path) == [2])
+    assert stored(path).signals[0].signal.price == "60000"
+
+
+@pytest.mark.asyncio
+async def test_reports_that_cannot_be_believed_are_counted_and_kept_out(tmp_path: Path) -> None:
+    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+    signal = a_signal(2)
+    async with monitored(bus, path):
+        bus.hand_in(a_copy(signal, price="0"))
+        bus.hand_in(a_copy(signal, price="0"))
+        bus.hand_in(a_copy(signal, "somebody"))
+        bus.hand_in(b"copy_report\n{}")
+        bus.hand_in(b"\xff\xfe")
+        bus.hand_in(a_copy(signal))
+        await until(lambda: len(bus.acknowledged) == 6)
+    rows = stored(path)
+    assert rows.refused == {"impossible_price": 1, "wrong_identity": 1, "malformed": 1, "unknown_kind": 1}
+    assert list(rows.copies) == [a_copy(signal)]
+
+
+@pytest.mark.asyncio
+async def test_an_orderly_end_stores_what_was_received(tmp_path: Path) -> None:
+    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+    async with monitored(bus, path):
+        for at_ms in range(500):
+            bus.hand_in(a_status(at_ms=at_ms))
+        await until(bus.reports.empty)
+    assert len(bus.acknowledged) == 500
+    assert len(stored(path).statuses) == 500
+
+
+@pytest.mark.asyncio
+async def test_a_store_that_cannot_be_opened_ends_the_monitor(tmp_path: Path) -> None:
+    (tmp_path / "drift.sqlite").mkdir()
+    with pytest.raises(StoreError, match=r"drift\.sqlite"):
+        await run_monitor(MemoryBus(), tmp_path / "drift.sqlite", {LEADER: PUBLIC})

@@ -1,0 +1,84 @@
+"""Settings: precedence and the wording of what is wrong."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from simulated_exchange.errors import ConfigurationError
+from simulated_exchange.instruments import Catalogue, read_genesis
+from simulated_exchange.settings import default_configuration_folder, load_settings
+
+
+def test_options_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "exchange.toml"
+    file.write_text(
+        'port = 1\nhost = "::1"\ntick_ms = 50\ninstruments = "mine"\n[gateway]\nack_delay_ms = 7\n'
+    )
+    monkeypatch.setenv("SIMULATED_EXCHANGE_PORT", "2")
+    monkeypatch.setenv("SIMULATED_EXCHANGE_TICK_MS", "60")
+    monkeypatch.setenv("SIMULATED_EXCHANGE_GATEWAY__CONNECTIONS_MAX", "9")
+    settings = load_settings(file, {"port": 3, "scenario": {"name": "calm"}})
+    assert (settings.port, settings.tick_ms, settings.host) == (3, 60, "::1")
+    assert (settings.gateway.ack_delay_ms, settings.gateway.connections_max) == (7, 9)
+    assert settings.scenario.name == "calm"
+    assert settings.instruments == tmp_path / "mine"
+
+
+def test_the_shipped_file_says_the_defaults(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.toml"
+    empty.write_text("")
+    shipped, defaults = load_settings(None, {}), load_settings(empty, {})
+    assert {**shipped.model_dump(), "start_prices": {}} == defaults.model_dump()
+    assert shipped.start_prices["BTCUSDT"] == Decimal(100_000)
+
+
+def test_every_problem_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "exchange.toml"
+    file.write_text('hots = "x"\n[gateway]\nbody_bytes_max = 1\n[scenario]\nfrm = ""\n')
+    monkeypatch.setenv("SIMULATED_EXCHANGE_DURABILTY", "os")
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(file, {})
+    assert sorted(raised.value.problems) == [
+        "SIMULATED_EXCHANGE_DURABILTY: unknown variable; nearest: SIMULATED_EXCHANGE_DURABILITY",
+        "gateway.body_bytes_max: must be greater than or equal to 1024",
+        "hots: unknown key; nearest: host",
+        "scenario.frm: unknown key; nearest: scenario.from",
+    ]
+
+
+@pytest.mark.parametrize("text", ["port = ", "[gateway", "\ufeffport = 1\n\x00"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "exchange.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match="not TOML"):
+        load_settings(file, {})
+
+
+def test_instrument_files_are_checked_by_name_and_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"has no \.toml file"):
+        read_genesis(tmp_path, "0")
+    shipped = (default_configuration_folder() / "instruments" / "BTCUSDT.toml").read_text()
+    (tmp_path / "a.toml").write_text(shipped)
+    (tmp_path / "b.toml").write_text(shipped.replace('tick_size = "0.1"', 'tick_size = "fine"'))
+    (tmp_path / "c.toml").write_text(shipped.replace('min_qty = "0.001"\n', ""))
+    with pytest.raises(ConfigurationError) as raised:
+        read_genesis(tmp_path, "0")
+    assert [problem.split(":")[0].rpartition("/")[2] for problem in raised.value.problems] == [
+        "b.toml",
+        "c.toml",
+    ]
+    (tmp_path / "b.toml").write_text(shipped)
+    (tmp_path / "c.toml").unlink()
+    with pytest.raises(ConfigurationError, match="BTCUSDT twice"):
+        read_genesis(tmp_path, "0")
+
+
+def test_the_catalogue_counts_decimals_and_leverage() -> None:
+    catalogue = Catalogue.from_genesis(read_genesis(default_configuration_folder() / "instruments", "0"))
+    bitcoin = catalogue.by_symbol("BTCUSDT")
+    assert bitcoin is not None
+    assert (bitcoin.price_decimals, bitcoin.qty_decimals, bitcoin.default_leverage) == (2, 3, 1000)
+    assert catalogue.coins()[0] == "USDT"

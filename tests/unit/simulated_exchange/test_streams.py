@@ -1,0 +1,136 @@
+"""Sockets without a network: order of answers, slow readers, chains of order-book deltas."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from functools import partial
+from typing import Any, cast
+
+import orjson
+import pytest
+from aiohttp import web
+
+from simulated_exchange.gateway.streams.books import BookChain
+from simulated_exchange.gateway.streams.connection import Connection
+from simulated_exchange.instruments import SCALE, Catalogue, read_genesis
+from simulated_exchange.ledger.market import MarketView
+from simulated_exchange.settings import default_configuration_folder
+
+BTC = Catalogue.from_genesis(read_genesis(default_configuration_folder() / "instruments", "0"))[0]
+
+
+class Reader:
+    """Stands where a socket stands; reads when it is told to."""
+
+    def __init__(self) -> None:
+        self.frames: list[Any] = []
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.more = asyncio.Event()
+        self.closed_with: bytes = b""
+
+    async def send_frame(self, message: bytes, _kind: object) -> None:
+        await self.reads.wait()
+        self.frames.append(orjson.loads(message))
+        self.more.set()
+
+    async def wait_for(self, frames: int) -> None:
+        while len(self.frames) < frames:
+            self.more.clear()
+            await self.more.wait()
+
+    async def close(self, *, code: int, message: bytes) -> None:
+        assert code == 1008
+        self.closed_with = message
+
+
+def connect(reader: Reader, **limits: int) -> tuple[Connection, asyncio.Task[None]]:
+    connection = Connection(cast("web.WebSocketResponse", reader), "test", **limits)
+    return connection, asyncio.create_task(connection.pump())
+
+
+@pytest.mark.asyncio
+async def test_answers_wait_a_little_keep_their_order_and_come_before_what_follows() -> None:
+    reader = Reader()
+    connection, pump = connect(reader, queue_max=100, ack_delay_ms=5)
+    for number in range(20):
+        connection.answer({"n": number}, then=partial(connection.send, b"%d" % (100 + number)))
+    connection.answer({"n": "last"})
+    await asyncio.sleep(0)
+    assert reader.frames == []
+    async with asyncio.timeout(5):
+        await reader.wait_for(41)
+    expected: list[Any] = []
+    for number in range(20):
+        expected += [{"n": number}, 100 + number]
+    assert reader.frames == [*expected, {"n": "last"}]
+    pump.cancel()
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_owes_too_much_is_cut_off_with_a_reason() -> None:
+    reader = Reader()
+    reader.reads.clear()
+    connection, pump = connect(reader, queue_max=16, ack_delay_ms=0)
+    await asyncio.sleep(0)
+    for number in range(100):
+        connection.send(b"%d" % number)
+    assert "too slow" in connection.closed_because
+    reader.reads.set()
+    await asyncio.wait_for(pump, 5)
+    assert b"too slow" in reader.closed_with
+    assert len(reader.frames) <= 1
+
+
+@pytest.mark.parametrize("depth", [1, 50, 200])
+def test_snapshot_and_deltas_rebuild_the_book(depth: int) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201
+    generator = random.Random(seed)
+    market, chain = MarketView(), BookChain(BTC, depth)
+
+    def change(sequence: int) -> None:
+        is_bid = generator.random() < 0.5
+        price = (1000 - generator.randrange(1, 300) if is_bid else 1000 + generator.randrange(1, 300)) * SCALE
+        market.set_level(is_bid, price, generator.choice([0, 1, 2, 3]) * SCALE, sequence, sequence)
+
+    for sequence in range(1, 400):
+        change(sequence)
+    chain.refresh(market)
+    first = chain.snapshot(market, 1)
+    sides = {name: dict(first["data"][name]) for name in ("b", "a")}
+    update_id = first["data"]["u"]
+    for sequence in range(400, 3000):
+        change(sequence)
+        if generator.random() < 0.7:
+            continue
+        frame = chain.push(market, sequence)
+        if frame is None:
+            continue
+        assert frame["data"]["u"] == update_id + 1
+        update_id += 1
+        for name in ("b", "a"):
+            if frame["type"] == "snapshot":
+                sides[name] = {}
+            for price, qty in frame["data"][name]:
+                if qty == "0":
+                    del sides[name][price]
+                else:
+                    sides[name][price] = qty
+        now = chain.snapshot(market, sequence)["data"]
+        assert sides == {name: dict(now[name]) for name in ("b", "a")}
+        bids, asks = market.depth(depth)
+        assert (len(sides["b"]), len(sides["a"])) == (len(bids), len(asks))
+    last = chain.snapshot(market, 1)["data"]
+    prices = [float(price) for price, _ in last["b"]]
+    assert prices == sorted(prices, reverse=True)
+
+
+def test_the_best_level_is_repeated_when_nothing_happens() -> None:
+    market, chain = MarketView(), BookChain(BTC, 1)
+    market.set_level(True, 100 * SCALE, SCALE, 1, 1)
+    chain.refresh(market)
+    assert chain.push(market, 5000) is not None
+    assert chain.push(market, 5500) is None
+    assert chain.push(market, 8000) is not None
