@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 VERDICTS_MAX = 100_000
+TABLE_WIDTH = 200  # where there is no terminal to fit
 
 app = typer.Typer(
     help="Follow a leader's trades from your own account. Keys and limits stay here.",
@@ -117,7 +118,9 @@ def status(config: Config = Path("follower.toml"), as_json: Json = False) -> Non
         typer.echo(json.dumps(rows))
         return
     columns = ("follower", "leader", "seq", "copied", "capped", "skipped", "missed", "open", "positions")
-    _table(columns, [[str(row[column]) for column in columns] for row in rows])
+    for row in rows:
+        row["positions"] = ", ".join(f"{qty} {symbol}" for symbol, qty in row["positions"].items())
+    _table(columns, [["-" if row[key] is None else str(row[key]) for key in columns] for row in rows])
 
 
 @app.command()
@@ -246,7 +249,7 @@ def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
     table = Table(*columns)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else TABLE_WIDTH).print(table)
 
 
 def main() -> None:

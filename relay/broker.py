@@ -166,6 +166,7 @@ class Broker:
             if self._process.returncode is not None:
                 raise _start_failure(log, written, self.url)
             if time.monotonic() > deadline:
+                await stop_child(self._process)
                 raise Failed(f"broker: not ready within {START_TIMEOUT_S:g} s (its log: {log})")
             await asyncio.sleep(START_POLL_S)
         self.port = port
@@ -203,7 +204,11 @@ class Broker:
             if len(self._deaths) > RESTARTS_MAX and self._deaths[-1] - self._deaths[0] < RESTART_WINDOW_S:
                 raise Failed(f"broker: died {len(self._deaths)} times within {RESTART_WINDOW_S:g} s")
             await asyncio.sleep(RESTART_WAIT_S)
-            await self._launch(binary)
+            try:
+                await self._launch(binary)
+            except (Failed, TryAgain) as error:
+                _log.error("broker_restart_failed", reason=str(error))
+                continue  # one more death
             _log.info("broker_restarted", url=self.url)
 
 

@@ -143,7 +143,7 @@ class BybitVenue:
         return {symbol: _quote(ticker["info"]) for symbol, ticker in tickers.items()}
 
     async def fetch_fills(self, since_ms: int) -> list[Fill]:
-        """All executions since then, oldest first."""
+        """All executions since then, oldest first, those of one order in their order."""
         rows: list[dict[str, Any]] = []
         request = {"category": "linear", "startTime": since_ms, "limit": FILLS_PER_PAGE}
         await self._markets()
@@ -156,6 +156,7 @@ class BybitVenue:
             if not cursor or len(page) < FILLS_PER_PAGE:
                 break
             request["cursor"] = cursor
+        rows.reverse()  # the venue lists the newest first, also within one millisecond
         return sorted(self._fills(rows), key=lambda fill: fill.exec_ms)
 
     async def fetch_positions(self, symbols: Sequence[str]) -> dict[str, Position]:
@@ -169,6 +170,8 @@ class BybitVenue:
                 self._exchange.privateGetV5PositionList({"category": "linear", **request})
             )
             for row in _result(answer).get("list") or []:
+                if str(row.get("positionIdx") or "0") != "0":
+                    raise ConfigurationError(["venue: an account in one-way position mode is allowed"])
                 found[self._symbol(row)] = _position(row)
         return found
 
@@ -208,6 +211,8 @@ class BybitVenue:
             raise ConfigurationError(
                 [f"venue.api_key, venue.api_secret: a key that the venue knows is allowed ({_code(error)})"]
             ) from None
+        except ccxt_errors.BadSymbol:
+            raise ConfigurationError(["signals.symbols: symbols that the venue lists are allowed"]) from None
         except ccxt_errors.BaseError as error:
             where = self._address.rest_url
             raise VenueUnavailable(f"venue {where}: {type(error).__name__} {_code(error)}".rstrip()) from None

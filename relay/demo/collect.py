@@ -1,6 +1,6 @@
 """What really happened, asked where it happened: orders from the venue's wire, conservation from its journal.
 
-Belongs here: questions to the venue after (or during) a run. Does not belong here: opinions about the answers.
+Belongs here: questions to the venue after (or during) a run. Does not belong here: opinions about answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from relay.demo.address import AccountAddress
 from relay.demo.processes import ProgramError
 from relay.venue import make_exchange
 
-__all__ = ["VenueQuestions", "order_link_ids", "verify_journal"]
+__all__ = ["VenueQuestions", "fill_ids", "order_link_ids", "verify_journal"]
 
 _PAGES_MAX = 200
 _ROWS_PER_PAGE = 50
@@ -33,7 +33,7 @@ class VenueQuestions:
         self._timeout = aiohttp.ClientTimeout(total=_HTTP_SECONDS_MAX)
 
     async def stats(self) -> dict[str, Any]:
-        """Counts of orders, trades, liquidations, ADL; insurance fund; mark/last gap; the scenario's own report."""
+        """Counts of orders, trades, liquidations, ADL; the fund; mark/last gap; the scenario's own report."""
         return await self._ask("GET", "/sim/stats")
 
     async def history(self, symbol: str) -> list[list[Any]]:
@@ -59,20 +59,29 @@ class VenueQuestions:
 
 async def order_link_ids(venue: dict[str, str], symbol: str) -> list[str]:
     """`orderLinkId` of every order the venue has for this account and symbol, in whatever status."""
+    return [row["orderLinkId"] for row in await _all_rows(venue, "private_get_v5_order_history", symbol)]
+
+
+async def fill_ids(venue: dict[str, str], symbol: str) -> list[str]:
+    """`execId` of every execution the venue has for this account and symbol."""
+    return [row["execId"] for row in await _all_rows(venue, "private_get_v5_execution_list", symbol)]
+
+
+async def _all_rows(venue: dict[str, str], method: str, symbol: str) -> list[dict[str, Any]]:
     exchange = make_exchange(AccountAddress(**venue))
-    found: list[str] = []
+    found: list[dict[str, Any]] = []
     cursor = ""
     try:
         for _ in range(_PAGES_MAX):
             request = {"category": "linear", "symbol": symbol, "limit": _ROWS_PER_PAGE, "cursor": cursor}
-            answer = await exchange.private_get_v5_order_history(request)
-            found += [row["orderLinkId"] for row in answer["result"]["list"]]
+            answer = await getattr(exchange, method)(request)
+            found += answer["result"]["list"]
             cursor = answer["result"]["nextPageCursor"]
             if not cursor:
                 return found
     finally:
         await exchange.close()
-    raise RuntimeError(f"the venue's order history did not end after {_PAGES_MAX} pages")
+    raise RuntimeError(f"{method}: the list did not end after {_PAGES_MAX} pages")
 
 
 async def verify_journal(journal: Path) -> dict[str, Any]:
@@ -94,6 +103,8 @@ async def verify_journal(journal: Path) -> dict[str, Any]:
         await process.wait()
         raise
     if not out:
-        raise ProgramError("simulated-exchange verify", process.returncode, err.decode(errors="replace").strip())
+        raise ProgramError(
+            "simulated-exchange verify", process.returncode, err.decode(errors="replace").strip()
+        )
     verdict: dict[str, Any] = json.loads(out)
     return verdict

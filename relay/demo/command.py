@@ -33,7 +33,7 @@ def demo(
     open_report: Annotated[bool, typer.Option("--open", help="show the report in a browser")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print report.json instead of the table")] = False,
 ) -> None:
-    """The whole system on this machine: venue, broker, a leader, followers, drift monitor; ends with the report."""
+    """The whole system on this machine: venue, broker, leader, followers, monitor; ends with the report."""
     from relay.demo.plan import DemoOptions
     from relay.demo.run import run_demo
 

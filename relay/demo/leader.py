@@ -69,7 +69,9 @@ async def _trade(plan: dict[str, Any]) -> _Tally:
                 tally.too_small += 1
                 continue
             try:
-                await exchange.create_order(symbol, "market", "buy" if change > 0 else "sell", float(abs(change)))
+                await exchange.create_order(
+                    symbol, "market", "buy" if change > 0 else "sell", float(abs(change))
+                )
                 tally.orders += 1
             except VenueCallError as error:
                 tally.refused += 1

@@ -1,13 +1,13 @@
 """Recorded fills of a real trader -> the orders a demonstration leader sends.
 
-Belongs here: reading one account's rows, merging the fills of one order, mapping them onto the run's clock and
-the leader's size. Pure apart from reading the file. Does not belong here: trading.
+Belongs here: reading one account's rows, merging the fills of one order, mapping them onto the run's clock
+and the leader's size. Pure apart from reading the file. Does not belong here: trading.
 
 What is kept: side, direction and the *fraction of the position* of every recorded order. What is not: prices
-(they come from the market of the run) and absolute sizes. Every coin's position is measured against that coin's
-own peak in the selection; the sum over coins is the leader's position, scaled so that its peak is
-`leverage_peak` x equity. One coin therefore keeps its shape exactly; several coins become slices of one position,
-and the run is called transplanted.
+(they come from the market of the run) and absolute sizes. Every coin's position is measured against that
+coin's own peak in the selection; the sum over coins, divided by its own peak, is the leader's position. One
+coin therefore keeps its shape exactly; several coins become slices of one position, and the run is called
+transplanted.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _Fill:
 
 @dataclass(frozen=True, slots=True)
 class PlannedOrder:
-    """One order of the leader: when (share of the run, 0..1) and the position he holds after it (share of peak)."""
+    """One order of the leader: when (share of the run, 0..1) and the position after it (of its peak)."""
 
     at: float
     position: Decimal  # signed, -1..1; the sum over coins divided by its own peak
@@ -78,9 +78,9 @@ def load_leader_plan(
 ) -> LeaderPlan:
     """Read `account`'s fills and map them onto the run.
 
-    `symbol` is the venue's (`BTCUSDT`). When the account traded that coin, only its rows are used; otherwise all
-    of its rows are moved onto the symbol. `window_ms` is the replayed window (market time); when rows lie in it
-    they keep their times, else the whole recording is stretched over it. Raises LeaderFillsError.
+    `symbol` is the venue's (`BTCUSDT`). When the account traded that coin, only its rows are used; otherwise
+    all of its rows are moved onto the symbol. `window_ms` is the replayed window (market time); when rows lie
+    in it they keep their times, else the whole recording is stretched over it. Raises LeaderFillsError.
     """
     base = symbol.removesuffix("USDT")
     fills = list(_read(path, account))

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DemoOptions", "FollowerPlan", "follower_plans", "follower_settings", "publisher_settings", "relay_settings"]
+__all__ = [
+    "LEADER_ID",
+    "DemoOptions",
+    "FollowerPlan",
+    "follower_plans",
+    "follower_settings",
+    "publisher_settings",
+    "relay_settings",
+]
 
 LEADER_ID = "alice"
 FOLLOWERS_MAX = 100
@@ -125,14 +133,21 @@ def relay_settings(
         "broker": {"listen": "127.0.0.1:0", "data_dir": str(data_dir / "broker")},
         "leaders": [{"id": LEADER_ID, "nkey": leader_nkey, "signing_key": leader_key}],
         "followers": [
-            {"id": follower, "nkey": nkey, "leaders": [LEADER_ID]} for follower, nkey in follower_nkeys.items()
+            {"id": follower, "nkey": nkey, "leaders": [LEADER_ID]}
+            for follower, nkey in follower_nkeys.items()
         ],
         "store": {"path": str(data_dir / "drift.sqlite")},
     }
 
 
 def publisher_settings(
-    *, data_dir: Path, venue: dict[str, str], broker_url: str, nkey_seed_file: Path, signing_key_file: Path, symbol: str
+    *,
+    data_dir: Path,
+    venue: dict[str, str],
+    broker_url: str,
+    nkey_seed_file: Path,
+    signing_key_file: Path,
+    symbol: str,
 ) -> dict[str, Any]:
     """Settings of `relay publish`. `venue` carries rest_url, ws_url, api_key, api_secret."""
     return {

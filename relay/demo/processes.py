@@ -1,6 +1,6 @@
 """Programs as child processes: start, wait for the ready line, stop, and never leave one behind.
 
-Belongs here: everything about processes that the demonstration needs. Does not belong here: what they are for.
+Belongs here: all about processes that the demonstration needs. Does not belong here: what they are for.
 """
 
 from __future__ import annotations

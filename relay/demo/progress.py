@@ -1,6 +1,6 @@
 """What a person sees while a demonstration runs: one live line on a terminal, nothing elsewhere.
 
-Belongs here: reading the drift store's counts and drawing them. Does not belong here: anything that changes the run.
+Belongs here: reading the drift store's counts and drawing them. Does not belong here: changing the run.
 """
 
 from __future__ import annotations

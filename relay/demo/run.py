@@ -1,7 +1,7 @@
 """A demonstration from its first process to its report.
 
-Belongs here: the order of things. Does not belong here: how each is done (`system`, `collect`, `progress`, the
-reporting package).
+Belongs here: the order of things. Does not belong here: how each is done (`system`, `collect`, `outcome`,
+`progress`).
 """
 
 from __future__ import annotations
@@ -9,44 +9,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import os
 import shutil
 import signal
 import sys
 import time
 import webbrowser
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
-from rich.console import Console
-
-from relay.core.report import build_report, validate
-from relay.demo.collect import order_link_ids, verify_journal
+from relay.core.report import ReportRows
+from relay.demo.collect import fill_ids, order_link_ids, verify_journal
 from relay.demo.leader_fills import LeaderFillsError, PlannedOrder, load_leader_plan
-from relay.demo.plan import DemoOptions
+from relay.demo.outcome import Gathered, broken_promises, print_result, write_reports
+from relay.demo.plan import LEADER_ID, DemoOptions
 from relay.demo.processes import ProgramError
 from relay.demo.progress import RunProgress
 from relay.demo.script import scripted_plan
 from relay.demo.system import Folders, System
-from relay.reporting.detail import LiquidationPoint, build_detail
-from relay.reporting.files import write_json
-from relay.reporting.html import write_html
-from relay.reporting.table import render_table
 from relay.store import DriftStore
 
 __all__ = ["run_demo"]
 
 _SETTLE_SECONDS_MAX = 15.0
 _FINAL_REPORTS_SECONDS_MAX = 4.0
+_QUIET_SECONDS = 1.0
 _POLL_SECONDS = 0.25
 _INTERRUPTED = 130
 
 
 def run_demo(options: DemoOptions, *, as_json: bool = False) -> int:
-    """Run it and print the slippage table. Returns the exit status: 0 when every promise of the report holds."""
+    """Run it and print the slippage table. Exit status 0 when every promise of the report holds."""
     problems = options.problems()
     if problems:
         for line in problems:
@@ -99,15 +91,6 @@ def _own_folder(options: DemoOptions) -> Iterator[Folders]:
         yield folders
 
 
-@dataclass(slots=True)
-class _Outcome:
-    """What was asked after the run."""
-
-    stats: dict[str, Any]
-    history: dict[str, list[list[Any]]]
-    link_ids: dict[str, list[str]]
-
-
 class _Demo:
     def __init__(self, options: DemoOptions, folders: Folders, as_json: bool) -> None:
         self.options = options
@@ -122,18 +105,21 @@ class _Demo:
             await self._start(progress)
             summary = await self._trade(progress)
             progress.step("settling")
-            await self._settle(summary["orders"])
-            await self.system.stop("followers", "publisher")
-            outcome = await self._ask()
+            await self._settle()
+            if not self.options.serve:
+                await self.system.stop("followers", "publisher")
+                await self._hear_last_words()
+            asked = await self._ask_venue()
             if not self.options.serve:
                 await self.system.stop()
             progress.step("verifying")
             verdict = await verify_journal(self.system.journal)
-        status = self._report(outcome, verdict, summary)
+        status = self._report(Gathered(summary=summary, verdict=verdict, rows=self._rows(), **asked))
         if self.options.open_report:
             webbrowser.open((self.folders.out / "report.html").as_uri())
         if self.options.serve:
-            _say(f"venue at {self.system.rest_url}, broker at {self.system.program('relay').ready['broker']}; Ctrl-C ends")
+            broker_url = self.system.program("relay").ready["broker"]
+            _say(f"venue at {self.system.rest_url}, broker at {broker_url}; Ctrl-C ends")
             await asyncio.Event().wait()
         return status
 
@@ -154,7 +140,10 @@ class _Demo:
         window = (scenario["from_ms"], scenario["to_ms"]) if options.replay else None
         assert options.leader_account is not None
         plan = load_leader_plan(
-            options.leader_fills, account=options.leader_account, symbol=options.leader_symbol, window_ms=window
+            options.leader_fills,
+            account=options.leader_account,
+            symbol=options.leader_symbol,
+            window_ms=window,
         )
         self.system.recorded = plan
         return plan.orders
@@ -171,132 +160,62 @@ class _Demo:
             await asyncio.sleep(min(1.0, max(0.0, self.options.seconds - elapsed)))
         return await self.system.program("leader").summary()
 
-    async def _settle(self, leader_orders: int) -> None:
-        """Wait until every follower gave a verdict on every signal, or long enough."""
-        deadline = time.monotonic() + _SETTLE_SECONDS_MAX
-        while time.monotonic() < deadline:
+    async def _settle(self) -> None:
+        """Wait until every follower gave a verdict on every signal and nothing new comes, or long enough."""
+        now = time.monotonic()
+        deadline, quiet_since, before = now + _SETTLE_SECONDS_MAX, now, -1
+        while (now := time.monotonic()) < deadline:
             with DriftStore.open_for_reading(self.folders.store) as store:
                 counts = store.counts()
-            if counts["signals"] >= leader_orders and counts["copies"] >= counts["signals"] * len(self.system.followers):
+            complete = counts["copies"] >= counts["signals"] * len(self.system.followers)
+            if not complete or counts["signals"] != before:
+                quiet_since, before = now, counts["signals"]
+            if now - quiet_since >= _QUIET_SECONDS:
                 return
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _ask(self) -> _Outcome:
-        """Everything the report needs from the venue, and the followers' last words in the store."""
-        system = self.system
-        deadline = time.monotonic() + _FINAL_REPORTS_SECONDS_MAX
-        while time.monotonic() < deadline and not self._all_stopped():
-            await asyncio.sleep(_POLL_SECONDS)
-        link_ids = {
-            plan.follower_id: await order_link_ids(system.accounts[plan.follower_id], self.options.leader_symbol)
-            for plan in system.followers
-        }
-        symbol = self.options.leader_symbol
-        return _Outcome(await system.venue.stats(), {symbol: await system.venue.history(symbol)}, link_ids)
+    async def _hear_last_words(self) -> None:
+        """Wait until the final status of every follower is in the store, or long enough."""
+        everybody = {plan.follower_id for plan in self.system.followers}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FINAL_REPORTS_SECONDS_MAX):
+                while not everybody <= self._stopped():  # noqa: ASYNC110 - another process writes the store
+                    await asyncio.sleep(_POLL_SECONDS)
 
-    def _all_stopped(self) -> bool:
-        with DriftStore.open_for_reading(self.folders.store) as store:
-            rows = store.read_rows()
-        stopped = {status.follower_id for status in rows.statuses if status.mode == "stopped"}
-        return stopped >= {plan.follower_id for plan in self.system.followers}
+    def _stopped(self) -> set[str]:
+        return {status.follower_id for status in self._rows().statuses if status.mode == "stopped"}
 
-    def _report(self, outcome: _Outcome, verdict: dict[str, Any], summary: dict[str, Any]) -> int:
-        with DriftStore.open_for_reading(self.folders.store) as store:
-            rows = store.read_rows()
-        scenario = outcome.stats["scenario"]
-        named: dict[str, set[str]] = {plan.follower_id: set() for plan in self.system.followers}
-        for copy in rows.copies:
-            named[copy.follower_id] |= {order.client_order_id for order in copy.orders}
-        paper = {plan.follower_id for plan in self.system.followers if plan.kind == "paper"}
-        venue = {
-            **{key: outcome.stats[key] for key in ("orders", "trades", "liquidations", "adl", "insurance_fund")},
-            "conservation_delta": verdict["conservation_delta"],
-            "mark_last_gap_bps": outcome.stats["mark_last_gap_bps"],
-            "followers": {
-                follower: {"orders": len(ids), "duplicate_orders": _duplicates(ids, named[follower])}
-                for follower, ids in outcome.link_ids.items()
-                if follower not in paper
-            },
-        }
-        report = build_report(rows, venue, self._run_facts(scenario, summary))
-        write_json(report, self.folders.out / "report.json")
-        detail = build_detail(
-            rows,
-            prices={symbol: [tuple(row) for row in samples] for symbol, samples in outcome.history.items()},
-            liquidations=[_liquidation(row) for row in outcome.stats["recent_liquidations"]],
-            shock_ms=_shock(scenario, self.options.leader_symbol),
-            started_ms=self.started_ms,
-        )
-        write_html(report, detail, self.folders.out / "report.html")
-        broken = validate(report)
-        self._print(report, broken)
-        return 70 if broken else 0
-
-    def _run_facts(self, scenario: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
-        options, recorded = self.options, self.system.recorded
-        replay: dict[str, Any] | None = None
-        if options.replay or recorded is not None:
-            replay = {
-                "files": scenario["replay"],
-                "from": scenario["from"],
-                "to": scenario["to"],
-                "time_factor": str(scenario["time_factor"]),
-                "bar_walk": scenario["bar_walk"],
-                "mark_check": scenario["mark_check"],
-                "tracking_bps": scenario["tracking_bps"],
-                "transplanted": recorded.transplanted if recorded else False,
-                "leader": None
-                if recorded is None
-                else {
-                    "file": options.leader_fills.name if options.leader_fills else None,
-                    "account": recorded.account,
-                    "coins": list(recorded.coins),
-                    "fills": recorded.fills,
-                    "times_moved": recorded.times_moved,
-                    "symbol_moved": recorded.symbol_moved,
-                },
-            }
+    async def _ask_venue(self) -> dict[str, Any]:
+        """What the report needs to know from the venue; keys as in `Gathered`."""
+        system, symbol = self.system, self.options.leader_symbol
         return {
-            "seed": options.seed,
-            "scenario": scenario["name"],
-            "replay": replay,
-            "seconds": options.seconds,
-            "version": version("slipstream"),
-            "leader": summary,
-            "crowd": scenario["crowd"],
+            "options": self.options,
+            "followers": system.followers,
+            "recorded": system.recorded,
+            "started_ms": self.started_ms,
+            "stats": await system.venue.stats(),
+            "history": {symbol: await system.venue.history(symbol)},
+            "link_ids": {
+                plan.follower_id: await order_link_ids(system.accounts[plan.follower_id], symbol)
+                for plan in system.followers
+            },
+            "leader_fill_ids": await fill_ids(system.accounts[LEADER_ID], symbol),
         }
 
-    def _print(self, report: dict[str, Any], broken: list[str]) -> None:
+    def _rows(self) -> ReportRows:
+        with DriftStore.open_for_reading(self.folders.store) as store:
+            return store.read_rows()
+
+    def _report(self, gathered: Gathered) -> int:
+        report = write_reports(gathered, self.folders)
         if self.as_json:
             print((self.folders.out / "report.json").read_text())  # noqa: T201 - asked for
         else:
-            console = Console()
-            console.print(render_table(report))
-            venue = report["venue"]
-            console.print(
-                f"venue: {venue['orders']} orders, {venue['trades']} trades, {venue['liquidations']} liquidations, "
-                f"{venue['adl']} deleveraged, conservation {venue['conservation_delta']}"
-            )
-            for name in ("report.json", "report.html"):
-                console.print(f"  {os.path.relpath(self.folders.out / name)}", style="bold", highlight=False)
+            print_result(report, self.folders)
+        broken = broken_promises(gathered, report)
         for line in broken:
             _say(f"broken promise: {line}")
-
-
-def _duplicates(at_venue: list[str], named: set[str]) -> int:
-    """Orders that should not be there: a client order id that stands twice, or that no copy knows of."""
-    counted = Counter(at_venue)
-    return sum(count - 1 for count in counted.values()) + sum(1 for link_id in counted if link_id not in named)
-
-
-def _liquidation(row: dict[str, Any]) -> LiquidationPoint:
-    return LiquidationPoint(row["symbol"], row["wall_ms"], row["side"], row["price"], row["qty"])
-
-
-def _shock(scenario: dict[str, Any], symbol: str) -> tuple[int, int] | None:
-    """First and last turning point of the symbol's shock (or of the recording's extremes)."""
-    times = sorted(row["wall_ms"] for row in scenario["shocks"] if row["symbol"] == symbol)
-    return (times[0], times[-1]) if len(times) > 1 else None
+        return 70 if broken else 0
 
 
 def _say(line: str) -> None:

@@ -1,7 +1,7 @@
 """The leader of a demonstration without recorded fills: a seeded script of positions. Pure.
 
-He opens, adds, trims, closes and turns around, and is long when the shock comes (half-way), because that is when
-copying hurts. Does not belong here: orders and prices (`leader`).
+He opens, adds, trims, closes and turns around, and is long when the shock comes (half-way), because that is
+when copying hurts. Does not belong here: orders and prices (`leader`).
 """
 
 from __future__ import annotations

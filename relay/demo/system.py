@@ -61,7 +61,9 @@ class System:
     folders: Folders
     followers: list[FollowerPlan] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
-    accounts: dict[str, dict[str, str]] = field(default_factory=dict)  # name -> rest_url, ws_url, api_key, ...
+    accounts: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # name -> rest_url, ws_url, api_key, ...
     journal: Path = Path()
     rest_url: str = ""
     recorded: LeaderPlan | None = None
@@ -109,7 +111,9 @@ class System:
         settings = relay_settings(
             data_dir=self.folders.data, leader_nkey=leader_nkey, leader_key=leader_key, follower_nkeys=nkeys
         )
-        serve = await self._start("relay", "relay", ["serve", "--json", "--config", self._write("relay", settings)])
+        serve = await self._start(
+            "relay", "relay", ["serve", "--json", "--config", self._write("relay", settings)]
+        )
         broker_url = serve.ready["broker"]
         settings = publisher_settings(
             data_dir=self.folders.data,
@@ -119,7 +123,9 @@ class System:
             signing_key_file=keys / "leader.signing",
             symbol=self.options.leader_symbol,
         )
-        await self._start("publisher", "relay", ["publish", "--json", "--config", self._write("publisher", settings)])
+        await self._start(
+            "publisher", "relay", ["publish", "--json", "--config", self._write("publisher", settings)]
+        )
         for plan in self.followers:
             settings = follower_settings(
                 plan,
@@ -154,7 +160,9 @@ class System:
             if not names or program.name in names:
                 await program.stop()
 
-    async def _start(self, name: str, module: str, arguments: list[str], *, spoken_to: bool = False) -> Program:
+    async def _start(
+        self, name: str, module: str, arguments: list[str], *, spoken_to: bool = False
+    ) -> Program:
         log = self.folders.logs / f"{name}.log"
         program = await start_program(name, module, arguments, log=log, spoken_to=spoken_to)
         self.programs.append(program)

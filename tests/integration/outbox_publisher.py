@@ -15,7 +15,7 @@ from relay.outbox import Outbox
 from relay.protocol.messages import Snapshot
 from relay.protocol.signing import key_id_of
 from relay.publisher import Publisher
-from tests.integration.broker_room import SIGNING_KEY
+from tests.integration.broker_room import SIGNING_KEY, eventually
 
 
 async def main(folder: Path, url: str, count: int, pause_ms: int) -> None:
@@ -35,8 +35,7 @@ async def main(folder: Path, url: str, count: int, pause_ms: int) -> None:
             )
         )
         await asyncio.sleep(pause_ms / 1000)
-    while publisher.unsent:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: publisher.unsent == 0, 60)
     sending.cancel()
     sys.stdout.write(f"{outbox.head.seq}\n")
     outbox.close()

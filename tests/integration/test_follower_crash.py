@@ -22,7 +22,7 @@ CHUNK = 65536
 
 
 async def crash_and_recover(stage: World, followers: dict[str, str], after: str) -> int:
-    """Every follower dies at its own failpoint while it copies one signal; one process then takes over for all."""
+    """Every follower dies at its own failpoint while it copies one signal; one process takes over for all."""
     folder = stage.folder / "followers"
     folder.mkdir(exist_ok=True)
     configs = {name: stage.write_config(name, folder=folder) for name in followers}

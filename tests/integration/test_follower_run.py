@@ -12,7 +12,7 @@ from tests.integration.follower_world import start_program, world
 
 
 @pytest.mark.asyncio
-async def test_a_session_from_the_first_entry_to_flat(tmp_path: Path) -> None:
+async def test_copying_from_the_first_entry_to_flat(tmp_path: Path) -> None:
     async with world(tmp_path, "alice") as stage:
         config = stage.write_config("alice")
         follower = await stage.follow(config)
@@ -58,6 +58,14 @@ async def test_a_second_instance_is_refused_and_says_why(tmp_path: Path) -> None
         assert await second.ended() == 75
         line = [text for text in second.log.read_text().splitlines() if "using it" in text]
         assert len(line) == 1 and "alice: follower.data_dir" in line[0]
+        elsewhere = tmp_path / "elsewhere.toml"
+        elsewhere.write_text(config.read_text().replace(str(tmp_path / "alice"), str(tmp_path / "other"), 1))
+        elsewhere.write_text(
+            elsewhere.read_text().replace(str(tmp_path / "other.nk"), str(tmp_path / "alice.nk"))
+        )
+        third = await stage.follow(elsewhere, wait=False)
+        assert await third.ended() == 75
+        assert "venue.api_key: this account" in third.log.read_text()
         assert await first.stop() == 0
 
 

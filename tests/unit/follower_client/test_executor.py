@@ -20,6 +20,7 @@ from follower_client.failpoint import Failpoints
 from follower_client.order_driver import now_ms
 from follower_client.records import Copy
 from follower_client.reports import Identity, Reporter
+from follower_client.status import status_report
 from follower_client.store import Store
 from follower_client.venue.port import Ending, OrderRequest, SubmitResult
 from relay.protocol.codec import decode_report, encode_payload
@@ -321,3 +322,16 @@ async def test_every_signal_of_a_busy_run_has_exactly_one_verdict(tmp_path: Path
         assert sorted(report.seq for report in reports) == list(range(1, len(path) + 1))
         assert one.position() == 0
         assert len(venue.orders) == len({request.client_order_id for request in venue.requests})
+
+
+@pytest.mark.asyncio
+async def test_the_status_measures_the_gap_to_what_the_caps_allow(tmp_path: Path) -> None:
+    bold = Policy(label="bold", scale=Decimal(3), leverage_max=Decimal(10))
+    async with bench(tmp_path, policy=bold) as one:
+        await one.executor.reconciled.wait()
+        assert (await one.verdict(one.offer("2"))).verdict == "capped"
+        status = status_report(one.executor, bold, one.venue.account, mode="running")
+        assert Decimal(status.target_exposure) == 1  # half of his 2, not three times
+        assert Decimal(status.exposure_gap) < Decimal("0.01")
+        assert Decimal(status.leverage_peak) >= Decimal(status.leverage) > Decimal("0.99")
+        assert (status.head_seq, status.unknown_orders, status.mode) == (1, 0, "running")

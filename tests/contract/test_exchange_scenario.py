@@ -1,0 +1,49 @@
+"""A venue with ambient traders: there is a market for whoever comes, and the books balance afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.contract.serving import run, served, trading
+
+SYMBOL = "BTC/USDT:USDT"
+
+
+@pytest.mark.asyncio
+async def test_market_orders_fill_against_the_makers_and_everything_adds_up(tmp_path: Path) -> None:
+    arguments = ("--scenario", "calm", "--seconds", "10", "--seed", "7", "--enable-sim", "--durability", "os")
+    with served(tmp_path / "data", *arguments) as venue:
+        async with trading(venue) as client:
+            book = await client.fetch_order_book(SYMBOL)
+            assert len(book["bids"]) >= 3
+            assert len(book["asks"]) >= 3
+            assert book["bids"][0][0] < book["asks"][0][0]
+            async with asyncio.timeout(10):
+                watched = await client.watch_trades(SYMBOL)
+            assert watched[-1]["price"] > 0
+            bought = await client.create_order(SYMBOL, "market", "buy", 0.05)
+            sold = await client.create_order(SYMBOL, "market", "sell", 0.05, None, {"reduceOnly": True})
+            for order in (bought, sold):
+                found = await client.fetch_order(order["id"], SYMBOL, {"acknowledged": True})
+                assert (found["status"], found["filled"]) == ("closed", 0.05)
+            assert (await client.fetch_position(SYMBOL))["contracts"] in (0.0, None)
+        stats = venue.sim("stats")
+        assert stats["scenario"]["name"] == "calm"
+        assert stats["trades"] > 2
+        assert stats["mark_last_gap_bps"]["p50"] is not None
+        rows = venue.sim("history?symbol=BTCUSDT")["rows"]
+        assert rows
+        assert all(float(mark) > 0 for _, _, _, mark, _ in rows)
+        assert venue.sim("invariants")["conservation_delta"] == "0"
+        assert venue.stop() == 0
+    verified = json.loads(run("verify", str(venue.journal), "--json").stdout)
+    assert (verified["invariants"], verified["conservation_delta"]) == ("ok", "0")
+    replayed = json.loads(run("replay", str(venue.journal), "--json").stdout)
+    assert replayed["state_hash"] == verified["state_hash"]
+    assert replayed["trades"] >= stats["trades"]
+    described = json.loads(run("scenario", "calm", "--json").stdout)
+    assert described["name"] == "calm"

@@ -1,0 +1,116 @@
+"""The embedded broker as a process: proven durable, watched, never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay import broker as broker_module
+from relay.broker import find_nats_server
+from relay.broker_config import ADMIN, SYSTEM, broker_config
+from relay.errors import Failed
+from relay.protocol import subjects
+from tests.integration.broker_room import Room, eventually, running_room
+
+pytestmark = pytest.mark.asyncio
+
+
+def processes_below(folder: Path) -> list[int]:
+    """Living processes whose command line names this folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(folder).encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+async def test_streams_are_what_a_stored_signal_needs(tmp_path: Path) -> None:
+    async with running_room(tmp_path) as room:
+        system = await room.broker.connect(SYSTEM)
+        figures = await system.api("$SYS.REQ.SERVER.PING.VARZ", {})
+        assert figures["data"]["jetstream"]["config"]["sync_always"] is True
+        admin = await room.broker.connect(ADMIN)
+        info = await admin.api(f"$JS.API.STREAM.INFO.{subjects.stream('alice')}", {})
+        config = info["config"]
+        assert config["subjects"] == ["signals.alice"]
+        assert config["republish"] == {"src": "signals.alice", "dest": "feed.alice"}
+        assert (config["storage"], config["deny_delete"], config["deny_purge"]) == ("file", True, True)
+        assert config["max_age"] > 0
+        assert config["max_bytes"] > 0
+        await asyncio.gather(system.close(), admin.close())
+
+
+async def test_only_the_client_port_is_open(tmp_path: Path) -> None:
+    async with running_room(tmp_path) as room:
+        (ports,) = (tmp_path / "broker").glob("*.ports")
+        assert json.loads(ports.read_text()) == {"nats": [room.broker.url]}
+        config = json.loads((tmp_path / "broker" / "broker.conf").read_text())
+        forbidden = {"websocket", "mqtt", "leafnodes", "no_auth_user", "http", "cluster", "gateway"}
+        assert not forbidden & set(config)
+
+
+async def test_a_broker_that_does_not_sync_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def without_sync(*args: Any, **options: Any) -> str:
+        config = json.loads(broker_config(*args, **options))
+        del config["jetstream"]["sync_interval"]
+        return json.dumps(config)
+
+    monkeypatch.setattr(broker_module, "broker_config", without_sync)
+    room = Room(tmp_path)
+    with pytest.raises(Failed, match="sync_interval always is required"):
+        await room.broker.start()
+    assert processes_below(tmp_path) == []
+
+
+async def test_an_old_broker_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = tmp_path / "nats-server"
+    old.write_text("#!/bin/sh\necho 'nats-server: v2.14.2'\n")
+    old.chmod(0o755)
+    monkeypatch.setattr(broker_module, "find_nats_server", lambda: old)
+    with pytest.raises(Failed, match=r"2\.14\.3 or newer"):
+        await Room(tmp_path).broker.start()
+
+
+async def test_the_binary_is_that_of_the_installed_package() -> None:
+    assert find_nats_server().name.startswith("nats-server")
+    assert os.access(find_nats_server(), os.X_OK)
+
+
+async def test_a_broken_store_is_one_line(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    (tmp_path / "broker").mkdir()
+    (tmp_path / "broker" / "streams").write_text("in the way")
+    with pytest.raises(Failed, match="did not start"):
+        await room.broker.start()
+    assert processes_below(tmp_path) == []
+
+
+async def test_a_broker_that_keeps_dying_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_module, "RESTARTS_MAX", 1)
+    async with running_room(tmp_path) as room:
+        failing = asyncio.create_task(room.broker.wait_failed())
+        first = room.broker.pid
+        os.kill(first, signal.SIGKILL)
+        await eventually(lambda: room.broker.pid != first)
+        os.kill(room.broker.pid, signal.SIGKILL)
+        with pytest.raises(Failed, match="died 2 times"):
+            await asyncio.wait_for(failing, 10)
+    assert processes_below(tmp_path) == []
+
+
+async def test_a_frozen_broker_is_still_ended(tmp_path: Path) -> None:
+    async with running_room(tmp_path) as room:
+        os.kill(room.broker.pid, signal.SIGSTOP)
+    assert processes_below(tmp_path) == []

@@ -1,0 +1,229 @@
+"""The leader's account under broken streams: every fill once, in order, and the venue's word in the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import pytest
+
+from relay.core.signals import Account, Fill, Position, Quote
+from relay.feed import LeaderFeed, dump_positions, load_positions
+from relay.venue import VenueUnavailable, Wallet
+
+pytestmark = pytest.mark.asyncio
+
+BTC = "BTC/USDT:USDT"
+D = Decimal
+
+
+def fill(number: int, qty: str, *, symbol: str = BTC, leaves: str = "0") -> Fill:
+    return Fill(
+        fill_id=f"f{number}",
+        order_id=f"o{number}",
+        symbol=symbol,
+        side="sell" if qty.startswith("-") else "buy",
+        qty=D(qty.lstrip("-")),
+        price=D(100),
+        fee=D("0.1"),
+        cause="trade",
+        exec_ms=1_000_000 + number,
+        seen_ms=1_000_000 + number,
+        leaves_qty=D(leaves),
+    )
+
+
+class FakeVenue:
+    """A venue in memory: `trade` makes a fill; the stream may lose it or be broken, REST knows all."""
+
+    def __init__(self) -> None:
+        self.fills: list[Fill] = []
+        self.positions: dict[str, Position] = {}
+        self.stream: asyncio.Queue[Fill | Exception] = asyncio.Queue()
+        self.rest_down = False
+        self.reads = 0
+
+    def trade(self, step: Fill, *, lost: bool = False) -> None:
+        self.fills.append(step)
+        held = self.positions.get(step.symbol, Position())
+        account = Account(positions={step.symbol: held}).with_fill(step)
+        self.positions = {**self.positions, step.symbol: account.position(step.symbol)}
+        if not lost:
+            self.stream.put_nowait(step)
+
+    async def watch_fills(self) -> list[Fill]:
+        item = await self.stream.get()
+        if isinstance(item, Exception):
+            raise item
+        return [item]
+
+    async def watch_wallet(self) -> Wallet:
+        return await asyncio.Future[Wallet]()
+
+    async def watch_quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
+        await asyncio.sleep(0.001)
+        return {symbol: Quote(D(100), D(100), D(100), D(99), D(101)) for symbol in symbols}
+
+    async def fetch_fills(self, since_ms: int) -> list[Fill]:
+        if self.rest_down:
+            raise VenueUnavailable("down")
+        self.reads += 1
+        return [step for step in self.fills if step.exec_ms >= since_ms]
+
+    async def fetch_positions(self, symbols: Sequence[str]) -> dict[str, Position]:
+        return dict(self.positions)
+
+    async def fetch_wallet(self) -> Wallet:
+        return Wallet(D(1000))
+
+    async def now_ms(self) -> int:
+        return 1_000_000
+
+    async def close(self) -> None:
+        return
+
+
+class Listener:
+    """The feed with everything it told."""
+
+    def __init__(self, venue: FakeVenue, *, told: frozenset[str] = frozenset()) -> None:
+        self.steps: list[tuple[str, ...]] = []
+        self.quantities: list[Decimal] = []
+        self.corrections: list[Decimal] = []
+        self.feed = LeaderFeed(
+            venue,
+            [BTC],
+            knows_fill=told.__contains__,
+            on_step=self._step,
+            on_correction=lambda account: self.corrections.append(account.position(BTC).qty),
+        )
+
+    def _step(self, fills: tuple[Fill, ...], account: Account) -> None:
+        self.steps.append(tuple(step.fill_id for step in fills))
+        self.quantities.append(account.position(BTC).qty)
+
+    @asynccontextmanager
+    async def running(
+        self, positions: dict[str, Position] | None = None, newest_exec_ms: int = 0
+    ) -> AsyncIterator[None]:
+        ready = asyncio.Event()
+        task = asyncio.create_task(self.feed.run(ready, positions=positions, newest_exec_ms=newest_exec_ms))
+        try:
+            await asyncio.wait_for(ready.wait(), 5)
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def until(self, count: int) -> None:
+        await eventually(lambda: len(self.steps) >= count)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - callbacks set no event
+            await asyncio.sleep(0.001)
+
+
+async def test_a_first_start_tells_nothing_of_the_past() -> None:
+    venue = FakeVenue()
+    venue.trade(fill(1, "2"), lost=True)
+    listener = Listener(venue)
+    async with listener.running():
+        assert listener.feed.account.position(BTC).qty == 2
+        venue.trade(fill(2, "1"))
+        await listener.until(1)
+    assert (listener.steps, listener.quantities, listener.corrections) == ([("f2",)], [D(3)], [])
+
+
+async def test_a_fill_that_arrives_while_starting_is_told_once() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    venue.trade(fill(1, "2"))  # in the stream and in the first REST answer
+    async with listener.running():
+        venue.trade(fill(2, "1"))
+        await listener.until(1)
+    assert (listener.steps, listener.quantities) == ([("f2",)], [D(3)])
+
+
+async def test_a_restart_tells_what_was_missed_step_by_step() -> None:
+    venue = FakeVenue()
+    for number, qty in ((1, "2"), (2, "-1"), (3, "-1")):
+        venue.trade(fill(number, qty), lost=True)
+    saved = load_positions(dump_positions({BTC: Position(D(2), D(100))}))
+    listener = Listener(venue, told=frozenset({"f1"}))
+    async with listener.running(saved, newest_exec_ms=1_000_001):
+        await listener.until(2)
+        assert listener.feed.account.wallet_usdt == 1000
+    assert (listener.steps, listener.quantities) == ([("f2",), ("f3",)], [D(1), D(0)])
+    assert listener.corrections == []
+
+
+async def test_a_broken_stream_is_filled_from_rest_without_doubles() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        venue.trade(fill(1, "1"))
+        await listener.until(1)
+        venue.trade(fill(2, "1"), lost=True)
+        venue.trade(fill(3, "1"), lost=True)
+        venue.stream.put_nowait(VenueUnavailable("gone"))
+        await listener.until(3)
+        venue.stream.put_nowait(fill(3, "1"))  # the stream repeats itself
+        venue.trade(fill(4, "-3"))
+        await listener.until(4)
+    assert listener.steps == [("f1",), ("f2",), ("f3",), ("f4",)]
+    assert listener.quantities == [D(1), D(2), D(3), D(0)]
+    assert listener.corrections == []
+
+
+async def test_the_account_is_not_live_until_it_was_reconciled() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        await eventually(lambda: listener.feed.is_live)
+        venue.rest_down = True
+        venue.stream.put_nowait(VenueUnavailable("gone"))
+        await eventually(lambda: not listener.feed.is_live)
+        reads = venue.reads
+        venue.rest_down = False
+        await eventually(lambda: listener.feed.is_live)
+        assert venue.reads > reads
+
+
+async def test_a_position_that_no_fill_explains_is_the_venues() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        venue.trade(fill(1, "1"))
+        await listener.until(1)
+        venue.positions = {BTC: Position(D(7), D(100))}
+        venue.stream.put_nowait(VenueUnavailable("gone"))
+        await eventually(lambda: bool(listener.corrections))
+    assert listener.corrections == [D(7)]
+    assert listener.feed.account.position(BTC).qty == 7
+
+
+async def test_fills_of_one_order_are_one_step_and_a_rest_goes_after_the_window() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        for number, leaves in ((1, "2"), (2, "1")):
+            step = fill(number, "1", leaves=leaves)
+            venue.trade(Fill(**{name: getattr(step, name) for name in Fill.__slots__} | {"order_id": "same"}))
+        await listener.until(1)
+    assert listener.steps == [("f1", "f2")]
+
+
+async def test_a_symbol_that_is_not_published_counts_but_is_not_told() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        venue.trade(fill(1, "5", symbol="ETH/USDT:USDT"))
+        venue.trade(fill(2, "1"))
+        await listener.until(1)
+        assert listener.steps == [("f2",)]
+        assert listener.feed.account.position("ETH/USDT:USDT").qty == 5
+        assert listener.feed.account.leverage > D("0.5")

@@ -1,0 +1,184 @@
+"""Settings: every mistake at once, with its key and what is allowed, and never a value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from relay.errors import ConfigurationError
+from relay.keys import create_nkey, create_signing_key, load_nkey_seed, load_signing_key, nkey_public
+from relay.settings import load_publish, load_serve
+
+NKEY = "U" + "A" * 55
+OTHER_NKEY = "U" + "B" * 55
+SECRET = "hunter2secret"
+
+SERVE = f"""
+[broker]
+data_dir = "broker"
+[store]
+path = "drift.sqlite"
+[[leaders]]
+id = "alice"
+nkey = "{NKEY}"
+signing_key = "{"0" * 64}"
+[[followers]]
+id = "bob"
+nkey = "{OTHER_NKEY}"
+leaders = ["alice"]
+"""
+
+PUBLISH = f"""
+[leader]
+id = "alice"
+nkey_seed_file = "a.nk"
+signing_key_file = "a.sk"
+outbox = "outbox.sqlite"
+[venue]
+rest_url = "http://127.0.0.1:1"
+ws_url = "ws://127.0.0.1:1"
+api_key = "key"
+api_secret = "{SECRET}"
+[broker]
+url = "nats://127.0.0.1:4222"
+[signals]
+symbols = ["BTC/USDT:USDT"]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "settings.toml"
+    path.write_text(text)
+    return path
+
+
+def mistakes(folder: Path, text: str, *, publish: bool = False) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        (load_publish if publish else load_serve)(write(folder, text))
+    assert caught.value.exit_status == 78
+    assert SECRET not in str(caught.value)
+    return caught.value.lines
+
+
+def test_a_good_file_is_read_and_paths_lie_beside_it(tmp_path: Path) -> None:
+    settings = load_serve(write(tmp_path, SERVE))
+    assert settings.broker.data_dir == tmp_path / "broker"
+    assert settings.broker.host_port == ("127.0.0.1", 0)
+    assert settings.followers[0].leaders == ["alice"]
+    published = load_publish(write(tmp_path, PUBLISH))
+    assert published.leader.outbox == tmp_path / "outbox.sqlite"
+    assert published.venue.credentials() == ("key", SECRET)
+    assert (published.signals.expires_ms, published.signals.stagger.waves) == (5000, 1)
+
+
+def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAY_BROKER__LISTEN", "127.0.0.1:4555")
+    assert load_serve(write(tmp_path, SERVE)).broker.host_port == ("127.0.0.1", 4555)
+    monkeypatch.setenv("PUBLISHER_VENUE__API_KEY", "other")
+    assert load_publish(write(tmp_path, PUBLISH)).venue.credentials() == ("other", SECRET)
+
+
+def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
+    text = SERVE.replace('data_dir = "broker"', 'listen = "0.0.0.0:4222"\nretention_days = 0')
+    text = text.replace('id = "alice"', 'id = "Alice!"').replace(OTHER_NKEY, "SU123")
+    lines = mistakes(tmp_path, text)
+    keys = [line.split(":")[0] for line in lines]
+    assert keys == [
+        "broker.listen",
+        "broker.data_dir",
+        "broker.retention_days",
+        "leaders.0.id",
+        "followers.0.nkey",
+    ]
+    assert all("allowed" in line for line in lines)
+    assert "loopback" in lines[0]
+    assert "is missing" in lines[1]
+
+
+def test_an_unknown_key_names_its_nearest(tmp_path: Path) -> None:
+    text = PUBLISH.replace("api_secret =", "api_secrett =").replace("[signals]", "[signals]\nexpire_ms = 3")
+    lines = mistakes(tmp_path, text, publish=True)
+    assert any(line.startswith("venue.api_secrett: unknown key; did you mean api_secret?") for line in lines)
+    assert any(line.startswith("signals.expire_ms: unknown key; did you mean expires_ms?") for line in lines)
+
+
+def test_an_unknown_table_names_its_nearest(tmp_path: Path) -> None:
+    lines = mistakes(tmp_path, SERVE + "[brokerr]\nx = 1\n")
+    assert lines == (
+        "brokerr: unknown key; did you mean broker? (allowed: broker, leaders, followers, store)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('leaders = ["alice"]', 'leaders = ["carol"]', "followers.0.leaders"),
+        (OTHER_NKEY, NKEY, "followers"),
+        ('leaders = ["alice"]', "leaders = []", "followers.0.leaders"),
+        ("[store]\npath", "[store]\npaht", "store"),
+    ],
+)
+def test_people_must_fit_together(tmp_path: Path, old: str, new: str, key: str) -> None:
+    assert mistakes(tmp_path, SERVE.replace(old, new))[0].startswith(key)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('"BTC/USDT:USDT"', '"BTCUSDT"', "signals.symbols"),
+        ('"http://127.0.0.1:1"', f'"http://user:{SECRET}@host"', "venue.rest_url"),
+        (f'api_secret = "{SECRET}"\n', "", "venue.api_secret"),
+        (f'api_secret = "{SECRET}"', 'api_secret_file = "none"', "venue.api_secret_file"),
+        ('id = "alice"', "id = 5", "leader.id"),
+        ('rest_url = "http', f'exchange = "{SECRET}"\nrest_url = "http', "venue.exchange"),
+    ],
+)
+def test_a_publisher_is_told_what_is_allowed(tmp_path: Path, old: str, new: str, key: str) -> None:
+    (line,) = mistakes(tmp_path, PUBLISH.replace(old, new), publish=True)
+    assert line.startswith(key)
+    assert "allowed" in line
+
+
+def test_a_missing_or_broken_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="readable TOML file"):
+        load_serve(tmp_path / "none.toml")
+    (line,) = mistakes(tmp_path, f"[broker]\nsecret = {SECRET}\n")
+    assert "line 2" in line
+
+
+def test_a_secret_file_is_its_owners_alone(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET + "\n")
+    text = PUBLISH.replace(f'api_secret = "{SECRET}"', 'api_secret_file = "secret"')
+    secret.chmod(0o644)
+    assert "chmod 600" in mistakes(tmp_path, text, publish=True)[0]
+    secret.chmod(0o600)
+    assert load_publish(write(tmp_path, text)).venue.credentials() == ("key", SECRET)
+
+
+def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
+    public = create_signing_key(tmp_path / "keys" / "a.sk")
+    assert bytes(load_signing_key(tmp_path / "keys" / "a.sk").verify_key).hex() == public
+    nkey = create_nkey(tmp_path / "a.nk")
+    assert nkey_public(load_nkey_seed(tmp_path / "a.nk")) == nkey
+    for path in (tmp_path / "keys" / "a.sk", tmp_path / "a.nk"):
+        assert path.stat().st_mode & 0o777 == 0o600
+        before = path.read_text()
+        with pytest.raises(ConfigurationError, match="never overwritten"):
+            create_nkey(path)
+        assert path.read_text() == before
+        path.chmod(0o640)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        load_signing_key(tmp_path / "keys" / "a.sk")
+
+
+@pytest.mark.parametrize("text", ["", "zz", "00" * 31, "SUAAAA", SECRET])
+def test_a_file_that_is_no_key_is_told_without_its_content(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "key"
+    path.write_text(text)
+    path.chmod(0o600)
+    for load in (load_signing_key, load_nkey_seed):
+        with pytest.raises(ConfigurationError) as caught:
+            load(path)
+        assert not text or text not in str(caught.value).replace(str(path), "")
