@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["start_child", "stop_child"]
+__all__ = ["death_signal", "start_child", "stop_child"]
 
 TERMINATE_TIMEOUT_S = 1.5
 _PR_SET_PDEATHSIG = 1
@@ -37,7 +37,7 @@ async def start_child(argv: Sequence[str], *, output: Path) -> asyncio.subproces
     """Start a program in a session of its own (a terminal's Ctrl-C does not reach it); append output to a
     file.
     """
-    guard = _death_signal_setter()
+    guard = death_signal(signal.SIGKILL)
     command = list(argv) if guard else ["/bin/sh", "-c", _WATCHED, "sh", *argv]
     with output.open("ab") as sink:
         return await asyncio.create_subprocess_exec(
@@ -63,14 +63,15 @@ async def stop_child(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _death_signal_setter() -> Callable[[], None] | None:
+def death_signal(number: signal.Signals) -> Callable[[], None] | None:
+    """For `preexec_fn`: the kernel sends this to the child when we end, in whatever way. None off Linux."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None, use_errno=True)  # loaded before the fork: after it, as little as possible
     parent = os.getpid()
 
     def set_death_signal() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
         if os.getppid() != parent:  # it died in between
             os._exit(1)
 

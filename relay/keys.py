@@ -9,6 +9,7 @@ line feed.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import secrets
@@ -83,8 +84,11 @@ def nkey_public(seed: str) -> str:
 
 
 def is_public_nkey(text: str) -> bool:
-    """Whether this has the form of a user's public nkey."""
-    return _PUBLIC_NKEY.match(text) is not None
+    """Whether this is a user's public nkey, check sum included."""
+    if _PUBLIC_NKEY.match(text) is None:
+        return False
+    raw = base64.b32decode(text)
+    return bool(nkeys.crc16(bytearray(raw[:-2])) == int.from_bytes(raw[-2:], "little"))
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -36,6 +36,7 @@ from pydantic_settings import (
 )
 
 from relay.errors import ConfigurationError
+from relay.keys import is_public_nkey
 
 __all__ = ["PublishSettings", "ServeSettings", "VenueSettings", "load_publish", "load_serve"]
 
@@ -54,11 +55,19 @@ def _loopback(address: str) -> str:
     return address
 
 
+def _public_nkey(text: str) -> str:
+    if not is_public_nkey(text):
+        raise ValueError
+    return text
+
+
 _Identifier = Annotated[
     str, StringConstraints(pattern=r"\A[a-z0-9]{1,32}\z"), Field(description="1 to 32 characters of a-z, 0-9")
 ]
 _PublicNkey = Annotated[
-    str, StringConstraints(pattern=r"\AU[A-Z2-7]{55}\z"), Field(description="a user's public nkey (U...)")
+    str,
+    AfterValidator(_public_nkey),
+    Field(description="a user's public nkey (U..., from `relay keys nkey`)"),
 ]
 _Path = Annotated[Path, AfterValidator(_beside_file)]
 _Url = StringConstraints(pattern=r"\A[a-z]+://[^\s/@]+\z")

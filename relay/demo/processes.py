@@ -6,15 +6,14 @@ Belongs here: all about processes that the demonstration needs. Does not belong 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
-import os
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from relay.child import death_signal
 
 __all__ = ["Program", "ProgramError", "start_program"]
 
@@ -106,7 +105,7 @@ async def start_program(
             stdout=asyncio.subprocess.PIPE,
             stderr=sink,
             limit=_READY_LINE_BYTES_MAX,
-            preexec_fn=_die_with_parent(),
+            preexec_fn=death_signal(signal.SIGTERM),
             start_new_session=True,  # Ctrl-C reaches this process alone, which then stops them in order
         )
     assert process.stdout is not None
@@ -143,18 +142,3 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
 def _last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return " | ".join(lines[-_LOG_TAIL_LINES:]) or f"(nothing in {log.name})"
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """Linux: the kernel sends SIGTERM to the child when this process ends, kill -9 included."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-    parent = os.getpid()
-
-    def arm() -> None:
-        libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:  # it died before we armed
-            os._exit(1)
-
-    return arm

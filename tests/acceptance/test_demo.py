@@ -59,7 +59,7 @@ def test_the_shock_liquidates_part_of_the_crowd(run: DemoRun) -> None:
 def test_secrets_stay_out_of_logs_and_reports(run: DemoRun) -> None:
     secrets = [
         entry["api_secret"]
-        for entry in json.loads((run.out / "data" / "venue" / "accounts.json").read_text())["keys"]
+        for entry in json.loads((run.out / "data" / "venue" / "accounts.json").read_text())["accounts"]
     ]
     assert len(secrets) == 6
     texts = [path.read_text() for path in (run.out / "logs").iterdir()]
@@ -84,9 +84,7 @@ def test_interrupt_ends_everything(tmp_path: Path) -> None:
 
 
 def test_kill_nine_leaves_no_orphans(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        demo_command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(demo_command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _wait_until(lambda: len(programs_of(tmp_path)) >= 5)
     process.kill()
     process.wait(timeout=10)
@@ -133,8 +131,8 @@ def test_a_wrong_option_is_one_line_and_starts_nothing(
     ("rows", "named"),
     [
         ("open_time_ms,open,high,low\n1,1,1,1\n", "close"),
-        ("open_time_ms,open,high,low,close\n600000,1,1,1,1\n0,1,1,1,1\n", "row 3"),
-        ("open_time_ms,open,high,low,close\n0,1,x,1,1\n60000,1,1,1,1\n", "high"),
+        ("open_time_ms,open,high,low,close\n1700000600000,1,1,1,1\n1700000000000,1,1,1,1\n", "row 3"),
+        ("open_time_ms,open,high,low,close\n1700000000000,1,x,1,1\n1700000060000,1,1,1,1\n", "high"),
     ],
 )
 def test_a_bad_replay_file_is_one_line(tmp_path: Path, rows: str, named: str) -> None:

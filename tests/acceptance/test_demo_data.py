@@ -94,6 +94,6 @@ def test_followers_of_the_week_end_with_his_direction_and_fraction(week: DemoRun
     final = {status.follower_id: status for status in sorted(rows.statuses, key=lambda s: s.sent_ms)}
     for follower, scale in (("steady", Decimal("0.5")), ("paper", Decimal("0.4"))):
         actual = Decimal(final[follower].actual_exposure)
-        # The price moved since his last signal, and quantities are whole lots: within a tenth of the fraction.
+        # The price moved since his last signal, and quantities are whole lots: within a tenth of it.
         assert actual * leader > 0
         assert abs(actual / leader - scale) < scale / 10, (follower, actual, leader)

@@ -72,7 +72,17 @@ def test_every_module_says_what_belongs_in_it() -> None:
 
 def test_nothing_is_left_unfinished() -> None:
     # Spelled in pieces so that this file does not find itself.
-    words = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "Not" + "Implemented" + "Error", r"todo" + r"!\(", r"unimplemented" + r"!\(")))
+    words = re.compile(
+        "|".join(
+            (
+                "TO" + "DO",
+                "FIX" + "ME",
+                "Not" + "Implemented" + "Error",
+                r"todo" + r"!\(",
+                r"unimplemented" + r"!\(",
+            )
+        )
+    )
     found = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in tracked(".py", ".rs", ".toml", ".md")
@@ -83,11 +93,14 @@ def test_nothing_is_left_unfinished() -> None:
 
 
 def test_no_address_of_a_package_index_and_no_path_of_a_machine() -> None:
-    pattern = re.compile("|".join((r"py" + r"pi\.org", r"files\.python" + "hosted", r"(?<![\w.])/(?:work|root)/")))
+    pattern = re.compile(
+        "|".join((r"py" + r"pi\.org", r"files\.python" + "hosted", r"(?<![\w.])/(?:work|root)/"))
+    )
     found = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in tracked()
-        if path.suffix in {".py", ".rs", ".toml", ".md", ".lock", ".txt", ".html", ".css", ""} and path.name != "Cargo.lock"
+        if path.suffix in {".py", ".rs", ".toml", ".md", ".lock", ".txt", ".html", ".css", ""}
+        and path.name != "Cargo.lock"
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1)
         if pattern.search(line)
     ]
@@ -103,6 +116,18 @@ def test_requirements_are_locked_with_hashes() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     names = {re.split(r"[><=;\[ ]", entry)[0].lower() for entry in declared}
     assert names <= {line.split("==")[0].lower() for line in pinned}
+
+
+def test_only_the_driver_knows_the_engine() -> None:
+    # A compiled module is invisible to import-linter.
+    doors = {
+        str(path.relative_to(ROOT))
+        for path in package_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.ImportFrom) and node.module == "simulated_exchange._engine")
+        or (isinstance(node, ast.Import) and any(a.name == "simulated_exchange._engine" for a in node.names))
+    }
+    assert doors == {"simulated_exchange/driver.py"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -10,9 +10,10 @@ from relay.errors import ConfigurationError
 from relay.keys import create_nkey, create_signing_key, load_nkey_seed, load_signing_key, nkey_public
 from relay.settings import load_publish, load_serve
 
-NKEY = "U" + "A" * 55
-OTHER_NKEY = "U" + "B" * 55
+NKEY = "UCSTMETJKGLJEAJUWM2Y32Q2RKYNC7XTX6QCST6YJPGB6HECROPWNSYB"
+OTHER_NKEY = "UB5UZ3XN7BFYZM4GLR35K7VWSWYURFCPE2BMKMQMEHZJXAQANWHQZATE"
 SECRET = "hunter2secret"
+CONFIGS = Path(__file__).parents[3] / "configs"
 
 SERVE = f"""
 [broker]
@@ -70,6 +71,19 @@ def test_a_good_file_is_read_and_paths_lie_beside_it(tmp_path: Path) -> None:
     assert published.leader.outbox == tmp_path / "outbox.sqlite"
     assert published.venue.credentials() == ("key", SECRET)
     assert (published.signals.expires_ms, published.signals.stagger.waves) == (5000, 1)
+
+
+def test_the_shipped_files_are_right_but_for_the_keys_that_are_not_there() -> None:
+    assert load_serve(CONFIGS / "relay.toml").followers[0].leaders == ["alice"]
+    with pytest.raises(ConfigurationError) as caught:
+        load_publish(CONFIGS / "publisher.toml")
+    assert [line.split(":")[0] for line in caught.value.lines] == ["venue.api_key_file"]
+
+
+def test_an_nkey_with_a_typing_error_is_refused(tmp_path: Path) -> None:
+    wrong = NKEY[:-1] + ("A" if NKEY[-1] != "A" else "B")
+    (line,) = mistakes(tmp_path, SERVE.replace(NKEY, wrong))
+    assert line.startswith("leaders.0.nkey")
 
 
 def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

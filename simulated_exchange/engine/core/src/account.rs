@@ -277,6 +277,15 @@ impl Ledger {
         slot.margin = margin;
     }
 
+    /// Replaces the order margin of a slot and its part of the account's sum.
+    #[inline]
+    pub fn set_order_margin(&mut self, slot: u32, order_initial: i64) {
+        let slot = &mut self.slots[slot as usize];
+        let account = &mut self.accounts[slot.account as usize];
+        account.margin.order_initial += i128::from(order_initial) - i128::from(slot.margin.order_initial);
+        slot.margin.order_initial = order_initial;
+    }
+
     /// The order that used a link id, live or not.
     pub fn order_of_link(&self, account: u32, link: &LinkId) -> Option<u64> {
         self.link_orders.get(&self.link_key(account, link)).copied()

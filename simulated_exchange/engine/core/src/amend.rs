@@ -149,7 +149,7 @@ impl Exchange {
         let kept = self.orders.get_mut(index);
         (kept.lots, kept.updated_wall_us) = (after.lots, after.updated_wall_us);
         self.count_resting(before, -cut);
-        self.refresh(before.slot);
+        self.refresh_orders(before.slot);
         self.emit_amended(after, account);
         self.emit_level(InstrumentId(before.instrument), before.side, before.ticks(), level);
     }
@@ -168,12 +168,12 @@ impl Exchange {
             let level = self.books[book].link(&mut self.orders, index);
             self.count_resting(after, after.leaves);
             self.emit_level(instrument, after.side, after.ticks(), level);
-            self.refresh(after.slot);
+            self.refresh_orders(after.slot);
             return;
         }
         let mut detail = *self.orders.detail(index);
         self.orders.remove(index, &mut self.ledger.slot_mut(before.slot).orders);
-        self.refresh(before.slot);
+        self.refresh_orders(before.slot);
         if before.time_in_force == TimeInForce::PostOnly {
             let reason = CancelReason::PostOnlyWouldTake;
             self.emit_cancelled(before.id, account, instrument, after.leaves, reason);

@@ -288,7 +288,7 @@ impl Exchange {
         let level = self.books[usize::from(order.instrument)].link(&mut self.orders, index);
         self.count_resting(&order, order.leaves);
         self.emit_level(instrument, order.side, order.ticks(), level);
-        self.refresh(order.slot);
+        self.refresh_orders(order.slot);
     }
 
     /// Adds lots (or, negative, takes them away) to the sums of resting orders.

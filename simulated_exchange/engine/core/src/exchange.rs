@@ -301,6 +301,20 @@ impl Exchange {
         }
     }
 
+    /// As `refresh`, where only resting orders changed: without tiers in play, nothing but their margin moves.
+    #[inline]
+    pub(crate) fn refresh_orders(&mut self, slot: u32) {
+        let current = self.ledger.slot(slot);
+        let index = usize::from(current.instrument);
+        let listed = &self.instruments[index];
+        if i64::from(current.leverage) > listed.leverage_everywhere {
+            self.refresh(slot);
+            return;
+        }
+        let order_initial = saturate(current.exposure(self.markets[index].mark_ticks).order_initial(listed));
+        self.ledger.set_order_margin(slot, order_initial);
+    }
+
     /// Notes that an account's margin changed, for the liquidation stage.
     #[inline]
     pub(crate) fn touch(&mut self, account: u32) {

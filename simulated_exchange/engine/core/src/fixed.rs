@@ -52,6 +52,48 @@ fn div_floor_signed(n: i128, d: i128) -> i128 {
     n.div_euclid(d)
 }
 
+/// A fraction between nothing and a few wholes, in lowest terms, so that products stay small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ratio {
+    /// How many parts.
+    pub parts: u64,
+    /// Of how many to the whole.
+    pub whole: u64,
+}
+
+impl Ratio {
+    /// `parts` of `whole`; a whole below one counts as one, parts below zero as none.
+    pub fn new(parts: i64, whole: i64) -> Self {
+        let (parts, whole) = (parts.max(0).unsigned_abs(), whole.max(1).unsigned_abs());
+        let common = greatest_common_divisor(whole, parts);
+        Self { parts: parts / common, whole: whole / common }
+    }
+
+    /// The share of a value that is not negative, rounded towards positive infinity.
+    #[inline]
+    pub fn share_ceil(self, value: i128) -> i128 {
+        share_ceil(value, self.parts, self.whole)
+    }
+}
+
+/// `value * parts / whole`, rounded towards positive infinity. `value` must not be negative, `whole` be positive.
+#[inline]
+pub fn share_ceil(value: i128, parts: u64, whole: u64) -> i128 {
+    if let Ok(small) = u64::try_from(value) {
+        if let Some(product) = small.checked_mul(parts) {
+            return i128::from(product.div_ceil(whole.max(1)));
+        }
+    }
+    mul_div_ceil(value, i128::from(parts), i128::from(whole))
+}
+
+fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
 /// A value forced into the `i64` of the boundary; only for estimates shown to people, never for state.
 #[inline]
 pub fn saturate(value: i128) -> i64 {
@@ -73,6 +115,16 @@ mod tests {
                 "{n}/{d}"
             );
         }
+    }
+
+    #[test]
+    fn a_share_is_the_same_in_lowest_terms_and_in_wide_numbers() {
+        let fee = Ratio::new(55_000, 100_000_000);
+        assert_eq!(fee, Ratio { parts: 11, whole: 20_000 });
+        for value in [0, 1, 19_999, 20_000, i128::from(u64::MAX) / 11, i128::from(u64::MAX), 1 << 90] {
+            assert_eq!(fee.share_ceil(value), mul_div_ceil(value, 55_000, 100_000_000), "{value}");
+        }
+        assert_eq!(Ratio::new(0, 100).share_ceil(7), 0);
     }
 
     #[test]

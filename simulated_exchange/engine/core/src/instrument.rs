@@ -1,5 +1,6 @@
 //! What is fixed at genesis: the listed contracts, their filters, tiers and price sources. Validation only; no state.
 
+use crate::fixed::Ratio;
 use crate::types::{Money, Price, Qty, LEVERAGE_SCALE, MONEY_MAX, SCALE};
 
 /// Most instruments one exchange lists.
@@ -150,6 +151,8 @@ pub struct Tier {
     pub max_leverage: i64,
     /// Maintenance margin rate, in `10^-8`.
     pub maintenance_rate: i64,
+    /// The same in lowest terms.
+    pub maintenance: Ratio,
     /// What the rate counts too much because lower brackets have lower rates; rounded down.
     pub deduction: i128,
 }
@@ -165,6 +168,10 @@ pub struct Instrument {
     pub max_ticks: i64,
     /// Largest position, orders included, in lots: its value at the highest price is still within `MONEY_MAX`.
     pub position_lots_max: i64,
+    /// Taker fee rate in lowest terms.
+    pub taker_fee: Ratio,
+    /// Leverage that every tier allows, in hundredths.
+    pub leverage_everywhere: i64,
     /// Tiers with their deductions.
     pub tiers: Vec<Tier>,
 }
@@ -226,7 +233,15 @@ fn derive(index: usize, spec: &InstrumentSpec) -> Result<Instrument, GenesisErro
     require(position_lots_max >= 1, &at("max_price"), || {
         format!("one qty_step at max_price must be worth at most {MONEY_MAX} units")
     })?;
-    Ok(Instrument { spec: spec.clone(), lot_tick_value: unit, max_ticks, position_lots_max, tiers })
+    Ok(Instrument {
+        spec: spec.clone(),
+        lot_tick_value: unit,
+        max_ticks,
+        position_lots_max,
+        taker_fee: Ratio::new(spec.taker_fee, SCALE),
+        leverage_everywhere: tiers.last().map_or(0, |tier| tier.max_leverage),
+        tiers,
+    })
 }
 
 fn check_steps(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(), GenesisError> {
@@ -310,6 +325,7 @@ fn derive_tiers(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<Ve
             limit: i128::from(tier.limit.0),
             max_leverage: leverage,
             maintenance_rate: rate,
+            maintenance: Ratio::new(rate, SCALE),
             deduction,
         });
         (last_limit, last_rate, last_leverage) = (tier.limit.0, rate, leverage);

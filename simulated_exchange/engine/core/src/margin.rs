@@ -6,7 +6,7 @@
 //! - An order's part that closes the position costs nothing; of the two sides only the dearer is held.
 //!   Where a side both closes and opens, the opening part is valued at that side's average price.
 
-use crate::fixed::{div_ceil, mul_div_ceil, mul_div_half_up, saturate};
+use crate::fixed::{mul_div_half_up, saturate, share_ceil, Ratio};
 use crate::instrument::{Instrument, Tier};
 use crate::position::Position;
 use crate::types::{Side, LEVERAGE_SCALE, SCALE};
@@ -80,30 +80,32 @@ pub fn tier_index(tiers: &[Tier], value: i128) -> usize {
 
 /// Initial margin, opening and closing fee of an opening order of a value: rules 4.1.
 #[inline]
-pub fn order_cost(value: i128, side: Side, leverage: i64, taker_fee: i64) -> i128 {
-    let leverage_wide = i128::from(leverage);
-    let fees = i128::from(taker_fee) * (leverage_wide + bankruptcy_factor(side, leverage));
-    let numerator = i128::from(SCALE) * i128::from(LEVERAGE_SCALE) + fees;
-    mul_div_ceil(value, numerator, i128::from(SCALE) * leverage_wide)
+pub fn order_cost(value: i128, side: Side, leverage: i64, taker_fee: Ratio) -> i128 {
+    let (margin, leverage, at_bankruptcy) = hundredths(side, leverage);
+    let parts = taker_fee.whole * margin + taker_fee.parts * (leverage + at_bankruptcy);
+    share_ceil(value, parts, taker_fee.whole * leverage)
 }
 
-/// `L x (1 - 1/L)` for a long, `L x (1 + 1/L)` for a short, in hundredths: value at bankruptcy per value at entry.
+/// One whole, the leverage, and `L x (1 - 1/L)` for a long, `L x (1 + 1/L)` for a short: value at bankruptcy per value
+/// at entry; all in hundredths. A leverage below 1x counts as 1x.
 #[inline]
-fn bankruptcy_factor(side: Side, leverage: i64) -> i128 {
-    i128::from(leverage) - i128::from(side.sign() * LEVERAGE_SCALE)
+fn hundredths(side: Side, leverage: i64) -> (u64, u64, u64) {
+    let leverage = leverage.max(LEVERAGE_SCALE);
+    let at_bankruptcy = leverage - side.sign() * LEVERAGE_SCALE;
+    (LEVERAGE_SCALE.unsigned_abs(), leverage.unsigned_abs(), at_bankruptcy.unsigned_abs())
 }
 
 /// Fee of closing a position at its bankruptcy price, from its entry cost: rules 4.2.
 #[inline]
-pub fn closing_fee(cost: i128, side: Side, leverage: i64, taker_fee: i64) -> i128 {
-    let rate = bankruptcy_factor(side, leverage) * i128::from(taker_fee);
-    mul_div_ceil(cost.abs(), rate, i128::from(SCALE) * i128::from(leverage))
+pub fn closing_fee(cost: i128, side: Side, leverage: i64, taker_fee: Ratio) -> i128 {
+    let (_, leverage, at_bankruptcy) = hundredths(side, leverage);
+    share_ceil(cost.abs(), taker_fee.parts * at_bankruptcy, taker_fee.whole * leverage)
 }
 
 /// Maintenance margin of a position value without the closing fee.
 #[inline]
 pub fn maintenance(value: i128, tier: &Tier) -> i128 {
-    mul_div_ceil(value, i128::from(tier.maintenance_rate), i128::from(SCALE)) - tier.deduction
+    tier.maintenance.share_ceil(value) - tier.deduction
 }
 
 impl Exposure {
@@ -131,7 +133,7 @@ impl Exposure {
     }
 
     #[inline]
-    fn side_cost(&self, side: Side, leverage: i64, taker_fee: i64) -> i128 {
+    fn side_cost(&self, side: Side, leverage: i64, taker_fee: Ratio) -> i128 {
         let (lots, value) =
             (self.orders.lots[usize::from(side.to_wire())], self.orders.value[usize::from(side.to_wire())]);
         let opening = self.opening_lots(side);
@@ -141,7 +143,7 @@ impl Exposure {
         let value = if opening == lots {
             i128::from(value)
         } else {
-            mul_div_ceil(i128::from(value), i128::from(opening), i128::from(lots))
+            share_ceil(i128::from(value), opening.unsigned_abs(), lots.unsigned_abs())
         };
         order_cost(value, side, leverage, taker_fee)
     }
@@ -149,8 +151,7 @@ impl Exposure {
     /// Leverage that counts: what the account chose, within what the tier allows.
     #[inline]
     fn effective_leverage(&self, instrument: &Instrument) -> i64 {
-        let allowed_everywhere = instrument.tiers.last().map_or(0, |tier| tier.max_leverage);
-        if self.leverage <= allowed_everywhere {
+        if self.leverage <= instrument.leverage_everywhere {
             return self.leverage;
         }
         self.leverage.min(self.tier(instrument).max_leverage)
@@ -164,7 +165,7 @@ impl Exposure {
 
     #[inline]
     fn order_initial_at(&self, leverage: i64, instrument: &Instrument) -> i128 {
-        let taker_fee = instrument.spec.taker_fee;
+        let taker_fee = instrument.taker_fee;
         let buy = self.side_cost(Side::Buy, leverage, taker_fee);
         buy.max(self.side_cost(Side::Sell, leverage, taker_fee))
     }
@@ -172,7 +173,7 @@ impl Exposure {
     /// All margin figures.
     #[inline]
     pub fn margin(&self, instrument: &Instrument) -> Margin {
-        let taker_fee = instrument.spec.taker_fee;
+        let taker_fee = instrument.taker_fee;
         let leverage = self.effective_leverage(instrument);
         let mut margin = Margin {
             order_initial: saturate(self.order_initial_at(leverage, instrument)),
@@ -185,7 +186,7 @@ impl Exposure {
             let size = value.abs();
             let tier = &instrument.tiers[tier_index(&instrument.tiers, size)];
             margin.unrealised = saturate(value - self.position.cost);
-            let at_leverage = div_ceil(size * i128::from(LEVERAGE_SCALE), i128::from(leverage));
+            let at_leverage = share_ceil(size, LEVERAGE_SCALE.unsigned_abs(), leverage.unsigned_abs());
             margin.position_initial = saturate(at_leverage + fee);
             margin.maintenance = saturate(maintenance(size, tier) + fee);
         }
@@ -200,7 +201,7 @@ pub fn liquidation_price(exposure: &Exposure, cushion: i128, instrument: &Instru
     let Position { lots, cost } = exposure.position;
     let side = Side::of_position(lots);
     let leverage = exposure.effective_leverage(instrument);
-    let fee = closing_fee(cost, side, leverage, instrument.spec.taker_fee);
+    let fee = closing_fee(cost, side, leverage, instrument.taker_fee);
     let (scale, sign) = (i128::from(SCALE), i128::from(side.sign()));
     let qty = i128::from(lots.unsigned_abs()) * i128::from(instrument.spec.qty_step.0);
     let mut below = 0; // limit of the tier below

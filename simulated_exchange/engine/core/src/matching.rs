@@ -292,7 +292,7 @@ impl Exchange {
         let level = self.books[usize::from(order.instrument)].unlink(&mut self.orders, index);
         self.count_resting(&order, -order.leaves);
         self.orders.remove(index, &mut self.ledger.slot_mut(order.slot).orders);
-        self.refresh(order.slot);
+        self.refresh_orders(order.slot);
         let account = AccountId(self.ledger.account(self.ledger.slot(order.slot).account).id);
         let instrument = InstrumentId(order.instrument);
         self.emit_cancelled(order.id, account, instrument, order.leaves, reason);
