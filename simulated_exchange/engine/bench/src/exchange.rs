@@ -2,7 +2,6 @@
 //!
 //! Every account is rich and every band wide, so that nothing is refused and both engines trade the same.
 
-use exchange_core::limits::LOOK_AHEAD_MAX;
 use exchange_core::types::{
     AccountId, InstrumentId, LinkId, Money, OrderId, OrderType, Price, Qty, TimeInForce,
 };
@@ -115,10 +114,7 @@ impl Run {
     /// Applies commands and calls `drain` on the filled buffer now and then.
     pub(crate) fn apply(&mut self, commands: &[Command], drain: impl Fn(&mut Self)) {
         for chunk in commands.chunks(COMMANDS_PER_DRAIN) {
-            for (at, command) in chunk.iter().enumerate() {
-                if at.is_multiple_of(LOOK_AHEAD_MAX) {
-                    self.exchange.look_ahead(&chunk[at..]);
-                }
+            for command in chunk {
                 let applied = self.exchange.apply(command, &mut self.events).expect("no invariant breaks");
                 assert!(applied.reject.is_none(), "{command:?} was refused: {:?}", applied.reject);
             }

@@ -19,7 +19,6 @@ mod id_map;
 mod invariants;
 mod ladder;
 mod liquidation;
-mod lookahead;
 mod matching;
 mod order;
 mod query;
@@ -59,6 +58,5 @@ pub mod limits {
         BASIS_WINDOW_MS_MAX, INDEX_SOURCES_MAX, INSTRUMENTS_MAX, TICKS_MAX, TIERS_MAX,
     };
     pub use crate::liquidation::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
-    pub use crate::lookahead::LOOK_AHEAD_MAX;
     pub use crate::takeover::ADL_COUNTERPARTIES_MAX;
 }
