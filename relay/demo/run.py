@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from relay.core.report import ReportRows
@@ -118,19 +118,17 @@ class _Demo:
         if self.options.open_report:
             webbrowser.open((self.folders.out / "report.html").as_uri())
         if self.options.serve:
-            broker_url = self.system.program("relay").ready["broker"]
-            _say(f"venue at {self.system.rest_url}, broker at {broker_url}; Ctrl-C ends")
+            _say(f"venue at {self.system.rest_url}, broker at {self.system.broker_url}; Ctrl-C ends")
             await asyncio.Event().wait()
         return status
 
     async def _start(self, progress: RunProgress) -> None:
-        progress.step("starting the venue")
-        await self.system.start_venue()
+        system = self.system
+        progress.step("starting venue and broker")
+        await _together(system.start_venue(), system.start_relay())
         orders = await self._orders()
-        progress.step("starting broker, publisher, followers")
-        await self.system.start_relay()
-        progress.step("starting the leader")
-        await self.system.start_leader(orders)
+        progress.step("starting publisher, followers, leader")
+        await _together(system.start_publisher(), system.start_followers(), system.start_leader(orders))
 
     async def _orders(self) -> tuple[PlannedOrder, ...]:
         options = self.options
@@ -216,6 +214,16 @@ class _Demo:
         for line in broken:
             _say(f"broken promise: {line}")
         return 70 if broken else 0
+
+
+async def _together(*starts: Coroutine[Any, Any, None]) -> None:
+    """Start side by side; the first that fails ends the others and is what is told."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for start in starts:
+                group.create_task(start)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 def _say(line: str) -> None:

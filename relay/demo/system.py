@@ -49,24 +49,33 @@ class Folders:
         return self.out / "logs"
 
     @property
+    def keys(self) -> Path:
+        return self.data / "keys"
+
+    @property
     def store(self) -> Path:
         return self.data / "drift.sqlite"
 
 
 @dataclass(slots=True)
 class System:
-    """All programs of one run. `start_*` in order; `stop` ends whatever is running, last started first."""
+    """All programs of one run: venue and relay first, the others need both. `stop` ends whatever runs."""
 
     options: DemoOptions
     folders: Folders
-    followers: list[FollowerPlan] = field(default_factory=list)
+    followers: list[FollowerPlan] = field(init=False)
     programs: list[Program] = field(default_factory=list)
     accounts: dict[str, dict[str, str]] = field(
         default_factory=dict
     )  # name -> rest_url, ws_url, api_key, ...
     journal: Path = Path()
     rest_url: str = ""
+    broker_url: str = ""
+    leader_key: str = ""  # public
     recorded: LeaderPlan | None = None
+
+    def __post_init__(self) -> None:
+        self.followers = follower_plans(self.options.followers)
 
     @property
     def venue(self) -> VenueQuestions:
@@ -78,7 +87,6 @@ class System:
     async def start_venue(self) -> None:
         """`simulated-exchange serve`, its scenario held until everybody is there, one account for each."""
         options = self.options
-        self.followers = follower_plans(options.followers)
         arguments = ["serve", "--json", "--enable-sim", "--hold", "--port", "0"]
         arguments += ["--data-dir", str(self.folders.data / "venue"), "--seed", str(options.seed)]
         arguments += ["--seconds", str(options.seconds), "--scenario", options.scenario]
@@ -102,38 +110,47 @@ class System:
             }
 
     async def start_relay(self) -> None:
-        """Keys for everybody, then `relay serve`, `relay publish` and `follower-client run`."""
-        keys = self.folders.data / "keys"
+        """Keys for everybody, then `relay serve`."""
+        keys = self.folders.keys
         keys.mkdir(parents=True)
-        leader_key = create_signing_key(keys / "leader.signing")
-        leader_nkey = create_nkey(keys / "leader.nkey")
-        nkeys = {f.follower_id: create_nkey(keys / f"{f.follower_id}.nkey") for f in self.followers}
+        self.leader_key = create_signing_key(keys / "leader.signing")
         settings = relay_settings(
-            data_dir=self.folders.data, leader_nkey=leader_nkey, leader_key=leader_key, follower_nkeys=nkeys
+            data_dir=self.folders.data,
+            leader_nkey=create_nkey(keys / "leader.nkey"),
+            leader_key=self.leader_key,
+            follower_nkeys={
+                plan.follower_id: create_nkey(keys / f"{plan.follower_id}.nkey") for plan in self.followers
+            },
         )
         serve = await self._start(
             "relay", "relay", ["serve", "--json", "--config", self._write("relay", settings)]
         )
-        broker_url = serve.ready["broker"]
+        self.broker_url = serve.ready["broker"]
+
+    async def start_publisher(self) -> None:
+        """`relay publish`, watching the leader's account."""
+        keys = self.folders.keys
         settings = publisher_settings(
             data_dir=self.folders.data,
             venue=self.accounts[LEADER_ID],
-            broker_url=broker_url,
+            broker_url=self.broker_url,
             nkey_seed_file=keys / "leader.nkey",
             signing_key_file=keys / "leader.signing",
             symbol=self.options.leader_symbol,
         )
-        await self._start(
-            "publisher", "relay", ["publish", "--json", "--config", self._write("publisher", settings)]
-        )
+        arguments = ["publish", "--json", "--config", self._write("publisher", settings)]
+        await self._start("publisher", "relay", arguments)
+
+    async def start_followers(self) -> None:
+        """`follower-client run`: all followers in one process."""
         for plan in self.followers:
             settings = follower_settings(
                 plan,
                 data_dir=self.folders.data / plan.follower_id,
                 venue=self.accounts[plan.follower_id],
-                broker_url=broker_url,
-                nkey_seed_file=keys / f"{plan.follower_id}.nkey",
-                leader_key=leader_key,
+                broker_url=self.broker_url,
+                nkey_seed_file=self.folders.keys / f"{plan.follower_id}.nkey",
+                leader_key=self.leader_key,
             )
             self._write(f"followers/{plan.follower_id}", settings)
         folder = str(self.folders.data / "followers")
