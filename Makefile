@@ -34,7 +34,7 @@ $(VENV)/.locked: requirements.lock
 	touch $@
 
 $(VENV)/.built: $(VENV)/.locked pyproject.toml $(RUST_SOURCES)
-	$(BIN)/maturin develop --release --locked --quiet
+	PIP_QUIET=1 $(BIN)/maturin develop --release --locked --quiet
 	touch $@
 
 setup: $(VENV)/.built ## make the environment and build the engine

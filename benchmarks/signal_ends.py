@@ -1,0 +1,155 @@
+"""The two ends of a signal's way, each a process: `python -m benchmarks.signal_ends publisher|subscriber
+FOLDER URL`.
+
+Belongs here: the leader's and the follower's real parts and, beside them, the bare client library, both
+stamping times. Does not belong here: what the times mean (`signal_one_way`).
+
+Times are `time.monotonic_ns`, which all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from benchmarks.signals import FOLLOWER, LEADER, PLAIN_FEED, PLAIN_SUBJECT, Room, build_signal
+from benchmarks.talk import answering, run_loop
+from follower_client.subscriber import Subscriber
+from relay.keys import load_signing_key, public_key_hex
+from relay.outbox import Outbox
+from relay.protocol.codec import encode_payload
+from relay.protocol.messages import Signal
+from relay.protocol.signing import Envelope, key_id_of
+from relay.publisher import Publisher
+
+__all__ = ["PAYLOAD_BYTES", "Side"]
+
+Side = Literal["ours", "plain"]
+NUMBER_BYTES = 8
+DRAIN_SECONDS_MAX = 10.0
+SILENT_AFTER_MS = 60_000
+PAYLOAD_BYTES = len(encode_payload(build_signal(f"{LEADER}.1800000000.1000", 1_800_000_000_000)))
+
+
+class _Leader:
+    """Sends on request, paced, and tells when each message began its way."""
+
+    def __init__(self, publisher: Publisher, plain: Client) -> None:
+        self._publisher = publisher
+        self._stream = plain.jetstream()
+        self._plain_number = 0
+
+    async def send(self, task: dict[str, Any]) -> dict[str, Any]:
+        """`count` messages, `gap_ms` apart: [number, start_ns, recorded_ns] of each."""
+        one = self._send_ours if task["side"] == "ours" else self._send_plain
+        rows = []
+        start = time.monotonic()
+        for turn in range(task["count"]):
+            await asyncio.sleep(max(0.0, start + turn * task["gap_ms"] / 1000 - time.monotonic()))
+            rows.append(await one())
+        async with asyncio.timeout(DRAIN_SECONDS_MAX):
+            while self._publisher.unsent:  # noqa: ASYNC110 - it has no event for this
+                await asyncio.sleep(0.001)
+        return {"sent": rows}
+
+    async def _send_ours(self) -> list[int]:
+        start_ns = time.monotonic_ns()
+        record = self._publisher.record(lambda name: build_signal(name, time.time_ns() // 1_000_000))
+        return [record.seq, start_ns, time.monotonic_ns()]
+
+    async def _send_plain(self) -> list[int]:
+        self._plain_number += 1
+        number = self._plain_number
+        start_ns = time.monotonic_ns()
+        payload = number.to_bytes(NUMBER_BYTES, "big").ljust(PAYLOAD_BYTES, b"x")
+        await self._stream.publish(PLAIN_SUBJECT, payload)
+        return [number, start_ns, start_ns]
+
+
+class _Ear:
+    """Where the follower's subscriber hands on what it has verified; stamps it, and plain messages too."""
+
+    def __init__(self) -> None:
+        self.leader_alive = True
+        self._heard: dict[str, dict[int, int]] = {"ours": {}, "plain": {}}
+        self._news = asyncio.Event()
+
+    def offer(self, envelope: Envelope, _signal: Signal) -> None:
+        self._stamp("ours", envelope.seq)
+
+    def heard(self, envelope: Envelope, message: object) -> None:
+        """Notices and snapshots are not measured."""
+
+    async def on_plain(self, message: Msg) -> None:
+        self._stamp("plain", int.from_bytes(message.data[:NUMBER_BYTES], "big"))
+
+    async def collect(self, task: dict[str, Any]) -> dict[str, Any]:
+        """[number, heard_ns] of the next `count` messages of a side."""
+        heard = self._heard[task["side"]]
+        async with asyncio.timeout(DRAIN_SECONDS_MAX):
+            while len(heard) < task["count"]:
+                self._news.clear()
+                await self._news.wait()
+        rows = sorted(heard.items())
+        heard.clear()
+        return {"heard": rows}
+
+    def _stamp(self, side: Side, number: int) -> None:
+        self._heard[side][number] = time.monotonic_ns()
+        self._news.set()
+
+
+async def _publish(room: Room) -> None:
+    signing_key = load_signing_key(room.folder / "signing")
+    key_id = key_id_of(signing_key.verify_key)
+    outbox = Outbox.open(room.folder / "outbox.sqlite", leader_id=LEADER, key_id=key_id)
+    bus, plain = await room.bus(LEADER), await room.plain_client()
+    publisher = Publisher(
+        leader_id=LEADER, signing_key=signing_key, outbox=outbox, bus=bus, program_version="bench"
+    )
+    await publisher.start()
+    await _while_running(publisher.run, _Leader(publisher, plain).send)
+    outbox.close()
+    await bus.close()
+    await plain.close()
+
+
+async def _subscribe(room: Room) -> None:
+    public_key = public_key_hex(load_signing_key(room.folder / "signing"))
+    bus, plain = await room.bus(FOLLOWER), await room.plain_client()
+    ear = _Ear()
+    subscriber = Subscriber(
+        bus, LEADER, public_key, None, ear, silent_after_ms=SILENT_AFTER_MS, on_joined=lambda _: None
+    )
+    await subscriber.start()
+    await plain.subscribe(PLAIN_FEED, cb=ear.on_plain)
+    await plain.flush()
+    await _while_running(subscriber.run, ear.collect)
+    await bus.close()
+    await plain.close()
+
+
+async def _while_running(
+    run: Callable[[], Awaitable[None]], answer: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+) -> None:
+    """Answer while a part of ours runs beside; whichever fails ends both."""
+    running = asyncio.ensure_future(run())
+    talking = asyncio.ensure_future(answering({"ready": True}, answer))
+    done, _ = await asyncio.wait({running, talking}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (running, talking):
+        task.cancel()
+    await asyncio.gather(running, talking, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+if __name__ == "__main__":
+    here = Room(Path(sys.argv[2]), sys.argv[3])
+    run_loop(_publish(here) if sys.argv[1] == "publisher" else _subscribe(here))
