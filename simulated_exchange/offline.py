@@ -13,7 +13,7 @@ import orjson
 from simulated_exchange.driver import Verification, engine_errors, replayed_events, verify_journal_file
 from simulated_exchange.errors import InvariantBrokenError, JournalUnreadableError
 from simulated_exchange.gateway.translate.numbers import decimal_text
-from simulated_exchange.instruments import Catalogue
+from simulated_exchange.instruments import Catalogue, fixed_point
 from simulated_exchange.ledger import Ledger
 
 __all__ = ["describe_scenario", "replay_journal", "verify_journal"]
@@ -47,6 +47,7 @@ def replay_journal(journal: Path) -> dict[str, Any]:
     found = _verified(journal)
     catalogue = Catalogue.from_genesis(found.genesis_json)
     ledger = Ledger(len(catalogue))
+    ledger.counters.insurance_fund = fixed_point(orjson.loads(found.genesis_json)["insurance_fund"])
     events = 0
     for batch in replayed_events(journal):
         events += len(batch)
@@ -62,6 +63,7 @@ def replay_journal(journal: Path) -> dict[str, Any]:
         "cancels": counters.cancels,
         "liquidations": counters.liquidations,
         "adl": counters.deleveraged,
+        "insurance_fund": decimal_text(counters.insurance_fund),
         "last_market_ms": ledger.market_ms,
         "prices": {
             instrument.symbol: {

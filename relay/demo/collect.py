@@ -85,14 +85,13 @@ async def _all_rows(venue: dict[str, str], method: str, symbol: str) -> list[dic
 
 
 async def verify_journal(journal: Path) -> dict[str, Any]:
-    """Replay the venue's journal and check every invariant after every command."""
+    """Replay the venue's journal, check every invariant after every command, and count what happened."""
+    return await _offline("replay", journal) | await _offline("verify", journal)
+
+
+async def _offline(command: str, journal: Path) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "simulated_exchange",
-        "verify",
-        str(journal),
-        "--json",
+        *(sys.executable, "-m", "simulated_exchange", command, str(journal), "--json"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -103,8 +102,7 @@ async def verify_journal(journal: Path) -> dict[str, Any]:
         await process.wait()
         raise
     if not out:
-        raise ProgramError(
-            "simulated-exchange verify", process.returncode, err.decode(errors="replace").strip()
-        )
+        words = err.decode(errors="replace").strip()
+        raise ProgramError(f"simulated-exchange {command}", process.returncode, words)
     verdict: dict[str, Any] = json.loads(out)
     return verdict

@@ -5,12 +5,16 @@ Belongs here: names and help. Does not belong here: what they do (`plan`, `run`)
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 __all__ = ["demo"]
+
+_INTERRUPTED = 130
 
 
 def demo(
@@ -34,6 +38,8 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="print report.json instead of the table")] = False,
 ) -> None:
     """The whole system on this machine: venue, broker, leader, followers, monitor; ends with the report."""
+    # Nothing runs yet: while the rest is imported, an interrupt simply ends this process.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
     from relay.demo.plan import DemoOptions
     from relay.demo.run import run_demo
 

@@ -19,12 +19,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
+from itertools import groupby
 from pathlib import Path
 
 __all__ = ["LeaderFillsError", "LeaderPlan", "PlannedOrder", "load_leader_plan"]
 
 _INDIA = timezone(timedelta(hours=5, minutes=30))
 _ROWS_MAX = 1_000_000
+_QTY_MAX = Decimal(10**15)
+_TIME_MIN_MS, _TIME_MAX_MS = 1_230_768_000_000, 4_102_444_800_000  # 2009 to 2100
 _COLUMNS = {
     "account": ("slot", "Account"),
     "coin": ("coin", "Coin"),
@@ -65,6 +68,7 @@ class LeaderPlan:
     account: str
     coins: tuple[str, ...]
     fills: int
+    gaps: int  # orders that do not begin where the one before them ended: rows are missing there
     times_moved: bool
     symbol_moved: bool
 
@@ -99,58 +103,51 @@ def load_leader_plan(
         if window_ms is not None and not times_moved
         else (chosen[0].time_ms, chosen[-1].time_ms + 1)
     )
+    orders, gaps = _orders(chosen, begin_ms, max(end_ms, begin_ms + 1))
     return LeaderPlan(
-        orders=tuple(_orders(chosen, begin_ms, max(end_ms, begin_ms + 1))),
+        orders=orders,
         account=account,
         coins=tuple(sorted({fill.coin for fill in chosen})),
         fills=len(chosen),
+        gaps=gaps,
         times_moved=times_moved,
         symbol_moved=symbol_moved,
     )
 
 
-def _orders(fills: list[_Fill], begin_ms: int, end_ms: int) -> Iterator[PlannedOrder]:
-    """Merge neighbouring fills of one order and express the position after each as a share of its peak."""
-    merged: list[tuple[int, str, Decimal]] = []
+def _orders(fills: list[_Fill], begin_ms: int, end_ms: int) -> tuple[tuple[PlannedOrder, ...], int]:
+    """The position after each order as a share of its peak, and how often a row is missing in between."""
     held: dict[str, Decimal] = {}
-    previous: tuple[str, str] | None = None
-    for coin, start in _opening_positions(fills).items():
-        held[coin] = start
-        if start:
-            merged.append((begin_ms, coin, start))
-    for fill in fills:
-        held[fill.coin] = held[fill.coin] + fill.qty
-        entry = (fill.time_ms, fill.coin, held[fill.coin])
-        if previous == (fill.order, fill.coin):
-            merged[-1] = (merged[-1][0], *entry[1:])
-        else:
-            merged.append(entry)
-        previous = (fill.order, fill.coin)
+    steps: list[tuple[int, str, Decimal]] = []
+    gaps = 0
+    for _, group in groupby(fills, key=lambda fill: (fill.order, fill.coin)):
+        order = list(group)
+        opening = _opening(order)
+        coin = order[0].coin
+        if coin not in held and opening:
+            steps.append((begin_ms, coin, opening))  # carried in from before the recording
+        gaps += held.get(coin, opening) != opening
+        held[coin] = opening + sum((fill.qty for fill in order), Decimal(0))
+        steps.append((order[0].time_ms, coin, held[coin]))
+    steps.sort(key=lambda step: step[0])  # what was carried in stands at the beginning
     peaks: dict[str, Decimal] = {}
-    for _, coin, qty in merged:
+    for _, coin, qty in steps:
         peaks[coin] = max(peaks.get(coin, Decimal(0)), abs(qty))
     shares: dict[str, Decimal] = {}
     path: list[tuple[int, Decimal]] = []
-    for time_ms, coin, qty in merged:
+    for time_ms, coin, qty in steps:
         shares[coin] = qty / peaks[coin] if peaks[coin] else Decimal(0)
         path.append((time_ms, sum(shares.values(), Decimal(0))))
     peak = max((abs(total) for _, total in path), default=Decimal(0)) or Decimal(1)
-    for time_ms, total in path:
-        yield PlannedOrder(at=(time_ms - begin_ms) / (end_ms - begin_ms), position=total / peak)
+    span_ms = end_ms - begin_ms
+    return tuple(PlannedOrder((time_ms - begin_ms) / span_ms, total / peak) for time_ms, total in path), gaps
 
 
-def _opening_positions(fills: list[_Fill]) -> dict[str, Decimal]:
-    """Position of each coin before its first order. Rows of one order may be unsorted within an instant: the
-    true first one is the one that starts nearest to where the order came from."""
-    opening: dict[str, Decimal] = {}
-    first_order: dict[str, str] = {}
-    for fill in fills:
-        if first_order.setdefault(fill.coin, fill.order) != fill.order:
-            continue
-        known = opening.get(fill.coin)
-        if known is None or (fill.qty > 0 and fill.start < known) or (fill.qty < 0 and fill.start > known):
-            opening[fill.coin] = fill.start
-    return opening
+def _opening(order: list[_Fill]) -> Decimal:
+    """The position before an order. Its rows may be unsorted within an instant: buys begin at the lowest
+    start, sells at the highest."""
+    starts = [fill.start for fill in order]
+    return min(starts) if order[0].qty > 0 else max(starts)
 
 
 def _read(path: Path, account: str) -> Iterator[_Fill]:
@@ -191,8 +188,12 @@ def _fill(path: Path, number: int, row: dict[str, str], columns: dict[str, str])
             raise LeaderFillsError(
                 f"{path} row {number} column {columns[name]}: {row[columns[name]]!r} is not a decimal number"
             ) from None
-    if not numbers["qty"].is_finite() or numbers["qty"] <= 0 or not numbers["start"].is_finite():
-        raise LeaderFillsError(f"{path} row {number} column {columns['qty']}: must be above 0")
+    if not numbers["qty"].is_finite() or not 0 < numbers["qty"] < _QTY_MAX:
+        raise LeaderFillsError(
+            f"{path} row {number} column {columns['qty']}: allowed: above 0, below {_QTY_MAX}"
+        )
+    if not numbers["start"].is_finite() or not abs(numbers["start"]) < _QTY_MAX:
+        raise LeaderFillsError(f"{path} row {number} column {columns['start']}: allowed: below {_QTY_MAX}")
     return _Fill(
         time_ms=_time_ms(path, number, columns["time"], row[columns["time"]]),
         coin=row[columns["coin"]],
@@ -203,11 +204,17 @@ def _fill(path: Path, number: int, row: dict[str, str], columns: dict[str, str])
 
 
 def _time_ms(path: Path, number: int, column: str, text: str) -> int:
+    form = "milliseconds" if column == "time_ms" else "dd-mm-yyyy HH:MM"
     try:
         if column == "time_ms":
-            return int(text)
-        local = datetime.strptime(text, "%d-%m-%Y %H:%M").replace(tzinfo=_INDIA)
-        return int(local.astimezone(UTC).timestamp() * 1000)
-    except (ValueError, TypeError):
-        form = "milliseconds" if column == "time_ms" else "dd-mm-yyyy HH:MM"
-        raise LeaderFillsError(f"{path} row {number} column {column}: {text!r}, allowed: {form}") from None
+            found = int(text)
+        else:
+            local = datetime.strptime(text, "%d-%m-%Y %H:%M").replace(tzinfo=_INDIA)
+            found = int(local.astimezone(UTC).timestamp() * 1000)
+        if _TIME_MIN_MS <= found < _TIME_MAX_MS:
+            return found
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise LeaderFillsError(
+        f"{path} row {number} column {column}: {text!r}, allowed: {form} between 2009 and 2100"
+    ) from None

@@ -6,11 +6,12 @@ here: gathering (`collect`), processes.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +28,7 @@ from relay.reporting.table import render_table
 __all__ = ["Gathered", "broken_promises", "print_result", "write_reports"]
 
 _PLAIN_COLUMNS = 100
+_COUNTED_IN_JOURNAL = ("orders", "trades", "liquidations", "adl", "insurance_fund", "conservation_delta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,11 @@ class Gathered:
     started_ms: int
     rows: ReportRows
     summary: dict[str, Any]  # of the leader's program
-    stats: dict[str, Any]  # of the venue
+    stats: dict[str, Any]  # of the venue, while it ran
     history: dict[str, list[list[Any]]]
     link_ids: dict[str, list[str]]  # by follower, as the venue has them
     leader_fill_ids: list[str]
-    verdict: dict[str, Any]  # of the venue's journal
+    verdict: dict[str, Any]  # of the venue's journal, counts included
 
     @property
     def scenario(self) -> dict[str, Any]:
@@ -86,7 +88,9 @@ def print_result(report: dict[str, Any], folders: Folders) -> None:
         f"conservation {venue['conservation_delta']}"
     )
     for name in ("report.json", "report.html"):
-        console.print(f"  {os.path.relpath(folders.out / name)}", style="bold", highlight=False)
+        path = folders.out / name
+        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        console.print(f"  {shown}", style="bold", highlight=False, soft_wrap=True)
 
 
 def _venue_facts(run: Gathered) -> dict[str, Any]:
@@ -94,9 +98,8 @@ def _venue_facts(run: Gathered) -> dict[str, Any]:
     for copy in run.rows.copies:
         known[copy.follower_id] |= {order.client_order_id for order in copy.orders}
     return {
-        **{key: run.stats[key] for key in ("orders", "trades", "liquidations", "adl", "insurance_fund")},
-        "conservation_delta": run.verdict["conservation_delta"],
-        "mark_last_gap_bps": run.stats["mark_last_gap_bps"],
+        **{key: run.verdict[key] for key in _COUNTED_IN_JOURNAL},
+        "mark_last_gap_bps": _texts(run.stats["mark_last_gap_bps"]),
         "followers": {
             plan.follower_id: {
                 "orders": len(run.link_ids[plan.follower_id]),
@@ -113,9 +116,9 @@ def _run_facts(run: Gathered) -> dict[str, Any]:
     replay: dict[str, Any] | None = None
     if run.options.replay or recorded is not None:
         replay = {
-            "files": scenario["replay"],
-            **{key: scenario[key] for key in ("from", "to", "bar_walk", "mark_check", "tracking_bps")},
-            "time_factor": str(scenario["time_factor"]),
+            "files": scenario["replay"]["files"] if scenario["replay"] else [],
+            **{key: scenario[key] for key in ("from", "to", "bar_walk")},
+            **{key: _texts(scenario[key]) for key in ("mark_check", "tracking_bps", "time_factor")},
             "transplanted": recorded.transplanted if recorded else False,
             "leader": _recorded_facts(run.options, recorded) if recorded else None,
         }
@@ -130,12 +133,22 @@ def _run_facts(run: Gathered) -> dict[str, Any]:
     }
 
 
+def _texts(value: Any) -> Any:
+    """The same with every fraction as a decimal string: the report's rule for what is not a count."""
+    if isinstance(value, dict):
+        return {key: _texts(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_texts(entry) for entry in value]
+    return f"{Decimal(str(value)).normalize():f}" if isinstance(value, float) else value
+
+
 def _recorded_facts(options: DemoOptions, recorded: LeaderPlan) -> dict[str, Any]:
     return {
         "file": options.leader_fills.name if options.leader_fills else None,
         "account": recorded.account,
         "coins": list(recorded.coins),
         "fills": recorded.fills,
+        "gaps": recorded.gaps,
         "times_moved": recorded.times_moved,
         "symbol_moved": recorded.symbol_moved,
     }

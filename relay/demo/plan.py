@@ -13,6 +13,7 @@ __all__ = [
     "LEADER_ID",
     "DemoOptions",
     "FollowerPlan",
+    "OptionError",
     "follower_plans",
     "follower_settings",
     "publisher_settings",
@@ -21,6 +22,10 @@ __all__ = [
 
 LEADER_ID = "alice"
 FOLLOWERS_MAX = 100
+
+
+class OptionError(ValueError):
+    """An option that turned out not to be usable: one line that names it and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,12 @@ class DemoOptions:
         found: list[str] = []
         if not 20 <= self.seconds <= 86_400:
             found.append(f"--seconds: was {self.seconds}, allowed: 20 to 86400")
+        if not 0 <= self.seed < 2**63:
+            found.append(f"--seed: was {self.seed}, allowed: 0 to 2^63 - 1")
         if not 1 <= self.followers <= FOLLOWERS_MAX:
             found.append(f"--followers: was {self.followers}, allowed: 1 to {FOLLOWERS_MAX}")
+        if self.out.exists() and not self.out.is_dir():
+            found.append(f"--out: {self.out} is not a folder")
         if self.leader_fills is not None and self.leader_account is None:
             found.append("--leader-account: needed with --leader-fills (an account of the file)")
         if self.leader_fills is None and self.leader_account is not None:

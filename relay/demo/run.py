@@ -21,7 +21,7 @@ from relay.core.report import ReportRows
 from relay.demo.collect import fill_ids, order_link_ids, verify_journal
 from relay.demo.leader_fills import LeaderFillsError, PlannedOrder, load_leader_plan
 from relay.demo.outcome import Gathered, broken_promises, print_result, write_reports
-from relay.demo.plan import LEADER_ID, DemoOptions
+from relay.demo.plan import LEADER_ID, DemoOptions, OptionError
 from relay.demo.processes import ProgramError
 from relay.demo.progress import RunProgress
 from relay.demo.script import scripted_plan
@@ -47,7 +47,7 @@ def run_demo(options: DemoOptions, *, as_json: bool = False) -> int:
     try:
         with _own_folder(options) as folders:
             return asyncio.run(_supervised(_Demo(options, folders, as_json)))
-    except (LeaderFillsError, ProgramError, BlockingIOError, OSError) as error:
+    except (OptionError, LeaderFillsError, ProgramError, BlockingIOError, OSError) as error:
         return _failed(error)
 
 
@@ -56,6 +56,8 @@ def _failed(error: Exception) -> int:
         _say("--out: another run is using this folder; name another one")
         return 75
     _say(error.last_words if isinstance(error, ProgramError) and error.status in (2, 75, 78) else str(error))
+    if isinstance(error, OptionError):
+        return 2
     if isinstance(error, LeaderFillsError):
         return 78
     return error.status if isinstance(error, ProgramError) and error.status in (2, 70, 75, 78) else 1
@@ -80,7 +82,10 @@ async def _supervised(demo: _Demo) -> int:
 def _own_folder(options: DemoOptions) -> Iterator[Folders]:
     """The run's folder, locked against a second run and cleared of an earlier one's data."""
     folders = Folders(options.out.resolve())
-    folders.out.mkdir(parents=True, exist_ok=True)
+    try:
+        folders.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"--out: {options.out} can't be made ({error.strerror})") from None
     with (folders.out / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for folder in (folders.data, folders.logs):
@@ -126,6 +131,11 @@ class _Demo:
         system = self.system
         progress.step("starting venue and broker")
         await _together(system.start_venue(), system.start_relay())
+        scenario = (await system.venue.stats())["scenario"]
+        traded = sorted([*scenario["replayed_symbols"], *scenario["synthetic_symbols"]])
+        if self.options.leader_symbol not in traded:
+            was = self.options.leader_symbol
+            raise OptionError(f"--leader-symbol: was {was!r}, allowed: {', '.join(traded)}")
         orders = await self._orders()
         progress.step("starting publisher, followers, leader")
         await _together(system.start_publisher(), system.start_followers(), system.start_leader(orders))

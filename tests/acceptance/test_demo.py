@@ -35,6 +35,8 @@ def test_the_table_names_every_follower_and_where_the_reports_are(run: DemoRun) 
 def test_policies_do_what_their_names_say(run: DemoRun) -> None:
     followers = run.followers
     assert followers["bold"]["capped"] >= 1
+    # He comes down with his leader: what the cap allows is what he holds, not what he once could buy.
+    assert Decimal(followers["bold"]["exposure_gap"]) < Decimal("0.1")
     assert followers["tiny"]["copied"] == 0
     assert followers["tiny"]["orders"] == 0
     assert followers["paper"]["copied"] >= 10
