@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -39,7 +40,9 @@ def work_folder() -> Iterator[Path]:
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run on the loop that the programs use, with their log (to stderr, no debug lines)."""
+    """Run on the loop that the programs use, with their log (to stderr, no debug lines). SIGTERM ends it
+    with `SystemExit`, after everything it had opened is closed.
+    """
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -48,9 +51,21 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        try:
+            return runner.run(_until_terminated(work))
+        except asyncio.CancelledError:
+            raise SystemExit(1) from None
+
+
+async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ runs (`daemon`). Heavy modules are imported inside the commands, so that `--help
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+PROGRAM = "follower-client"
+
 VERDICTS_MAX = 100_000
 TABLE_WIDTH = 200  # where there is no terminal to fit
 
@@ -28,8 +31,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help answers at once
 )
-config_app = typer.Typer(help="Check, show and describe the configuration.", no_args_is_help=True)
+config_app = typer.Typer(
+    help="Check, show and describe the configuration.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(config_app, name="config")
 
 Config = Annotated[
@@ -44,6 +50,28 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("slipstream")
+        except metadata.PackageNotFoundError:  # run from a source tree
+            version = "unknown"
+        typer.echo(f"{PROGRAM} {version}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and end.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     from follower_client.errors import FollowerError
@@ -51,7 +79,8 @@ def _one_line_errors() -> Iterator[None]:
     try:
         yield
     except FollowerError as error:
-        typer.echo(str(error), err=True)
+        for line in str(error).splitlines():
+            typer.echo(f"{PROGRAM}: {line}", err=True)
         raise typer.Exit(error.exit_status) from None
 
 
@@ -82,9 +111,10 @@ def run(
 ) -> None:
     """Follow until stopped. Many followers run in one process when --config is a folder."""
     with _one_line_errors():
-        from follower_client.settings import load_folder_or_file
+        from follower_client.settings import check_secrets, load_folder_or_file
 
         settings = load_folder_or_file(config, paper=paper)
+        check_secrets(settings)
         _log_to_stderr()
         import asyncio
 
@@ -178,7 +208,7 @@ def init(
             file.write(template(paper=paper))
         path.chmod(0o600)
     except OSError as error:
-        typer.echo(f"{path}: cannot be written ({error.strerror})", err=True)
+        typer.echo(f"{PROGRAM}: {path}: cannot be written ({error.strerror})", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"wrote {path}; fill in the lines marked <...>, then: follower-client config check -c {path}")
 
@@ -187,9 +217,10 @@ def init(
 def config_check(config: Config = Path("follower.toml")) -> None:
     """Say all that is wrong, or that nothing is."""
     with _one_line_errors():
-        from follower_client.settings import load_folder_or_file
+        from follower_client.settings import check_secrets, load_folder_or_file
 
         settings = load_folder_or_file(config)
+        check_secrets(settings)
     typer.echo(f"ok: {', '.join(one.follower.id for one in settings)}")
 
 
@@ -252,6 +283,20 @@ def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
     Console(width=None if sys.stdout.isatty() else TABLE_WIDTH).print(table)
 
 
+def _usage_text(message: str) -> str:
+    """One line, in the words of the configuration's errors."""
+    found = re.match(r"Invalid value for '([^']+)': Input should be ([^,]+)", message)
+    return f"{found[1]}: allowed: {found[2]}" if found else " ".join(message.split())
+
+
 def main() -> None:
-    """The console script."""
-    app()
+    """The console script: a mistake on the command line is one line, and status 2."""
+    try:
+        status = app(prog_name=PROGRAM, standalone_mode=False)
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help that was asked for
+            typer.echo(error.format_message(), err=True)
+        else:
+            typer.echo(f"{PROGRAM}: {_usage_text(error.format_message())}", err=True)
+        status = getattr(error, "exit_code", 2)
+    sys.exit(status)

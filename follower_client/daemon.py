@@ -173,10 +173,16 @@ def _has_failed(task: asyncio.Task[None], name: str) -> bool:
     error = None if task.cancelled() else task.exception()
     if error is None:
         return False
-    reasons = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
-    for reason in reasons:
+    for reason in _reasons(error):
         if isinstance(reason, FollowerError):
             log.error("follower_stopped", follower_id=name, error=str(reason))
         else:
             log.error("follower_stopped", follower_id=name, exc_info=reason)
     return True
+
+
+def _reasons(error: BaseException) -> list[BaseException]:
+    """What a group of failures is made of."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [reason for inner in error.exceptions for reason in _reasons(inner)]

@@ -220,11 +220,15 @@ class Executor:
         step = LeaderStep.of(signal)
         for live in unfinished:
             live.may_send = self._may_send(copy, live.order, step)
-            await self.driver.drive(live, recovered=True)
+            if not live.order.reduce_only:
+                await self.driver.drive(live, recovered=True)
         if self._active > ACTIVE_COPIES_MAX and not copy.is_exit and copy.target_qty is None:
             self._finish(copy, refusal("overload", "too many copies are on their way"))
             return
         async with self._exit_lanes[copy.symbol]:
+            for live in unfinished:
+                if live.order.reduce_only:
+                    await self.driver.drive(live, recovered=True)
             last = await self._run_exits(copy, signal, step)
         if last is None and step.kind in (StepKind.ENTRY, StepKind.REVERSAL):
             async with self._entry_lanes[copy.symbol]:
@@ -237,7 +241,10 @@ class Executor:
         entries.
         """
         exiting = step.kind not in (StepKind.ENTRY, StepKind.REVERSAL)
-        tries = sum(order.leg == "close" for order in self._store.orders_of(copy.key))
+        legs = [order.leg for order in self._store.orders_of(copy.key)]
+        if "open" in legs and not exiting:
+            return None  # that is done: what is on the other side now, a newer copy has opened
+        tries = legs.count("close")
         while True:
             decision = self._decide(copy, signal, exit_tries=tries)
             if decision.action is Action.ORDER and decision.leg == "close":
@@ -247,11 +254,12 @@ class Executor:
                 order = await self.driver.drive(self._record_intent(copy, decision, tries, step))
                 tries += 1
                 if order.reject_code == NOTHING_TO_REDUCE:
-                    await self._refresh_positions()
+                    with suppress(VenueUnavailableError):
+                        await self._port.fetch_positions()
                 if order.filled_qty == 0:
                     await asyncio.sleep(min(RETRY_WAIT_S * 2**tries, RETRY_WAIT_MAX_S))
                 continue
-            if exiting and self.driver.open_entries(copy.symbol):
+            if step.kind is not StepKind.ENTRY and self.driver.open_entries(copy.symbol):
                 await self.driver.any_done()  # an entry still on its way may add to what must go
                 continue
             return decision if exiting else None
@@ -263,7 +271,12 @@ class Executor:
         while True:
             async with self._exit_lanes[copy.symbol]:
                 decision = self._decide(copy, signal)
-                if decision.action is Action.SKIP or decision.leg != "open" or n >= ENTRY_ORDERS_MAX:
+                if decision.action is Action.ORDER and decision.leg == "close" and n == 0:
+                    # an entry before this one was filled after all, on the side that he has left
+                    if (last := await self._run_exits(copy, signal, step)) is not None:
+                        return last
+                    continue
+                if decision.action is Action.SKIP or decision.leg == "close" or n >= ENTRY_ORDERS_MAX:
                     return decision
                 live = self._record_intent(copy, decision, n, step)
             order = await self.driver.drive(live)
@@ -286,10 +299,6 @@ class Executor:
                 log.warning("entry_not_reconciled", symbol=copy.symbol)
         mark_released(copy, self._quote(copy.symbol), now_ms())
 
-    async def _refresh_positions(self) -> None:
-        with suppress(VenueUnavailableError):
-            await self._port.fetch_positions()
-
     # --- gather, decide, record, act
 
     def _snapshot(self, copy: Copy) -> Snapshot:
@@ -306,6 +315,8 @@ class Executor:
             pending=self.driver.pending(),
             leverage_settings=account.leverage_settings,
             leader_qty_now=self.leader.qtys.get(copy.symbol),
+            leader_exposures=self.leader.exposures,
+            leader_leverage_now=self.leader.leverage,
             blocked_symbols=self.driver.unknown_symbols(),
             leader_alive=self.leader_alive,
             reconciled=self.reconciled.is_set(),

@@ -10,7 +10,7 @@ import os
 import signal
 from typing import Final
 
-__all__ = ["ENVIRONMENT_VARIABLE", "NAMES", "Failpoints"]
+__all__ = ["ENVIRONMENT_VARIABLE", "NAMES", "NAMES_ELSEWHERE", "Failpoints"]
 
 ENVIRONMENT_VARIABLE: Final = "SLIPSTREAM_FAILPOINT"
 NAMES: Final = (
@@ -24,6 +24,8 @@ NAMES: Final = (
     "reported",  # the verdict and its report are recorded
 )
 
+NAMES_ELSEWHERE: Final = ("message_recorded", "message_stored")  # the publisher's, and no mistake here
+
 
 class Failpoints:
     """Counts visits to one named place and kills the process at the chosen one."""
@@ -31,8 +33,11 @@ class Failpoints:
     def __init__(self, setting: str | None = None) -> None:
         text = os.environ.get(ENVIRONMENT_VARIABLE, "") if setting is None else setting
         name, _, count = text.partition(":")
-        if name and name not in NAMES:
-            raise ValueError(f"{ENVIRONMENT_VARIABLE}: one of {', '.join(NAMES)} is allowed, got {name}")
+        if text and (name not in (*NAMES, *NAMES_ELSEWHERE) or not (count or "1").isdigit()):
+            known = ", ".join(NAMES)
+            raise ValueError(
+                f"{ENVIRONMENT_VARIABLE}: was {text!r}, allowed: NAME[:COUNT] with one of {known}"
+            )
         self._name = name
         self._left = int(count) if count.isdigit() and int(count) > 0 else 1
 

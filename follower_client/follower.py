@@ -77,7 +77,7 @@ class Follower:
         identity = Identity(
             settings.follower.id, settings.leader.id, self.policy.label, settings.venue.kind == "paper"
         )
-        self._store.claim({"follower": identity.follower_id, "account": account})
+        self._store.claim({"follower": identity.follower_id})
         seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")
         try:
             self._bus = await Bus.connect(
@@ -104,6 +104,7 @@ class Follower:
         )
         self._executor.prepare()
         await self._port.start(self._executor)
+        self._store.claim({"account": account})  # a key that the venue refuses binds nothing
 
     async def run(self) -> None:
         """Until `stop` is called or something is beyond repair (then it raises)."""
@@ -170,6 +171,7 @@ class Follower:
 
     async def _report_status(self) -> None:
         assert self._executor is not None and self._reporter is not None
+        await self.ready.wait()  # from its first report on, a follower answers for every signal
         await self._executor.reconciled.wait()
         while True:
             await self._reporter.send_status(self._status("running"))

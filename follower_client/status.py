@@ -8,7 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-from follower_client.core.policy import LEADER_LEVERAGE_SHARE, Mode, Policy
+from follower_client.core.caps import leverage_share
+from follower_client.core.policy import Mode, Policy
 from follower_client.executor import Executor
 from follower_client.order_driver import now_ms
 from follower_client.reports import wire_number
@@ -21,7 +22,7 @@ ZERO = Decimal(0)
 
 
 def target_exposures(executor: Executor, policy: Policy, account: AccountState) -> dict[str, Decimal]:
-    """Signed exposure per symbol that the policy wants of the leader's state, within the leverage cap."""
+    """Signed exposure per symbol that the policy wants of the leader's state, within the leverage caps."""
     equity = account.equity() or ZERO
     if policy.mode is Mode.EXPOSURE:
         found = {
@@ -35,12 +36,8 @@ def target_exposures(executor: Executor, policy: Policy, account: AccountState) 
             for symbol, qty in executor.targets.items()
             if equity > 0 and symbol in account.quotes
         }
-    total = sum((abs(exposure) for exposure in found.values()), ZERO)
-    leader_leverage = sum((abs(exposure) for exposure in executor.leader.exposures.values()), ZERO)
-    cap = min(policy.leverage_max, leader_leverage * LEADER_LEVERAGE_SHARE)
-    if total > cap:
-        found = {symbol: exposure * cap / total for symbol, exposure in found.items()}
-    return found
+    share = leverage_share(found.values(), executor.leader.leverage, policy)
+    return {symbol: exposure * share for symbol, exposure in found.items()}
 
 
 def status_report(

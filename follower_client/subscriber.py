@@ -34,7 +34,7 @@ __all__ = ["FeedListener", "Subscriber"]
 
 HISTORY_CHUNK = 512
 GAP_RETRY_S = 0.5
-FETCH_FAILURES_MAX = 20  # in a row, before the next heartbeat has to ask again
+GAP_RETRY_MAX_S = 5.0
 LIVENESS_TICK_S = 0.25
 
 log = structlog.get_logger(__name__)
@@ -77,6 +77,7 @@ class Subscriber:
         self._on_joined = on_joined
         self._heard_s = time.monotonic()
         self._gap = asyncio.Event()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
         """Subscribe. Whatever was published since the stored head is fetched by `run`."""
@@ -84,8 +85,9 @@ class Subscriber:
         await self._bus.subscribe(subjects.beat(self._leader_id), self._on_beat)
 
     async def run(self) -> None:
-        """Fill gaps and watch for silence until cancelled."""
+        """Fill gaps and watch for silence until cancelled. Raises what the listener raised."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_failure())
             group.create_task(self._fill_gaps())
             group.create_task(self._watch_silence())
 
@@ -94,11 +96,22 @@ class Subscriber:
         self._gap.set()
 
     async def _on_feed(self, message: BusMessage) -> None:
-        if message.seq is not None:
-            self._handle(self.reader.receive(message.data, message.seq))
+        if message.seq is not None and not self._failed.done():
+            self._hand_on(self.reader.receive(message.data, message.seq))
 
     async def _on_beat(self, message: BusMessage) -> None:
-        self._handle(self.reader.beat(message.data))
+        if not self._failed.done():
+            self._hand_on(self.reader.beat(message.data))
+
+    def _hand_on(self, events: list[FeedEvent]) -> None:
+        """The bus only notes what a callback raises and goes on with the next message: here it ends `run`."""
+        try:
+            self._handle(events)
+        except Exception as error:
+            self._failed.set_exception(error)
+
+    async def _watch_failure(self) -> None:
+        await self._failed
 
     def _handle(self, events: list[FeedEvent]) -> None:
         for event in events:
@@ -148,12 +161,10 @@ class Subscriber:
             self._gap.clear()
             if not self._joined:
                 continue
-            for _ in range(FETCH_FAILURES_MAX):
-                if await self._fetch():
-                    break
-                await asyncio.sleep(GAP_RETRY_S)
-            else:
-                self.reader.retry_gap()  # so that the next heartbeat asks again
+            wait_s = GAP_RETRY_S
+            while not await self._fetch():
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, GAP_RETRY_MAX_S)
 
     async def _fetch(self) -> bool:
         """Whether there is nothing more to fetch."""

@@ -19,7 +19,8 @@ __all__ = ["template"]
 
 HEAD = f"""\
 # A follower of Slipstream. Lines that start with # show defaults.
-# Every key is also an environment variable: {ENVIRONMENT_PREFIX}VENUE__REST_URL is [venue] rest_url.
+# Every key is also an environment variable: {ENVIRONMENT_PREFIX}VENUE__REST_URL is [venue] rest_url;
+# {ENVIRONMENT_PREFIX}CONFIG is the option --config.
 """
 PAPER_HEAD = "# PAPER: prices are live, no order leaves this machine.\n"
 EXAMPLES = {

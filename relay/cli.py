@@ -6,6 +6,8 @@ when a command runs, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,26 +17,57 @@ from relay.demo.command import demo
 
 __all__ = ["app", "main"]
 
+PROGRAM = "relay"
+
 app = typer.Typer(
-    name="relay",
+    name=PROGRAM,
     help="Copy trading in which the follower keeps custody: broker, publisher, drift monitor.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help answers at once
 )
-report_app = typer.Typer(help="What the drift monitor has seen.", no_args_is_help=True)
-keys_app = typer.Typer(help="Make keys, each in a file of its own.", no_args_is_help=True)
+report_app = typer.Typer(help="What the drift monitor has seen.", no_args_is_help=True, rich_markup_mode=None)
+keys_app = typer.Typer(
+    help="Make keys, each in a file of its own.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(report_app, name="report")
 app.add_typer(keys_app, name="keys")
 app.command()(demo)
 
-_Config = Annotated[Path, typer.Option("--config", help="the TOML file", metavar="FILE")]
 _Json = Annotated[bool, typer.Option("--json", help="print the ready line as JSON")]
 _KeyFile = Annotated[Path, typer.Argument(help="the file to make; never overwritten", metavar="FILE")]
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("slipstream")
+        except metadata.PackageNotFoundError:  # run from a source tree
+            version = "unknown"
+        typer.echo(f"{PROGRAM} {version}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and end.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
 @app.command()
-def serve(config: _Config = Path("relay.toml"), as_json: _Json = False) -> None:
+def serve(
+    config: Annotated[
+        Path, typer.Option("--config", envvar="RELAY_CONFIG", help="the TOML file", metavar="FILE")
+    ] = Path("relay.toml"),
+    as_json: _Json = False,
+) -> None:
     """Run the embedded broker, the leaders' streams and the drift monitor."""
     from relay import daemon
 
@@ -43,7 +76,9 @@ def serve(config: _Config = Path("relay.toml"), as_json: _Json = False) -> None:
 
 @app.command()
 def publish(
-    config: _Config = Path("publisher.toml"),
+    config: Annotated[
+        Path, typer.Option("--config", envvar="PUBLISHER_CONFIG", help="the TOML file", metavar="FILE")
+    ] = Path("publisher.toml"),
     take_over: Annotated[
         bool, typer.Option("--take-over", help="the outbox was lost: go on after the stream's head")
     ] = False,
@@ -57,9 +92,10 @@ def publish(
 
 @report_app.command()
 def slippage(
-    store: Annotated[Path, typer.Option("--store", help="the drift store", metavar="FILE")] = Path(
-        "drift.sqlite"
-    ),
+    store: Annotated[
+        Path,
+        typer.Option("--store", envvar="RELAY_STORE__PATH", help="the drift store", metavar="FILE"),
+    ] = Path("drift.sqlite"),
     since: Annotated[str | None, typer.Option("--since", help="e.g. 7d, 12h, 2026-01-31")] = None,
     leader: Annotated[str | None, typer.Option("--leader", help="this leader only")] = None,
     follower: Annotated[str | None, typer.Option("--follower", help="this follower only")] = None,
@@ -101,6 +137,20 @@ def nkey(file: _KeyFile) -> None:
     raise typer.Exit(running.print_result(lambda: keys.create_nkey(file)))
 
 
+def _usage_text(message: str) -> str:
+    """One line, in the words of the configuration's errors."""
+    found = re.match(r"Invalid value for '([^']+)': Input should be ([^,]+)", message)
+    return f"{found[1]}: allowed: {found[2]}" if found else " ".join(message.split())
+
+
 def main() -> None:
-    """Console script."""
-    app()
+    """The console script: a mistake on the command line is one line, and status 2."""
+    try:
+        status = app(prog_name=PROGRAM, standalone_mode=False)
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help that was asked for
+            typer.echo(error.format_message(), err=True)
+        else:
+            typer.echo(f"{PROGRAM}: {_usage_text(error.format_message())}", err=True)
+        status = getattr(error, "exit_code", 2)
+    sys.exit(status)

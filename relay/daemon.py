@@ -24,7 +24,7 @@ def serve(config: Path, *, as_json: bool) -> int:
 
         await serve_until(settings, stop, as_json=as_json)
 
-    return run(main)
+    return run(main, config)
 
 
 def publish(config: Path, *, take_over: bool, as_json: bool) -> int:
@@ -36,4 +36,4 @@ def publish(config: Path, *, take_over: bool, as_json: bool) -> int:
 
         await publish_until(settings, stop, take_over=take_over, as_json=as_json)
 
-    return run(main)
+    return run(main, config)

@@ -9,7 +9,7 @@ Belongs here: the failures a user sees as one line. Does not belong here: what m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 __all__ = [
     "ConfigurationError",
@@ -17,7 +17,10 @@ __all__ = [
     "InvariantBroken",
     "RelayError",
     "TryAgain",
+    "wrong",
 ]
+
+_VALUE_LENGTH_MAX: Final = 60
 
 
 class RelayError(Exception):
@@ -45,10 +48,31 @@ class TryAgain(RelayError):
 
 
 class ConfigurationError(RelayError):
-    """Every mistake of a configuration at once, one line each. Never carries a secret's value."""
+    """Every mistake of a configuration at once, one line each. Never carries a secret's value.
+
+    `is_located`: the lines name the file or the variable themselves.
+    """
 
     exit_status = 78
 
-    def __init__(self, lines: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[str], *, is_located: bool = False) -> None:
         super().__init__("\n".join(lines))
         self.lines = tuple(lines)
+        self.is_located = is_located
+
+
+def wrong(place: str, value: Any, allowed: str) -> str:
+    """The line about a setting that was given wrongly; its value is left out where it may be a secret."""
+    match value:
+        case dict():
+            was = "a table"
+        case list():
+            was = "a list"
+        case str() if len(value) > _VALUE_LENGTH_MAX:
+            was = f"{value[:_VALUE_LENGTH_MAX]!r}..."
+        case bool():
+            was = str(value).lower()
+        case _:
+            was = repr(value) if isinstance(value, str | int | float) else str(value)
+    hides = "@" in was or any(word in place.rpartition(": ")[2].lower() for word in ("key", "secret"))
+    return f"{place}: allowed: {allowed}" if hides else f"{place}: was {was}, allowed: {allowed}"

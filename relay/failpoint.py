@@ -10,7 +10,7 @@ import os
 import signal
 from typing import Final
 
-__all__ = ["ENVIRONMENT_VARIABLE", "NAMES", "Failpoints"]
+__all__ = ["ENVIRONMENT_VARIABLE", "NAMES", "NAMES_ELSEWHERE", "Failpoints"]
 
 ENVIRONMENT_VARIABLE: Final = "SLIPSTREAM_FAILPOINT"
 NAMES: Final = (
@@ -19,13 +19,31 @@ NAMES: Final = (
 )
 
 
+NAMES_ELSEWHERE: Final = (  # the follower client's: a variable for all programs of a machine is no mistake
+    "received",
+    "decided",
+    "recorded",
+    "before_submit",
+    "after_submit",
+    "accepted_recorded",
+    "filled",
+    "reported",
+)
+
+
 class Failpoints:
     """Counts visits to the one place that was chosen, and kills the process there."""
 
     def __init__(self, setting: str | None = None) -> None:
+        """Raises `ValueError` for a name that no program has."""
         text = os.environ.get(ENVIRONMENT_VARIABLE, "") if setting is None else setting
         self._name, _, count = text.partition(":")
-        self._left = int(count) if count.isdigit() else 1
+        if text and (self._name not in (*NAMES, *NAMES_ELSEWHERE) or not (count or "1").isdigit()):
+            known = ", ".join(NAMES)
+            raise ValueError(
+                f"{ENVIRONMENT_VARIABLE}: was {text!r}, allowed: NAME[:COUNT] with one of {known}"
+            )
+        self._left = int(count or "1")
 
     def reach(self, name: str) -> None:
         """Say that the place is reached; does not return if it is the chosen one's turn."""

@@ -26,7 +26,8 @@ from relay.venue import Venue, VenueUnavailable
 __all__ = ["LeaderFeed", "dump_positions", "load_positions"]
 
 COALESCE_WINDOW_MS = 5  # fills of one order that come later are a signal of their own
-RECONCILE_INTERVAL_S = 30.0
+RECONCILE_INTERVAL_S = 5.0  # how long a fill that a stream dropped without a word stays unseen
+WALLET_SETTLE_S = 0.1  # within it a fill and the wallet after it arrive, in whatever order
 WALLET_REFRESH_S = 1.0  # after a fill: the wallet as the venue has it
 BACKFILL_OVERLAP_MS = 10_000
 READS_MAX = 3  # tries to read fills and positions that belong together
@@ -45,6 +46,8 @@ class LeaderFeed:
         symbols: those whose fills are told; prices are kept for them.
         knows_fill: whether a fill was told by an earlier run.
         on_step: gets the fills of one step and the account after it. Must not wait.
+        on_first: at the first start ever, gets the account, the recent fills that are in it and are not to
+            be told, and since when fills are (venue clock).
         on_correction: gets the account when the venue's positions were not those the fills add up to.
     """
 
@@ -55,6 +58,7 @@ class LeaderFeed:
         *,
         knows_fill: Callable[[str], bool],
         on_step: Callable[[tuple[Fill, ...], Account], None],
+        on_first: Callable[[Account, Sequence[Fill], int], None],
         on_correction: Callable[[Account], None],
     ) -> None:
         self.account = Account()
@@ -63,6 +67,7 @@ class LeaderFeed:
         self._symbols = tuple(symbols)
         self._knows_fill = knows_fill
         self._on_step = on_step
+        self._on_first = on_first
         self._on_correction = on_correction
         self._batcher = FillBatcher(COALESCE_WINDOW_MS)
         self._flush: asyncio.TimerHandle | None = None
@@ -71,6 +76,7 @@ class LeaderFeed:
         self._taken_since_read: set[str] = set()
         self._held: list[Fill] | None = []  # what the stream brings while the start is still reading
         self._newest_exec_ms = 0
+        self._taken = 0  # fills since the start
         self._broken = asyncio.Event()
         self._traded = asyncio.Event()
         self._priced = asyncio.Event()
@@ -113,6 +119,8 @@ class LeaderFeed:
             for fill in fills:
                 self._remember(fill.fill_id)
             self.account = replace(self.account, positions=found, wallet_usdt=wallet)
+            untold = [fill for fill in fills if not self._knows_fill(fill.fill_id)]
+            self._on_first(self.account, untold, self._newest_exec_ms)
         else:
             self._resume(positions, fills, found, wallet)
         held, self._held = self._held or [], None
@@ -223,8 +231,12 @@ class LeaderFeed:
                 self._take(fill)
 
     async def _watch_wallet(self) -> None:
+        """What no fill explains, like a deposit. After a fill the account has its own sum, then REST's."""
         wallet = await self._venue.watch_wallet()
-        self.account = replace(self.account, wallet_usdt=wallet.balance_usdt)
+        taken = self._taken
+        await asyncio.sleep(WALLET_SETTLE_S)
+        if self._taken == taken:
+            self.account = replace(self.account, wallet_usdt=wallet.balance_usdt)
 
     async def _watch_quotes(self) -> None:
         quotes = await self._venue.watch_quotes(self._symbols)
@@ -238,6 +250,7 @@ class LeaderFeed:
             return
         self._remember(fill.fill_id)
         self._taken_since_read.add(fill.fill_id)
+        self._taken += 1
         self._newest_exec_ms = max(self._newest_exec_ms, fill.exec_ms)
         for batch in self._batcher.add(fill):
             self._step(batch)

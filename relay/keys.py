@@ -54,7 +54,7 @@ def load_signing_key(path: Path, *, field: str = "signing_key_file") -> SigningK
     try:
         return SigningKey(bytes.fromhex(text))
     except ValueError:
-        raise ConfigurationError([f"{field}: a file of 64 hex digits is allowed ({path})"]) from None
+        raise ConfigurationError([f"{field}: allowed: a file of 64 hex digits ({path})"]) from None
 
 
 def load_nkey_seed(path: Path, *, field: str = "nkey_seed_file") -> str:
@@ -63,7 +63,7 @@ def load_nkey_seed(path: Path, *, field: str = "nkey_seed_file") -> str:
     try:
         nkey_public(text)
     except ValueError:
-        raise ConfigurationError([f"{field}: a file with an nkey seed (SU...) is allowed ({path})"]) from None
+        raise ConfigurationError([f"{field}: allowed: a file with an nkey seed, SU... ({path})"]) from None
     return text
 
 
@@ -109,7 +109,9 @@ def _read_private(path: Path, field: str) -> str:
         text = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise ConfigurationError([f"{field}: a readable key file is allowed ({path}: {reason})"]) from None
+        raise ConfigurationError(
+            [f"{field}: cannot be read, allowed: a key file ({path}: {reason})"]
+        ) from None
     if mode & 0o077:
-        raise ConfigurationError([f"{field}: only its owner may read it (chmod 600 {path})"])
+        raise ConfigurationError([f"{field}: allowed: a file that only its owner reads (chmod 600 {path})"])
     return text

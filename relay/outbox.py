@@ -127,12 +127,21 @@ class Outbox:
         return self._fact("state")
 
     @property
-    def newest_exec_ms(self) -> int:
-        """Execution time of the newest fill told of; 0 if there is none."""
-        return int(self._database.execute("SELECT coalesce(max(exec_ms), 0) FROM fill").fetchone()[0])
+    def told_through_ms(self) -> int:
+        """By the venue's clock: the newest fill recorded, or the beginning of all telling; 0 if neither is
+        known.
+        """
+        newest = self._database.execute("SELECT coalesce(max(exec_ms), 0) FROM fill").fetchone()[0]
+        return max(int(newest), int(self._fact("began_ms") or 0))
 
-    def append(self, record: Record, fills: Iterable[Fill] = (), state: str | None = None) -> None:
-        """Record a message, the fills it tells of and the state after it, durably, in one transaction."""
+    def append(
+        self,
+        record: Record,
+        fills: Iterable[Fill] = (),
+        state: str | None = None,
+        began_ms: int | None = None,
+    ) -> None:
+        """Record a message, the fills that are in it and the state after it, durably, in one transaction."""
         with self._transaction():
             self._database.execute(
                 "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -153,6 +162,8 @@ class Outbox:
             self._set_fact("acknowledged_seq", str(self._acknowledged_seq))
             if state is not None:
                 self._set_fact("state", state)
+            if began_ms is not None:
+                self._set_fact("began_ms", str(began_ms))
         self._since_prune += 1
         if self._since_prune >= PRUNE_EVERY:
             self._prune()

@@ -108,8 +108,12 @@ class Publisher:
         *,
         fills: Sequence[Fill] = (),
         state: str | None = None,
+        began_ms: int | None = None,
     ) -> Record:
-        """Seal and record the message that `make` builds for its id; it is sent as soon as its turn comes."""
+        """Seal and record the message that `make` builds for its id; it is sent as soon as its turn comes.
+
+        `fills`, `state`, `began_ms` go into the outbox with it.
+        """
         if len(self._unsent) >= UNSENT_MAX:
             raise Failed(f"outbox: {UNSENT_MAX} messages wait for the broker; the publisher stops")
         seq = self._head.seq + 1
@@ -125,7 +129,7 @@ class Publisher:
             wire=sealed.wire,
             sealed_ms=self._clock_ms(),
         )
-        self._outbox.append(record, fills, state)
+        self._outbox.append(record, fills, state, began_ms)
         self._failpoints.reach("message_recorded")
         self._head = Head(seq, sealed.chain_hash, self._epoch)
         self._unsent.append(record)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from importlib import metadata
 
@@ -45,7 +46,7 @@ async def publish(settings: PublishSettings, stop: asyncio.Event, *, take_over: 
         stack.callback(outbox.close)
         bus = await _connect(settings, stack)
         program = _Program(settings, venue, outbox, bus, signing_key)
-        positions, newest_exec_ms = load_positions(outbox.state), outbox.newest_exec_ms
+        positions, newest_exec_ms = load_positions(outbox.state), outbox.told_through_ms
         await program.publisher.start(take_over=take_over)
         sender = asyncio.create_task(program.publisher.run(), name="publisher")
         stack.push_async_callback(cancel, sender)
@@ -90,6 +91,7 @@ class _Program:
             signals.symbols,
             knows_fill=outbox.knows_fill,
             on_step=self._tell_step,
+            on_first=self._tell_first,
             on_correction=self.tell_state,
         )
         self.publisher = Publisher(
@@ -106,6 +108,15 @@ class _Program:
         self.publisher.record(
             lambda _: build_snapshot(account, sealed_ms=_now_ms()),
             state=dump_positions(account.positions),
+        )
+
+    def _tell_first(self, account: Account, fills: Sequence[Fill], began_ms: int) -> None:
+        """Record a snapshot and the fills that it includes already: no later run tells them."""
+        self.publisher.record(
+            lambda _: build_snapshot(account, sealed_ms=_now_ms()),
+            fills=fills,
+            state=dump_positions(account.positions),
+            began_ms=began_ms,
         )
 
     def _tell_step(self, fills: tuple[Fill, ...], account: Account) -> None:

@@ -15,19 +15,28 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import structlog
 
-from relay.errors import Failed, InvariantBroken, RelayError
+from relay.errors import ConfigurationError, Failed, InvariantBroken, RelayError
+from relay.failpoint import Failpoints
 
 __all__ = ["cancel", "first_of", "print_result", "run", "tell_ready", "wait_for_stop"]
 
 _log = structlog.get_logger("relay")
 
 
-def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
-    """Run a program to its end; returns the exit status and prints why, one line per mistake."""
+def run(main: Callable[[asyncio.Event], Awaitable[None]], config: Path) -> int:
+    """Run a program to its end; returns the exit status and prints why, one line per mistake.
+
+    `config` is named in what is wrong with a setting.
+    """
+    try:
+        Failpoints()
+    except ValueError as error:
+        return _refuse(ConfigurationError([str(error)], is_located=True))
     _configure_logging()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -35,7 +44,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     except BaseException as error:
         cause = _root(error)
         if isinstance(cause, RelayError):
-            return _refuse(cause)
+            return _refuse(cause, config)
         if isinstance(cause, KeyboardInterrupt):
             return 0
         _log.error("internal_error", exc_info=cause)
@@ -94,9 +103,11 @@ def _check(ended: list[asyncio.Task[None]]) -> None:
         raise InvariantBroken(f"{task.get_name()} ended by itself")
 
 
-def _refuse(error: RelayError) -> int:
+def _refuse(error: RelayError, config: Path | None = None) -> int:
+    is_about_file = config is not None and isinstance(error, ConfigurationError) and not error.is_located
+    start = f"relay: {config}: " if is_about_file else "relay: "
     for line in str(error).splitlines():
-        print(f"relay: {line}", file=sys.stderr)  # noqa: T201 - the one line a user gets
+        print(f"{start}{line}", file=sys.stderr)  # noqa: T201 - the one line a user gets
     return error.exit_status
 
 

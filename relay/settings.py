@@ -4,13 +4,15 @@ Belongs here: names, limits and defaults of the settings, and the wording of wha
 not belong here: what the settings do.
 
 `RELAY_...` overrides the file of `serve`, `PUBLISHER_...` that of `publish` (nested keys joined by `__`).
-Paths are relative to the file's folder. All mistakes are told at once, each with its key and what is
-allowed; no value is ever repeated, for it may be a secret under a mistyped key.
+Paths are relative to the file's folder. All mistakes are told at once, each with its place, what was there
+and what is allowed; the value is left out where it may be a secret.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
@@ -35,7 +37,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from relay.errors import ConfigurationError
+from relay.errors import ConfigurationError, wrong
 from relay.keys import is_public_nkey
 
 __all__ = ["PublishSettings", "ServeSettings", "VenueSettings", "load_publish", "load_serve"]
@@ -70,7 +72,9 @@ _PublicNkey = Annotated[
     Field(description="a user's public nkey (U..., from `relay keys nkey`)"),
 ]
 _Path = Annotated[Path, AfterValidator(_beside_file)]
-_Url = StringConstraints(pattern=r"\A[a-z]+://[^\s/@]+\z")
+_HttpUrl = StringConstraints(pattern=r"\Ahttps?://[^\s/@]+\z")
+_SocketUrl = StringConstraints(pattern=r"\Awss?://[^\s/@]+\z")
+_BrokerUrl = StringConstraints(pattern=r"\A(nats|tls)://([^\s/@:]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}\z")
 
 
 class _Section(BaseModel):
@@ -160,8 +164,8 @@ class VenueSettings(_Section):
     """The leader's account. Keys are given here or, better, in files of their own."""
 
     exchange: Annotated[Literal["bybit"], Field(description="bybit")] = "bybit"
-    rest_url: Annotated[str, _Url, Field(description="http(s)://HOST:PORT")]
-    ws_url: Annotated[str, _Url, Field(description="ws(s)://HOST:PORT")]
+    rest_url: Annotated[str, _HttpUrl, Field(description="http(s)://HOST[:PORT]")]
+    ws_url: Annotated[str, _SocketUrl, Field(description="ws(s)://HOST[:PORT]")]
     api_key: Annotated[SecretStr | None, Field(description="the account's API key (or api_key_file)")] = None
     api_secret: Annotated[SecretStr | None, Field(description="its secret (or api_secret_file)")] = None
     api_key_file: Annotated[_Path | None, Field(description="a file with the API key")] = None
@@ -176,7 +180,7 @@ class VenueSettings(_Section):
 class BrokerAddress(_Section):
     """The broker to publish on."""
 
-    url: Annotated[str, _Url, Field(description="nats://HOST:PORT")]
+    url: Annotated[str, _BrokerUrl, Field(description="nats:// or tls:// HOST:PORT")]
 
 
 class StaggerSettings(_Section):
@@ -237,19 +241,23 @@ def load_serve(path: Path) -> ServeSettings:
     ]
     for place, follower in enumerate(settings.followers):
         if set(follower.leaders) - known:
-            allowed = ", ".join(sorted(known))
-            mistakes.append(f"followers.{place}.leaders: ids of [[leaders]] are allowed ({allowed})")
+            strangers = ", ".join(sorted(set(follower.leaders) - known))
+            allowed = f"ids of [[leaders]] ({', '.join(sorted(known))})"
+            mistakes.append(wrong(f"followers.{place}.leaders", strangers, allowed))
     if {leader.nkey for leader in settings.leaders} & {follower.nkey for follower in settings.followers}:
-        mistakes.append("followers: an nkey that is no leader's is allowed")
+        mistakes.append("followers.nkey: was a leader's, allowed: one of the follower's own")
     if mistakes:
-        raise ConfigurationError(mistakes)
+        raise _in_file(path, mistakes)
     return settings
 
 
 def load_publish(path: Path) -> PublishSettings:
     """Read the settings of `relay publish`. Raises `ConfigurationError` with every mistake."""
     settings = _load(PublishSettings, path)
-    settings.venue.credentials()
+    try:
+        settings.venue.credentials()
+    except ConfigurationError as error:
+        raise _in_file(path, error.lines) from None
     return settings
 
 
@@ -258,33 +266,54 @@ def _load(kind: type[_Loaded], path: Path) -> _Loaded:
         with path.open("rb") as file:
             tomllib.load(file)
     except OSError as error:
-        raise ConfigurationError([f"{path}: a readable TOML file is allowed ({error.strerror})"]) from None
+        raise _in_file(path, [f"cannot be read ({error.strerror}), allowed: a TOML file"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{path}: TOML is allowed ({_position(error)})"]) from None
+        raise _in_file(path, [_syntax(error)]) from None
     token = _file.set(path.resolve())
     try:
         return kind()
     except ValidationError as error:
-        raise ConfigurationError(list(dict.fromkeys(_lines(kind, error)))) from None
-    except SettingsError:
-        prefix = kind.model_config.get("env_prefix", "")
-        raise ConfigurationError([f"{prefix}...: lists and tables are given as JSON"]) from None
+        raise ConfigurationError(list(dict.fromkeys(_lines(kind, path, error))), is_located=True) from None
+    except SettingsError as error:
+        name = "".join(re.findall(r'field "(\w+)"', str(error))).upper()
+        variable = f"{kind.model_config.get('env_prefix', '')}{name}"
+        raise ConfigurationError(
+            [f"{variable}: allowed: a list or a table, as JSON"], is_located=True
+        ) from None
     finally:
         _file.reset(token)
 
 
-def _lines(kind: type[BaseModel], error: ValidationError) -> Iterator[str]:
-    for problem in error.errors(include_input=False, include_context=False, include_url=False):
+def _in_file(path: Path, lines: Sequence[str]) -> ConfigurationError:
+    return ConfigurationError([f"{path}: {line}" for line in lines], is_located=True)
+
+
+def _lines(kind: type[BaseModel], path: Path, error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_context=False, include_url=False):
         location = problem["loc"]
-        key = ".".join(str(part) for part in location)
+        place = _place(kind, path, location)
         if problem["type"] == "extra_forbidden":
             known = list(_fields(kind, location[:-1]))
-            nearest = difflib.get_close_matches(str(location[-1]), known, 1, 0.0)
-            yield f"{key}: unknown key; did you mean {nearest[0]}? (allowed: {', '.join(known)})"
-            continue
-        allowed = _description(kind, location)
-        verb = "is missing; " if problem["type"] == "missing" else ""
-        yield f"{key}: {verb}{allowed} is allowed" if allowed else f"{key}: {verb}{problem['msg']}"
+            close = difflib.get_close_matches(str(location[-1]), known, 1, 0.5)
+            nearest = ".".join(str(part) for part in (*location[:-1], *close))
+            hint = f"nearest: {nearest}" if close else f"allowed: {', '.join(known)}"
+            yield f"{place}: unknown key; {hint}"
+        elif problem["type"] == "missing":
+            yield f"{place}: missing, allowed: {_description(kind, location)}"
+        else:
+            yield wrong(place, problem["input"], _description(kind, location))
+
+
+def _place(kind: type[BaseModel], path: Path, location: Sequence[int | str]) -> str:
+    """Where a setting was given: the environment variable if there is one, else the file; and the key."""
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    names = [str(part) for part in location]
+    variables = {name.upper() for name in os.environ}
+    for depth in range(len(names), 0, -1):
+        variable = f"{prefix}{'__'.join(names[:depth])}".upper()
+        if variable in variables:
+            return ": ".join([variable, *([".".join(names[depth:])] if depth < len(names) else [])])
+    return f"{path}: {'.'.join(names)}"
 
 
 def _description(kind: type[BaseModel], location: Sequence[int | str]) -> str:
@@ -319,25 +348,30 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 def _twice(table: str, key: str, values: Sequence[str]) -> list[str]:
     repeated = len(values) - len(set(values))
-    return [f"{table}.{key}: each may occur once ({repeated} repeated)"] if repeated else []
+    return [f"{table}.{key}: was repeated ({repeated}), allowed: each once"] if repeated else []
 
 
 def _secret(field: str, value: SecretStr | None, path: Path | None) -> str:
     if value is not None:
         return value.get_secret_value()
     if path is None:
-        raise ConfigurationError([f"{field}: is missing; {field} or {field}_file is allowed"])
+        raise ConfigurationError([f"{field}: missing, allowed: {field} or {field}_file"])
     try:
         text = path.read_text().strip()
     except (OSError, UnicodeDecodeError):
-        raise ConfigurationError([f"{field}_file: a readable file is allowed ({path})"]) from None
+        raise ConfigurationError(
+            [f"{field}_file: cannot be read, allowed: a file of one line ({path})"]
+        ) from None
     if path.stat().st_mode & 0o077:
-        raise ConfigurationError([f"{field}_file: only its owner may read it (chmod 600 {path})"])
+        raise ConfigurationError(
+            [f"{field}_file: allowed: a file that only its owner reads (chmod 600 {path})"]
+        )
     return text
 
 
-def _position(error: Exception) -> str:
-    """Where the syntax is wrong, without the text that is there."""
-    text = str(error)
-    start = text.rfind("(at ")
-    return text[start:].strip("()") if start >= 0 else "not UTF-8 text"
+def _syntax(error: Exception) -> str:
+    """Where the file is no TOML, and why, without the text that is there."""
+    reason, _, position = str(error).rpartition(" (at ")
+    if not reason:
+        return "not TOML (not UTF-8 text)"
+    return f"{position.rstrip(')')}: not TOML ({reason[0].lower()}{reason[1:]})"

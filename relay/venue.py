@@ -35,6 +35,8 @@ VenueCallError = ccxt_errors.BaseError  # what a call on `make_exchange`'s objec
 
 FILLS_PER_PAGE: Final = 100
 PAGES_MAX: Final = 50
+STRETCH_MS: Final = 7 * 24 * 3600 * 1000  # executions of at most a week are listed at once
+CLOCKS_APART_MS: Final = 60_000  # how far the venue's clock may be ahead of ours
 REQUEST_TIMEOUT_MS: Final = 5_000
 KEEP_ALIVE_MS: Final = 5_000
 _CATEGORIES: Final = ("spot", "linear", "inverse", "option")
@@ -144,20 +146,25 @@ class BybitVenue:
 
     async def fetch_fills(self, since_ms: int) -> list[Fill]:
         """All executions since then, oldest first, those of one order in their order."""
-        rows: list[dict[str, Any]] = []
-        request = {"category": "linear", "startTime": since_ms, "limit": FILLS_PER_PAGE}
         await self._markets()
-        for _ in range(PAGES_MAX):
-            answer = await self._call(self._exchange.privateGetV5ExecutionList(dict(request)))
-            result = _result(answer)
-            page = result.get("list") or []
-            rows.extend(page)
-            cursor = result.get("nextPageCursor")
-            if not cursor or len(page) < FILLS_PER_PAGE:
-                break
-            request["cursor"] = cursor
-        rows.reverse()  # the venue lists the newest first, also within one millisecond
+        rows: list[dict[str, Any]] = []
+        until_ms = time.time_ns() // 1_000_000 + CLOCKS_APART_MS
+        for start_ms in range(since_ms, until_ms, STRETCH_MS):
+            found = await self._executions(start_ms, start_ms + STRETCH_MS - 1)
+            rows.extend(reversed(found))  # the venue lists the newest first, also within one millisecond
         return sorted(self._fills(rows), key=lambda fill: fill.exec_ms)
+
+    async def _executions(self, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        request: dict[str, Any] = {"category": "linear", "startTime": start_ms, "endTime": end_ms}
+        request["limit"] = FILLS_PER_PAGE
+        for _ in range(PAGES_MAX):
+            result = _result(await self._call(self._exchange.privateGetV5ExecutionList(dict(request))))
+            rows.extend(result["list"])
+            request["cursor"] = result.get("nextPageCursor")
+            if not request["cursor"] or len(result["list"]) < FILLS_PER_PAGE:
+                break
+        return rows
 
     async def fetch_positions(self, symbols: Sequence[str]) -> dict[str, Position]:
         """Open positions, and the flat ones of `symbols` for their leverage setting."""
@@ -169,7 +176,7 @@ class BybitVenue:
             answer = await self._call(
                 self._exchange.privateGetV5PositionList({"category": "linear", **request})
             )
-            for row in _result(answer).get("list") or []:
+            for row in _result(answer)["list"]:
                 if str(row.get("positionIdx") or "0") != "0":
                     raise ConfigurationError(["venue: an account in one-way position mode is allowed"])
                 found[self._symbol(row)] = _position(row)
@@ -178,7 +185,7 @@ class BybitVenue:
     async def fetch_wallet(self) -> Wallet:
         """The wallet now."""
         answer = await self._call(self._exchange.privateGetV5AccountWalletBalance({"accountType": "UNIFIED"}))
-        return _wallet(_result(answer).get("list") or [])
+        return _wallet(_result(answer)["list"])
 
     async def now_ms(self) -> int:
         """The venue's clock."""
@@ -208,25 +215,44 @@ class BybitVenue:
         try:
             return await call
         except ccxt_errors.AuthenticationError as error:
-            raise ConfigurationError(
-                [f"venue.api_key, venue.api_secret: a key that the venue knows is allowed ({_code(error)})"]
-            ) from None
+            raise _refused(error) from None
         except ccxt_errors.BadSymbol:
             raise ConfigurationError(["signals.symbols: symbols that the venue lists are allowed"]) from None
+        except ccxt_errors.InvalidNonce as error:
+            told = f"this machine's clock and the venue's are too far apart ({_code(error)})"
+            raise VenueUnavailable(f"venue {self._address.rest_url}: {told}") from None
         except ccxt_errors.BaseError as error:
             where = self._address.rest_url
             raise VenueUnavailable(f"venue {where}: {type(error).__name__} {_code(error)}".rstrip()) from None
 
 
-def _result(answer: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = answer.get("result") or {}
+def _result(answer: Any) -> dict[str, Any]:
+    """The body of an answer that lists rows; a page of a proxy is no answer."""
+    result = answer.get("result") if isinstance(answer, dict) else None
+    if not isinstance(result, dict) or not isinstance(result.get("list"), list):
+        raise VenueUnavailable("venue: an answer that cannot be read")
     return result
 
 
+def _refused(error: Exception) -> ConfigurationError:
+    """What to change when the venue refuses who we are: it tells an unknown key from a wrong secret."""
+    told = _code(error)
+    match told.partition(" ")[0]:
+        case "10003":
+            line = "venue.api_key: unknown to the venue, allowed: an API key of this environment"
+        case "10004":
+            line = "venue.api_secret: does not fit the API key, allowed: the secret of venue.api_key"
+        case _:
+            line = "venue.api_key: refused by the venue, allowed: a key that may read the account"
+    return ConfigurationError([f"{line} ({told})" if told else line])
+
+
 def _code(error: Exception) -> str:
-    """The venue's code and words; never the request, which holds the signature."""
+    """The venue's code and words; never the request, with its signature, nor its echo of what was signed."""
     found = re.search(r'"retCode":\s*(\d+).*?"retMsg":\s*"([^"]{0,120})', str(error))
-    return " ".join(found.groups()) if found else ""
+    if found is None:
+        return ""
+    return f"{found[1]} {found[2].partition('origin_string')[0].strip()}".strip()
 
 
 def _decimal(text: Any) -> Decimal:

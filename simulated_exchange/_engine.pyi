@@ -142,6 +142,8 @@ class CancelReason:
     """Its account's position was deleveraged."""
     SelfMatch: ClassVar[CancelReason]
     """Self-match prevention."""
+    InsufficientMargin: ClassVar[CancelReason]
+    """Its account cannot bear the fill: no margin for what it would open, or a loss beyond its equity."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -176,8 +178,6 @@ class WalletReason:
     """Realised profit less fee of a take-over."""
     Adl: ClassVar[WalletReason]
     """Realised profit less fee of a deleveraging."""
-    InsuranceCover: ClassVar[WalletReason]
-    """A bankrupt account's debt, paid by the insurance fund."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...

@@ -89,14 +89,12 @@ class KeyStore:
             raise ValueError(f"this venue has its maximum of {ACCOUNTS_MAX} accounts")
         account = max(self._by_account, default=ACCOUNT_FIRST - 1) + 1
         key = ApiKey(name, secrets.token_hex(9), secrets.token_hex(18), account, created_ms)
+        self._write([*self, key])
         self._by_key[key.api_key] = self._by_name[name] = self._by_account[account] = key
-        self._write()
         return key
 
-    def _write(self) -> None:
-        body = orjson.dumps(
-            {"accounts": [asdict(key) for key in self._by_account.values()]}, option=orjson.OPT_INDENT_2
-        )
+    def _write(self, keys: list[ApiKey]) -> None:
+        body = orjson.dumps({"accounts": [asdict(key) for key in keys]}, option=orjson.OPT_INDENT_2)
         scratch = self._path.with_suffix(".new")
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -104,3 +102,8 @@ class KeyStore:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # the new name is durable only when its folder is
+        finally:
+            os.close(folder)

@@ -7,6 +7,7 @@ command runs, so that `--help` answers at once.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,23 +18,61 @@ from simulated_exchange.errors import ConfigurationError, VenueError
 
 __all__ = ["app", "main"]
 
+PROGRAM = "simulated-exchange"
+
 app = typer.Typer(
-    name="simulated-exchange",
+    name=PROGRAM,
     help="A perpetual-futures venue that speaks Bybit v5, on this machine, with journaled state.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help answers at once
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("slipstream")
+        except metadata.PackageNotFoundError:  # run from a source tree
+            version = "unknown"
+        typer.echo(f"{PROGRAM} {version}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and end.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def _usage_text(message: str) -> str:
+    """One line, in the words of the configuration's errors."""
+    found = re.match(r"Invalid value for '([^']+)': Input should be ([^,]+)", message)
+    return f"{found[1]}: allowed: {found[2]}" if found else " ".join(message.split())
+
+
 def main() -> None:
-    """Run a command; every failure is one clear line per problem and its exit status."""
+    """The console script: every failure is one clear line per problem and its exit status."""
     try:
-        app(prog_name="simulated-exchange")
+        status = app(prog_name=PROGRAM, standalone_mode=False)
     except VenueError as error:
         for line in error.problems if isinstance(error, ConfigurationError) else [str(error)]:
-            print(f"simulated-exchange: {line}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_status)
+            print(f"{PROGRAM}: {line}", file=sys.stderr)  # noqa: T201
+        status = error.exit_status
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help that was asked for
+            typer.echo(error.format_message(), err=True)
+        else:
+            typer.echo(f"{PROGRAM}: {_usage_text(error.format_message())}", err=True)
+        status = getattr(error, "exit_code", 2)
+    sys.exit(status)
 
 
 def _print_json(value: Any) -> None:
@@ -42,7 +81,10 @@ def _print_json(value: Any) -> None:
 
 @app.command()
 def serve(
-    config: Annotated[Path | None, typer.Option(help="TOML file; default: configs/exchange.toml")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(envvar="SIMULATED_EXCHANGE_CONFIG", help="TOML file; default: configs/exchange.toml"),
+    ] = None,
     host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
     port: Annotated[int | None, typer.Option(help="0: any free port")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="journal and API keys")] = None,
@@ -89,16 +131,14 @@ def serve(
     from simulated_exchange.daemon import serve as serve_venue
 
     plan = plan_venue(settings)
+    is_for_people = sys.stdout.isatty() and not as_json
+    _run(serve_venue(plan, _announce if is_for_people else _print_json))
 
-    def announce(ready: dict[str, Any]) -> None:
-        if as_json or not sys.stdout.isatty():
-            _print_json(ready)
-            return
-        typer.echo(f"rest {ready['rest']}  ws {ready['ws']}  journal {ready['journal']}")
-        for entry in ready["accounts"]:
-            typer.echo(f"account {entry['name']}: key {entry['api_key']} secret {entry['api_secret']}")
 
-    _run(serve_venue(plan, announce))
+def _announce(ready: dict[str, Any]) -> None:
+    typer.echo(f"rest {ready['rest']}  ws {ready['ws']}  journal {ready['journal']}")
+    for entry in ready["accounts"]:
+        typer.echo(f"account {entry['name']}: key {entry['api_key']} secret {entry['api_secret']}")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -96,6 +97,13 @@ def plan_venue(settings: VenueSettings) -> Plan:
         config = load_config(wanted.name, scenarios_folder(), wanted.overrides)
         genesis = genesis_for_scenario(genesis, config, replay=replay, factor=factor)
     return Plan(settings, orjson.dumps(genesis).decode(), replay, start_ms, factor)
+
+
+def _allow_many_files() -> None:
+    """Every connection is an open file; many systems allow fewer than the venue unless they are asked."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -186,6 +194,7 @@ class _Tasks:
 async def serve(plan: Plan, announce: Callable[[dict[str, Any]], None]) -> None:
     """Open the venue, announce it, serve until SIGINT or SIGTERM, close it."""
     settings = plan.settings
+    _allow_many_files()
     stopped = _stop_on_signal()
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_bind(settings.host, settings.port))

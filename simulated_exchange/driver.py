@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,6 +38,7 @@ from simulated_exchange._engine import (
     WalletReason,
 )
 from simulated_exchange.clock import MarketClock
+from simulated_exchange.commits import CommitThread
 from simulated_exchange.errors import (
     ConfigurationError,
     InvariantBrokenError,
@@ -74,6 +74,8 @@ __all__ = [
 ]
 
 EVENTS_PENDING_MAX = 500_000  # events that may wait for the journal before commands are refused
+COMMIT_SECONDS_MAX = 30.0  # a disk that takes longer counts as broken
+LAST_COMMIT_SECONDS_MAX = 2.0  # as much as a venue that closes has time for
 
 Callback = Callable[[Sequence[Event]], None]
 
@@ -131,7 +133,8 @@ class Driver:
         self._durable_subscribers: list[Callback] = []
         self._wake = asyncio.Event()
         self._failure: JournalFailedError | None = None
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+        self._deferred: list[tuple[int, Callable[[], None]]] = []
+        self._thread = CommitThread(engine.sync)
 
     @classmethod
     def open(cls, settings: DriverSettings) -> Driver:
@@ -305,9 +308,15 @@ class Driver:
         self._waiters.append((self._applied, waiter))
         await waiter
 
+    def when_durable(self, callback: Callable[[], None]) -> None:
+        """Call once everything applied so far is durable: now, or after a commit, in the order of asking."""
+        if self._durable >= self._applied:
+            callback()
+        else:
+            self._deferred.append((self._applied, callback))
+
     async def run(self) -> None:
         """The group commit: one commit at a time covers everything applied meanwhile. Ends by failing."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -316,7 +325,8 @@ class Driver:
                 self._pending = []
                 try:
                     if self._commits_beside_loop:
-                        await loop.run_in_executor(self._pool, self.engine.sync)
+                        async with asyncio.timeout(COMMIT_SECONDS_MAX):
+                            await asyncio.wrap_future(self._thread.ask())
                     else:
                         self.engine.sync()
                 except Exception as error:
@@ -326,11 +336,16 @@ class Driver:
 
     def close(self) -> None:
         """Make everything durable and hand out what is left; the loop's commit task has ended before."""
-        if self._failure is None and self._durable < self._applied:
-            events, self._pending = self._pending, []
-            self.engine.sync()
-            self._release(self._applied, events)
-        self._pool.shutdown()
+        try:
+            if self._failure is None and self._durable < self._applied:
+                events, self._pending = self._pending, []
+                self._thread.ask().result(LAST_COMMIT_SECONDS_MAX)
+                self._release(self._applied, events)
+        except TimeoutError as error:
+            self._fail(error)
+            raise self._failure from error  # type: ignore[misc]
+        finally:
+            self._thread.close()
 
     def _times(self) -> tuple[int, int]:
         self._refuse_when_behind()
@@ -363,9 +378,12 @@ class Driver:
                 waiter.set_result(None)
         for callback in self._durable_subscribers:
             callback(events)
+        while self._deferred and self._deferred[0][0] <= applied:
+            self._deferred.pop(0)[1]()
 
     def _fail(self, error: Exception) -> None:
-        self._failure = JournalFailedError(f"the journal cannot be written any more: {error}")
+        cause = "the disk does not answer" if isinstance(error, TimeoutError) else error
+        self._failure = JournalFailedError(f"the journal cannot be written any more: {cause}")
         for _, waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(self._failure)

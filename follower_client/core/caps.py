@@ -1,20 +1,30 @@
 """How much of an entry the caps let through. A signal can lower what is allowed, never raise a cap.
 
-Belongs here: every limit on quantity, with the number it was held against. Does not belong here: gates that
-say yes or no (`decide`), exits (no cap ever touches one).
+Belongs here: every limit on quantity, with the number it was held against, and what the leverage caps leave
+of the exposures that a policy wants. Does not belong here: gates that say yes or no (`decide`), anything that
+could hold an exit back.
 
 Leverage = sum of |notional at mark| / equity, orders of unknown outcome counted as filled.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from follower_client.core.policy import LEADER_LEVERAGE_SHARE, Policy
 from follower_client.core.snapshot import Instrument, LeaderStep, Pending, Quote, Snapshot
 
-__all__ = ["CapOutcome", "Limit", "entry_limit", "leverage_after", "leverage_cap"]
+__all__ = [
+    "CapOutcome",
+    "Limit",
+    "capped_step",
+    "entry_limit",
+    "leverage_after",
+    "leverage_cap",
+    "leverage_share",
+]
 
 ZERO = Decimal(0)
 MARGIN_RESERVE = Decimal(
@@ -44,17 +54,38 @@ class CapOutcome:
 
 
 def leverage_cap(
-    step: LeaderStep, policy: Policy, instrument: Instrument, symbol_notional: Decimal
+    leader_leverage: Decimal, policy: Policy, instrument: Instrument, symbol_notional: Decimal
 ) -> tuple[str, Decimal]:
     """The leverage cap in force and its source: own, half of the leader's, or the instrument's tier."""
     candidates = [
         ("cap_leverage", policy.leverage_max),
-        ("cap_leader_leverage", max(ZERO, step.account_leverage * LEADER_LEVERAGE_SHARE)),
+        ("cap_leader_leverage", max(ZERO, leader_leverage * LEADER_LEVERAGE_SHARE)),
     ]
     tier = instrument.leverage_max(symbol_notional)
     if tier is not None:
         candidates.append(("cap_tier_leverage", tier))
     return min(candidates, key=lambda candidate: candidate[1])
+
+
+def leverage_share(wanted: Iterable[Decimal], leader_leverage: Decimal, policy: Policy) -> Decimal:
+    """The share of these exposures, 0..1, that together stays within the own cap and half of the leader's."""
+    total = sum((abs(exposure) for exposure in wanted), ZERO)
+    cap = min(policy.leverage_max, max(ZERO, leader_leverage * LEADER_LEVERAGE_SHARE))
+    return cap / total if total > cap else Decimal(1)
+
+
+def capped_step(step: LeaderStep, snapshot: Snapshot, policy: Policy) -> LeaderStep:
+    """The step with its exposure cut to what the leverage caps leave of all that the policy wants.
+
+    What a reduction is sized for: who could not follow the leader all the way up follows him down from there.
+    """
+    exposures = {**snapshot.leader_exposures, step.symbol: step.exposure}
+    wanted = [
+        exposure * policy.scale
+        for symbol, exposure in exposures.items()
+        if symbol == step.symbol or not policy.symbols or symbol in policy.symbols
+    ]
+    return replace(step, exposure=step.exposure * leverage_share(wanted, step.account_leverage, policy))
 
 
 def _other_notional(snapshot: Snapshot, symbol: str) -> Decimal | None:
@@ -115,7 +146,10 @@ def entry_limit(
         qty_max = max(ZERO, room / quote.mark - directional) if against <= room else ZERO
         return Limit(name, qty_max, limit, observed)
 
-    cap_name, cap = leverage_cap(step, policy, instrument, wanted_notional)
+    leader_leverage = step.account_leverage  # or his newest where that is less: the entry may have waited
+    if snapshot.leader_leverage_now is not None:
+        leader_leverage = min(leader_leverage, snapshot.leader_leverage_now)
+    cap_name, cap = leverage_cap(leader_leverage, policy, instrument, wanted_notional)
     limits = [
         resulting(cap_name, cap * equity - others, cap, (others + wanted_notional) / equity),
         Limit("cap_order_size", instrument.qty_max, instrument.qty_max, wanted),

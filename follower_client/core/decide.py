@@ -102,7 +102,7 @@ def decide(
     if target is None:
         try:
             target = target_qty(
-                step,
+                caps.capped_step(step, snapshot, policy) if exiting else step,
                 policy,
                 instrument,
                 equity=snapshot.equity,
@@ -122,7 +122,7 @@ def decide(
     sized_for = target_basis or step.qty_after
     if basis != sized_for:
         target = round_to_lot(target * basis / sized_for, instrument.qty_step)
-    if own != 0 and sign(own) == -sign(step.qty_after) and sign(snapshot.leader_qty_now or ZERO) != sign(own):
+    if own != 0 and sign(own) == -sign(step.qty_after):
         decision = _reduce(step, snapshot, policy, instrument, quote, own, ZERO, target, exit_tries)
     else:
         decision = _enter(step, snapshot, policy, instrument, quote, own, target, now_ms)

@@ -148,7 +148,8 @@ class Snapshot:
 
     `positions` = everything at the venue (what caps count), `external` = the part that this program did not
     open (never traded). `equity`, `available` are `None` while they are not established. `leader_qty_now` =
-    the leader's newest known position in the signal's symbol, which may be newer than the signal.
+    the leader's newest known position in the signal's symbol, which may be newer than the signal;
+    `leader_exposures` = the same of every symbol, signed; `leader_leverage_now` = of his account.
     `blocked_symbols` hold an order of unknown outcome: no new risk there. `wave_start_ms` = when this
     follower's wave begins.
     """
@@ -163,6 +164,8 @@ class Snapshot:
     pending: Mapping[str, Pending] = field(default_factory=dict)
     leverage_settings: Mapping[str, Decimal] = field(default_factory=dict)
     leader_qty_now: Decimal | None = None
+    leader_exposures: Mapping[str, Decimal] = field(default_factory=dict)
+    leader_leverage_now: Decimal | None = None
     blocked_symbols: frozenset[str] = frozenset()
     leader_alive: bool = True
     reconciled: bool = True

@@ -10,8 +10,10 @@ retried by whoever asks; an order call is sent once and its ending reported.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable
 from contextlib import suppress
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -21,10 +23,10 @@ import ccxt.pro
 import structlog
 
 from follower_client.core.snapshot import Instrument, Quote
-from follower_client.errors import FollowerError, TryAgainError, VenueUnavailableError
+from follower_client.errors import ConfigurationError, FollowerError, TryAgainError, VenueUnavailableError
 from follower_client.venue.account import AccountState, Holding
 from follower_client.venue.market_data import MarketData
-from follower_client.venue.outcomes import ending_of, venue_code
+from follower_client.venue.outcomes import CLOCK_REFUSED, ending_of, venue_code
 from follower_client.venue.port import (
     Ending,
     OrderRequest,
@@ -33,7 +35,7 @@ from follower_client.venue.port import (
     VenueListener,
     VenueOrder,
 )
-from follower_client.venue.v5_rows import decimal_of, fill_of, instrument_of, order_of
+from follower_client.venue.v5_rows import body_of, decimal_of, fill_of, instrument_of, order_of
 
 __all__ = ["CCXT_FAILURES", "CcxtAdapter", "load_instruments", "make_exchange"]
 
@@ -47,14 +49,13 @@ QUIET_S = 1.0  # a position of the stream is believed against own fills after th
 SETTLE_S = 0.02  # lets the fills of one burst be applied before the wallet row that includes them
 SEEN_FILLS_MAX = 20_000
 START_READS_MAX = 5
+PAGES_MAX = 50  # of executions, per look
 LEVERAGE_HEADROOM = Decimal("1.25")
 
 log = structlog.get_logger(__name__)
 
 
-def make_exchange(
-    rest_url: str | None, ws_url: str | None, api_key: str = "", api_secret: str = "", *, depth: bool = False
-) -> Any:
+def make_exchange(rest_url: str | None, ws_url: str | None, api_key: str = "", api_secret: str = "") -> Any:
     """A ccxt.pro bybit that can only reach the given addresses (the real venue's where they are `None`)."""
     config: dict[str, Any] = {
         "apiKey": api_key,
@@ -107,9 +108,9 @@ async def load_instruments(exchange: Any, symbols: list[str], *, required: bool)
                     raise FollowerError(f"policy.symbols: {symbol} is not a linear perpetual of this venue")
                 continue
             query = {"category": "linear", "symbol": market["id"]}
-            tiers = await exchange.publicGetV5MarketRiskLimit(query)
-            found[symbol] = instrument_of(symbol, market, tiers["result"]["list"])
-    except ccxt.BaseError as error:
+            tiers = await _answer("tiers", exchange.publicGetV5MarketRiskLimit(query))
+            found[symbol] = instrument_of(symbol, market, tiers["list"])
+    except (ccxt.BaseError, VenueUnavailableError) as error:
         raise TryAgainError(f"venue: markets cannot be read ({_plain(error)})") from None
     if not found:
         raise FollowerError("policy.symbols: none of them is a linear perpetual of this venue")
@@ -118,6 +119,8 @@ async def load_instruments(exchange: Any, symbols: list[str], *, required: bool)
 
 def _plain(error: Exception) -> str:
     """An error without the request in it: the class and the venue's code."""
+    if isinstance(error, VenueUnavailableError):
+        return str(error)
     code = venue_code(str(error))
     return f"{type(error).__name__} {code}".strip()
 
@@ -160,11 +163,14 @@ class CcxtAdapter:
                 await self._set_leverage(symbol)
             await self._read_wallet()
             rows = await self._first_positions()
-        except ccxt.BaseError as error:
+        except ccxt.AuthenticationError as error:
+            told = f"venue.api_key, venue.api_secret: a key that the venue knows is needed ({_plain(error)})"
+            raise ConfigurationError([told]) from None
+        except (ccxt.BaseError, VenueUnavailableError) as error:
             raise TryAgainError(f"venue: the account cannot be read ({_plain(error)})") from None
         if any(int(row.get("positionIdx") or 0) != 0 for row in rows):
             raise FollowerError("venue: the account is in hedge mode; one-way mode is needed")
-        self._adopt(rows, force=True)
+        self._adopt(rows, math.inf)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -188,23 +194,19 @@ class CcxtAdapter:
                 params,
             )
         except ccxt.BaseError as error:
-            return _ending(error)
+            ending = _ending(error)
+            if ending.code == CLOCK_REFUSED:
+                await self._read_clock()
+            return ending
         order_id = answer["info"].get("orderId")
         return SubmitResult(Ending.ACCEPTED if order_id else Ending.UNKNOWN, order_id)
 
-    async def cancel(self, symbol: str, client_order_id: str) -> None:
-        with suppress(ccxt.BaseError):
-            await self._exchange.privatePostV5OrderCancel(self._query(symbol, orderLinkId=client_order_id))
-
     async def fetch_by_client_id(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         query = self._query(symbol, orderLinkId=client_order_id)
-        try:
-            for ask in (self._exchange.privateGetV5OrderRealtime, self._exchange.privateGetV5OrderHistory):
-                for row in (await ask(query))["result"]["list"]:
-                    if row["orderLinkId"] == client_order_id:
-                        return order_of(row)
-        except ccxt.BaseError as error:
-            raise VenueUnavailableError(f"order query: {_plain(error)}") from None
+        for ask in (self._exchange.privateGetV5OrderRealtime, self._exchange.privateGetV5OrderHistory):
+            for row in (await _answer("order query", ask(query)))["list"]:
+                if row["orderLinkId"] == client_order_id:
+                    return order_of(row)
         return None
 
     async def fetch_fills(self, symbol: str, order_id: str) -> list[VenueFill]:
@@ -214,11 +216,7 @@ class CcxtAdapter:
         return fills
 
     async def fetch_positions(self) -> dict[str, Decimal]:
-        try:
-            rows = await self._position_rows()
-        except ccxt.BaseError as error:
-            raise VenueUnavailableError(f"positions: {_plain(error)}") from None
-        self._adopt(rows, force=False)
+        await self._compare()
         return self.account.positions()
 
     async def close(self) -> None:
@@ -253,24 +251,29 @@ class CcxtAdapter:
             self._take_wallet(row)
 
     async def _backfill_loop(self) -> None:
+        """What the streams may have dropped, and what no stream tells."""
         while True:
             await asyncio.sleep(BACKFILL_S)
             try:
-                await self._backfill()
-            except (ccxt.BaseError, VenueUnavailableError) as error:
-                log.warning("account_poll_failed", error=_plain(error))
+                if await self._compare():
+                    await self._read_wallet()
+            except VenueUnavailableError as error:
+                log.warning("account_poll_failed", error=str(error))
+                await self._read_clock()  # after a step of the clock every signed call is refused
 
-    async def _backfill(self) -> None:
-        """What the streams may have dropped: executions since the last look, then wallet and positions."""
-        asked_ms = self._venue_ms()
+    async def _compare(self) -> bool:
+        """Take over the venue's positions but of symbols that trade. Whether all of them are quiet.
+
+        Executions are read after the positions, so a fill that the positions show has been heard by then,
+        and its symbol keeps what its fills say; likewise a fill while the answers are on their way.
+        """
+        before_s, asked_ms = time.monotonic() - QUIET_S, self._venue_ms()
+        rows = await self._position_rows()
         for fill in await self._executions(startTime=self._since_ms):
             self._hear_fill(fill)
         self._since_ms = asked_ms - BACKFILL_OVERLAP_MS
-        rows = await self._position_rows()
-        quiet = time.monotonic() - max(self._last_fill_s.values(), default=0.0) > QUIET_S
-        if quiet:
-            self._adopt(rows, force=False)
-            await self._read_wallet()
+        self._adopt(rows, before_s)
+        return self._newest_fill_s < before_s
 
     async def _first_positions(self) -> list[dict[str, Any]]:
         """Positions, with every execution that they include marked as seen, so that none is folded in
@@ -294,6 +297,10 @@ class CcxtAdapter:
     def _query(self, symbol: str, **fields: str) -> dict[str, Any]:
         return {"category": "linear", "symbol": self._exchange.market(symbol)["id"], **fields}
 
+    async def _read_clock(self) -> None:
+        with suppress(ccxt.BaseError):
+            await self._exchange.load_time_difference()
+
     async def _set_leverage(self, symbol: str) -> None:
         """High enough that the margin of a position at the cap fits; the cap itself is the policy's."""
         tiers = self.account.instruments[symbol].tiers
@@ -308,9 +315,11 @@ class CcxtAdapter:
         self.account.leverage_settings[symbol] = leverage
 
     async def _read_wallet(self) -> None:
-        answer = await self._exchange.privateGetV5AccountWalletBalance({"accountType": "UNIFIED"})
-        for row in answer["result"]["list"]:
-            self._take_wallet(row)
+        newest_s = self._newest_fill_s
+        call = self._exchange.privateGetV5AccountWalletBalance({"accountType": "UNIFIED"})
+        for row in (await _answer("wallet", call))["list"]:
+            if self._newest_fill_s == newest_s:  # else what was read is older than what the fills say
+                self._take_wallet(row)
 
     def _take_wallet(self, row: dict[str, Any]) -> None:
         for coin in row.get("coin", []):
@@ -319,13 +328,16 @@ class CcxtAdapter:
 
     async def _position_rows(self) -> list[dict[str, Any]]:
         query = {"category": "linear", "settleCoin": "USDT", "limit": 200}
-        answer = await self._exchange.privateGetV5PositionList(query)
-        rows: list[dict[str, Any]] = answer["result"]["list"]
+        answer = await _answer("positions", self._exchange.privateGetV5PositionList(query))
+        rows: list[dict[str, Any]] = answer["list"]
         return rows
 
-    def _adopt(self, rows: list[dict[str, Any]], *, force: bool) -> None:
-        """Take the venue's positions; a symbol with a fill within `QUIET_S` keeps what its fills say."""
-        now_s = time.monotonic()
+    @property
+    def _newest_fill_s(self) -> float:
+        return max(self._last_fill_s.values(), default=0.0)
+
+    def _adopt(self, rows: list[dict[str, Any]], before_s: float) -> None:
+        """Take the venue's positions; a symbol with a fill since `before_s` keeps what its fills say."""
         found: dict[str, Holding] = {}
         for row in rows:
             symbol = self._symbols_by_id.get(row["symbol"])
@@ -336,21 +348,21 @@ class CcxtAdapter:
             size = decimal_of(row["size"]) * (-1 if row["side"] == "Sell" else 1)
             found[symbol] = Holding(size, decimal_of(row.get("avgPrice") or row.get("entryPrice")))
         for symbol in {*found, *self.account.holdings}:
-            if force or now_s - self._last_fill_s.get(symbol, 0.0) > QUIET_S:
+            if self._last_fill_s.get(symbol, 0.0) < before_s:
                 self.account.holdings[symbol] = found.get(symbol, Holding())
 
     async def _executions(self, **query: Any) -> list[VenueFill]:
-        try:
-            answer = await self._exchange.privateGetV5ExecutionList(
-                {"category": "linear", "limit": 100, **query}
-            )
-        except ccxt.BaseError as error:
-            raise VenueUnavailableError(f"executions: {_plain(error)}") from None
-        return [
-            fill
-            for row in answer["result"]["list"]
-            if (fill := fill_of(row, self._symbols_by_id)) is not None
-        ]
+        """Oldest first. The venue lists the newest first, page by page."""
+        rows: list[dict[str, Any]] = []
+        request = {"category": "linear", "limit": 100, **query}
+        for _ in range(PAGES_MAX):
+            answer = await _answer("executions", self._exchange.privateGetV5ExecutionList(dict(request)))
+            rows += answer["list"]
+            request["cursor"] = answer.get("nextPageCursor")
+            if not request["cursor"] or not answer["list"]:
+                break
+        found = [fill_of(row, self._symbols_by_id) for row in reversed(rows)]
+        return [fill for fill in found if fill is not None]
 
     def _remember(self, fill_id: str) -> bool:
         """Whether it is new."""
@@ -369,6 +381,14 @@ class CcxtAdapter:
             )
         if self._listener is not None:
             self._listener.on_fill(fill)
+
+
+async def _answer(what: str, call: Awaitable[Any]) -> dict[str, Any]:
+    """The body of an answer that lists rows. Raises `VenueUnavailableError` where there is none."""
+    try:
+        return body_of(what, await call)
+    except ccxt.BaseError as error:
+        raise VenueUnavailableError(f"{what}: {_plain(error)}") from None
 
 
 def _ending(error: ccxt.BaseError) -> SubmitResult:

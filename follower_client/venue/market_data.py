@@ -16,7 +16,7 @@ import structlog
 
 from follower_client.core.snapshot import Quote
 from follower_client.errors import VenueUnavailableError
-from follower_client.venue.v5_rows import decimal_of
+from follower_client.venue.v5_rows import body_of, decimal_of
 
 __all__ = ["BookSide", "MarketData"]
 
@@ -141,6 +141,6 @@ class MarketData:
             answer = await self.exchange.publicGetV5MarketTickers({"category": "linear"})
         except self._failures as error:
             raise VenueUnavailableError(f"tickers: {type(error).__name__}") from None
-        for row in answer["result"]["list"]:
+        for row in body_of("tickers", answer)["list"]:
             if row["symbol"] in wanted:
                 self._take_ticker(wanted[row["symbol"]], row, touch=True)

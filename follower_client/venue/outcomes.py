@@ -10,7 +10,10 @@ from types import MappingProxyType
 
 from follower_client.venue.port import Ending
 
-__all__ = ["ENDINGS", "NOTHING_TO_REDUCE", "ending_of", "venue_code"]
+__all__ = ["CLOCK_REFUSED", "ENDINGS", "NOTHING_TO_REDUCE", "ending_of", "venue_code"]
+
+CLOCK_REFUSED = "10002"
+"""The timestamp is outside the receive window: the two clocks have to be compared again."""
 
 ENDINGS = MappingProxyType(
     {
@@ -19,7 +22,7 @@ ENDINGS = MappingProxyType(
         "10014": Ending.DUPLICATE,  # duplicate request
         "110072": Ending.DUPLICATE,  # order link id was used: an earlier try arrived
         "170141": Ending.DUPLICATE,
-        "10002": Ending.REFUSED,  # outside the receive window
+        CLOCK_REFUSED: Ending.REFUSED,
         "10006": Ending.REFUSED,  # rate limit
         "10018": Ending.REFUSED,  # rate limit of the IP
         "10429": Ending.REFUSED,  # system level frequency protection

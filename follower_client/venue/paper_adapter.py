@@ -138,9 +138,6 @@ class PaperAdapter:
         asyncio.get_running_loop().call_soon(self._tell, order, fills)
         return SubmitResult(Ending.ACCEPTED, order_id)
 
-    async def cancel(self, symbol: str, client_order_id: str) -> None:
-        """Nothing rests: every paper order ends when it is sent."""
-
     async def fetch_by_client_id(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         sql = "SELECT order_id, status, filled_qty FROM orders WHERE client_order_id=?"
         row = self._database.execute(sql, (client_order_id,)).fetchone()

@@ -10,9 +10,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from follower_client.core.snapshot import Instrument, LeverageTier
+from follower_client.errors import VenueUnavailableError
 from follower_client.venue.port import OrderStatus, VenueFill, VenueOrder
 
-__all__ = ["decimal_of", "fill_of", "instrument_of", "order_of"]
+__all__ = ["body_of", "decimal_of", "fill_of", "instrument_of", "order_of"]
 
 TAKER_FEE_DEFAULT = Decimal("0.00055")
 STATUSES = {
@@ -38,6 +39,16 @@ def decimal_of(value: object) -> Decimal:
     except InvalidOperation:
         return Decimal(0)
     return found if found.is_finite() else Decimal(0)
+
+
+def body_of(what: str, answer: object) -> dict[str, Any]:
+    """The `result` of an answer that lists rows. Raises `VenueUnavailableError` for anything else: a page of
+    a proxy proves nothing about an order.
+    """
+    body = answer.get("result") if isinstance(answer, Mapping) else None
+    if not isinstance(body, dict) or not isinstance(body.get("list"), list):
+        raise VenueUnavailableError(f"{what}: an answer that cannot be read")
+    return body
 
 
 def instrument_of(symbol: str, market: Mapping[str, Any], tiers: list[dict[str, Any]]) -> Instrument:

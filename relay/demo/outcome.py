@@ -20,7 +20,7 @@ from relay.core.report import ReportRows, build_report, cap_violations, validate
 from relay.demo.leader_fills import LeaderPlan
 from relay.demo.plan import DemoOptions, FollowerPlan
 from relay.demo.system import Folders
-from relay.reporting.detail import LiquidationPoint, build_detail
+from relay.reporting.detail import LiquidationPoint, Stretch, build_detail
 from relay.reporting.files import write_json
 from relay.reporting.html import write_html
 from relay.reporting.table import render_table
@@ -65,7 +65,7 @@ def write_reports(run: Gathered, folders: Folders) -> dict[str, Any]:
             LiquidationPoint(row["symbol"], row["wall_ms"], row["side"], row["price"], row["qty"])
             for row in run.stats["recent_liquidations"]
         ],
-        shock_ms=_shock(run),
+        shock=_shock(run),
         started_ms=run.started_ms,
     )
     write_html(report, detail, folders.out / "report.html")
@@ -180,8 +180,12 @@ def _unsignalled(run: Gathered) -> list[str]:
     return broken
 
 
-def _shock(run: Gathered) -> tuple[int, int] | None:
-    """First and last turning point of the symbol's shock (or of the recording's extremes)."""
-    symbol = run.options.leader_symbol
-    times = sorted(row["wall_ms"] for row in run.scenario["shocks"] if row["symbol"] == symbol)
-    return (times[0], times[-1]) if len(times) > 1 else None
+def _shock(run: Gathered) -> Stretch | None:
+    """From the symbol's first turning point to its last: a shock, or a recording's extremes in order."""
+    turns = [row for row in run.scenario["shocks"] if row["symbol"] == run.options.leader_symbol]
+    if len(turns) < 2:
+        return None
+    turns.sort(key=lambda row: row["wall_ms"])
+    kinds = [row["kind"] for row in turns]
+    label = "shock" if kinds[0] == "shock" else f"from {kinds[0]} to {kinds[-1]}"
+    return Stretch(turns[0]["wall_ms"], turns[-1]["wall_ms"], label)

@@ -218,12 +218,6 @@ class FeedReader:
         self._head_seq = max(self._head_seq, envelope.seq)
         return [Beat(envelope, message), *self._ask()]
 
-    def retry_gap(self) -> NeedGap | None:
-        """Ask again: a fetch failed or came back incomplete. None when nothing is missing."""
-        self._asked_through = self._last_seq
-        events = self._ask()
-        return events[0] if events else None
-
     def resume_at_snapshot(self) -> list[FeedEvent]:
         """The missing messages are older than the broker keeps: go on at the next verified snapshot."""
         if self.locked:

@@ -9,6 +9,7 @@ from relay.reporting.detail import (
     LiquidationPoint,
     PriceRow,
     ReportDetail,
+    Stretch,
     VerdictPoint,
     build_detail,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "LiquidationPoint",
     "PriceRow",
     "ReportDetail",
+    "Stretch",
     "VerdictPoint",
     "build_detail",
     "build_report",

@@ -6,8 +6,10 @@ reported (`relay.core.report`), how points are drawn (`html` and its template).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias, TypeVar
 
 from relay.core.drift import PARTS, decimal_text
@@ -19,6 +21,7 @@ __all__ = [
     "LiquidationPoint",
     "PriceRow",
     "ReportDetail",
+    "Stretch",
     "VerdictPoint",
     "build_detail",
     "plain_symbol",
@@ -68,6 +71,7 @@ class CopyPoint:
     slippage_bps: str
     parts_bps: Mapping[str, str]
     latency_ms: int
+    orders: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,15 @@ class VerdictPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A span of wall time that is shaded, and the words above it: `shock`, `from low to high`."""
+
+    from_ms: int
+    to_ms: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportDetail:
     """Everything the pictures show. Wall times; `started_ms` is second 0 of the horizontal axis."""
 
@@ -95,7 +108,9 @@ class ReportDetail:
     copies: Sequence[CopyPoint]
     verdicts: Sequence[VerdictPoint]
     liquidations: Sequence[LiquidationPoint]
-    shock_ms: tuple[int, int] | None
+    shock: Stretch | None
+    dearest: CopyPoint | None  # of all copies, not only of those in `copies`
+    cap_reasons: Mapping[str, int]  # which cap cut a copy down, over all capped ones
     anomalies: Anomalies
     cap_violations: Sequence[str]
 
@@ -105,7 +120,7 @@ def build_detail(
     *,
     prices: Mapping[str, Sequence[PriceRow]],
     liquidations: Sequence[LiquidationPoint] = (),
-    shock_ms: tuple[int, int] | None = None,
+    shock: Stretch | None = None,
     started_ms: int | None = None,
 ) -> ReportDetail:
     """Gather the points of a report.
@@ -114,21 +129,24 @@ def build_detail(
         rows: what the report is folded from.
         prices: rows over time by symbol, in the venue's spelling or ccxt's.
         liquidations: where the venue took positions over.
-        shock_ms: from and to of the scenario's shock, where there was one.
+        shock: the stretch to shade, where there is one: the scenario's shock, the recording's extremes.
         started_ms: second 0; by default the earliest price or signal.
     """
     judged = [item for items in judge(rows).values() for item in items]
     named = {plain_symbol(symbol): _thin_prices(samples) for symbol, samples in prices.items() if samples}
     earliest = [samples[0][0] for samples in named.values()] + [p.signal.leader_exec_ms for p in rows.signals]
+    copies = [_copy_point(item) for item in judged if item.drift is not None]
     return ReportDetail(
         started_ms=started_ms if started_ms is not None else min(earliest, default=0),
         prices=named,
         leader_fills=_thin(_leader_fills(rows)),
         follower_fills=_thin([point for item in judged for point in _follower_fills(item)]),
-        copies=_thin([_copy_point(item) for item in judged if item.drift is not None]),
+        copies=_thin(copies),
         verdicts=_thin([_verdict_point(item) for item in judged]),
         liquidations=_thin([_named(point) for point in liquidations]),
-        shock_ms=shock_ms,
+        shock=shock,
+        dearest=max(copies, key=lambda copy: Decimal(copy.slippage_bps), default=None),
+        cap_reasons=Counter(item.reason for item in judged if item.verdict == "capped"),
         anomalies=anomalies(rows),
         cap_violations=cap_violations(rows),
     )
@@ -189,6 +207,7 @@ def _copy_point(item: Judged) -> CopyPoint:
         slippage_bps=decimal_text(item.drift.slippage.total_bps, BPS_PLACES),
         parts_bps={name: decimal_text(part, BPS_PLACES) for name, part in zip(PARTS, parts, strict=True)},
         latency_ms=item.drift.latency_ms,
+        orders=len(item.copy.orders),
     )
 
 

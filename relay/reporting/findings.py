@@ -5,11 +5,23 @@ Belongs here: sentences made from the report's figures. Does not belong here: fi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["PART_WORDS", "STEP_WORDS", "findings", "headline", "mean_slippage_bps", "number", "reason_words"]
+from relay.reporting.detail import CopyPoint, ReportDetail
+
+__all__ = [
+    "PART_NOTES",
+    "PART_WORDS",
+    "STEP_WORDS",
+    "findings",
+    "headline",
+    "mean_slippage_bps",
+    "number",
+    "reason_words",
+]
 
 PART_WORDS = {
     "leader_lag": "the market moved before the signal was sealed",
@@ -20,6 +32,21 @@ PART_WORDS = {
     "venue": "the market moved while the order was on its way",
     "spread_impact": "spread and market impact",
 }
+PART_NOTES = {
+    "venue_basis": "0 where leader and follower trade on one venue; between two it is not measured yet and "
+    "is counted as transit",
+}
+CAP_WORDS = {
+    "cap_leverage": "its own leverage cap",
+    "cap_leader_leverage": "half of the leader's leverage",
+    "cap_tier_leverage": "the venue's leverage tier",
+    "cap_order_size": "the venue's largest order",
+    "cap_order_notional": "its notional cap per order",
+    "cap_symbol_notional": "its notional cap per symbol",
+    "cap_total_notional": "its notional cap in total",
+    "cap_margin": "its free margin",
+}
+REASONS_NAMED_MAX = 6
 STEP_WORDS = {
     "seen": "the publisher sees the fill",
     "sealed": "the signal is signed",
@@ -66,14 +93,20 @@ def mean_slippage_bps(report: Mapping[str, Any]) -> Decimal:
     return _weighted(report["followers"], lambda row: Decimal(row["slippage_bps"]["mean"]))
 
 
-def findings(report: Mapping[str, Any]) -> list[str]:
-    """What the figures say, most important first; each is one or two sentences."""
+def findings(report: Mapping[str, Any], detail: ReportDetail) -> list[str]:
+    """What the figures say, most important first; each is `Name: ` and one or two sentences."""
     followers: Sequence[Mapping[str, Any]] = report["followers"]
     executed = [row for row in followers if row["slippage_bps"] is not None]
     lines: list[str] = []
     if executed:
         lines += [_where_it_goes(executed), _how_late(executed)]
-    lines += [line for line in (_caps(followers), _not_copied(followers), _venue(report["venue"])) if line]
+    if detail.dearest is not None:
+        lines.append(_dearest(detail.dearest, executed))
+    lines += [
+        line
+        for line in (_caps(followers, detail.cap_reasons), _not_copied(followers), _venue(report["venue"]))
+        if line
+    ]
     return lines
 
 
@@ -101,25 +134,50 @@ def _how_late(executed: Sequence[Mapping[str, Any]]) -> str:
     return f"How late: the median copy was filled {spread} ms after the leader, p95 at most {slowest} ms."
 
 
-def _caps(followers: Sequence[Mapping[str, Any]]) -> str:
-    capped = sum(row["capped"] for row in followers)
+def _dearest(copy: CopyPoint, executed: Sequence[Mapping[str, Any]]) -> str:
+    """One copy can carry a mean: name it, with its follower's median to compare."""
+    figures = next(row["slippage_bps"] for row in executed if row["id"] == copy.follower_id)
+    bps = Decimal(copy.slippage_bps)
+    return (
+        f"Dearest copy: {copy.follower_id} on {copy.signal_id}, {bps:+,.2f} bps in "
+        f"{_count(copy.orders, 'order')}, {copy.latency_ms:,} ms after the leader. Over all copies "
+        f"{copy.follower_id} has a median of {number(figures['p50'])} and a mean of "
+        f"{number(figures['mean'])} bps."
+    )
+
+
+def _caps(followers: Sequence[Mapping[str, Any]], reasons: Mapping[str, int]) -> str:
     above = [row["id"] for row in followers if Decimal(row["leverage_max"]) > Decimal(row["leverage_cap"])]
     if above:
-        return f"Leverage: {', '.join(above)} went above the cap."
-    cut = f"{_count(capped, 'order')} cut down to it" if capped else "no order had to be cut down to it"
-    return f"Leverage: no order led above its cap (at most half of the leader's leverage); {cut}."
+        return f"Caps: {', '.join(above)} went above the leverage cap."
+    line = "Caps: no order led above its leverage cap (at most half of the leader's leverage)"
+    if not reasons:
+        return f"{line}; none had to be cut down."
+    cut = _ranked({CAP_WORDS.get(reason, reason_words(reason)): count for reason, count in reasons.items()})
+    names = cut[0][0] if len(cut) == 1 else ", ".join(f"{name} {count:,}" for name, count in cut)
+    total = sum(reasons.values())
+    return (
+        f"{line}. {_count(total, 'copied order')} {'was' if total == 1 else 'were'} cut down to fit"
+        f"{':' if len(cut) > 1 else ''} {names}."
+    )
 
 
 def _not_copied(followers: Sequence[Mapping[str, Any]]) -> str:
-    reasons: dict[str, int] = {}
+    reasons: Counter[str] = Counter()
     for row in followers:
-        for reason, count in row["skip_reasons"].items():
-            reasons[reason] = reasons.get(reason, 0) + count
+        reasons.update(row["skip_reasons"])
     if not reasons:
         return "Not copied: nothing."
-    ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
-    named = ", ".join(f"{reason_words(reason)} {count}" for reason, count in ranked[:4])
-    return f"Not copied: {sum(reasons.values())}, each with its reason ({named})."
+    ranked = _ranked(reasons)
+    most = len(ranked) if len(ranked) <= REASONS_NAMED_MAX else REASONS_NAMED_MAX - 1
+    named = [f"{reason_words(reason)} {count:,}" for reason, count in ranked[:most]]
+    if ranked[most:]:
+        named.append(f"and {sum(count for _, count in ranked[most:]):,} for other reasons")
+    return f"Not copied: {sum(reasons.values()):,}, each with its reason ({', '.join(named)})."
+
+
+def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _venue(venue: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ from relay.reporting.detail import FillPoint, LiquidationPoint, PriceRow, Report
 from relay.reporting.facts import run_facts, was_replayed
 from relay.reporting.files import write_atomically
 from relay.reporting.findings import (
+    PART_NOTES,
     PART_WORDS,
     STEP_WORDS,
     findings,
@@ -38,10 +39,11 @@ from relay.reporting.findings import (
     reason_words,
 )
 
-__all__ = ["FOLLOWER_COLOURS", "page", "write_html"]
+__all__ = ["FOLLOWER_COLOURS", "FOLLOWER_SHAPES", "page", "write_html"]
 
 # Okabe and Ito's palette, told apart with any colour vision. Its vermilion is kept for what went wrong.
 FOLLOWER_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#B8A60B", "#7A7F87")
+FOLLOWER_SHAPES = ("circle", "square", "diamond")  # of the first seven followers, the next seven, and so on
 # The steps from fill to fill, in order: one ramp of lightness, the same for prices and for times; the
 # deliberate step stands out. Their values for light and dark are in the style sheet.
 STEP_COLOURS = tuple(f"--step-{number}" for number in range(1, 8))
@@ -59,37 +61,47 @@ def page(report: Mapping[str, Any], detail: ReportDetail) -> str:
     """The whole page as text."""
     asked_venue = report["venue"]["conservation_delta"] is not None
     problems = [line for line in validate(report) if asked_venue or not line.startswith("venue:")]
-    colours = {
-        row["id"]: FOLLOWER_COLOURS[i % len(FOLLOWER_COLOURS)] for i, row in enumerate(report["followers"])
-    }
+    looks = {row["id"]: _look(place) for place, row in enumerate(report["followers"])}
     return _template("report.html.j2").render(
         headline=headline(report),
         facts=run_facts(report["run"]),
         problems=problems + list(detail.cap_violations),
         kept=_kept(asked_venue),
         tiles=_tiles(report),
-        findings=[dict(zip(("name", "text"), line.split(": ", 1), strict=True)) for line in findings(report)],
-        followers=[_row(row, colours[row["id"]]) for row in report["followers"]],
+        findings=[
+            dict(zip(("name", "text"), line.split(": ", 1), strict=True)) for line in findings(report, detail)
+        ],
+        followers=[_row(row, looks[row["id"]]) for row in report["followers"]],
         parts=_parts(),
         legs=_legs(),
-        price_note=_price_note(detail, was_replayed(report["run"])),
+        price_note=_price_note(
+            detail,
+            replayed=was_replayed(report["run"]),
+            some_hidden=any(row["slippage_bps"] for row in report["followers"][len(FOLLOWER_COLOURS) :]),
+        ),
         footer=_footer(report, detail),
         css=_asset("report.css"),
         script=_asset("report.js"),
         plotly=_plotting_library(),
-        data=_embedded(_data(report, detail, colours)),
+        data=_embedded(_data(report, detail, looks)),
     )
 
 
-def _row(row: Mapping[str, Any], colour: str) -> dict[str, Any]:
+def _look(place: int) -> dict[str, str]:
+    """Colour and shape of the follower at this place; its price markers start hidden once colours repeat."""
+    repeats, at = divmod(place, len(FOLLOWER_COLOURS))
+    return {"colour": FOLLOWER_COLOURS[at], "shape": FOLLOWER_SHAPES[repeats % len(FOLLOWER_SHAPES)]}
+
+
+def _row(row: Mapping[str, Any], look: Mapping[str, str]) -> dict[str, Any]:
     slippage, latency = row["slippage_bps"] or {}, row["latency_ms"] or {}
     parts, legs = row["slippage_parts_bps"], row["latency_legs_ms"]
     highest, cap = Decimal(row["leverage_max"]), Decimal(row["leverage_cap"])
     return {
         **row,
-        "colour": colour,
+        **look,
         "slippage_mean": number(slippage.get("mean")),
-        "slippage_p95": f"p95 {number(slippage['p95'])}" if slippage else "",
+        "slippage_below": f"{number(slippage['p50'])} · {number(slippage['p95'])}" if slippage else "",
         "latency_p50": number(latency.get("p50"), 0),
         "latency_p95": f"p95 {number(latency['p95'], 0)}" if latency else "",
         "leverage_max": f"{highest:.2f}x" if cap else "–",
@@ -140,7 +152,9 @@ def _tile(name: str, value: str, unit: str, note: str) -> dict[str, str]:
 
 def _range(ordered: Sequence[Decimal | int], places: int) -> str:
     low, high = number(ordered[0], places), number(ordered[-1], places)
-    return low if low == high else f"{low}–{high}"
+    if low == high:
+        return low
+    return f"{low} to {high}" if low.startswith("-") else f"{low}–{high}"
 
 
 def _kept(asked_venue: bool) -> str:
@@ -150,15 +164,18 @@ def _kept(asked_venue: bool) -> str:
     return f"{line}."
 
 
-def _price_note(detail: ReportDetail, replayed: bool) -> str:
+def _price_note(detail: ReportDetail, *, replayed: bool, some_hidden: bool) -> str:
     notes = []
     if detail.liquidations:
         notes.append("Crosses are liquidations at the venue, counted per second in the strip below.")
-    if detail.shock_ms is not None:
-        words = (
-            "lies between the recording's highest and lowest price" if replayed else "is the scenario's shock"
-        )
+    if detail.shock is not None:
+        words = "lies between the recording's extremes" if replayed else "is the scenario's shock"
         notes.append(f"The shaded stretch {words}.")
+    if some_hidden:
+        notes.append(
+            f"Fills of the followers after the first {len(FOLLOWER_COLOURS)} are hidden at first: "
+            "click a name in the legend to show or hide it."
+        )
     return " ".join(notes)
 
 
@@ -178,7 +195,13 @@ def _footer(report: Mapping[str, Any], detail: ReportDetail) -> str:
 def _parts() -> list[dict[str, Any]]:
     named = zip(PARTS, PART_LABELS, STEP_COLOURS, strict=True)
     return [
-        {"label": label, "words": PART_WORDS[name], "colour": colour, "deliberate": name in DELIBERATE}
+        {
+            "label": label,
+            "words": PART_WORDS[name],
+            "note": PART_NOTES.get(name, ""),
+            "colour": colour,
+            "deliberate": name in DELIBERATE,
+        }
         for name, label, colour in named
     ]
 
@@ -191,17 +214,20 @@ def _legs() -> list[dict[str, Any]]:
     ]
 
 
-def _data(report: Mapping[str, Any], detail: ReportDetail, colours: Mapping[str, str]) -> dict[str, Any]:
+def _data(
+    report: Mapping[str, Any], detail: ReportDetail, looks: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
     """What the script draws: floats, seconds from the start, everything else as text."""
     fills = [*detail.leader_fills, *detail.follower_fills]
     traded: dict[str, int] = dict.fromkeys(detail.prices, 0)
     for fill in fills:
         traded[fill.symbol] = traded.get(fill.symbol, 0) + 1
     symbols = sorted(traded, key=lambda symbol: (-traded[symbol], symbol))
-    shock = detail.shock_ms
+    shock = detail.shock
     return {
         "leaders": sorted({fill.who for fill in detail.leader_fills}),
-        "followers": [_data_row(row, colours[row["id"]]) for row in report["followers"]],
+        "followers": [_data_row(row, looks[row["id"]]) for row in report["followers"]],
+        "colours": len(FOLLOWER_COLOURS),
         "parts": _parts(),
         "legs": _legs(),
         "copies": [
@@ -221,16 +247,21 @@ def _data(report: Mapping[str, Any], detail: ReportDetail, colours: Mapping[str,
         "follower_fills": [_point(fill, detail) for fill in detail.follower_fills],
         "verdicts": [_verdict(verdict, detail) for verdict in detail.verdicts],
         "liquidations": [_point(point, detail) for point in detail.liquidations],
-        "shock": None if shock is None else [_second(at_ms, detail) for at_ms in shock],
-        "shock_name": "from high to low" if was_replayed(report["run"]) else "shock",
+        "shock": None
+        if shock is None
+        else {
+            "from": _second(shock.from_ms, detail),
+            "to": _second(shock.to_ms, detail),
+            "label": shock.label,
+        },
     }
 
 
-def _data_row(row: Mapping[str, Any], colour: str) -> dict[str, Any]:
+def _data_row(row: Mapping[str, Any], look: Mapping[str, str]) -> dict[str, Any]:
     slippage, parts, legs = row["slippage_bps"], row["slippage_parts_bps"], row["latency_legs_ms"]
     return {
         "id": row["id"],
-        "colour": colour,
+        **look,
         "copies": row["copied"] + row["capped"],
         "slippage": None if slippage is None else {name: float(value) for name, value in slippage.items()},
         "parts": None if parts is None else [float(parts[name]) for name in PARTS],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from relay.core.report import ReportRows, anomalies, cap_violations
 from relay.core.report import build_report as fold
-from relay.reporting.detail import PriceRow, build_detail
+from relay.reporting.detail import PriceRow, build_detail, plain_symbol
 from relay.reporting.files import csv_text, json_text, write_atomically
 from relay.reporting.html import page
 from relay.reporting.table import render_table
@@ -26,7 +26,8 @@ __all__ = ["FORMATS", "build_report", "read_rows", "slippage"]
 
 FORMATS = ("table", "json", "csv", "html")
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
-TABLE_WIDTH_MIN = 100
+PIPE_WIDTH_MIN = 100
+NAMES_SHOWN_MAX = 20
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 
@@ -56,7 +57,7 @@ def slippage(
 
     Args:
         since: `7d`, `12h`, `30m`, or a time such as 2026-05-01 or 2026-05-01T12:00 (UTC).
-        symbol: as ccxt spells it, `BTC/USDT:USDT`.
+        symbol: as ccxt spells it, `BTC/USDT:USDT`, or as the venue does, `BTCUSDT`.
         output: a file; without it the report goes to standard output.
     """
     if format not in FORMATS:
@@ -66,7 +67,11 @@ def slippage(
     except ValueError:
         return _complain(f"--since: was {since!r}, allowed: 7d, 12h, 30m or 2026-05-01T12:00", EXIT_USAGE)
     try:
-        rows = read_rows(store, RowFilter(since_ms, leader, follower, symbol))
+        where = RowFilter(since_ms, leader, follower, _spelt(symbol, store))
+        rows = read_rows(store, where)
+        unmatched = _unmatched(rows, where, store)
+        if unmatched:
+            return _complain(unmatched, EXIT_FAILED)
         text = _formatted(format, rows, store)
         if output is not None:
             write_atomically(output, text)
@@ -77,6 +82,45 @@ def slippage(
     for line in _warnings(rows):
         _complain(line, EXIT_DONE)
     return EXIT_DONE
+
+
+def _spelt(symbol: str | None, store: Path) -> str | None:
+    """The symbol as the store spells it, or as it was given when the store has none like it."""
+    if symbol is None or "/" in symbol:
+        return symbol
+    known = _known(read_rows(store))["symbol"]
+    return next((name for name in known if plain_symbol(name) == symbol.upper()), symbol)
+
+
+def _unmatched(rows: ReportRows, where: RowFilter, store: Path) -> str:
+    """Why this filter shows nothing, with the names it could have; empty where it shows something."""
+    asked = {"leader": where.leader_id, "follower": where.follower_id, "symbol": where.symbol}
+    asked = {option: name for option, name in asked.items() if name is not None}
+    if not asked or (rows.signals and (rows.joined_ms or rows.copies or "follower" not in asked)):
+        return ""
+    known = _known(read_rows(store))
+    for option, name in asked.items():
+        if name not in known[option]:
+            return f"--{option}: was {name!r}, known: {_listed(known[option])}"
+    if where.since_ms:
+        return ""  # every name is right; a quiet stretch is an answer
+    wanted = " ".join(f"--{option} {name}" for option, name in asked.items())
+    return f"nothing matches {wanted}; known " + "; ".join(
+        f"{option}s: {_listed(names)}" for option, names in known.items()
+    )
+
+
+def _known(rows: ReportRows) -> dict[str, list[str]]:
+    """Every name in the store, by the option that asks for it."""
+    leaders = {published.leader_id for published in rows.signals} | {leader for _, leader in rows.joined_ms}
+    symbols = {published.signal.symbol for published in rows.signals}
+    followers = {follower for follower, _ in rows.joined_ms}
+    return {"leader": sorted(leaders), "follower": sorted(followers), "symbol": sorted(symbols)}
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_SHOWN_MAX
+    return (", ".join(names[:NAMES_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")) or "none"
 
 
 def _formatted(name: str, rows: ReportRows, store: Path) -> str:
@@ -93,9 +137,10 @@ def _formatted(name: str, rows: ReportRows, store: Path) -> str:
 def _table_text(report: Mapping[str, Any]) -> str:
     from rich.console import Console
 
-    console = Console(file=sys.stdout)
+    width = Console(file=sys.stdout).width
+    console = Console(file=sys.stdout, width=width if sys.stdout.isatty() else max(width, PIPE_WIDTH_MIN))
     with console.capture() as capture:
-        console.print(render_table(report), width=max(console.width, TABLE_WIDTH_MIN))
+        console.print(render_table(report))
     return capture.get()
 
 
@@ -127,7 +172,8 @@ def _since_ms(since: str | None, now: datetime) -> int:
 
 def _warnings(rows: ReportRows) -> list[str]:
     found = anomalies(rows)
-    lines = list(cap_violations(rows))
+    lines = [] if rows.signals else ["no signal is in the store for this time"]
+    lines += cap_violations(rows)
     if found.unknown_signals:
         lines.append(f"{found.unknown_signals} verdicts on unknown signals were left out")
     if found.impossible_prices:

@@ -6,6 +6,7 @@ is answered. Every answer is HTTP 200 with an envelope, also a refusal, because 
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,7 +18,7 @@ from aiohttp import web
 from simulated_exchange.accounts import ApiKey
 from simulated_exchange.errors import JournalFailedError
 from simulated_exchange.gateway.auth import verify_request
-from simulated_exchange.gateway.desk import OrderDesk
+from simulated_exchange.gateway.desk import OrderDesk, Reply
 from simulated_exchange.gateway.json_object import parse_object
 from simulated_exchange.gateway.rate_limit import Allowance, RateLimiter
 from simulated_exchange.gateway.rest import ROUTES
@@ -40,6 +41,8 @@ from simulated_exchange.gateway.venue import Venue
 __all__ = ["Gateway"]
 
 log = structlog.get_logger(__name__)
+_transport_log = logging.getLogger("simulated_exchange.transport")  # what is no HTTP is answered, not logged
+_transport_log.setLevel(logging.CRITICAL)
 
 QUERY_FIELDS_MAX = 50
 CLOSING = "the venue closes"
@@ -61,7 +64,7 @@ class Gateway:
 
     async def start(self, listener: socket.socket) -> None:
         """Serve on a socket that is bound already."""
-        server = web.Server(self._handle, access_log=None, keepalive_timeout=75)
+        server = web.Server(self._handle, access_log=None, logger=_transport_log, keepalive_timeout=75)
         self._runner = web.ServerRunner(server, shutdown_timeout=CLOSE_SECONDS_MAX)
         await self._runner.setup()
         await web.SockSite(self._runner, listener, backlog=1024).start()
@@ -87,25 +90,21 @@ class Gateway:
 
     async def _answer(self, request: web.BaseRequest, route: Route, query: str) -> web.Response:
         venue = self._venue
-        now_ms = venue.now_ms()
-        allowance = Allowance(venue.limits.requests_per_second_max, 0, now_ms, False)
+        allowance = Allowance(venue.limits.requests_per_second_max, 0, venue.now_ms(), False)
         key: ApiKey | None = None
         try:
             raw = await self._body(request)
+            now_ms = venue.now_ms()  # a body that comes in late is late
             if route.is_signed:
-                payload = raw if request.method == "POST" else query.encode()
+                payload = raw if request.method == "POST" else query.encode("utf-8", "surrogateescape")
                 key = verify_request(
                     request.headers, payload, venue.keys, now_ms, venue.limits.recv_window_ms
                 )
             allowance = self._limiter.take(key.account if key else 0, route.group, now_ms)
             if allowance.is_exceeded:
                 raise rate_limited()
-            if route.is_signed and not route.is_write:
-                await venue.driver.committed()
             call = Call(venue, self._desk, _fields(query) if query else {}, parse_object(raw), key, now_ms)
-            reply = route.step(call)
-            if route.is_write:
-                await venue.driver.committed()
+            reply = await self._carry_out(route, call)
         except RefusedError as refusal:
             return self._refuse(refusal, allowance)
         except JournalFailedError:
@@ -116,12 +115,25 @@ class Gateway:
         result, extra = reply if isinstance(reply, tuple) else (reply, None)
         return self._respond(envelope(result, venue.now_ms(), extra), allowance)
 
+    async def _carry_out(self, route: Route, call: Call) -> dict[str, Any] | Reply:
+        """The answer, once everything it tells of is durable; what a refusal gives away counts, too."""
+        driver = self._venue.driver
+        if route.is_signed and not route.is_write:
+            await driver.committed()  # the read model knows what was acknowledged before
+        try:
+            return route.step(call)
+        finally:
+            if route.reads_state:
+                await driver.committed()
+
     async def _answer_sim(self, request: web.BaseRequest, path: str, query: str) -> web.Response:
         allowance = self._allowance(0, "sim")
         try:
             body = parse_object(await self._body(request))
-            result = self._sim.answer(request.method, path, _fields(query), body)
-            await self._venue.driver.committed()
+            try:
+                result = self._sim.answer(request.method, path, _fields(query), body)
+            finally:
+                await self._venue.driver.committed()
         except RefusedError as refusal:
             return self._refuse(refusal, allowance)
         except JournalFailedError:
@@ -140,6 +152,8 @@ class Gateway:
                 raw = await request.read()
             except web.HTTPRequestEntityTooLarge:
                 raw = b" " * (most + 1)
+            except web.RequestPayloadError:
+                raise bad_request("params error: body cannot be read") from None
             if len(raw) <= most:
                 return raw
         raise bad_request(f"params error: body is larger than {most} bytes")

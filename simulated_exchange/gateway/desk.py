@@ -80,8 +80,7 @@ class OrderDesk:
         """Cancel everything of one instrument or of all."""
         request = requests.cancel_all_request(body, self._catalogue)
         instrument = request.instrument.index if request.instrument else None
-        memory = self._venue.memory(account)
-        links = {order_id: order.link_id for order_id, order in memory.live.items()}
+        links = {order.order_id: order.link_id for order in self._driver.open_orders(account, instrument)}
         try:
             outcome = self._driver.cancel_all(account=account, instrument=instrument)
         except VenueBusyError:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 __all__ = ["Allowance", "RateLimiter"]
 
 SECOND_MS = 1000
+RESET_AHEAD_MS = 50  # at least; a client that reads of a reset in the past sleeps a negative time and fails
 WINDOWS_MAX = 200_000  # more than accounts x groups; beyond it the counters begin anew
 
 
@@ -30,7 +31,7 @@ class RateLimiter:
         self._windows: dict[tuple[int, str], list[int]] = {}
 
     def take(self, account: int, group: str, now_ms: int, cost: int = 1) -> Allowance:
-        """Use `cost` calls. Reset is now, or the end of the window when there is nothing left."""
+        """Use `cost` calls. Reset is now, or lies ahead when there is nothing left."""
         windows = self._windows
         window = windows.get((account, group))
         if window is None:
@@ -40,6 +41,7 @@ class RateLimiter:
         if now_ms - window[0] >= SECOND_MS or now_ms < window[0]:
             window[0], window[1] = now_ms, 0
         if window[1] + cost > self._limit:
-            return Allowance(self._limit, 0, window[0] + SECOND_MS, True)
+            reset_ms = max(window[0] + SECOND_MS, now_ms + RESET_AHEAD_MS)
+            return Allowance(self._limit, 0, reset_ms, True)
         window[1] += cost
         return Allowance(self._limit, self._limit - window[1], now_ms, False)

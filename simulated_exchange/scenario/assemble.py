@@ -65,4 +65,5 @@ def build_scenario(
     standing = {}
     if driver.recovery is not None:
         standing = {listing.symbol: driver.prices(listing.instrument).index for listing in listings}
-    return Scenario(driver, config, plan, build_world(config, listings, plan, loaded, standing), loaded)
+    world = build_world(config, listings, plan, loaded, standing, life=driver.command_count())
+    return Scenario(driver, config, plan, world, loaded)

@@ -65,7 +65,7 @@ class Listing(Protocol):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The span a scenario is planned for. `start_ms`: market time at its start; `factor`: market per wall;
-    `opened_ms`: market time when the venue opened, before (a lead) or after (a late start) that."""
+    `opened_ms`: market time when the venue opened, later than that where it came back."""
 
     opened_ms: int
     start_ms: int
@@ -81,11 +81,6 @@ class Plan:
     def wall_ms(self) -> int:
         """Wall time of the planned span."""
         return round(self.seconds * 1000)
-
-    @property
-    def lead_ms(self) -> int:
-        """Wall time between the venue's opening and the planned start; negative when it opened late."""
-        return round((self.start_ms - self.opened_ms) / self.factor)
 
     def elapsed_ms(self, market_ms: int) -> float:
         """Wall time since the venue opened, as the market clock shows it; ticks count by it."""
@@ -111,10 +106,12 @@ def build_world(
     plan: Plan,
     replay: Replay | None,
     standing: Mapping[str, int],
+    life: int,
 ) -> World:
     """Everyone and everything of a scenario. Shocks are for runs without a recording.
 
-    `standing`: prices at which a venue that came back stands; synthetic paths go on from them.
+    `standing`: prices at which a venue that came back stands; synthetic paths go on from them. `life`: a
+    number that another life of the same venue does not have; it tells their quotes apart.
     """
     by_symbol = {listing.symbol: listing for listing in listings}
     configured = {symbol.symbol: symbol for symbol in config.symbols}
@@ -147,8 +144,8 @@ def build_world(
         states.append(MarketState(market, symbol, makers, noise, _fast_threshold_bps(symbol, market, plan)))
     rng = random.Random(f"crowd-{plan.seed}")
     markets = [state.market for state in states]
-    crowd = draw_crowd(config.crowd, markets, account, plan.wall_ms, plan.lead_ms, rng)
-    return World(config, states, crowd, seed=plan.seed, link_tag=f"mm{plan.opened_ms:x}")
+    crowd = draw_crowd(config.crowd, markets, account, plan.wall_ms, rng)
+    return World(config, states, crowd, seed=plan.seed, link_tag=f"mm{life:x}")
 
 
 def _market(

@@ -68,12 +68,11 @@ def draw_crowd(
     markets: Sequence[Market],
     first_account: int,
     planned_ms: int,
-    lead_ms: int,
     rng: random.Random,
 ) -> Crowd:
     """Traders with accounts from `first_account` on and their intents over `planned_ms` of wall time.
 
-    Times count from the venue's opening; the planned span begins `lead_ms` after it. "Before" is the opening.
+    Times count from the start of the planned span; "before" is its very beginning.
 
     Leverage is drawn evenly on a logarithmic scale. Who entered "before" enters within the first moments with
     less spare margin, as a position that has already lost some.
@@ -85,10 +84,10 @@ def draw_crowd(
         before = rng.random() < config.before_share
         trader = _draw_trader(config, markets[number % len(markets)], first_account + number, before, rng)
         traders.append(trader)
-        until_ms = settle_ms if before else lead_ms + round(planned_ms * config.enter_until)
-        enter_ms = rng.randint(0 if before else min(lead_ms + settle_ms, until_ms), until_ms)
+        until_ms = settle_ms if before else round(planned_ms * config.enter_until)
+        enter_ms = rng.randint(0 if before else min(settle_ms, until_ms), until_ms)
         intents.append(Intent(enter_ms, trader, "enter"))
-        later_ms = rng.randint(max(enter_ms, lead_ms), max(enter_ms, lead_ms + planned_ms))
+        later_ms = rng.randint(enter_ms, max(enter_ms, planned_ms))
         choice = rng.random()
         if choice < config.close_share:
             intents.append(Intent(later_ms, trader, "close"))

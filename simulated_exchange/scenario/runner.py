@@ -100,7 +100,8 @@ class Scenario:
             fresh &= self._open(trader.account, trader.deposit, state, trader.leverage)
         if not fresh:  # a venue that came back: the crowd has its positions already
             self._world.crowd.next_intent = len(self._world.crowd.intents)
-        self.tick()
+        for command in self._begin_tick():
+            self._carry_out(command)
 
     async def run(self) -> None:
         """Tick for as long as the venue serves; a late tick is done once, not made up for."""
@@ -114,15 +115,19 @@ class Scenario:
                 self._late_ticks += 1
                 due = loop.time()
             due += period
-            for number, command in enumerate(self._begin_tick(), start=1):
+            for number, command in enumerate(self._due(), start=1):
                 self._carry_out(command)
                 if number % COMMANDS_BETWEEN_YIELDS == 0:
                     await asyncio.sleep(0)
 
     def tick(self) -> None:
         """One whole tick, now."""
-        for command in self._begin_tick():
+        for command in self._due():
             self._carry_out(command)
+
+    def _due(self) -> list[Command]:
+        """The commands of a tick. While the market is held no time passes, so nobody moves."""
+        return [] if self._driver.clock.is_held else self._begin_tick()
 
     def _begin_tick(self) -> list[Command]:
         market_ms = self._driver.market_ms()
@@ -220,9 +225,7 @@ class Scenario:
         check = self._mark_checks.get(command.instrument)
         if check is not None:
             check.observe(command.path_ms, prices.mark)
-        wall_ms = self._opened_wall_ms + round(self._plan.elapsed_ms(command.path_ms))
-        row = [wall_ms, command.path_ms, prices.index, prices.mark, prices.last]
-        self._samples[command.instrument].add(row)
+        self._samples[command.instrument].add([command.path_ms, prices.index, prices.mark, prices.last])
 
     # -- report ---------------------------------------------------------------------------------------------
 
@@ -235,7 +238,6 @@ class Scenario:
             "seed": self._plan.seed,
             "seconds": self._plan.seconds,
             "time_factor": self._plan.factor,
-            "lead_ms": self._plan.lead_ms,
             "from_ms": self._plan.start_ms,
             "to_ms": self._plan.market_ms(self._plan.wall_ms),
             "from": utc_text(self._plan.start_ms),
@@ -261,7 +263,7 @@ class Scenario:
             "commands_deferred": world.commands_deferred,
             "turns_skipped": sum(state.waypoints_skipped for state in world.states),
             "refusals": dict(self._refusals),
-            "prices": self._by_symbol(self._samples, _sample_rows),
+            "prices": self._by_symbol(self._samples, self._sample_rows),
         }
 
     def _plan_mark_checks(self) -> dict[int, MarkCheck]:
@@ -284,10 +286,20 @@ class Scenario:
         for state in self._world.states:
             end_ms = self._plan.market_ms(self._plan.wall_ms)
             for kind, market_ms in state.turning_points(self._plan.start_ms, end_ms):
-                wall_ms = self._opened_wall_ms + round(self._plan.elapsed_ms(market_ms))
-                row = {"symbol": state.market.symbol, "kind": kind, "wall_ms": wall_ms}
+                row = {"symbol": state.market.symbol, "kind": kind, "wall_ms": self._wall_ms(market_ms)}
                 shocks.append({**row, "market_ms": market_ms})
         return shocks
+
+    def _wall_ms(self, market_ms: int) -> int:
+        """When the market clock shows this."""
+        return self._opened_wall_ms + round(self._plan.elapsed_ms(market_ms))
+
+    def _sample_rows(self, samples: Samples) -> list[list[Any]]:
+        """[wall_ms, market_ms, index, mark, last], prices as decimal strings."""
+        return [
+            [self._wall_ms(row[0]), row[0], *(f"{to_decimal(price).normalize():f}" for price in row[1:])]
+            for row in samples.rows
+        ]
 
     def _by_symbol(self, values: dict[int, Any], render: Callable[[Any], Any]) -> dict[str, Any]:
         return {
@@ -295,8 +307,3 @@ class Scenario:
             for state in self._world.states
             if state.market.instrument in values
         }
-
-
-def _sample_rows(samples: Samples) -> list[list[Any]]:
-    """[wall_ms, market_ms, index, mark, last], prices as decimal strings."""
-    return [[*row[:2], *(f"{to_decimal(price).normalize():f}" for price in row[2:])] for row in samples.rows]

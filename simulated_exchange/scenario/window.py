@@ -76,17 +76,12 @@ def plan_clock(
     seconds: float,
     window: tuple[int, int] | None,
     *,
-    lead_seconds: float = 0.0,
     now_ms: int | None = None,
 ) -> tuple[int, float]:
-    """(market time at the start, market seconds in one wall second). No window: market time is wall time.
-
-    `lead_seconds`: wall time before the window in which its first price stands, so that clients can connect.
-    """
+    """(market time at the start, market seconds in one wall second). No window: market time is wall time."""
     if seconds <= 0:
         raise ScenarioError(f"seconds: {seconds} is not a length of time; allowed: above 0")
     if window is None:
         return (time.time_ns() // 1_000_000 if now_ms is None else now_ms), 1.0
     from_ms, to_ms = window
-    factor = (to_ms - from_ms) / (seconds * 1000)
-    return from_ms - round(max(0.0, lead_seconds) * 1000 * factor), factor
+    return from_ms, (to_ms - from_ms) / (seconds * 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pybit._http_manager as http_manager
@@ -12,7 +13,7 @@ import pytest
 from pybit import unified_trading
 from pybit.exceptions import InvalidRequestError
 
-from tests.contract.serving import Account, VenueProcess
+from tests.contract.serving import Account, VenueProcess, served
 
 SECONDS_MAX = 10
 
@@ -66,6 +67,17 @@ def test_requests(addressed: VenueProcess) -> None:
         http.place_order(
             category="linear", symbol="BTCUSDT", side="Buy", orderType="Market", qty="0.01", takeProfit="1"
         )
+
+
+def test_who_asks_too_often_waits_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "exchange.toml"
+    config.write_text("enable_sim = true\n[gateway]\nrequests_per_second_max = 20\n")
+    with served(tmp_path / "data", "--config", str(config), "--durability", "os") as venue:
+        monkeypatch.setattr(http_manager, "HTTP_URL", venue.rest)
+        http = session(venue.open_account())
+        for _ in range(50):
+            assert http.get_account_info()["retCode"] == 0
+        assert venue.stop() == 0
 
 
 def test_sockets(addressed: VenueProcess) -> None:

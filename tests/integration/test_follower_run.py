@@ -70,6 +70,23 @@ async def test_a_second_instance_is_refused_and_says_why(tmp_path: Path) -> None
 
 
 @pytest.mark.asyncio
+async def test_a_key_that_the_venue_does_not_know_is_named_and_binds_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path, "alice") as stage:
+        known = stage.venue.keys["alice"]
+        for key, secret in (("canarykey", known[1]), (known[0], "canarysecret")):
+            stage.venue.keys["alice"] = key, secret
+            refused = await stage.follow(stage.write_config("alice"), wait=False)
+            assert await refused.ended() == 78
+            lines = refused.log.read_text().splitlines()
+            assert len(lines) == 1 and "alice: venue.api_key" in lines[0]
+            assert "canary" not in lines[0] and known[1] not in lines[0]
+            refused.log.write_text("")
+        stage.venue.keys["alice"] = known
+        follower = await stage.follow(stage.write_config("alice"))
+        assert await follower.stop() == 0
+
+
+@pytest.mark.asyncio
 async def test_a_paper_follower_copies_and_sends_nothing(tmp_path: Path) -> None:
     async with world(tmp_path, "alice") as stage:
         follower = await stage.follow(stage.write_config("alice", paper=True))
@@ -112,7 +129,7 @@ async def test_what_was_signalled_while_it_was_down_gets_a_verdict(tmp_path: Pat
     [
         ('id = "alice"', "follower.id"),
         ('scale = "x"', "policy.scale"),
-        ("leverage_mx = 3", "did you mean leverage_max?"),
+        ("leverage_mx = 3", "nearest: policy.leverage_max"),
     ],
 )
 async def test_wrong_configuration_is_one_clear_line(tmp_path: Path, change: str, said: str) -> None:

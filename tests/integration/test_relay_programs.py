@@ -92,11 +92,15 @@ async def test_configuration_mistakes_start_nothing(tmp_path: Path) -> None:
         serve = await room.serve("0.0.0.0:4222")
         assert await serve.process.wait() == 78
         assert last_line(serve) == (
-            "relay: broker.listen: HOST:PORT with a loopback address (port 0 = any free one) is allowed"
+            f"relay: {tmp_path / 'relay-broker.toml'}: broker.listen: was '0.0.0.0:4222', "
+            "allowed: HOST:PORT with a loopback address (port 0 = any free one)"
         )
         assert not (tmp_path / "broker").exists()
         wrong = await room.start("relay", "serve", "--confg", "x")
         assert await wrong.process.wait() == 2
+        assert wrong.errors().splitlines() == [
+            "relay: No such option: --confg (Possible options: --config, --json)"
+        ]
 
 
 async def test_publish_without_broker_venue_or_key_says_which(tmp_path: Path) -> None:
@@ -105,10 +109,10 @@ async def test_publish_without_broker_venue_or_key_says_which(tmp_path: Path) ->
         rest, ws = venue.ready["rest"], venue.ready["ws"]
         account = venue.ready["accounts"][0]
         key, secret = account["api_key"], account["api_secret"]
-        nowhere = "127.0.0.1:9"
+        nowhere, file = "127.0.0.1:9", tmp_path / "publisher.toml"
         cases: list[tuple[tuple[str, ...], int, str]] = [
-            ((f"nats://{nowhere}", rest, ws, "unknownkey", secret), 78, "venue.api_key"),
-            ((f"nats://{nowhere}", rest, ws, key, "wrongsecret"), 78, "venue.api_key"),
+            ((f"nats://{nowhere}", rest, ws, "unknownkey", secret), 78, f"{file}: venue.api_key:"),
+            ((f"nats://{nowhere}", rest, ws, key, "wrongsecret"), 78, f"{file}: venue.api_secret:"),
             ((f"nats://{nowhere}", f"http://{nowhere}", ws, key, secret), 75, "venue.rest_url"),
             ((f"nats://{nowhere}", rest, ws, key, secret), 75, "broker.url"),
         ]
@@ -119,6 +123,7 @@ async def test_publish_without_broker_venue_or_key_says_which(tmp_path: Path) ->
             assert last_line(publish).startswith(f"relay: {field}")
             assert secret not in publish.errors()
             assert "wrongsecret" not in publish.errors()
+            assert "origin_string" not in publish.errors()
 
 
 class Follower:
@@ -218,6 +223,42 @@ async def test_a_leaders_fills_become_signals_whatever_is_killed(tmp_path: Path)
             await eventually(lambda: isinstance(follower.messages[-1], Notice))
             assert follower.messages[-1].notice == "closing"
             assert await serve.end() == 0
+        finally:
+            await asyncio.gather(bus.close(), maker.close(), leader.close())
+
+
+@pytest.mark.timeout(120)
+async def test_what_was_before_the_first_start_is_told_by_no_later_one(tmp_path: Path) -> None:
+    async with programs(tmp_path) as room:
+        venue, serve = await room.venue(), await room.serve()
+        maker, leader = trader(venue, "maker"), trader(venue, "leader")
+        follower = Follower(room, serve)
+        bus = await follower.start()
+        try:
+            await maker.create_order(SYMBOL, "limit", "sell", 5, 100_000)
+            await maker.create_order(SYMBOL, "limit", "buy", 5, 99_990)
+            await leader.create_order(SYMBOL, "market", "buy", 1)  # a moment before the first start
+            publish = await start_publish(room, serve, venue)
+            publish.process.kill()
+            await publish.process.wait()
+            await leader.create_order(SYMBOL, "market", "buy", 0.2)  # nothing was told before this one
+            publish = await start_publish(room, serve, venue)
+            await eventually(lambda: len(follower.signals) >= 1)
+            await leader.create_order(SYMBOL, "market", "sell", 1.2)
+            await eventually(lambda: len(follower.signals) >= 2)
+            publish.process.kill()
+            await publish.process.wait()
+            publish = await start_publish(room, serve, venue)
+            assert await publish.end() == 0
+            await eventually(
+                lambda: (
+                    isinstance(follower.messages[-1], Notice) and follower.messages[-1].notice == "closing"
+                )
+            )
+            assert [(s.side, s.qty, s.position.qty) for s in follower.signals] == [
+                ("buy", "0.2", "1.2"),
+                ("sell", "1.2", "0"),
+            ]
         finally:
             await asyncio.gather(bus.close(), maker.close(), leader.close())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -71,22 +72,44 @@ def test_a_recorded_fall_liquidates_and_the_liquidations_move_the_price(tmp_path
     assert lowest <= lowest_empty
 
 
-def test_a_lead_holds_the_first_price_and_fills_the_book_before_the_window(tmp_path: Path) -> None:
-    held: list[int] = []
+HELD_MS = 300_000
+
+
+def test_a_held_market_waits_with_full_books_and_then_plays_as_if_it_had_not_waited(tmp_path: Path) -> None:
+    standing: set[tuple[int, ...]] = set()
 
     def look(room: Room) -> None:
-        if 2000 <= room.wall_ms <= 4900:
-            held.append(room.driver.prices(BTC).index)
-            assert room.driver.best(BTC)[0] > 0
+        if room.wall_ms < HELD_MS:
+            prices = room.driver.prices(BTC)
+            standing.add((prices.index, prices.mark, *room.driver.best(BTC), room.driver.market_ms()))
+        elif room.driver.clock.is_held:
+            room.driver.clock.play()
+            room.scenario.begin()
 
-    room = replay(tmp_path, lead_seconds=5, more_seconds=5, each_tick=look)
-    report = room.scenario.report()
-    assert report["lead_ms"] == 5000
-    assert {price / 10**8 for price in held} == {100_000.0}
-    assert abs(room.driver.prices(BTC).index / 10**8 / 93_500 - 1) < 0.002
-    assert report["mark_check"]["BTCUSDT"]["at_close_bps"]["count"] == 30
+    room = replay(tmp_path, held=True, more_seconds=HELD_MS // 1000, each_tick=look)
+    assert len(standing) == 1, "nothing moves while the market is held"
+    index, _, _, bid_qty, _, ask_qty, market_ms = standing.pop()
+    assert (index, market_ms) == (100_000 * 10**8, START)
+    assert min(bid_qty, ask_qty) > 0
+    assert min(wall_ms for wall_ms, _, _ in room.prints) > HELD_MS
+    report, other = room.scenario.report(), replay(tmp_path).scenario.report()
+    assert report["ticks"] == other["ticks"]
+    assert report["mark_check"] == other["mark_check"]
+    assert report["crowd"] == other["crowd"]
+    assert [row[1:] for row in report["prices"]["BTCUSDT"]] == [row[1:] for row in other["prices"]["BTCUSDT"]]
+    assert report["prices"]["BTCUSDT"][0][0] == EPOCH_MS + HELD_MS, "wall times count from the play"
     low = next(row for row in report["shocks"] if row["kind"] == "low")
-    assert abs(low["wall_ms"] - EPOCH_MS - 5000 - (low["market_ms"] - START) / 60) <= 1
+    assert abs(low["wall_ms"] - EPOCH_MS - HELD_MS - (low["market_ms"] - START) / 60) <= 1
+
+
+def test_a_held_venue_that_comes_back_quotes_at_once(tmp_path: Path) -> None:
+    journal = tmp_path / "venue.journal"
+    for _ in range(2):
+        room = replay(tmp_path, held=True, journal=journal)
+        assert min(room.driver.best(BTC)) > 0
+        assert room.scenario.report()["refusals"] == {}
+        del room
+        gc.collect()  # the former venue lets go of its journal
 
 
 def test_the_mark_is_compared_and_never_fed(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def open_room(
     from_ms: int | None = None,
     to_ms: int | None = None,
     overrides: dict[str, Any] | None = None,
-    lead_seconds: float = 0.0,
+    held: bool = False,
     journal: Path | None = None,
 ) -> Room:
     """A venue on a virtual clock with this scenario; fresh, or as the journal left it."""
@@ -84,10 +84,10 @@ def open_room(
     symbols = [instrument["symbol"] for instrument in genesis["instruments"]]
     replay = load_replay(specs, symbols=symbols, from_ms=from_ms, to_ms=to_ms) if specs else None
     window = replay.window if replay is not None else None
-    start_ms, factor = plan_clock(seconds, window, lead_seconds=lead_seconds, now_ms=EPOCH_MS)
+    start_ms, factor = plan_clock(seconds, window, now_ms=EPOCH_MS)
     text = orjson.dumps(genesis_for_scenario(genesis, config, replay=replay, factor=factor)).decode()
     virtual = VirtualTime()
-    clock = MarketClock(start_ms, factor, monotonic_ns=virtual, time_ns=virtual)
+    clock = MarketClock(start_ms, factor, held=held, monotonic_ns=virtual, time_ns=virtual)
     driver = Driver.open(DriverSettings(text, clock, journal, "os" if journal is not None else "none"))
     clock.not_before(driver.market_ms())
     scenario = build_scenario(

@@ -45,7 +45,7 @@
         type: "box", name: text(follower.id), orientation: "h", x: copies.map((copy) => copy.bps), y: copies.map(() => text(follower.id)),
         boxpoints: "all", jitter: 0.55, pointpos: 0, whiskerwidth: 0.35, width: 0.62,
         line: { color: follower.colour, width: 1.4 }, fillcolor: follower.colour + "22",
-        marker: { color: follower.colour, size: 5, opacity: 0.6, line: { width: 0 } }, hoveron: "points",
+        marker: { color: follower.colour, symbol: follower.shape, size: 5, opacity: 0.6, line: { width: 0 } }, hoveron: "points",
         text: copies.map((copy) => `${text(copy.signal)} ${copy.side}, ${copy.verdict}<br>${copy.latency} ms after the leader`),
         hovertemplate: "<b>%{y}</b> %{x:.2f} bps<br>%{text}<extra></extra>",
       };
@@ -72,7 +72,7 @@
         color: colour(definition.colour), line: { color: colour("--card"), width: 1 },
         pattern: { shape: definition.deliberate ? "/" : "", size: 5, solidity: 0.45, fgcolor: colour("--card"), fillmode: "overlay" },
       },
-      customdata: names.map(() => text(definition.words)),
+      customdata: names.map(() => text(definition.note ? `${definition.words}<br>${definition.note}` : definition.words)),
       hovertemplate: `<b>%{y}</b> ${text(definition.label)}: ${format}<br>%{customdata}<extra></extra>`,
     };
   }
@@ -124,13 +124,19 @@
     return prices.length && prices[low].market ? `<br>market time ${prices[low].market}` : "";
   }
 
-  function fills(points, prices, name, marker, extra) {
-    return Object.assign({
+  // Triangles say buy or sell; whose they are is the colour, and inside the triangle once colours repeat.
+  const triangles = { circle: ["triangle-up", "triangle-down"], square: ["triangle-up-dot", "triangle-down-dot"], diamond: ["star-triangle-up", "star-triangle-down"] };
+  const triangle = (side, shape) => triangles[shape || "circle"][side === "buy" ? 0 : 1];
+  // Many signals make a band of triangles over the price: the more there are, the smaller they are.
+  const leaderSize = (count) => Math.round(Math.max(8, Math.min(19, 19 - (count - 20) / 8)) * (narrow() ? 0.75 : 1));
+
+  function fills(points, prices, name, marker, shape) {
+    return {
       type: "scatter", mode: "markers", name: text(name), x: points.map((point) => point.x), y: points.map((point) => point.price),
-      marker: Object.assign({ symbol: points.map((point) => (point.side === "buy" ? "triangle-up" : "triangle-down")) }, marker),
+      marker: Object.assign({ symbol: points.map((point) => triangle(point.side, shape)) }, marker),
       text: points.map((point) => `${point.side} ${text(point.qty)} at ${text(point.shown)}<br>${text(point.note)}${marketTime(prices, point.x)}`),
       hovertemplate: `<b>${text(name)}</b> %{text}<extra></extra>`,
-    }, extra);
+    };
   }
 
   function lines(prices) {
@@ -174,13 +180,12 @@
     return data.followers.map((follower) => {
       const own = data.verdicts.filter((verdict) => verdict.who === follower.id && verdict.symbol === symbol);
       const look = (verdict) => looks[verdict.verdict];
-      const triangle = (verdict) => (verdict.side === "buy" ? "triangle-up" : "triangle-down");
       const ink = (verdict) => (look(verdict).colour ? colour(look(verdict).colour) : follower.colour);
       return {
         type: "scatter", mode: "markers", name: text(follower.id), xaxis: "x", yaxis: "y3", showlegend: false, cliponaxis: false,
         x: own.map((verdict) => verdict.x), y: own.map(() => text(follower.id)),
         marker: {
-          symbol: own.map((verdict) => look(verdict).symbol || triangle(verdict)), opacity: 1, size: own.map((verdict) => (look(verdict).symbol ? 6 : narrow() ? 7 : 9)),
+          symbol: own.map((verdict) => look(verdict).symbol || triangle(verdict.side)), opacity: 1, size: own.map((verdict) => (look(verdict).symbol ? 6 : narrow() || own.length > 60 ? 7 : 9)),
           color: own.map((verdict) => (look(verdict).solid ? follower.colour : colour("--card"))),
           line: { color: own.map(ink), width: own.map((verdict) => (look(verdict).solid ? 0.5 : 1.6)) },
         },
@@ -198,17 +203,21 @@
     data.leaders.forEach((leader) => {
       const own = of(data.leader_fills).filter((fill) => fill.who === leader);
       if (!own.length) return;
-      traces.push(fills(own, prices, `${leader} (leader)`, { size: narrow() ? 14 : 19, color: "rgba(0,0,0,0)", line: { color: colour("--leader"), width: narrow() ? 1.5 : 2 } }));
+      const size = leaderSize(own.length);
+      traces.push(fills(own, prices, `${leader} (leader)`, { size, color: "rgba(0,0,0,0)", line: { color: colour("--leader"), width: size > 12 ? 2 : 1.3 } }));
     });
-    data.followers.forEach((follower) => {
+    const signals = data.leader_fills.filter((fill) => fill.symbol === symbol).length;
+    data.followers.forEach((follower, at) => {
       const own = of(data.follower_fills).filter((fill) => fill.who === follower.id);
-      if (own.length) traces.push(fills(own, prices, follower.id, { size: narrow() ? 7 : 9, color: follower.colour, opacity: 1, line: { color: colour("--card"), width: 1 } }));
+      const size = Math.max(5, Math.round(leaderSize(signals) / 2));
+      const visible = at < data.colours ? true : "legendonly";
+      if (own.length) traces.push(Object.assign(fills(own, prices, follower.id, { size, color: follower.colour, opacity: 1, line: { color: colour("--card"), width: size > 7 ? 1 : 0.6 } }, follower.shape), { visible }));
     });
     traces.push(...lanes());
     const shade = data.shock ? [{
-      type: "rect", xref: "x", yref: "paper", x0: data.shock[0], x1: data.shock[1], y0: 0, y1: 1, fillcolor: colour("--shock"), line: { width: 0 }, layer: "below",
+      type: "rect", xref: "x", yref: "paper", x0: data.shock.from, x1: data.shock.to, y0: 0, y1: 1, fillcolor: colour("--shock"), line: { width: 0 }, layer: "below",
     }] : [];
-    const label = data.shock ? [{ x: (data.shock[0] + data.shock[1]) / 2, y: 1, xref: "x", yref: "paper", yanchor: "bottom", text: text(data.shock_name), showarrow: false, font: { color: colour("--danger"), size: 12 } }] : [];
+    const label = data.shock ? [{ x: (data.shock.from + data.shock.to) / 2, y: 1, xref: "x", yref: "paper", yanchor: "bottom", text: text(data.shock.label), showarrow: false, font: { color: colour("--danger"), size: 12 } }] : [];
     const counted = liquidations.length > 0;
     const laneShare = Math.min(0.4, 0.045 * data.followers.length + 0.02);
     const laneFrom = counted ? 0.13 : 0.01;

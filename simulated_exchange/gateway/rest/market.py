@@ -159,8 +159,8 @@ def _public(step: Any) -> Route:
 
 
 ROUTES: dict[tuple[str, str], Route] = {
-    ("GET", "/v5/market/time"): _public(_time),
-    ("GET", "/v5/system/status"): _public(_status),
+    ("GET", "/v5/market/time"): Route(_time, is_signed=False, reads_state=False),
+    ("GET", "/v5/system/status"): Route(_status, is_signed=False, reads_state=False),
     ("GET", "/v5/market/instruments-info"): _public(_instruments),
     ("GET", "/v5/market/tickers"): _public(_tickers),
     ("GET", "/v5/market/orderbook"): _public(_order_book),

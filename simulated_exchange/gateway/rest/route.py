@@ -36,9 +36,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path and method. A step that writes waits for the commit before its answer leaves."""
+    """One path and method. What reads or changes the venue's state is answered after the commit."""
 
     step: Callable[[Call], dict[str, Any] | Reply]
     is_signed: bool = True
     is_write: bool = False
+    reads_state: bool = True
     group: str = "market"

@@ -19,6 +19,7 @@ __all__ = ["GOING_AWAY", "Connection"]
 
 log = structlog.get_logger(__name__)
 
+QUEUE_BYTES_MAX = 8_388_608  # beside the configured number of frames: some frames are large
 TOO_SLOW = "reader too slow: the queue of this connection is full"
 CLOSE_SECONDS_MAX = 1.0
 POLICY_VIOLATION = 1008
@@ -37,6 +38,7 @@ class Connection:
         self._close_code = POLICY_VIOLATION
         self._socket = socket
         self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
         self._queue_max = queue_max
         self._ack_delay_seconds = ack_delay_ms / 1000
         self._acks: deque[tuple[bytes, Callable[[], None] | None]] = deque()
@@ -47,9 +49,10 @@ class Connection:
         """Queue one frame; a full queue ends the connection."""
         if self.closed_because:
             return
-        if len(self._queue) >= self._queue_max:
+        if len(self._queue) >= self._queue_max or self._queued_bytes + len(frame) > QUEUE_BYTES_MAX:
             self.drop(TOO_SLOW)
             return
+        self._queued_bytes += len(frame)
         self._queue.append(frame)
         self._wake.set()
 
@@ -95,7 +98,9 @@ class Connection:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                await self._socket.send_frame(self._queue.popleft(), WSMsgType.TEXT)
+                frame = self._queue.popleft()
+                self._queued_bytes -= len(frame)
+                await self._socket.send_frame(frame, WSMsgType.TEXT)
             if self.closed_because:
                 await self._close()
                 return

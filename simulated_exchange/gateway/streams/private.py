@@ -6,6 +6,7 @@ listen (`sockets`) and names of fields.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -25,6 +26,11 @@ from simulated_exchange.ledger.records import Execution, OrderRecord
 __all__ = ["PrivateStreams"]
 
 Row = dict[str, Any]
+
+_STANDING_TOPICS = (
+    "position",
+    "wallet",
+)  # told as the engine has them now, which may be ahead of the journal
 
 
 class _News:
@@ -114,9 +120,11 @@ class PrivateStreams:
                 if rows:
                     self._pushes += 1
                     frame = orjson.dumps(private_frame(topic, rows, f"{account}{self._pushes:016x}", now_ms))
-                    for connection, topics in listeners.items():
-                        if topic in topics:
-                            connection.send(frame)
+                    push = partial(_push, frame, [entry for entry in listeners if topic in listeners[entry]])
+                    if topic in _STANDING_TOPICS:
+                        self._venue.driver.when_durable(push)
+                    else:
+                        push()
 
     def _rows(self, topic: str, account: int, news: _News) -> list[Row]:
         catalogue = self._venue.catalogue
@@ -144,3 +152,8 @@ class PrivateStreams:
             return []
         realised = sum(position.realised_ever for position in memory.positions.values())
         return [wallet_row(SETTLE_COIN, self._venue.driver.account(account), realised)]
+
+
+def _push(frame: bytes, connections: list[Connection]) -> None:
+    for connection in connections:
+        connection.send(frame)

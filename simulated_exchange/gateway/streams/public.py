@@ -68,6 +68,8 @@ class PublicStreams:
         topic = parse_topic(text)
         assert topic is not None
         listeners = self._listeners.setdefault(text, set())
+        if connection in listeners:
+            return  # it has the snapshot and what followed
         is_first = not listeners
         self._topics[text] = topic
         snapshot = self._snapshot(text, topic, is_first=is_first)

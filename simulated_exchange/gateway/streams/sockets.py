@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from aiohttp import WSMsgType, web
 
-from simulated_exchange.errors import JournalFailedError
+from simulated_exchange.errors import JournalFailedError, VenueBusyError
 from simulated_exchange.gateway.auth import check_timestamp, verify_socket
 from simulated_exchange.gateway.desk import OrderDesk, Reply
 from simulated_exchange.gateway.json_object import parse_object
@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 REQUESTS_IN_FLIGHT_MAX = 1000
 REQUEST_IDS_MAX = 100_000
+FRAMES_BETWEEN_YIELDS = 16  # of one reader, so that nobody else waits for all that it has sent
 
 Handler = Callable[[Connection, dict[str, Any]], None]
 
@@ -102,9 +103,13 @@ class Sockets:
             connection.drop(reason, GOING_AWAY)
 
     async def _listen(self, socket: web.WebSocketResponse, connection: Connection, handle: Handler) -> None:
+        count = 0
         async for message in socket:
             if connection.closed_because:
                 return
+            count += 1
+            if count % FRAMES_BETWEEN_YIELDS == 0:
+                await asyncio.sleep(0)
             if message.type is WSMsgType.ERROR:
                 return
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -242,16 +247,18 @@ class Sockets:
             self._trade_request(connection, frame)
 
     def _trade_request(self, connection: Connection, frame: dict[str, Any]) -> None:
-        """Apply now, in the order of arrival; answer once durable."""
+        """Apply now, in the order of arrival; answer once durable, refusals as well."""
         now_ms = self._venue.now_ms()
         allowance = self._limiter.take(connection.account or 0, "order", now_ms)
+        refusal: RefusedError | None = None
         try:
             reply = self._apply_trade(connection, frame, allowance, now_ms)
-        except RefusedError as refusal:
-            self._answer_trade(connection, frame, allowance, ({}, {}), refusal)
-            return
+        except RefusedError as error:
+            reply, refusal = ({}, {}), error
+        except (VenueBusyError, JournalFailedError):
+            reply, refusal = ({}, {}), server_busy()
         self._in_flight[connection.name] = self._in_flight.get(connection.name, 0) + 1
-        task = asyncio.create_task(self._answer_durable(connection, frame, allowance, reply))
+        task = asyncio.create_task(self._answer_durable(connection, frame, allowance, reply, refusal))
         self._replies.add(task)
         task.add_done_callback(self._replies.discard)
 
@@ -277,9 +284,13 @@ class Sockets:
         return step(connection.account, request.body)
 
     async def _answer_durable(
-        self, connection: Connection, frame: dict[str, Any], allowance: Allowance, reply: Reply
+        self,
+        connection: Connection,
+        frame: dict[str, Any],
+        allowance: Allowance,
+        reply: Reply,
+        refusal: RefusedError | None,
     ) -> None:
-        refusal = None
         try:
             await self._venue.driver.committed()
         except JournalFailedError:

@@ -55,6 +55,7 @@ _CANCEL_TYPE = {
     "Liquidation": "CancelByPrepareLiq",
     "Adl": "CancelByPrepareAdl",
     "SelfMatch": "CancelBySmp",
+    "InsufficientMargin": "CancelByCannotAffordOrderCost",
 }
 _REJECT_REASON = {
     "User": "EC_PerCancelRequest",
@@ -74,7 +75,6 @@ _MOVEMENT_TYPE = {
     "Trade": "TRADE",
     "TakeOver": "LIQUIDATION",
     "Adl": "ADL",
-    "InsuranceCover": "LIQUIDATION",
 }
 
 
@@ -88,9 +88,10 @@ def parse_order_id(text: object) -> int:
     if not isinstance(text, str) or len(text) != 36 or not text.startswith(_ORDER_ID_PREFIX):
         return 0
     try:
-        return int(text[24:], 16)
+        number = int(text[24:], 16)
     except ValueError:
         return 0
+    return number if order_id_text(number) == text else 0
 
 
 def order_reference_row(order_id: int, link_id: str) -> Row:

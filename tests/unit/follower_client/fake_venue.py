@@ -116,9 +116,6 @@ class FakeVenue:
         if self.listener is not None and not self.silent:
             asyncio.get_running_loop().call_soon(what, self.listener)
 
-    async def cancel(self, symbol: str, client_order_id: str) -> None:
-        """Nothing rests."""
-
     async def fetch_by_client_id(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         await asyncio.sleep(0)
         if self.blind:

@@ -3,116 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from nacl.signing import SigningKey
 
 from follower_client import order_driver
 from follower_client.core.order import client_order_id
 from follower_client.core.policy import Policy
-from follower_client.executor import Executor
-from follower_client.failpoint import Failpoints
 from follower_client.order_driver import now_ms
-from follower_client.records import Copy
-from follower_client.reports import Identity, Reporter
 from follower_client.status import status_report
-from follower_client.store import Store
 from follower_client.venue.port import Ending, OrderRequest, SubmitResult
-from relay.protocol.codec import decode_report, encode_payload
-from relay.protocol.messages import CopyReport, Signal, StaggerPlan
-from relay.protocol.signing import GENESIS_HASH, Envelope, open_envelope, seal
+from relay.protocol.messages import StaggerPlan
 from tests.unit.follower_client.build import BTC, signal
+from tests.unit.follower_client.executor_bench import bench, envelope, until
 from tests.unit.follower_client.fake_venue import FakeVenue
-
-KEY = SigningKey(bytes(32))
-POLICY = Policy(label="test", leverage_max=Decimal(10))
-
-
-class Deaf:
-    """A bus that takes nothing, so that the outbox keeps every report."""
-
-    async def publish_report(self, *_: Any, **__: Any) -> int:
-        await asyncio.Event().wait()
-        return 0
-
-
-class Bench:
-    """One executor, the signals it is offered, and what the store says afterwards."""
-
-    def __init__(self, folder: Path, venue: FakeVenue, policy: Policy = POLICY) -> None:
-        self.venue = venue
-        self.store = Store.open(folder / "follower.sqlite")
-        identity = Identity("alice", "leader", policy.label, False)
-        self.reporter = Reporter(identity, self.store, Deaf())
-        self.executor = Executor(identity, policy, self.store, venue, self.reporter, Failpoints(""))
-        self.qty = Decimal(0)
-        self.seq = 0
-
-    def offer(self, after: str, **changes: Any) -> int:
-        self.seq += 1
-        message = signal(before=str(self.qty), after=after, seq=self.seq, sealed_ms=now_ms(), **changes)
-        self.qty = Decimal(after)
-        self.executor.offer(envelope(message, self.seq), message)
-        return self.seq
-
-    async def verdict(self, seq: int) -> Copy:
-        async with asyncio.timeout(20):
-            while True:
-                for copy in self.store.copies(limit=100):
-                    if copy.seq == seq and copy.verdict is not None:
-                        return copy
-                await asyncio.sleep(0.01)
-
-    def reports(self) -> list[CopyReport]:
-        found = [decode_report(body) for _, _, body in self.store.outbox(1000)]
-        return [report for report in found if isinstance(report, CopyReport)]
-
-    def position(self) -> Decimal:
-        return self.venue.account.positions().get(BTC, Decimal(0))
-
-
-async def until(check: Callable[[], object]) -> None:
-    for _ in range(500):
-        if check():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen")
-
-
-def envelope(message: Signal, seq: int) -> Envelope:
-    wire = seal(
-        KEY,
-        kind="signal",
-        leader_id="leader",
-        epoch=1,
-        seq=seq,
-        prev_hash=GENESIS_HASH,
-        payload=encode_payload(message),
-    )
-    return open_envelope(wire, KEY.verify_key, "leader")
-
-
-@asynccontextmanager
-async def bench(
-    folder: Path, venue: FakeVenue | None = None, policy: Policy = POLICY
-) -> AsyncIterator[Bench]:
-    built = Bench(folder, venue or FakeVenue(), policy)
-    built.executor.prepare()
-    await built.venue.start(built.executor)
-    running = asyncio.create_task(built.executor.run())
-    try:
-        async with asyncio.timeout(5):
-            await built.executor.started.wait()
-        yield built
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        built.store.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -10,13 +11,15 @@ from typing import Any, cast
 import pytest
 from nacl.signing import SigningKey
 
+from follower_client import subscriber as subscriber_module
+from follower_client.errors import StoreError
 from follower_client.records import Head
 from follower_client.subscriber import Subscriber
 from follower_client.venue.account import AccountState
 from follower_client.venue.market_data import MarketData
 from follower_client.venue.paper_adapter import PaperAdapter
 from follower_client.venue.port import Ending, OrderRequest, OrderStatus, VenueFill, VenueOrder
-from relay.nats_bus import Bus, BusMessage
+from relay.nats_bus import Bus, BusError, BusMessage
 from relay.protocol.codec import encode_payload, kind_of
 from relay.protocol.messages import Heartbeat, Notice, Signal
 from relay.protocol.signing import GENESIS_HASH, Envelope, open_envelope, seal
@@ -179,9 +182,11 @@ def beat(seq: int, chain_hash: str, sent_ms: int) -> bytes:
     )
 
 
-def subscriber(wires: list[bytes], log: Log, head: Head | None, joined: list[Head]) -> Subscriber:
+def subscriber(
+    wires: list[bytes], log: Log, head: Head | None, joined: list[Head], history: History | None = None
+) -> Subscriber:
     return Subscriber(
-        cast("Bus", History(wires)),
+        cast("Bus", history or History(wires)),
         "leader",
         PUBLIC,
         head,
@@ -248,6 +253,58 @@ async def test_a_silent_leader_is_noticed_and_heard_again() -> None:
     await until_alive(log, True)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+class Unreachable(History):
+    """History that answers only after many failures."""
+
+    def __init__(self, wires: list[bytes], failures: int) -> None:
+        super().__init__(wires)
+        self.failures = failures
+
+    async def fetch_range(self, stream: str, from_seq: int, count: int) -> list[tuple[int, bytes]]:
+        if self.failures:
+            self.failures -= 1
+            raise BusError("not now")
+        return await super().fetch_range(stream, from_seq, count)
+
+
+@pytest.mark.asyncio
+async def test_a_gap_is_asked_for_until_it_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber_module, "GAP_RETRY_S", 0.001)
+    monkeypatch.setattr(subscriber_module, "GAP_RETRY_MAX_S", 0.002, raising=False)
+    wires, hashes = chain(4)
+    log = Log()
+    one = subscriber(wires, log, Head(0, 0, GENESIS_HASH), [], Unreachable(wires, failures=60))
+    running = asyncio.create_task(one.run())
+    await one._on_feed(BusMessage("feed.leader", wires[3], 4))  # and then he says nothing for long
+    await one._on_beat(BusMessage("beat.leader", beat(4, hashes[4], 10)))
+    async with asyncio.timeout(5):
+        while len(log.seqs) < 4:  # noqa: ASYNC110 - the log sets no event
+            await asyncio.sleep(0.005)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [seq for _, seq in log.seqs] == [1, 2, 3, 4]
+
+
+@pytest.mark.asyncio
+async def test_a_listener_that_fails_ends_the_subscription_and_loses_nothing_behind_it() -> None:
+    class Broken(Log):
+        def offer(self, envelope: Envelope, signal: Signal) -> None:
+            raise StoreError("store: disk full")
+
+    wires, _ = chain(4)
+    log = Broken()
+    one = subscriber(wires, log, Head(0, 0, GENESIS_HASH), [])
+    running = asyncio.create_task(one.run())
+    for seq in (1, 2, 3):
+        with suppress(StoreError):  # the bus logs what a callback raises, and goes on
+            await one._on_feed(BusMessage("feed.leader", wires[seq - 1], seq))
+    async with asyncio.timeout(5):
+        with pytest.raises(ExceptionGroup) as caught:
+            await running
+    assert caught.group_contains(StoreError)
+    assert log.seqs == [("Notice", 1)]
 
 
 def test_quotes_are_shared_by_reference() -> None:

@@ -13,9 +13,16 @@ import pytest
 from follower_client.core.policy import BelowMinimum, Mode
 from follower_client.errors import ConfigurationError, StoreError
 from follower_client.records import Copy, CopyKey, Head, Order
-from follower_client.settings import FollowerSettings, load_folder_or_file, load_settings
+from follower_client.settings import (
+    FollowerSettings,
+    check_secrets,
+    load_folder_or_file,
+    load_settings,
+    meaning,
+)
 from follower_client.store import MIGRATIONS, Store
 from follower_client.template import template
+from relay.keys import create_nkey
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 GOOD = f"""
@@ -155,23 +162,23 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
     assert settings.policy.leverage_max == 7 and settings.policy.scale == Decimal("0.25")
 
 
-def test_all_that_is_wrong_is_said_at_once_and_no_value_is_shown(tmp_path: Path) -> None:
+def test_all_that_is_wrong_is_said_at_once_and_no_secret_is_shown(tmp_path: Path) -> None:
     text = (
-        GOOD.replace('id = "alice"', 'id = "Alice canary"')
+        GOOD.replace('id = "alice"', 'id = "Alice!"')
         .replace("scale = 0.25", "scale = -1\nleverage_mx = 3")
         .replace('api_secret = "canary"', 'api_secrt = "canary"')
-        .replace("nats://", "canary://")
+        .replace("nats://", "http://user:canary@")
     )
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         load_settings(tmp_path / "bad.toml")
     lines = "\n".join(caught.value.lines)
     for said in (
-        "follower.id",
-        "broker.url",
-        "policy.scale",
-        "did you mean leverage_max?",
-        "did you mean api_secret",
+        "follower.id: was 'Alice!', allowed: 1 to 32 characters of a-z, 0-9",
+        "broker.url: allowed: nats:// or tls:// HOST:PORT",
+        "policy.scale: was -1, allowed: a number above 0",
+        "policy.leverage_mx: unknown key; nearest: policy.leverage_max",
+        "venue.api_secrt: unknown key; nearest: venue.api_secret",
     ):
         assert said in lines
     assert "canary" not in lines and caught.value.exit_status == 78
@@ -179,7 +186,15 @@ def test_all_that_is_wrong_is_said_at_once_and_no_value_is_shown(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("[follower", "not TOML"), ("", "follower: is needed"), (GOOD + "x = 1", "policy.x: no such key")],
+    [
+        ("[follower", "end of document: not TOML (expected"),
+        ("", "follower: missing, allowed: a table [follower]"),
+        (GOOD + "x = 1", "policy.x: unknown key; allowed: mode, scale, "),
+        (
+            GOOD.replace('api_secret = "canary"', ""),
+            "venue.api_secret: missing, allowed: either api_secret or",
+        ),
+    ],
 )
 def test_bad_files_name_themselves(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "bad.toml").write_text(text)
@@ -192,7 +207,7 @@ def test_bad_files_name_themselves(tmp_path: Path, text: str, said: str) -> None
 def test_two_followers_of_one_name_are_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.toml").write_text(GOOD)
-    with pytest.raises(ConfigurationError, match="also the id"):
+    with pytest.raises(ConfigurationError, match="allowed: an id of its own"):
         load_folder_or_file(tmp_path)
 
 
@@ -206,3 +221,50 @@ def test_the_template_and_the_shipped_file_are_the_settings(paper: bool) -> None
     for section, field in FollowerSettings.model_fields.items():
         for name in field.annotation.model_fields:  # type: ignore[union-attr]
             assert f"{name} = " in shipped, f"{section}.{name} is not in the file"
+
+
+def test_the_template_says_which_lines_are_to_be_filled_in(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(template())
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(tmp_path / "a.toml")
+    assert [line.removeprefix(f"{tmp_path / 'a.toml'}: ") for line in caught.value.lines] == [
+        """leader.id: was "<the leader's id>", allowed: 1 to 32 characters of a-z, 0-9""",
+        "leader.public_key: allowed: the leader's public key, 64 hex digits",
+    ]
+
+
+def test_a_mistake_in_the_environment_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.toml").write_text(GOOD)
+    monkeypatch.setenv("SLIPSTREAM_FOLLOWER_POLICY__LEVERAGE_MAX", "many")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(tmp_path / "a.toml")
+    assert caught.value.lines == [
+        "SLIPSTREAM_FOLLOWER_POLICY__LEVERAGE_MAX: was 'many', allowed: above 0, to 100"
+    ]
+    monkeypatch.setenv("SLIPSTREAM_FOLLOWER_POLICY", "many")
+    with pytest.raises(ConfigurationError, match="^SLIPSTREAM_FOLLOWER_POLICY: allowed: a table, as JSON$"):
+        load_settings(tmp_path / "a.toml")
+
+
+def test_every_setting_says_what_is_allowed_in_words() -> None:
+    for section, field in FollowerSettings.model_fields.items():
+        assert meaning((section,))[1]
+        for name in field.annotation.model_fields:  # type: ignore[union-attr]
+            assert meaning((section, name))[1] != meaning((section,))[1], f"{section}.{name}"
+
+
+@pytest.mark.parametrize("text", [None, "", "canary", "SUcanary", "canary" * 10])
+def test_a_file_that_is_no_key_is_noticed_before_any_network(tmp_path: Path, text: str | None) -> None:
+    (tmp_path / "a.toml").write_text(GOOD)
+    settings = load_settings(tmp_path / "a.toml")
+    file = settings.broker.nkey_seed_file
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigurationError, match="^alice: broker.nkey_seed_file: ") as caught:
+        check_secrets([settings])
+    assert "canary" not in str(caught.value) and len(caught.value.lines) == 1
+    file.unlink(missing_ok=True)
+    create_nkey(file)
+    check_secrets([settings])

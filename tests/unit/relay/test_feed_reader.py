@@ -63,13 +63,13 @@ def test_every_stretch_of_a_gap_is_asked_for() -> None:
     assert asked == [NeedGap(2, 2), NeedGap(5, 1)]
 
 
-def test_a_failed_fetch_is_asked_for_again() -> None:
+def test_what_a_fetch_did_not_bring_is_still_missing() -> None:
     chain, target = samples.chain_of(4), reader()
     feed(target, chain, 1, 4)
     feed(target, chain, 2)
-    assert target.retry_gap() == NeedGap(3, 1)
+    assert target.missing == NeedGap(3, 1)
     feed(target, chain, 3)
-    assert target.retry_gap() is None
+    assert target.missing is None
 
 
 def test_a_heartbeat_finds_the_gap_behind_which_nothing_came() -> None:

@@ -10,18 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from relay.core.report import ReportRows, build_report, validate
 from relay.reporting import (
     FillPoint,
     LiquidationPoint,
     ReportDetail,
+    Stretch,
     build_detail,
     csv_text,
-    findings,
-    headline,
-    render_table,
     slippage,
     write_html,
     write_json,
@@ -49,7 +46,11 @@ def a_detail() -> ReportDetail:
     run = sample_run()
     fallen = [LiquidationPoint(SYMBOL, wall, side, price, qty) for wall, price, qty, side in run.liquidations]
     return build_detail(
-        run.rows, prices={"BTCUSDT": run.prices}, liquidations=fallen, shock_ms=run.shock, started_ms=START_MS
+        run.rows,
+        prices={"BTCUSDT": run.prices},
+        liquidations=fallen,
+        shock=Stretch(*run.shock, "shock"),
+        started_ms=START_MS,
     )
 
 
@@ -158,24 +159,38 @@ def test_a_price_that_is_not_there_yet_is_a_hole_and_not_a_zero(tmp_path: Path) 
     assert (second["index"], second["last"]) == (None, 1)
 
 
-def test_findings_are_about_this_report() -> None:
+def test_the_shaded_stretch_carries_its_own_words(tmp_path: Path) -> None:
+    rising = Stretch(START_MS + 1_000, START_MS + 3_000, "from low to high")
+    detail = build_detail(sample_run().rows, prices={}, shock=rising, started_ms=START_MS)
+    path = tmp_path / "page.html"
+    write_html(a_report(sample_run().rows, replay={"files": ["index:BTCUSDT=a.csv"]}), detail, path)
+    text = path.read_text(encoding="utf-8")
+    assert data_of(text)["shock"] == {"from": 1.0, "to": 3.0, "label": "from low to high"}
+    assert "from high to low" not in text[: text.index("<script>")]
+
+
+def test_twelve_followers_can_be_told_apart(tmp_path: Path) -> None:
+    signal = a_signal()
+    rows = ReportRows([signal], [a_copy(signal, f"f{number}") for number in range(10, 22)], [])
+    path = tmp_path / "page.html"
+    write_html(a_report(rows), build_detail(rows, prices={}), path)
+    text = path.read_text(encoding="utf-8")
+    data = data_of(text)
+    looks = [(row["colour"], row["shape"]) for row in data["followers"]]
+    assert len(set(looks)) == 12
+    assert data["colours"] == 7
+    assert "after the first 7 are hidden at first" in text
+    assert "hidden at first" not in _page(a_report(sample_run().rows), tmp_path)
+
+
+def test_the_page_shows_the_median_beside_the_mean_and_owns_up_to_what_is_not_measured(
+    tmp_path: Path,
+) -> None:
     report = a_report(sample_run().rows)
-    assert headline(report).startswith("5 followers copied ")
-    said = " ".join(findings(report))
-    assert "below minimum 26" in said
-    assert "3 liquidations, 1 deleveraging" in said
-    nobody = a_report(ReportRows([a_signal()], [a_copy(a_signal(), price=None)], []))
-    assert "none was copied" in headline(nobody)
-
-
-def test_the_table_fits_a_hundred_columns() -> None:
-    console = Console(width=100, record=True, file=io.StringIO())
-    console.print(render_table(a_report(sample_run().rows)))
-    text = console.export_text()
-    assert all(len(line.rstrip()) <= 100 for line in text.splitlines())
-    assert "…" not in text
-    for word in ("steady", "fixed_notional 1500 USDT", "below minimum 26", "bps", "cap 1.", "–"):
-        assert word in text
+    text = _page(report, tmp_path)
+    figures = report["followers"][0]["slippage_bps"]
+    assert f"{float(figures['p50']):.2f} · {float(figures['p95']):.2f}" in text
+    assert "between two it is not measured yet" in text
 
 
 def test_csv_has_a_line_per_verdict_and_no_formulas() -> None:
@@ -235,6 +250,58 @@ def test_a_wrong_argument_is_one_line(
     assert captured.out == ""
     assert said in captured.err
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"follower": "nobody"}, "--follower: was 'nobody', known: bold, fixed, paper, steady, tiny"),
+        ({"leader": "bob"}, "--leader: was 'bob', known: alice"),
+        ({"symbol": "ETHUSDT"}, "--symbol: was 'ETHUSDT', known: BTC/USDT:USDT"),
+        ({"symbol": "ETH/USDT:USDT", "follower": "bold"}, "--symbol: was 'ETH/USDT:USDT', known: BTC/"),
+    ],
+)
+@pytest.mark.parametrize("form", ["table", "json", "csv", "html"])
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones(
+    store_path: Path, capsys: pytest.CaptureFixture[str], arguments: dict[str, Any], said: str, form: str
+) -> None:
+    assert slippage(store=store_path, format=form, **arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_a_symbol_may_be_spelt_as_the_venue_does(
+    store_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = []
+    for symbol in ("BTCUSDT", "btcusdt", SYMBOL):
+        assert slippage(store=store_path, symbol=symbol, format="json") == 0
+        texts.append(capsys.readouterr().out)
+    assert json.loads(texts[0])["followers"][0]["signals"] == 26
+    assert len(set(texts)) == 1
+
+
+def test_a_quiet_stretch_is_an_answer_that_is_said(
+    store_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert slippage(store=store_path, since="2100-01-01", follower="bold") == 0
+    assert "no signal is in the store for this time" in capsys.readouterr().err
+
+
+def test_a_piped_table_is_whole(
+    store_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert slippage(store=store_path) == 0
+    text = capsys.readouterr().out
+    header = text.splitlines()[1]
+    assert header.split() == [
+        *("follower", "signals", "copied", "capped", "skipped", "missed", "slippage", "latency", "leverage")
+    ]
+    assert "…" not in text
+    assert text.count("cap 1.") == 4
 
 
 def test_since_leaves_older_signals_out(store_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

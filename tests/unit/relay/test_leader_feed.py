@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from relay import feed as feed_module
 from relay.core.signals import Account, Fill, Position, Quote
 from relay.feed import LeaderFeed, dump_positions, load_positions
 from relay.venue import VenueUnavailable, Wallet
@@ -42,6 +45,7 @@ class FakeVenue:
         self.fills: list[Fill] = []
         self.positions: dict[str, Position] = {}
         self.stream: asyncio.Queue[Fill | Exception] = asyncio.Queue()
+        self.wallets: asyncio.Queue[Wallet] = asyncio.Queue()
         self.rest_down = False
         self.reads = 0
 
@@ -60,7 +64,7 @@ class FakeVenue:
         return [item]
 
     async def watch_wallet(self) -> Wallet:
-        return await asyncio.Future[Wallet]()
+        return await self.wallets.get()
 
     async def watch_quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
         await asyncio.sleep(0.001)
@@ -92,17 +96,24 @@ class Listener:
         self.steps: list[tuple[str, ...]] = []
         self.quantities: list[Decimal] = []
         self.corrections: list[Decimal] = []
+        self.first: tuple[Decimal, list[str], int] | None = None
+        self.wallets: list[Decimal] = []
         self.feed = LeaderFeed(
             venue,
             [BTC],
             knows_fill=told.__contains__,
             on_step=self._step,
+            on_first=self._first,
             on_correction=lambda account: self.corrections.append(account.position(BTC).qty),
         )
+
+    def _first(self, account: Account, fills: Sequence[Fill], began_ms: int) -> None:
+        self.first = (account.position(BTC).qty, [step.fill_id for step in fills], began_ms)
 
     def _step(self, fills: tuple[Fill, ...], account: Account) -> None:
         self.steps.append(tuple(step.fill_id for step in fills))
         self.quantities.append(account.position(BTC).qty)
+        self.wallets.append(account.wallet_usdt)
 
     @asynccontextmanager
     async def running(
@@ -122,7 +133,7 @@ class Listener:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(7):
         while not condition():  # noqa: ASYNC110 - callbacks set no event
             await asyncio.sleep(0.001)
 
@@ -133,6 +144,7 @@ async def test_a_first_start_tells_nothing_of_the_past() -> None:
     listener = Listener(venue)
     async with listener.running():
         assert listener.feed.account.position(BTC).qty == 2
+        assert listener.first == (D(2), ["f1"], 1_000_000)  # to be written down, so that no restart tells it
         venue.trade(fill(2, "1"))
         await listener.until(1)
     assert (listener.steps, listener.quantities, listener.corrections) == ([("f2",)], [D(3)], [])
@@ -227,3 +239,43 @@ async def test_a_symbol_that_is_not_published_counts_but_is_not_told() -> None:
         assert listener.steps == [("f2",)]
         assert listener.feed.account.position("ETH/USDT:USDT").qty == 5
         assert listener.feed.account.leverage > D("0.5")
+
+
+@pytest.mark.parametrize("leaves", ["0", "1"])  # 1: the fill waits a moment for more of its order
+@pytest.mark.parametrize("wallet_first", [True, False])
+async def test_a_fill_changes_the_wallet_once_whichever_stream_tells_first(
+    leaves: str, wallet_first: bool
+) -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        assert listener.feed.account.wallet_usdt == 1000
+        after = Wallet(D("999.9"))  # a fee of 0.1 was paid
+        if wallet_first:
+            venue.wallets.put_nowait(after)
+            await eventually(venue.wallets.empty)
+        venue.trade(replace(fill(1, "1", leaves=leaves), seen_ms=time.time_ns() // 1_000_000))
+        if not wallet_first:
+            await eventually(venue.stream.empty)
+            venue.wallets.put_nowait(after)
+        await listener.until(1)
+        assert listener.wallets == [D("999.9")]
+
+
+async def test_a_wallet_that_no_fill_changed_is_taken_over() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        venue.wallets.put_nowait(Wallet(D(1500)))  # a deposit
+        await eventually(lambda: listener.feed.account.wallet_usdt == 1500)
+
+
+async def test_a_fill_that_the_stream_dropped_without_a_word_is_found_soon() -> None:
+    assert feed_module.RECONCILE_INTERVAL_S <= 5
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        venue.trade(fill(1, "1"), lost=True)
+        async with asyncio.timeout(feed_module.RECONCILE_INTERVAL_S + 2):
+            await listener.until(1)
+    assert (listener.steps, listener.corrections) == ([("f1",)], [])

@@ -30,7 +30,7 @@ def fill(number: int) -> Fill:
 def test_an_empty_outbox_stands_at_the_beginning(tmp_path: Path) -> None:
     outbox = opened(tmp_path)
     assert outbox.head == Head(0, GENESIS_HASH, 0)
-    assert (outbox.acknowledged_seq, outbox.state, outbox.newest_exec_ms) == (0, None, 0)
+    assert (outbox.acknowledged_seq, outbox.state, outbox.told_through_ms) == (0, None, 0)
     assert not outbox.knows_fill("f1")
     outbox.close()
 
@@ -45,9 +45,20 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     assert again.head == Head(2, f"{2:064x}", 7)
     assert again.records(1, 10) == [record(1), record(2)]
     assert again.records(2, 10) == [record(2)]
-    assert (again.acknowledged_seq, again.state, again.newest_exec_ms) == (1, "state one", 102)
+    assert (again.acknowledged_seq, again.state, again.told_through_ms) == (1, "state one", 102)
     assert again.knows_fill("f2")
     assert not again.knows_fill("f3")
+    again.close()
+
+
+def test_it_knows_since_when_it_tells(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    outbox.append(record(1), [fill(1)], "what was before", began_ms=5_000)
+    assert (outbox.told_through_ms, outbox.knows_fill("f1")) == (5_000, True)
+    outbox.append(record(2), [fill(9_000)], "a step")
+    outbox.close()
+    again = opened(tmp_path)
+    assert again.told_through_ms == 9_100
     again.close()
 
 

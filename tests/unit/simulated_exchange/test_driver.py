@@ -134,6 +134,49 @@ async def test_a_failed_commit_acknowledges_nothing_and_ends_the_driver() -> Non
 
 
 @pytest.mark.asyncio
+async def test_a_disk_that_does_not_answer_ends_the_driver_and_the_process_may_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("simulated_exchange.driver.COMMIT_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("simulated_exchange.driver.LAST_COMMIT_SECONDS_MAX", 0.05)
+    driver, journal = slow_driver()
+    commits = asyncio.create_task(driver.run())
+    driver.create_account(ALICE)
+    with pytest.raises(JournalFailedError, match="the disk does not answer"):
+        await driver.committed()
+    with pytest.raises(JournalFailedError):
+        await commits
+    driver.close()
+    stuck = [thread for thread in threading.enumerate() if thread.name == "commit"]
+    assert all(thread.daemon for thread in stuck), "a stuck commit must not keep the process alive"
+    journal.may_end.set()
+
+    closing, journal = slow_driver()
+    closing.create_account(ALICE)
+    with pytest.raises(JournalFailedError, match="the disk does not answer"):
+        closing.close()
+    journal.may_end.set()
+
+
+@pytest.mark.asyncio
+async def test_what_was_read_is_told_when_it_is_durable() -> None:
+    driver, journal = slow_driver()
+    commits = asyncio.create_task(driver.run())
+    told: list[str] = []
+    driver.when_durable(lambda: told.append("nothing pending"))
+    assert told == ["nothing pending"]
+    driver.create_account(ALICE)
+    driver.when_durable(lambda: told.append("first"))
+    driver.when_durable(lambda: told.append("second"))
+    assert told == ["nothing pending"]
+    journal.may_end.set()
+    await driver.committed()
+    assert told == ["nothing pending", "first", "second"]
+    commits.cancel()
+    driver.close()
+
+
+@pytest.mark.asyncio
 async def test_a_recovered_driver_goes_on_where_the_journal_ended(tmp_path: Path) -> None:
     journal = tmp_path / "exchange.journal"
     future_ms = 2_000_000_000_000

@@ -108,6 +108,8 @@ def test_budgets_are_per_account_group_and_second() -> None:
     beyond = limiter.take(1, "order", NOW_MS + 10)
     assert beyond.is_exceeded
     assert beyond.reset_ms > NOW_MS + 10  # some clients sleep until then and fail on the past
+    late = limiter.take(1, "order", NOW_MS + 999)
+    assert late.reset_ms >= NOW_MS + 999 + 50, "the answer has to travel before it is read"
     assert not limiter.take(2, "order", NOW_MS).is_exceeded
     assert not limiter.take(1, "history", NOW_MS).is_exceeded
     assert not limiter.take(1, "order", NOW_MS + 1000).is_exceeded
@@ -126,3 +128,20 @@ def test_keys_survive_on_disk_for_the_owner_only(tmp_path: Path) -> None:
     for name in ("alice", "", "-x", "a b", "x" * 33):
         with pytest.raises(ValueError, match=r"name"):
             again.create(name, NOW_MS)
+
+
+def test_a_key_that_cannot_be_kept_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = KeyStore.open(tmp_path / "accounts.json")
+    store.create("alice", NOW_MS)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            store.create("bob", NOW_MS)
+    assert store.by_name("bob") is None
+    assert [key.name for key in store] == ["alice"]
+    store.create("bob", NOW_MS)
+    assert [key.name for key in KeyStore.open(tmp_path / "accounts.json")] == ["alice", "bob"]

@@ -81,7 +81,6 @@ def test_one_end_alone_gets_the_usual_length(tmp_path: Path) -> None:
 def test_clock_plan() -> None:
     assert plan_clock(60, (START, START + 2 * HOUR)) == (START, 120.0)
     assert plan_clock(60, (START, START + 7 * 24 * HOUR)) == (START, 10_080.0)
-    assert plan_clock(60, (START, START + 2 * HOUR), lead_seconds=5) == (START - 600_000, 120.0)
     assert plan_clock(60, None, now_ms=17) == (17, 1.0)
     with pytest.raises(ScenarioError, match="seconds: 0 is not a length of time; allowed: above 0"):
         plan_clock(0, None)

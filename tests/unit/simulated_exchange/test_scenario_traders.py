@@ -172,8 +172,8 @@ def test_a_move_without_a_trade_is_printed_in_its_direction() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_crowd_is_what_its_configuration_says(seed: int) -> None:
     config = CrowdConfig(traders=400, long_share=0.7, before_share=0.6, leverage_min=3, leverage_max=50)
-    crowd = draw_crowd(config, [MARKET], 5000, 60_000, 0, random.Random(seed))
-    again = draw_crowd(config, [MARKET], 5000, 60_000, 0, random.Random(seed))
+    crowd = draw_crowd(config, [MARKET], 5000, 60_000, random.Random(seed))
+    again = draw_crowd(config, [MARKET], 5000, 60_000, random.Random(seed))
     assert (crowd.traders, crowd.intents) == (again.traders, again.intents)
     assert [trader.account for trader in crowd.traders] == list(range(5000, 5400))
     assert 0.6 < sum(trader.buy for trader in crowd.traders) / 400 < 0.8
@@ -190,7 +190,7 @@ def test_the_crowd_is_what_its_configuration_says(seed: int) -> None:
 
 def test_intents_are_handed_out_once_in_portions_and_never_to_the_liquidated() -> None:
     config = CrowdConfig(traders=30, before_share=1.0, add_share=0.0, close_share=0.0)
-    crowd = draw_crowd(config, [MARKET], 5000, 60_000, 0, random.Random(1))
+    crowd = draw_crowd(config, [MARKET], 5000, 60_000, random.Random(1))
     crowd.liquidated.add(crowd.intents[-1].trader.account)
     handed = []
     for _ in range(10):

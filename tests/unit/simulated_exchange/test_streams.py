@@ -68,14 +68,15 @@ async def test_answers_wait_a_little_keep_their_order_and_come_before_what_follo
     pump.cancel()
 
 
+@pytest.mark.parametrize(("frame", "queue_max"), [(b"7", 16), (b'"' + b"x" * 1_000_000 + b'"', 4096)])
 @pytest.mark.asyncio
-async def test_a_reader_that_owes_too_much_is_cut_off_with_a_reason() -> None:
+async def test_a_reader_that_owes_too_much_is_cut_off_with_a_reason(frame: bytes, queue_max: int) -> None:
     reader = Reader()
     reader.reads.clear()
-    connection, pump = connect(reader, queue_max=16, ack_delay_ms=0)
+    connection, pump = connect(reader, queue_max=queue_max, ack_delay_ms=0)
     await asyncio.sleep(0)
-    for number in range(100):
-        connection.send(b"%d" % number)
+    for _ in range(100):
+        connection.send(frame)
     assert "too slow" in connection.closed_because
     reader.reads.set()
     await asyncio.wait_for(pump, 5)

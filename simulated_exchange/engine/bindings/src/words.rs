@@ -51,11 +51,12 @@ words! {
     /// Why an order ended without being filled whole.
     CancelReason {
         User, ImmediateOrCancel, FillOrKill, PostOnlyWouldTake, ReduceOnly, Liquidation, Adl, SelfMatch,
+        InsufficientMargin,
     }
     /// How a fill came about.
     FillKind { Trade, TakeOver, Adl }
     /// Why a wallet changed.
-    WalletReason { Deposit, Withdraw, Trade, TakeOver, Adl, InsuranceCover }
+    WalletReason { Deposit, Withdraw, Trade, TakeOver, Adl }
     /// The stage that refused a command.
     Stage { Admit, Filter, Order, Risk }
     /// Why a command was refused. The hundreds of the number are the stage.

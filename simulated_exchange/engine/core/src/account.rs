@@ -49,12 +49,6 @@ impl Account {
         self.equity() - self.margin.position_initial - self.margin.order_initial
     }
 
-    /// True when nothing but a debt is left.
-    #[inline]
-    pub fn is_in_debt(&self) -> bool {
-        self.wallet < 0 && self.margin.position_initial == 0
-    }
-
     /// True when the maintenance margin of an open position is no longer covered.
     #[inline]
     pub fn is_breached(&self) -> bool {
@@ -298,8 +292,8 @@ impl Ledger {
         let owner = &mut self.links[account as usize];
         owner.digest = Digest::continued(owner.digest).word128(key).finish();
         owner.remembered.push_back(key);
-        while owner.remembered.len() > LINK_IDS_MAX {
-            let Some(oldest) = owner.remembered.pop_front() else { break };
+        if owner.remembered.len() > LINK_IDS_MAX {
+            let Some(oldest) = owner.remembered.pop_front() else { return };
             if self.link_orders.get(&oldest).is_some_and(|order| is_live(*order)) {
                 owner.remembered.push_back(oldest);
             } else {

@@ -119,7 +119,8 @@ impl Exchange {
         Ok(after)
     }
 
-    /// Stage 3 for an amendment. One that raises neither quantity nor value, and does not take, asks for nothing.
+    /// Stage 3 for an amendment. One that raises neither quantity nor value, does not come nearer to the other side, and
+    /// does not take, asks for nothing.
     fn hold_amended(&self, before: &Order, after: &Order) -> Result<(), Reject> {
         if before.reduce_only || keeps_place(before, after) {
             return Ok(());
@@ -130,7 +131,8 @@ impl Exchange {
             (listed.value(before.leaves, before.ticks()), listed.value(after.leaves, after.ticks()));
         let best = self.books[instrument].best(before.side.opposite());
         let takes = best.is_some_and(|best| reaches(before.side, after.ticks(), best));
-        if !takes && after.leaves <= before.leaves && value_after <= value_before {
+        let keener = before.side.sign() * (after.ticks() - before.ticks()) > 0;
+        if !takes && !keener && after.leaves <= before.leaves && value_after <= value_before {
             return Ok(());
         }
         let slot = self.ledger.slot(before.slot);
@@ -138,7 +140,7 @@ impl Exchange {
         let at = usize::from(before.side.to_wire());
         others.orders.lots[at] -= before.leaves;
         others.orders.value[at] -= saturate(value_before);
-        let valued = self.valued_at(instrument, before.side, after.ticks());
+        let valued = self.valued_at(instrument, before.side, after.ticks(), before.time_in_force);
         let addition = (before.side, after.leaves, valued);
         self.check_risk(slot.account, instrument, &others, i128::from(slot.margin.order_initial), addition)
     }
@@ -180,7 +182,10 @@ impl Exchange {
             return;
         }
         self.match_taker(&mut taker);
-        if taker.leaves > 0 {
+        if taker.blocked {
+            let reason = CancelReason::InsufficientMargin;
+            self.emit_cancelled(before.id, account, instrument, taker.leaves, reason);
+        } else if taker.leaves > 0 {
             detail.filled_value += taker.filled_value;
             detail.fee += taker.fee_paid;
             self.rest(Order { leaves: taker.leaves, ..*after }, detail);
@@ -196,10 +201,10 @@ impl Exchange {
             side: order.side,
             limit: order.ticks(),
             leaves: order.leaves,
+            valued: self.valued_at(instrument, order.side, order.ticks(), order.time_in_force),
             reduce_only: order.reduce_only,
             fee: FeeRule::Rate(self.instruments[instrument].spec.taker_fee),
             kind: FillKind::Trade,
-            fund_guard: false,
             blocked: false,
             filled_value: 0,
             fee_paid: 0,

@@ -28,7 +28,8 @@ impl Exchange {
     /// Places an order; see the module's stages.
     pub(crate) fn place_order(&mut self, order: &NewOrder) -> Result<OrderId, Reject> {
         let intent = self.filter(order)?;
-        self.hold(order, &intent)?;
+        let valued = self.valued_at(intent.instrument, order.side, intent.ticks, intent.time_in_force);
+        self.hold(order, &intent, valued)?;
         let listed = &self.instruments[intent.instrument];
         let taker_fee = listed.spec.taker_fee;
         let slot = self.ledger.slot_for(intent.account, intent.instrument, listed);
@@ -42,10 +43,10 @@ impl Exchange {
             side: order.side,
             limit: intent.ticks,
             leaves: intent.lots,
+            valued,
             reduce_only: order.reduce_only,
             fee: FeeRule::Rate(taker_fee),
             kind: FillKind::Trade,
-            fund_guard: false,
             blocked: false,
             filled_value: 0,
             fee_paid: 0,
@@ -139,7 +140,7 @@ impl Exchange {
     }
 
     /// Stage 3: the order's cost must be available. What only closes is never held back.
-    fn hold(&self, order: &NewOrder, intent: &Intent) -> Result<(), Reject> {
+    fn hold(&self, order: &NewOrder, intent: &Intent, valued: i64) -> Result<(), Reject> {
         if order.reduce_only {
             return Ok(());
         }
@@ -150,13 +151,22 @@ impl Exchange {
         let nothing = Exposure { leverage: listed.default_leverage(), mark_ticks, ..Exposure::default() };
         let before = slot.map_or(nothing, |slot| slot.exposure(mark_ticks));
         let held = slot.map_or(0, |slot| i128::from(slot.margin.order_initial));
-        let valued = self.valued_at(intent.instrument, order.side, intent.ticks);
         self.check_risk(intent.account, intent.instrument, &before, held, (order.side, intent.lots, valued))
     }
 
     /// The price at which an incoming order is valued: a buy at no more than the best ask, a sell at no less
-    /// than the best bid (rules 4.1).
-    pub(crate) fn valued_at(&self, instrument: usize, side: Side, limit: i64) -> i64 {
+    /// than the best bid (rules 4.1); fills beyond it are looked at one by one. What must fill whole is valued at the
+    /// worst it may get.
+    pub(crate) fn valued_at(
+        &self,
+        instrument: usize,
+        side: Side,
+        limit: i64,
+        time_in_force: TimeInForce,
+    ) -> i64 {
+        if time_in_force == TimeInForce::FillOrKill {
+            return limit;
+        }
         match (side, self.books[instrument].best(side.opposite())) {
             (Side::Buy, Some(ask)) => limit.min(ask),
             (Side::Sell, Some(bid)) => limit.max(bid),
@@ -197,7 +207,7 @@ impl Exchange {
         let loss = listed.value(opening.min(lots), through_mark);
         let more = after.order_initial(listed) - held;
         let available = self.ledger.account(account).available();
-        if available < 0 || available < more.max(0) + loss {
+        if available < 0 || available < (more + loss).max(0) {
             return Err(Reject::InsufficientBalance);
         }
         Ok(())
@@ -230,6 +240,7 @@ impl Exchange {
             return;
         }
         let reason = match intent.time_in_force {
+            _ if taker.blocked => Some(CancelReason::InsufficientMargin),
             TimeInForce::GoodTillCancel | TimeInForce::PostOnly => None,
             TimeInForce::ImmediateOrCancel => Some(CancelReason::ImmediateOrCancel),
             TimeInForce::FillOrKill => Some(CancelReason::FillOrKill),

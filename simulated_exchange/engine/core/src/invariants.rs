@@ -2,7 +2,7 @@
 //! whatever the size of the venue; `check_invariants` recomputes everything and is for tests and verification.
 
 use crate::account::Ledger;
-use crate::exchange::{Exchange, Fatal, FEES, INSURANCE};
+use crate::exchange::{Exchange, Fatal, FEES, INSURANCE, TAKEOVER};
 use crate::order::Order;
 use crate::types::Side;
 use crate::view::Conservation;
@@ -104,6 +104,8 @@ impl Exchange {
                 orders += self.check_orders(&self.ledger, slot)?;
             }
             holds(sums == account.margin, "margin of an account is the sum over its slots")?;
+            let owes = account.wallet < 0 && account.margin.position_initial == 0;
+            holds(!owes || place == TAKEOVER as usize, "an account without positions owes nothing")?;
         }
         holds(orders == self.orders.len(), "every live order belongs to one account")
     }

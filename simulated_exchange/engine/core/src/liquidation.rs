@@ -9,7 +9,7 @@
 
 use crate::entry::{band_edge, within_band};
 use crate::event::EventKind;
-use crate::exchange::{Exchange, FEES, FIRST_USER, INSURANCE, TAKEOVER};
+use crate::exchange::{Exchange, FEES, INSURANCE, TAKEOVER};
 use crate::fixed::{div_ceil, div_floor, mul_div_floor, saturate};
 use crate::margin::{price_of, tier_index};
 use crate::matching::{fee_of, FeeRule, Leg, Taker};
@@ -47,7 +47,7 @@ impl Exchange {
     fn note_breaches(&mut self) {
         while let Some(account) = self.touched.pop() {
             let owner = self.ledger.account(account);
-            if owner.is_breached() || owner.is_in_debt() {
+            if owner.is_breached() {
                 self.pending.insert(account);
             }
         }
@@ -55,11 +55,6 @@ impl Exchange {
 
     fn liquidate_account(&mut self, account: u32) {
         let owner = self.ledger.account(account);
-        if owner.is_in_debt() {
-            self.cancel_everywhere(account, CancelReason::Liquidation);
-            self.cover_debt(account);
-            return;
-        }
         if !owner.is_breached() {
             return;
         }
@@ -108,10 +103,12 @@ impl Exchange {
         taker.leaves < lots
     }
 
-    /// Takes over every position of an account so that exactly nothing is left in its wallet.
+    /// Takes over every position of an account so that exactly nothing is left in its wallet. Each bears its share, by
+    /// value, of what is left or owed; a short can owe no more than its price, so longs, which can, come last.
     fn take_over(&mut self, account: u32) {
         let open = |slot: &u32| self.ledger.slot(*slot).position.lots != 0;
-        let slots: Vec<u32> = self.ledger.slots_of(account).filter(open).collect();
+        let mut slots: Vec<u32> = self.ledger.slots_of(account).filter(open).collect();
+        slots.sort_by_key(|slot| self.ledger.slot(*slot).position.lots > 0);
         for slot in &slots {
             self.charge_takeover_fee(account, *slot);
         }
@@ -121,10 +118,17 @@ impl Exchange {
         for (place, slot) in slots.iter().enumerate() {
             let value = self.mark_value(*slot);
             let is_last = place + 1 == slots.len();
-            let share = if is_last { left } else { mul_div_floor(equity, value.abs(), total) };
+            let share = mul_div_floor(equity, value.abs(), total);
+            let share = if is_last { left } else { share.max(self.lot_value(*slot) - value.abs()) };
             left -= share;
             self.take_over_position(*slot, value - share);
         }
+    }
+
+    /// Value of one lot at the lowest price there is.
+    fn lot_value(&self, slot: u32) -> i128 {
+        let held = self.ledger.slot(slot);
+        self.instruments[usize::from(held.instrument)].value(held.position.lots.abs(), 1)
     }
 
     fn mark_value(&self, slot: u32) -> i128 {
@@ -154,6 +158,11 @@ impl Exchange {
         let price = Price(saturate(price_of(value * i128::from(side.sign()), lots, listed)));
         let qty = listed.qty(lots);
         let taker = self.ledger.slot_for(TAKEOVER, index, listed);
+        // against an opposite position the venue realises at once; a loss beyond the fund is deleveraged before
+        let mut netted = self.ledger.slot(taker).position;
+        if self.ledger.account(INSURANCE).wallet + netted.fill(lots, value).realised < 0 {
+            self.deleverage(taker, index, self.ledger.slot(slot).account);
+        }
         self.emit(EventKind::TakenOver { account, instrument, qty, bankruptcy_price: price });
         self.last_trade += 1;
         let leg = Leg {
@@ -173,20 +182,6 @@ impl Exchange {
         self.settle(&Leg { slot: taker, side, value, is_maker: true, ..leg });
         self.taken_over.insert(index);
     }
-
-    /// Pays a flat account's debt from the insurance fund, as far as that goes; the rest stays a debt.
-    fn cover_debt(&mut self, account: u32) {
-        let debt = -self.ledger.account(account).wallet;
-        let paid = debt.min(self.ledger.account(INSURANCE).wallet);
-        if account < FIRST_USER || paid <= 0 {
-            return;
-        }
-        self.ledger.credit(INSURANCE, -paid);
-        self.ledger.credit(account, paid);
-        let balance = self.wallet(INSURANCE);
-        self.emit(EventKind::InsuranceFundChanged { balance, change: Money(saturate(-paid)) });
-        self.emit_wallet(account, paid, WalletReason::InsuranceCover);
-    }
 }
 
 /// An immediate-or-cancel order the venue sends, for a liquidated account or for itself.
@@ -204,10 +199,10 @@ pub(crate) fn forced(
         side,
         limit,
         leaves: lots,
+        valued: limit,
         reduce_only: true,
         fee,
         kind: FillKind::Trade,
-        fund_guard: matches!(fee, FeeRule::None),
         blocked: false,
         filled_value: 0,
         fee_paid: 0,

@@ -150,7 +150,7 @@ impl Exposure {
 
     /// Leverage that counts: what the account chose, within what the tier allows.
     #[inline]
-    fn effective_leverage(&self, instrument: &Instrument) -> i64 {
+    pub fn effective_leverage(&self, instrument: &Instrument) -> i64 {
         if self.leverage <= instrument.leverage_everywhere {
             return self.leverage;
         }

@@ -1,13 +1,13 @@
 //! Stages 4 and 5: an incoming order meets the book in price-time order, and each fill is settled at once:
 //! position, wallet, fees. Settling inside the loop is what lets a resting reduce-only order shrink in time.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::book::reaches;
 use crate::event::EventKind;
 use crate::exchange::{Exchange, FEES, INSURANCE, TAKEOVER};
-use crate::fixed::{mul_div_ceil, saturate};
-use crate::margin::price_of;
+use crate::fixed::{mul_div_ceil, saturate, Ratio};
+use crate::margin::{order_cost, price_of};
 use crate::order::NONE;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, Money, OrderId, Price, Side, TradeId, WalletReason,
@@ -34,15 +34,24 @@ pub(crate) struct Taker {
     pub(crate) side: Side,
     pub(crate) limit: i64,
     pub(crate) leaves: i64,
+    /// The price that its hold reckoned with, in ticks: better fills are paid for already.
+    pub(crate) valued: i64,
     pub(crate) reduce_only: bool,
     pub(crate) fee: FeeRule,
     pub(crate) kind: FillKind,
-    /// The venue's own order: no fill may cost more than the insurance fund holds.
-    pub(crate) fund_guard: bool,
-    /// Set when that guard stopped it.
+    /// Set when it stopped because its account, or the insurance fund, cannot bear the next fill.
     pub(crate) blocked: bool,
     pub(crate) filled_value: i128,
     pub(crate) fee_paid: i128,
+}
+
+/// What earlier orders in the queue leave of a maker.
+struct Promised {
+    lots: i64,
+    /// The first price, which is the worst for him, in ticks.
+    worst: i64,
+    /// One of them was not reduce-only.
+    plain: bool,
 }
 
 /// One account's side of a fill.
@@ -70,31 +79,92 @@ impl Exchange {
         best.is_some_and(|price| reaches(taker.side, taker.limit, price))
     }
 
-    /// Lots the order is sure to get, counted no further than it wants. A maker's reduce-only orders do not count
-    /// once another order of his would have filled before them, because that fill may cut them.
+    /// Lots the order is sure to get, counted no further than it wants. What depends on earlier fills does not count:
+    /// a maker's reduce-only orders behind another order of his, and orders he may not be able to bear by then.
     pub(crate) fn fillable(&self, taker: &Taker) -> i64 {
         let book = &self.books[taker.instrument];
         let opposite = taker.side.opposite();
-        let mut plain_filled: BTreeSet<u32> = BTreeSet::new();
-        let mut found: i64 = 0;
+        let mut makers: BTreeMap<u32, Promised> = BTreeMap::new();
+        let (mut found, mut last_price) = (0_i64, taker.valued);
         for price in book.prices(opposite) {
-            if !reaches(taker.side, taker.limit, price) {
+            if found >= taker.leaves || !reaches(taker.side, taker.limit, price) {
                 break;
             }
             for index in book.queue(&self.orders, opposite, price) {
                 if found >= taker.leaves {
-                    return taker.leaves;
+                    break;
                 }
                 let maker = self.orders.get(index);
-                if !maker.reduce_only {
-                    plain_filled.insert(maker.slot);
-                } else if plain_filled.contains(&maker.slot) {
+                let promised =
+                    makers.entry(maker.slot).or_insert(Promised { lots: 0, worst: price, plain: false });
+                if maker.reduce_only && promised.plain {
+                    continue;
+                }
+                promised.plain |= !maker.reduce_only;
+                promised.lots = promised.lots.saturating_add(maker.leaves);
+                let Promised { lots, worst, .. } = *promised;
+                if self.bearable(maker.slot, opposite, lots, worst, None) < lots {
+                    promised.lots = i64::MAX; // neither this one nor what he has behind it
                     continue;
                 }
                 found = found.saturating_add(maker.leaves);
+                last_price = price;
             }
         }
-        found.min(taker.leaves)
+        self.bearable_by_taker(taker, found.min(taker.leaves), last_price)
+    }
+
+    /// Of `lots` that an account is about to trade, those it can bear at a price. What closes may cost no more than the
+    /// whole position could lose there: the margin balance. What opens must have its loss at the mark available, and,
+    /// where `cost` gives the taker fee, margin and fees as well: a resting order holds them already.
+    fn bearable(&self, slot: u32, side: Side, lots: i64, ticks: i64, cost: Option<Ratio>) -> i64 {
+        let slot = self.ledger.slot(slot);
+        let index = usize::from(slot.instrument);
+        let mark_ticks = self.markets[index].mark_ticks;
+        let through = side.sign() * (ticks - mark_ticks);
+        let owner = self.ledger.account(slot.account);
+        let available = owner.available();
+        if through <= 0 && available >= 0 && cost.is_none() {
+            return lots;
+        }
+        let listed = &self.instruments[index];
+        let loss = listed.value(1, through.max(0));
+        let closing = lots.min(slot.reducible(side));
+        if closing > 0 {
+            let fee = fee_of(listed.value(1, ticks), listed.spec.taker_fee);
+            if (loss + fee) * i128::from(slot.position.lots.abs()) > owner.equity() {
+                return 0;
+            }
+        }
+        let opening = lots - closing;
+        let each = cost.map_or(loss, |taker_fee| {
+            let leverage = slot.exposure(mark_ticks).effective_leverage(listed);
+            loss + order_cost(listed.value(1, ticks.max(mark_ticks)), side, leverage, taker_fee)
+        });
+        let left = available - loss * i128::from(closing);
+        if opening == 0 || left < 0 {
+            return closing;
+        }
+        closing + if each == 0 { opening } else { saturate((left / each).min(i128::from(opening))) }
+    }
+
+    /// As `bearable`, for the order that comes in: up to the price of its hold everything is paid for.
+    #[inline]
+    fn bearable_by_taker(&self, taker: &Taker, lots: i64, ticks: i64) -> i64 {
+        let listed = &self.instruments[taker.instrument];
+        match taker.fee {
+            FeeRule::Rate(_) if reaches(taker.side, taker.valued, ticks) => {
+                let closes = self.ledger.slot(taker.slot).reducible(taker.side) > 0;
+                if closes {
+                    self.bearable(taker.slot, taker.side, lots, ticks, None)
+                } else {
+                    lots
+                }
+            }
+            FeeRule::Rate(_) => self.bearable(taker.slot, taker.side, lots, ticks, Some(listed.taker_fee)),
+            FeeRule::AsFarAsItCan(_) => lots, // its limit is the bankruptcy price
+            FeeRule::None => self.affordable_lots(taker, ticks).min(lots),
+        }
     }
 
     /// Fills the order as far as book and limit allow.
@@ -114,15 +184,21 @@ impl Exchange {
             if taker.reduce_only {
                 lots = lots.min(self.ledger.slot(taker.slot).reducible(taker.side));
             }
-            if taker.fund_guard {
-                let affordable = self.affordable_lots(taker, ticks);
-                taker.blocked = affordable < lots;
-                lots = lots.min(affordable);
-            }
+            let wanted = lots;
+            lots = self.bearable_by_taker(taker, wanted, ticks);
+            taker.blocked = lots < wanted;
             if lots <= 0 {
                 break;
             }
+            lots = self.bearable(self.orders.get(maker).slot, opposite, lots, ticks, None);
+            if lots <= 0 {
+                self.withdraw_order(maker, CancelReason::InsufficientMargin);
+                continue;
+            }
             self.execute(taker, maker, lots);
+            if taker.blocked {
+                break;
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! Stage 7, continued: what the venue has taken over is worked off in the real book within the price band. The
 //! insurance fund gains what fills better than bankruptcy and pays what fills worse; when it cannot, the rest is closed
 //! by auto-deleveraging against the highest ranked opposite positions, at the price it was taken over at (rules 8).
+//! Nobody is deleveraged into debt; what no counterparty can bear stays with the venue and is tried again every tick.
 //!
 //! Deleveraging is due when the next fill would cost more than the fund holds, or when the position's loss at the mark
 //! already exceeds it.
 
+use crate::account::NOBODY;
 use crate::adl::rank;
 use crate::entry::band_edge;
 use crate::event::EventKind;
@@ -34,7 +36,7 @@ impl Exchange {
         let unrealised = self.ledger.slot(slot).margin.unrealised;
         let unrealised = i128::from(unrealised);
         if taker.blocked || self.ledger.account(INSURANCE).wallet + unrealised < 0 {
-            self.deleverage(slot, instrument);
+            self.deleverage(slot, instrument, NOBODY);
         }
     }
 
@@ -54,18 +56,23 @@ impl Exchange {
         saturate((fund / loss).clamp(0, i128::from(taker.leaves)))
     }
 
-    /// Closes the venue's position against the highest ranked opposite ones.
-    fn deleverage(&mut self, slot: u32, instrument: usize) {
+    /// Closes the venue's position against the highest ranked opposite ones, each as far as its account bears it: what
+    /// the venue loses at the mark, a counterparty would lose. `spared` is an account that is being taken over.
+    pub(crate) fn deleverage(&mut self, slot: u32, instrument: usize, spared: u32) {
         let mut closed = 0;
         for (_, _, counterparty) in self.adl_queue(instrument, self.ledger.slot(slot).position.lots < 0) {
-            let left = self.ledger.slot(slot).position.lots.abs();
+            let held = self.ledger.slot(slot);
+            let left = held.position.lots.abs();
             if left == 0 || closed == ADL_COUNTERPARTIES_MAX {
                 break;
             }
+            let loss = div_ceil(-i128::from(held.margin.unrealised), i128::from(left));
             let owner = self.ledger.slot(counterparty).account;
-            self.cancel_orders(owner, instrument, CancelReason::Adl);
-            let lots = left.min(self.ledger.slot(counterparty).position.lots.abs());
-            if lots > 0 {
+            let equity = self.ledger.account(owner).equity();
+            let bearable = if loss > 0 { saturate((equity / loss).max(0)) } else { left };
+            let lots = left.min(bearable).min(self.ledger.slot(counterparty).position.lots.abs());
+            if lots > 0 && owner != spared {
+                self.cancel_orders(owner, instrument, CancelReason::Adl);
                 self.deleverage_one(slot, counterparty, instrument, lots);
                 closed += 1;
             }

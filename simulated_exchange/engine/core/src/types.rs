@@ -152,6 +152,8 @@ wire_enum! {
         Adl = 6,
         /// Self-match prevention.
         SelfMatch = 7,
+        /// Its account cannot bear the fill: no margin for what it would open, or a loss beyond the margin balance.
+        InsufficientMargin = 8,
     }
 }
 
@@ -180,8 +182,6 @@ wire_enum! {
         TakeOver = 3,
         /// Realised profit less fee of a deleveraging.
         Adl = 4,
-        /// A bankrupt account's debt, paid by the insurance fund.
-        InsuranceCover = 5,
     }
 }
 

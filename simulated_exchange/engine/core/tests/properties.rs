@@ -152,6 +152,25 @@ proptest! {
     }
 
     #[test]
+    fn every_order_keeps_its_word(commands in commands(250), fund in prop_oneof![Just(0_i64), 0..1_000_000_i64]) {
+        let mut exchange = Exchange::new(&genesis(fund)).unwrap();
+        let mut limits = std::collections::BTreeMap::new();
+        for command in &commands {
+            let mut events = Vec::new();
+            let applied = exchange.apply(command, &mut events).unwrap();
+            for event in &events {
+                keeps_its_word(&mut limits, &event.kind);
+            }
+            let Action::PlaceOrder(order) = command.action else { continue };
+            if applied.reject.is_none() && order.order_type == OrderType::Limit && order.time_in_force == TimeInForce::FillOrKill {
+                let fills = events.iter().filter(|event| matches!(event.kind, EventKind::Fill { order_id, .. } if order_id == applied.order_id));
+                let cancels = events.iter().filter(|event| matches!(event.kind, EventKind::OrderCancelled { order_id, .. } if order_id == applied.order_id));
+                prop_assert!(fills.count() == 0 || cancels.count() == 0, "filled in part by {:?}", command);
+            }
+        }
+    }
+
+    #[test]
     fn a_replay_through_records_gives_the_same_state_and_events(commands in commands(250)) {
         let (first, events) = run(&commands, 1000, 1000);
         let records: Vec<[u8; COMMAND_BYTES]> = commands.iter().map(Command::encode).collect();
@@ -200,6 +219,25 @@ proptest! {
         if let Ok(decoded) = Command::decode(&record) {
             prop_assert_eq!(decoded.encode(), record);
         }
+    }
+}
+
+/// No fill is worse than the order's limit, none of a reduce-only order opens.
+fn keeps_its_word(limits: &mut std::collections::BTreeMap<OrderId, (Side, Price, bool)>, event: &EventKind) {
+    match *event {
+        EventKind::OrderAccepted { order_id, side, price, reduce_only, .. } => {
+            limits.insert(order_id, (side, price, reduce_only));
+        }
+        EventKind::OrderAmended { order_id, price, .. } => {
+            limits.get_mut(&order_id).unwrap().1 = price;
+        }
+        EventKind::Fill { order_id, price, qty, closed_qty, .. } if order_id != OrderId(0) => {
+            let (side, limit, reduce_only) = limits[&order_id];
+            let is_better = if side == Side::Buy { price <= limit } else { price >= limit };
+            assert!(is_better, "{event:?} beyond {limit:?}");
+            assert!(!reduce_only || closed_qty == qty, "{event:?} opens");
+        }
+        _ => {}
     }
 }
 

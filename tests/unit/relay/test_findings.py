@@ -1,0 +1,82 @@
+"""The report in plain words: every number that is said adds up, and causes are the true ones."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from relay.core.report import ReportRows, build_report
+from relay.reporting import build_detail, findings, headline
+from tests.unit.relay.drift_samples import a_copy, a_signal, sample_run
+
+VENUE = {"trades": 5000, "liquidations": 3, "adl": 1, "conservation_delta": "0"}
+
+
+def said(rows: ReportRows) -> dict[str, str]:
+    """The findings by name."""
+    lines = findings(build_report(rows, VENUE, {"seed": 7}), build_detail(rows, prices={}))
+    return dict(line.split(": ", 1) for line in lines)
+
+
+def skips(counts: dict[str, int]) -> ReportRows:
+    reasons = [reason for reason, count in counts.items() for _ in range(count)]
+    signals = [a_signal(seq) for seq in range(1, len(reasons) + 1)]
+    copies = [a_copy(of, price=None, reason=why) for of, why in zip(signals, reasons, strict=True)]
+    return ReportRows(signals, copies, [])
+
+
+def capped(*reasons: str) -> ReportRows:
+    signals = [a_signal(seq) for seq in range(1, len(reasons) + 1)]
+    copies = [a_copy(of, verdict="capped", reason=why) for of, why in zip(signals, reasons, strict=True)]
+    return ReportRows(signals, copies, [])
+
+
+def test_findings_are_about_this_report() -> None:
+    rows = sample_run().rows
+    assert headline(build_report(rows, VENUE, {})).startswith("5 followers copied ")
+    lines = said(rows)
+    assert "below minimum 26" in lines["Not copied"]
+    assert "3 liquidations, 1 deleveraging" in lines["Venue"]
+
+
+def test_nobody_copied() -> None:
+    rows = ReportRows([a_signal()], [a_copy(a_signal(), price=None)], [])
+    assert "none was copied" in headline(build_report(rows, VENUE, {}))
+    assert "Dearest copy" not in said(rows)
+
+
+@pytest.mark.parametrize("kinds", [1, 4, 6, 7, 12])
+def test_the_reasons_named_add_up_to_the_whole(kinds: int) -> None:
+    counts = {f"reason_{chr(97 + at)}": at + 1 for at in range(kinds)}
+    line = said(skips(counts))["Not copied"]
+    total, *parts = [int(found) for found in re.findall(r"\d+", line)]
+    assert total == sum(counts.values()) == sum(parts)
+    assert ("for other reasons" in line) == (kinds > 6)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (("cap_margin",), "1 copied order was cut down to fit its free margin."),
+        (("cap_leader_leverage",) * 2, "2 copied orders were cut down to fit half of the leader's leverage."),
+        (
+            ("cap_order_notional", "cap_leverage", "cap_leverage"),
+            "3 copied orders were cut down to fit: its own leverage cap 2, its notional cap per order 1.",
+        ),
+        (("cap_of_the_future",), "cut down to fit cap of the future."),
+        ((), "none had to be cut down."),
+    ],
+)
+def test_orders_are_said_to_be_cut_by_the_cap_that_cut_them(reasons: tuple[str, ...], words: str) -> None:
+    assert said(capped(*reasons))["Caps"].endswith(words)
+
+
+def test_the_dearest_copy_is_named_with_what_is_usual() -> None:
+    signals = [a_signal(seq) for seq in range(1, 4)]
+    order: dict[str, Any] = {"orders": a_copy(signals[2], price="61500").orders * 2}
+    copies = [a_copy(signals[0]), a_copy(signals[1]), a_copy(signals[2], price="61500", **order)]
+    line = said(ReportRows(signals, copies, []))["Dearest copy"]
+    assert line.startswith("steady on alice.1.3, +250.00 bps in 2 orders, 36 ms after the leader.")
+    assert "median of 0.50 and a mean of 83.67 bps" in line
