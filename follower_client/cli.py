@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,8 @@ __all__ = ["app", "main"]
 PROGRAM = "follower-client"
 
 VERDICTS_MAX = 100_000
+DIGITS_SHOWN = 7
+DECIMALS_SHOWN_MAX = 8
 TABLE_WIDTH = 200  # where there is no terminal to fit
 
 app = typer.Typer(
@@ -192,7 +195,14 @@ def verdicts(
         "observed",
         "order_qty",
     )
-    _table(columns, [["" if row[key] is None else str(row[key]) for key in columns] for row in rows])
+    numbers = {"limit", "observed", "order_qty"}
+    _table(
+        columns,
+        [
+            [_for_people(row[key]) if key in numbers else str(row[key] or "") for key in columns]
+            for row in rows
+        ],
+    )
 
 
 @app.command()
@@ -271,6 +281,16 @@ def _status_row(name: str, leader: str, store: Store) -> dict[str, Any]:
         "positions": {symbol: str(qty) for symbol, qty in store.positions().items()},
         "unfinished_orders": len(store.open_orders()),
     }
+
+
+def _for_people(number: str | None) -> str:
+    """Rounded to what a person reads: seven digits, at most eight of them decimals."""
+    if number is None:
+        return ""
+    value = Decimal(number)
+    decimals = min(max(DIGITS_SHOWN - 1 - value.adjusted(), 0), DECIMALS_SHOWN_MAX)
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:

@@ -32,14 +32,15 @@ class Failpoints:
 
     def __init__(self, setting: str | None = None) -> None:
         text = os.environ.get(ENVIRONMENT_VARIABLE, "") if setting is None else setting
-        name, _, count = text.partition(":")
-        if text and (name not in (*NAMES, *NAMES_ELSEWHERE) or not (count or "1").isdigit()):
+        name, colon, count = text.partition(":")
+        is_count = count.isdigit() and int(count) > 0 if colon else True
+        if text and (name not in (*NAMES, *NAMES_ELSEWHERE) or not is_count):
             known = ", ".join(NAMES)
             raise ValueError(
                 f"{ENVIRONMENT_VARIABLE}: was {text!r}, allowed: NAME[:COUNT] with one of {known}"
             )
         self._name = name
-        self._left = int(count) if count.isdigit() and int(count) > 0 else 1
+        self._left = int(count or "1")
 
     def reach(self, name: str) -> None:
         """Say that the place is reached; does not return where it was chosen."""

@@ -37,8 +37,9 @@ class Failpoints:
     def __init__(self, setting: str | None = None) -> None:
         """Raises `ValueError` for a name that no program has."""
         text = os.environ.get(ENVIRONMENT_VARIABLE, "") if setting is None else setting
-        self._name, _, count = text.partition(":")
-        if text and (self._name not in (*NAMES, *NAMES_ELSEWHERE) or not (count or "1").isdigit()):
+        self._name, colon, count = text.partition(":")
+        is_count = count.isdigit() and int(count) > 0 if colon else True
+        if text and (self._name not in (*NAMES, *NAMES_ELSEWHERE) or not is_count):
             known = ", ".join(NAMES)
             raise ValueError(
                 f"{ENVIRONMENT_VARIABLE}: was {text!r}, allowed: NAME[:COUNT] with one of {known}"

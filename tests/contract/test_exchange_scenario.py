@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,27 @@ async def test_market_orders_fill_against_the_makers_and_everything_adds_up(tmp_
     assert replayed["trades"] >= stats["trades"]
     described = json.loads(run("scenario", "calm", "--json").stdout)
     assert described["name"] == "calm"
+
+
+def test_a_held_market_stands_still_until_it_is_told_to_play(tmp_path: Path) -> None:
+    arguments = ("--scenario", "demo", "--hold", "--seconds", "10", "--enable-sim", "--durability", "os")
+    with served(tmp_path / "data", *arguments) as venue:
+        time.sleep(1)  # ten ticks in which nothing may happen
+        held = venue.sim("stats")
+        assert (held["trades"], held["liquidations"], held["scenario"]["ticks"]) == (0, 0, 1)
+        assert held["orders"] > 20, "the books are full"
+        rows = venue.sim("history?symbol=BTCUSDT")["rows"]
+        assert len({market_ms for _, market_ms, *_ in rows}) == 1
+        assert venue.sim("scenario", {"action": "stop"})["retCode"] == 10001
+        started = venue.sim("scenario", {"action": "play"})
+        assert started["market_ms"] >= rows[0][1]
+        assert "not held" in venue.sim("scenario", {"action": "play"})["retMsg"]
+        for _ in range(100):
+            if venue.sim("stats")["trades"] > 0:
+                break
+            time.sleep(0.1)
+        stats = venue.sim("stats")
+        assert stats["trades"] > 0
+        first = stats["scenario"]["prices"]["BTCUSDT"][0]
+        assert abs(first[0] - started["started_ms"]) < 100, "wall times count from the play"
+        assert venue.stop() == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from follower_client.cli import main
 from follower_client.core.policy import BelowMinimum, Mode
 from follower_client.errors import ConfigurationError, StoreError
 from follower_client.records import Copy, CopyKey, Head, Order
@@ -244,7 +245,7 @@ def test_a_mistake_in_the_environment_names_the_variable(
         "SLIPSTREAM_FOLLOWER_POLICY__LEVERAGE_MAX: was 'many', allowed: above 0, to 100"
     ]
     monkeypatch.setenv("SLIPSTREAM_FOLLOWER_POLICY", "many")
-    with pytest.raises(ConfigurationError, match="^SLIPSTREAM_FOLLOWER_POLICY: allowed: a table, as JSON$"):
+    with pytest.raises(ConfigurationError, match=r"^SLIPSTREAM_FOLLOWER_POLICY: allowed: a table, as JSON$"):
         load_settings(tmp_path / "a.toml")
 
 
@@ -262,9 +263,34 @@ def test_a_file_that_is_no_key_is_noticed_before_any_network(tmp_path: Path, tex
     file = settings.broker.nkey_seed_file
     if text is not None:
         file.write_text(text)
-    with pytest.raises(ConfigurationError, match="^alice: broker.nkey_seed_file: ") as caught:
+    with pytest.raises(ConfigurationError, match=r"^alice: broker\.nkey_seed_file: ") as caught:
         check_secrets([settings])
     assert "canary" not in str(caught.value) and len(caught.value.lines) == 1
     file.unlink(missing_ok=True)
     create_nkey(file)
     check_secrets([settings])
+
+
+def test_verdicts_are_rounded_for_people_and_exact_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.toml").write_text(GOOD)
+    (tmp_path / "data").mkdir()
+    exact = "65123.456789012345678901234567"
+    row = copy(1, "capped")
+    row.limit_value, row.observed_value = Decimal(exact), Decimal("0.000012345678901")
+    row.order_qty = Decimal("0.100")
+    store = Store.open(tmp_path / "data" / "follower.sqlite")
+    store.record(row)
+    store.close()
+    for options in ([], ["--json"]):
+        monkeypatch.setattr(
+            "sys.argv", ["follower-client", "verdicts", "-c", str(tmp_path / "a.toml"), *options]
+        )
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+    table, _, as_json = capsys.readouterr().out.rpartition("\n[")
+    assert "65123.46 " in table and "0.00001235 " in table and " 0.1 " in table
+    assert exact not in table
+    assert json.loads("[" + as_json)[0]["limit"] == exact
