@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from relay.reporting.detail import CopyPoint, ReportDetail
@@ -62,7 +62,9 @@ def number(value: str | int | float | Decimal | None, places: int = 2) -> str:
     """A figure for people: thousands apart, fixed decimals, `–` where there is none."""
     if value is None:
         return "–"
-    return f"{Decimal(str(value)):,.{places}f}"
+    # The rounding is named: a library in the same process may have changed what the context would do.
+    rounded = Decimal(str(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    return f"{rounded:,f}"
 
 
 def reason_words(reason: str) -> str:

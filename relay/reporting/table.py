@@ -122,9 +122,8 @@ def _leverage(row: Mapping[str, Any]) -> tuple[Text, Text]:
     highest, cap = Decimal(row["leverage_max"]), Decimal(row["leverage_cap"])
     if cap == 0:
         return Text(NONE, style="dim"), Text()
-    return Text(f"{highest:.2f}x", style="red bold" if highest > cap else ""), Text(
-        f"cap {cap:.2f}", style="dim"
-    )
+    style = "red bold" if highest > cap else ""
+    return Text(f"{number(highest)}x", style=style), Text(f"cap {number(cap)}", style="dim")
 
 
 def _widths(rows: Sequence[_Row], width: int) -> list[int] | None:

@@ -6,6 +6,7 @@ Real processes. Orders are counted at the venue by `orderLinkId`, never by what 
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 from contextlib import suppress
 from decimal import Decimal
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from follower_client.failpoint import NAMES
-from tests.integration.follower_world import World, world
+from tests.integration.follower_world import World, eventually, world
 
 CREATE = b"POST /v5/order/create"
 CHUNK = 65536
@@ -138,3 +139,74 @@ async def test_an_order_whose_answer_is_lost_is_not_sent_twice(tmp_path: Path, m
         assert proxy.spoiled == 1
         assert await follower.stop() == 0
         proxy.stop()
+
+
+POLICIES = {
+    "half": "scale = 0.5",
+    "fixed": 'mode = "fixed_notional"\nfixed_notional_usdt = 2000',
+    "bold": "scale = 3",  # as much as half of the leader's leverage lets it
+}
+STEPS = ("1", "2", "0.5", "0", "-1", "-0.4", "1.5", "0.25", "-2")
+KILLS = 6
+
+
+async def kill_at_random(stage: World, folder: Path, dice: random.Random, enough: asyncio.Event) -> None:
+    """One process after the other, each killed somewhere in what it was doing."""
+    for _ in range(KILLS):
+        follower = await stage.follow(folder)
+        await asyncio.sleep(dice.uniform(0.05, 1.5))
+        follower.process.kill()
+        await follower.ended()
+    enough.set()
+
+
+async def wait_for_verdicts(stage: World) -> None:
+    def all_told() -> bool:
+        return all(set(stage.publisher.signals) <= set(stage.reports_of(name)) for name in POLICIES)
+
+    await eventually(all_told, limit_s=40, what="a verdict of everybody on every signal")
+
+
+@pytest.mark.asyncio
+@pytest.mark.timeout(180)
+async def test_killed_at_random_while_the_leader_trades(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201 - to play it again
+    dice, enough = random.Random(seed), asyncio.Event()
+    async with world(tmp_path, *POLICIES) as stage:
+        folder = tmp_path / "followers"
+        folder.mkdir()
+        for name, policy in POLICIES.items():
+            stage.write_config(name, folder=folder, policy=policy)
+        unit = (Decimal(100_000) / stage.venue.price).quantize(Decimal("0.001"))
+        first = await stage.follow(folder)
+        await stage.publisher.trade(str(unit), leverage="1")
+        await wait_for_verdicts(stage)  # from here on they have joined
+        assert await first.stop() == 0
+        killing = asyncio.create_task(kill_at_random(stage, folder, dice, enough))
+        while not enough.is_set():
+            step = dice.choice([step for step in STEPS if unit * Decimal(step) != stage.publisher.qty])
+            await stage.publisher.trade(str(unit * Decimal(step)), leverage=step.lstrip("-"))
+            await asyncio.sleep(dice.uniform(0, 0.4))
+        await killing
+        last = await stage.follow(folder)
+        await wait_for_verdicts(stage)
+        leader = stage.publisher.qty
+        for name in POLICIES:
+            held = await stage.venue.position(name)
+            assert held == 0 or (held > 0) == (leader > 0), f"{name} holds {held}, the leader {leader}"
+            if name != "fixed":
+                assert abs(held) <= abs(leader) * Decimal("0.051") + Decimal("0.001"), name
+        if leader != 0:
+            await stage.publisher.trade("0", leverage="0")
+            await wait_for_verdicts(stage)
+        for name in POLICIES:
+            at_venue = await stage.venue.orders_by_link_id(name)
+            reports = stage.reports_of(name)
+            assert set(at_venue.values()) <= {1}, f"{name}: a client order id was used twice"
+            assert sorted(reports) == stage.publisher.signals
+            assert all(len({(one.verdict, one.reason) for one in found}) == 1 for found in reports.values())
+            told = {row.client_order_id for found in reports.values() for row in found[0].orders}
+            assert set(at_venue) <= told, f"{name}: an order that no report names"
+            assert await stage.venue.position(name) == 0
+        assert await last.stop() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy as copying
 import io
+from decimal import ROUND_HALF_UP, localcontext
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from relay.core.report import build_report
 from relay.reporting import render_table
+from relay.reporting.findings import number
 from tests.unit.relay.drift_samples import sample_run
 
 HEADERS = ("signals", "copied", "capped", "skipped", "missed", "slippage", "latency", "leverage")
@@ -33,9 +35,9 @@ def printed(report: dict[str, Any], width: int) -> str:
 def figures(row: dict[str, Any]) -> list[str]:
     found = [str(row[name]) for name in HEADERS[:5]]
     if row["slippage_bps"] is not None:
-        found += [f"{float(row['slippage_bps']['mean']):.2f} bps", f"{float(row['slippage_bps']['p95']):.1f}"]
+        found += [f"{number(row['slippage_bps']['mean'])} bps", number(row["slippage_bps"]["p95"], 1)]
         found += [f"{row['latency_ms']['p50']} ms", f"p95 {row['latency_ms']['p95']}"]
-        found += [f"{float(row['leverage_max']):.2f}x", f"cap {float(row['leverage_cap']):.2f}"]
+        found += [f"{number(row['leverage_max'])}x", f"cap {number(row['leverage_cap'])}"]
     return found
 
 
@@ -87,3 +89,10 @@ def test_a_policy_cannot_steer_the_terminal() -> None:
 def test_a_report_without_followers_is_its_header() -> None:
     report = build_report(sample_run().rows, {}, {}) | {"followers": [], "leaders": []}
     assert printed(report, 80).splitlines()[0] == "Slippage"
+
+
+def test_figures_do_not_depend_on_what_a_library_did_to_decimals() -> None:
+    with localcontext() as context:  # ccxt leaves the process's context rounding half up
+        context.rounding = ROUND_HALF_UP
+        assert number("1.085") == "1.08"
+        assert number("2.5", 0) == "2"
