@@ -64,7 +64,7 @@ def number(value: str | int | float | Decimal | None, places: int = 2) -> str:
         return "–"
     # The rounding is named: a library in the same process may have changed what the context would do.
     rounded = Decimal(str(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
-    return f"{rounded:,f}"
+    return f"{rounded + 0:,f}"  # + 0: no "-0.00"
 
 
 def reason_words(reason: str) -> str:

@@ -96,3 +96,7 @@ def test_figures_do_not_depend_on_what_a_library_did_to_decimals() -> None:
         context.rounding = ROUND_HALF_UP
         assert number("1.085") == "1.08"
         assert number("2.5", 0) == "2"
+
+
+def test_nothing_is_not_printed_as_minus_nothing() -> None:
+    assert number("-0.001") == "0.00"
