@@ -45,13 +45,14 @@ async def check_exactly_once(
     stage: World, followers: dict[str, str], seq: int, legs: tuple[str, ...]
 ) -> None:
     for name, failpoint in followers.items():
+        reports = stage.reports_of(name)[seq]
+        assert len({report.verdict for report in reports}) == 1, f"{failpoint}: more than one verdict"
+        told = (reports[0].verdict, reports[0].reason)
+        assert told == ("copied", "copied"), (failpoint, *told, reports[0].detail)
         at_venue = await stage.venue.orders_by_link_id(name)
         for leg in legs:
             assert at_venue[stage.link_id(name, seq, leg)] == 1, f"{failpoint}: {leg} order of signal {seq}"
         assert set(at_venue.values()) == {1}, f"{failpoint}: a client order id was used twice"
-        reports = stage.reports_of(name)[seq]
-        assert len({report.verdict for report in reports}) == 1, f"{failpoint}: more than one verdict"
-        assert reports[0].verdict == "copied", (failpoint, reports[0].reason, reports[0].detail)
         assert {row.client_order_id for row in reports[0].orders} == {
             stage.link_id(name, seq, leg) for leg in legs
         }
@@ -186,7 +187,7 @@ async def test_killed_at_random_while_the_leader_trades(tmp_path: Path) -> None:
         killing = asyncio.create_task(kill_at_random(stage, folder, dice, enough))
         while not enough.is_set():
             step = dice.choice([step for step in STEPS if unit * Decimal(step) != stage.publisher.qty])
-            await stage.publisher.trade(str(unit * Decimal(step)), leverage=step.lstrip("-"))
+            await stage.publisher.trade(str(unit * Decimal(step)), leverage=step.lstrip("-"), patient=True)
             await asyncio.sleep(dice.uniform(0, 0.4))
         await killing
         last = await stage.follow(folder)
@@ -198,7 +199,7 @@ async def test_killed_at_random_while_the_leader_trades(tmp_path: Path) -> None:
             if name != "fixed":
                 assert abs(held) <= abs(leader) * Decimal("0.051") + Decimal("0.001"), name
         if leader != 0:
-            await stage.publisher.trade("0", leverage="0")
+            await stage.publisher.trade("0", leverage="0", patient=True)
             await wait_for_verdicts(stage)
         for name in POLICIES:
             at_venue = await stage.venue.orders_by_link_id(name)
