@@ -99,6 +99,6 @@ def _mark_checks(checks: Any) -> Iterator[Fact]:
             continue
         yield Fact(
             f"mark check {symbol}",
-            f"the engine's own mark was within {check['tolerance_bps']:g} bps of the recorded bar in "
-            f"{100 * check['inside_share']:.1f} % of {check['samples']} samples",
+            f"the engine's own mark was within {float(check['tolerance_bps']):g} bps of the recorded bar in "
+            f"{100 * float(check['inside_share']):.1f} % of {check['samples']} samples",
         )
