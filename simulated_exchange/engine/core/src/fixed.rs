@@ -31,7 +31,7 @@ pub fn div_floor(n: i128, d: i128) -> i128 {
 /// `n / d`, rounded towards positive infinity. A divisor below one counts as one.
 #[inline]
 pub fn div_ceil(n: i128, d: i128) -> i128 {
-    -div_floor_signed(-n, d)
+    -div_floor_signed(n.saturating_neg(), d) // the most negative number, a saturated product, has no opposite
 }
 
 /// `n / d`, rounded to the nearest unit, halves up. A divisor below one counts as one.
@@ -133,5 +133,6 @@ mod tests {
         assert_eq!(div_floor(wide, 10), i128::from(u64::MAX));
         assert_eq!(div_ceil(wide, 10), i128::from(u64::MAX) + 1);
         assert_eq!(div_ceil(-wide, 10), -i128::from(u64::MAX));
+        assert_eq!(mul_div_ceil(i128::MIN, 9, 10), -(i128::MAX / 10));
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! - stages: `exchange` runs `entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover`, `invariants`;
 //! - outside views: `query`, `state_hash`;
-//! - rules, pure: `margin`, `mark`, `position`, `adl`;
+//! - rules, pure: `margin`, `mark`, `position`, `adl`, `collateral`, `lending`, `repayment`, `kyc`;
 //! - stores: `book` over `ladder`, `order` over `id_map`, `account`;
 //! - words: `types`, `fixed`, `digest`, `record`, `instrument`, `command`, `event`, `reject`, `view`.
 #![forbid(unsafe_code)]
@@ -28,15 +28,19 @@ mod takeover;
 
 pub mod adl;
 pub mod book;
+pub mod collateral;
 pub mod command;
 pub mod event;
 pub mod exchange;
 pub mod fixed;
 pub mod instrument;
+pub mod kyc;
+pub mod lending;
 pub mod margin;
 pub mod mark;
 pub mod position;
 pub mod reject;
+pub mod repayment;
 pub mod types;
 pub mod view;
 
