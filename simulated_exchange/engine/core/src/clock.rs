@@ -24,8 +24,7 @@ impl Exchange {
         let market_ms = self.market_ms;
         let sources = &mut self.markets[index].sources;
         let kept = sources.get_mut(source as usize).ok_or(Reject::UnknownSource)?;
-        kept.price = price.0;
-        kept.updated_ms = market_ms;
+        kept.report(price.0, market_ms);
         Ok(())
     }
 

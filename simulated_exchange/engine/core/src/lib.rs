@@ -5,7 +5,8 @@
 //!
 //! - stages: `exchange` runs `entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover`, `invariants`;
 //! - outside views: `query`, `state_hash`;
-//! - rules, pure: `margin`, `mark`, `position`, `adl`, `collateral`, `lending`, `repayment`, `kyc`;
+//! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `collateral`,
+//!   `lending`, `repayment`, `kyc`;
 //! - stores: `book` over `ladder`, `order` over `id_map`, `account`;
 //! - words: `types`, `fixed`, `digest`, `record`, `instrument`, `command`, `event`, `reject`, `view`.
 #![forbid(unsafe_code)]
@@ -33,6 +34,9 @@ pub mod command;
 pub mod event;
 pub mod exchange;
 pub mod fixed;
+pub mod funding;
+pub mod impact;
+pub mod index;
 pub mod instrument;
 pub mod kyc;
 pub mod lending;
@@ -41,6 +45,7 @@ pub mod mark;
 pub mod position;
 pub mod reject;
 pub mod repayment;
+pub mod risk_limits;
 pub mod types;
 pub mod view;
 

@@ -1,51 +1,95 @@
-//! Index, mark and price band of an instrument: rules 1.1, 1.2 and 3.3. Pure formulas and the samples they need.
+//! Mark, price band and slippage limit of an instrument: rules 1.2, 1.3, 3.3 and 3.4. Pure formulas and the samples
+//! they need. The index they start from is in `index`.
 
 use crate::fixed::{div_ceil, div_floor, div_half_up, mul_div_half_up, saturate};
+use crate::funding::RATE_SCALE;
+use crate::index::{index_price, Component, IndexMethod, Source};
 use crate::instrument::InstrumentSpec;
-use crate::types::SCALE;
+use crate::types::{wire_enum, Side, SCALE};
 
 /// One sample a market second.
 pub const SAMPLE_MS: i64 = 1000;
 /// Window of the premium that widens the price band: 30 s.
 pub const PREMIUM_SAMPLES: usize = 30;
 
-/// Weighted mean of prices, each clamped to `clamp` (in `10^-8`) around their median; rounded half up.
-pub fn index_price(components: &[(i64, i64)], clamp: i64) -> Option<i64> {
-    let median = median(components.iter().map(|(price, _)| i128::from(*price)).collect())?;
-    let scale = i128::from(SCALE);
-    let low = mul_div_half_up(median, scale - i128::from(clamp), scale);
-    let high = mul_div_half_up(median, scale + i128::from(clamp), scale);
-    let weights: i128 = components.iter().map(|(_, weight)| i128::from(*weight)).sum();
-    let weighted: i128 = components
-        .iter()
-        .map(|(price, weight)| i128::from(*price).clamp(low, high) * i128::from(*weight))
-        .sum();
-    i64::try_from(div_half_up(weighted, weights)).ok()
-}
-
-/// Middle value; of an even number the mean of the two middle ones, rounded half up.
-pub fn median(mut values: Vec<i128>) -> Option<i128> {
-    values.sort_unstable();
-    let upper = *values.get(values.len() / 2)?;
-    if values.len() % 2 == 1 {
-        return Some(upper);
+wire_enum! {
+    /// What an instrument is marked at. The venue's own rule is the first; the others show what it is good for.
+    MarkSource {
+        /// Median of two prices made from the index and of the last traded price.
+        Dual = 0,
+        /// Last traded price.
+        Last = 1,
+        /// Middle of best bid and best ask.
+        BookMid = 2,
     }
-    let lower = *values.get(values.len() / 2 - 1)?;
-    Some(div_half_up(lower + upper, 2))
 }
 
-/// First candidate of the mark: the index with what is left of the last funding rate.
+/// First candidate of a perpetual's mark: the index with what is left of the last funding rate (`10^-12`), half up.
 pub fn price1(index: i64, funding_rate: i64, until_funding_ms: i64, interval_ms: i64) -> i64 {
-    let premium = i128::from(index) * i128::from(funding_rate) * i128::from(until_funding_ms);
-    saturate(i128::from(index) + div_half_up(premium, i128::from(SCALE) * i128::from(interval_ms)))
+    let (index, rate) = (i128::from(index), i128::from(funding_rate));
+    let (left, interval) = (i128::from(until_funding_ms), i128::from(interval_ms.max(1)));
+    let (per, scale) = (index * rate, i128::from(RATE_SCALE));
+    let premium = per.checked_mul(left).map_or_else(
+        || mul_div_half_up(div_half_up(per, scale), left, interval),
+        |premium| div_half_up(premium, scale * interval),
+    );
+    saturate(index + premium)
+}
+
+/// Second candidate of a perpetual's mark: the index and the mean basis.
+pub fn price2(index: i64, mean_basis: i64) -> i64 {
+    index.saturating_add(mean_basis)
+}
+
+/// Mark of a perpetual: the middle one of two candidates and the last traded price.
+pub fn perpetual_mark(price1: i64, price2: i64, last: i64) -> i64 {
+    price1.max(price2).min(price1.min(price2).max(last))
+}
+
+/// Distance of an impact mid price from the index as a part of it, in `10^-12`, half up; nothing without an index.
+pub fn basis_rate(impact_mid: i64, index: i64) -> Option<i64> {
+    let distance = i128::from(impact_mid) - i128::from(index);
+    let rate = |index: i64| saturate(mul_div_half_up(distance, i128::from(RATE_SCALE), i128::from(index)));
+    Some(index).filter(|index| *index > 0).map(rate)
+}
+
+/// Mark of an expiry contract: the index with the mean basis rate (`10^-12`), half up.
+pub fn expiry_mark(index: i64, mean_basis_rate: i64) -> i64 {
+    let scale = i128::from(RATE_SCALE);
+    saturate(mul_div_half_up(i128::from(index), scale + i128::from(mean_basis_rate), scale))
+}
+
+/// How far beyond the best price a market order may execute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slippage {
+    /// This far in price.
+    Distance(i64),
+    /// This part of the best price, in `10^-8`.
+    Ratio(i64),
+}
+
+/// Worst price of a market order that tolerates this slippage from the best opposite price; half up, never below 0.
+pub fn slippage_limit(side: Side, best: i64, tolerated: Slippage) -> i64 {
+    let best = i128::from(best);
+    let distance = match tolerated {
+        Slippage::Distance(distance) => i128::from(distance),
+        Slippage::Ratio(ratio) => {
+            let beyond = i128::from(side.sign()) * i128::from(ratio);
+            let limit = mul_div_half_up(best, i128::from(SCALE) + beyond, i128::from(SCALE));
+            return saturate(limit.max(0));
+        }
+    };
+    saturate((best + i128::from(side.sign()) * distance).max(0))
 }
 
 /// Highest buy and lowest sell price: rules 3.3 with alpha 1. All in units of `10^-8`.
 pub fn price_band(mark: i64, index: i64, x: i64, y: i64, premium: i64) -> (i64, i64) {
-    let scaled = |factor: i64| mul_div_half_up(i128::from(mark), i128::from(factor), i128::from(SCALE));
+    let scale = i128::from(SCALE);
+    let above = |by: i64| mul_div_half_up(i128::from(mark), scale + i128::from(by), scale);
+    let below = |by: i64| mul_div_half_up(i128::from(mark), scale - i128::from(by), scale);
     let (index, premium) = (i128::from(index), i128::from(premium));
-    let max_buy = scaled(SCALE + y).min(index.max(scaled(SCALE + x) + premium.max(0)));
-    let min_sell = scaled(SCALE - y).max(index.min(scaled(SCALE - x) + premium.min(0)));
+    let max_buy = above(y).min(index.max(above(x) + premium.max(0)));
+    let min_sell = below(y).max(index.min(below(x) + premium.min(0)));
     (saturate(max_buy), saturate(min_sell))
 }
 
@@ -92,15 +136,6 @@ impl Window {
     }
 }
 
-/// One component of the index as last reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Source {
-    /// Price; 0 before the first report.
-    pub price: i64,
-    /// Market time of the report.
-    pub updated_ms: i64,
-}
-
 /// All prices of one instrument. Prices are in units of `10^-8` unless they are named ticks.
 #[derive(Clone, Debug)]
 pub struct Market {
@@ -120,7 +155,7 @@ pub struct Market {
     pub max_buy_ticks: i64,
     /// Lowest tick a sell may execute at.
     pub min_sell_ticks: i64,
-    /// Rate of the last funding, in `10^-8`.
+    /// Rate of the last funding, in `10^-12`.
     pub funding_rate: i64,
     /// Samples of mid less index.
     pub basis: Window,
@@ -187,14 +222,15 @@ impl Market {
     /// Recomputes index, candidates, mark and band; true when index or mark changed.
     pub fn refresh(&mut self, market_ms: i64, spec: &InstrumentSpec, max_ticks: i64) -> bool {
         let before = (self.index, self.mark_ticks);
-        let fresh: Vec<(i64, i64)> = self
+        let method = IndexMethod::Clamp;
+        let fresh: Vec<Component> = self
             .sources
             .iter()
             .zip(&spec.index_sources)
-            .filter(|(source, _)| source.price > 0 && market_ms - source.updated_ms <= spec.index_stale_ms)
-            .map(|(source, listed)| (source.price, listed.weight))
+            .filter(|(source, _)| source.is_fresh(market_ms, spec.index_stale_ms, method))
+            .map(|(source, listed)| Component { price: source.price, weight: listed.weight })
             .collect();
-        if let Some(index) = index_price(&fresh, spec.index_clamp) {
+        if let Some(index) = index_price(&fresh, method, spec.index_clamp) {
             self.index = index;
         }
         if self.index == 0 {
@@ -204,11 +240,10 @@ impl Market {
         let until_funding = interval - market_ms.rem_euclid(interval);
         let tick = i128::from(spec.tick_size.0);
         self.price1 = price1(self.index, self.funding_rate, until_funding, interval);
-        self.price2 = self.index.saturating_add(self.basis.mean());
+        self.price2 = price2(self.index, self.basis.mean());
         let last =
-            if self.last_ticks == 0 { i128::from(self.index) } else { i128::from(self.last_ticks) * tick };
-        let candidates = vec![i128::from(self.price1), i128::from(self.price2), last];
-        let mark = median(candidates).unwrap_or(last);
+            if self.last_ticks == 0 { self.index } else { self.last_ticks.saturating_mul(spec.tick_size.0) };
+        let mark = i128::from(perpetual_mark(self.price1, self.price2, last));
         self.mark_ticks = saturate(div_half_up(mark, tick)).clamp(1, max_ticks);
         self.refresh_band(spec, max_ticks);
         before != (self.index, self.mark_ticks)

@@ -30,7 +30,7 @@ impl Exchange {
     fn fold_market(&self, index: usize, digest: &mut Digest) {
         let market = &self.markets[index];
         for source in &market.sources {
-            digest.signed(source.price).signed(source.updated_ms);
+            digest.signed(source.price).signed(source.updated_ms).signed(source.changed_ms);
         }
         let (basis, premium) = market.last_basis.unwrap_or((i64::MIN, i64::MIN));
         let prices = [

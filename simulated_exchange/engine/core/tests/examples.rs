@@ -7,7 +7,7 @@ use exchange_core::margin::{
     bankruptcy_price, closing_fee, liquidation_price, maintenance, order_cost, tier_index, Exposure,
     OpenOrders,
 };
-use exchange_core::mark::{index_price, median, price1, price_band, Window};
+use exchange_core::mark::price_band;
 use exchange_core::position::Position;
 use exchange_core::{Genesis, Instrument, InstrumentSpec, Money, Side, SCALE};
 use support::{fixed, shown, Story};
@@ -66,35 +66,6 @@ fn tier_2_maintenance_is_the_progressive_sum() {
     let tier = tier_index(&listed.tiers, value);
     assert_eq!(tier + 1, 3);
     assert_eq!(maintenance(value, &listed.tiers[tier]), wide("15880"));
-}
-
-#[test]
-fn mark_1_and_2_median_of_three() {
-    let first = price1(fixed("10000"), fixed("0.0001"), 4 * 3_600_000, 8 * 3_600_000);
-    assert_eq!(shown(first), "10000.5");
-    let second = wide("10003");
-    for (last, mark) in [("10010", "10003"), ("9500", "10000.5")] {
-        assert_eq!(median(vec![i128::from(first), second, wide(last)]), Some(wide(mark)));
-    }
-}
-
-#[test]
-fn mark_3_mean_basis() {
-    let mut window = Window::new(300);
-    for mid in ["100.5", "100.7", "100.2", "100.4", "100.6"] {
-        window.push(fixed(mid) - fixed("100"));
-    }
-    assert_eq!(shown(window.mean()), "0.48");
-}
-
-#[test]
-fn index_1_and_3_weights_and_outliers() {
-    let price = |text: &str, weight: i64| (fixed(text), weight);
-    let weighted = [price("100", 50), price("101", 30), price("99", 20)];
-    assert_eq!(index_price(&weighted, fixed("0.03")).map(shown), Some("100.1".into()));
-    let outlier = [price("100", 1), price("100.2", 1), price("103.6", 1)];
-    assert_eq!(index_price(&outlier, fixed("0.03")).map(shown), Some("101.13533333".into()));
-    assert_eq!(index_price(&[], fixed("0.03")), None);
 }
 
 #[test]
