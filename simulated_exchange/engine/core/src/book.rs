@@ -59,44 +59,45 @@ impl Book {
     /// Appends an order to the queue at its price; returns the lots now there.
     #[inline]
     pub fn link(&mut self, orders: &mut Orders, order: u32) -> i64 {
-        let (side, ticks, leaves) = {
-            let order = orders.get(order);
-            (order.side, order.ticks(), order.leaves)
-        };
-        self.side_mut(side).update(index(ticks), |level| {
-            let tail = level.tail;
-            if tail == NONE {
-                level.head = order;
-            } else {
-                orders.get_mut(tail).next = order;
-            }
-            level.tail = order;
-            level.lots += leaves;
-            let linked = orders.get_mut(order);
-            linked.previous = tail;
-            linked.next = NONE;
-            level.lots
-        })
+        let linked = orders.get_mut(order);
+        let (side, ticks, leaves) = (linked.side, linked.ticks(), linked.leaves);
+        linked.next = NONE;
+        let (level, was_occupied) = self.side_mut(side).occupy(index(ticks));
+        if !was_occupied {
+            linked.previous = NONE;
+            *level = Level { head: order, tail: order, lots: leaves };
+            return leaves;
+        }
+        linked.previous = level.tail;
+        orders.get_mut(level.tail).next = order;
+        level.tail = order;
+        level.lots += leaves;
+        level.lots
     }
 
     /// Takes an order out of its queue; returns the lots left at the price.
     #[inline]
     pub fn unlink(&mut self, orders: &mut Orders, order: u32) -> i64 {
-        let gone = *orders.get(order);
-        self.side_mut(gone.side).update(index(gone.ticks()), |level| {
-            if gone.previous == NONE {
-                level.head = gone.next;
-            } else {
-                orders.get_mut(gone.previous).next = gone.next;
-            }
-            if gone.next == NONE {
-                level.tail = gone.previous;
-            } else {
-                orders.get_mut(gone.next).previous = gone.previous;
-            }
-            level.lots -= gone.leaves;
-            level.lots
-        })
+        let gone = orders.get(order);
+        let (ticks, previous, next, leaves) = (gone.ticks(), gone.previous, gone.next, gone.leaves);
+        let ladder = self.side_mut(gone.side);
+        if previous == NONE && next == NONE {
+            ladder.vacate(index(ticks));
+            return 0;
+        }
+        let Some(level) = ladder.level_mut(index(ticks)) else { return 0 };
+        if previous == NONE {
+            level.head = next;
+        } else {
+            orders.get_mut(previous).next = next;
+        }
+        if next == NONE {
+            level.tail = previous;
+        } else {
+            orders.get_mut(next).previous = previous;
+        }
+        level.lots -= leaves;
+        level.lots
     }
 
     /// Takes lots off an order that stays in its queue; returns the lots left at the price.
@@ -105,10 +106,9 @@ impl Book {
         let reduced = orders.get_mut(order);
         reduced.leaves -= lots;
         let (side, ticks) = (reduced.side, reduced.ticks());
-        self.side_mut(side).update(index(ticks), |level| {
-            level.lots -= lots;
-            level.lots
-        })
+        let Some(level) = self.side_mut(side).level_mut(index(ticks)) else { return 0 };
+        level.lots -= lots;
+        level.lots
     }
 
     /// Prices of a side from the best on, in ticks.

@@ -1,13 +1,14 @@
 //! One side of a book as a price ladder: which ticks hold orders, and the best of them. Knows no orders' content.
 //!
-//! Ticks are grouped in pages of 64, kept in one slab; a page is in use only while one of its ticks is occupied, and
-//! freed pages are used again. One word per page says which of its ticks are occupied, a summarised bit set which pages
-//! are in use. Finding a level is two indexings, finding the next one a few bit scans, at any price up to 2^26 ticks.
+//! A tree of fan-out 64: a page holds the levels of 64 neighbouring ticks, a chunk says which ticks of its 64 pages are
+//! occupied, a bit set says which chunks are in use. Pages and chunks live in slabs while something in them is occupied,
+//! and are used again afterwards, so that memory follows the occupied prices, wherever they lie below 2^26 ticks. To
+//! find out whether a tick is occupied takes one word of a chunk; the level itself is touched only where it counts.
 
 use crate::order::NONE;
 
-const PAGE_TICKS: usize = 64;
-const NO_PAGE: u32 = u32::MAX;
+const FAN_OUT: usize = 64;
+const NOWHERE: u32 = u32::MAX;
 
 /// The queue of orders at one price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,24 +21,46 @@ pub struct Level {
     pub lots: i64,
 }
 
-const EMPTY_LEVEL: Level = Level { head: NONE, tail: NONE, lots: 0 };
+/// What a price without orders looks like.
+pub const EMPTY_LEVEL: Level = Level { head: NONE, tail: NONE, lots: 0 };
 
-/// An unused page has no bit set and every level empty.
-#[derive(Clone, Debug)]
-struct Page {
+/// Levels of neighbouring ticks; those whose bit is not set hold leftovers.
+type Page = [Level; FAN_OUT];
+
+/// Where a page's levels are and which of them are occupied: no bits, no page.
+#[derive(Clone, Copy, Debug)]
+struct PageEntry {
     bits: u64,
-    levels: [Level; PAGE_TICKS],
+    page: u32,
 }
+
+/// The pages of neighbouring ticks. An unused chunk has no bit set anywhere.
+#[derive(Clone, Debug)]
+struct Chunk {
+    used: u64,
+    pages: [PageEntry; FAN_OUT],
+}
+
+const EMPTY_CHUNK: Chunk = Chunk { used: 0, pages: [PageEntry { bits: 0, page: NOWHERE }; FAN_OUT] };
 
 /// One side of a book.
 #[derive(Clone, Debug)]
 pub struct Ladder {
     directory: Vec<u32>,
+    chunks: Vec<Chunk>,
+    unused_chunks: Vec<u32>,
     pages: Vec<Page>,
-    unused: Vec<u32>,
-    occupied: BitTree,
+    unused_pages: Vec<u32>,
+    /// One bit for each chunk in use.
+    used_chunks: Vec<u64>,
     best: Option<usize>,
     highest_is_best: bool,
+}
+
+/// Numbers of a tick's chunk, of its page in the chunk, of its level in the page.
+#[inline]
+fn path(tick: usize) -> (usize, usize, usize) {
+    (tick / (FAN_OUT * FAN_OUT), tick / FAN_OUT % FAN_OUT, tick % FAN_OUT)
 }
 
 impl Ladder {
@@ -45,9 +68,11 @@ impl Ladder {
     pub fn new(highest_is_best: bool) -> Self {
         Self {
             directory: Vec::new(),
+            chunks: Vec::new(),
+            unused_chunks: Vec::new(),
             pages: Vec::new(),
-            unused: Vec::new(),
-            occupied: BitTree::default(),
+            unused_pages: Vec::new(),
+            used_chunks: Vec::new(),
             best: None,
             highest_is_best,
         }
@@ -60,64 +85,118 @@ impl Ladder {
     }
 
     #[inline]
-    fn page(&self, number: usize) -> Option<&Page> {
-        let slot = *self.directory.get(number)?;
-        self.pages.get(slot as usize)
+    fn chunk(&self, number: usize) -> Option<&Chunk> {
+        self.chunks.get(*self.directory.get(number)? as usize)
     }
 
     /// The level at a tick, empty if there is none.
     #[inline]
     pub fn level(&self, tick: usize) -> Level {
-        self.page(tick / PAGE_TICKS).map_or(EMPTY_LEVEL, |page| page.levels[tick % PAGE_TICKS])
+        let (number, page, offset) = path(tick);
+        match self.chunk(number).map(|chunk| chunk.pages[page]) {
+            Some(entry) if entry.bits >> offset & 1 == 1 => self.pages[entry.page as usize][offset],
+            _ => EMPTY_LEVEL,
+        }
     }
 
-    /// Changes the level at a tick; a level whose head is [`NONE`] afterwards is gone and must be empty.
+    /// The level at an occupied tick, to change; its head must stay an order.
     #[inline]
-    pub fn update<R>(&mut self, tick: usize, change: impl FnOnce(&mut Level) -> R) -> R {
-        let (number, offset) = (tick / PAGE_TICKS, tick % PAGE_TICKS);
-        let slot = match self.directory.get(number) {
-            Some(slot) if *slot != NO_PAGE => *slot,
-            _ => self.add_page(number),
-        };
-        let page = &mut self.pages[slot as usize];
-        let level = &mut page.levels[offset];
-        let before = level.head;
-        let result = change(level);
-        let after = level.head;
-        if after == NONE {
-            page.bits &= !(1 << offset);
-            if page.bits == 0 {
-                self.drop_page(number, slot);
-            }
-            if self.best == Some(tick) {
-                self.best = self.worse_than(tick);
-            }
-        } else if before == NONE {
-            page.bits |= 1 << offset;
-            self.appeared(tick);
+    pub fn level_mut(&mut self, tick: usize) -> Option<&mut Level> {
+        let (number, page, offset) = path(tick);
+        let chunk = self.chunks.get(*self.directory.get(number)? as usize)?;
+        let entry = chunk.pages[page];
+        if entry.bits >> offset & 1 == 0 {
+            return None;
         }
-        result
+        self.pages.get_mut(entry.page as usize).map(|page| &mut page[offset])
+    }
+
+    /// The level at a tick and whether it was occupied before; one that was not is to be written.
+    #[inline]
+    pub fn occupy(&mut self, tick: usize) -> (&mut Level, bool) {
+        let (number, page, offset) = path(tick);
+        let slot = match self.directory.get(number) {
+            Some(slot) if *slot != NOWHERE => *slot,
+            _ => self.add_chunk(number),
+        };
+        let chunk = &mut self.chunks[slot as usize];
+        let entry = &mut chunk.pages[page];
+        let was_occupied = entry.bits >> offset & 1 == 1;
+        if !was_occupied {
+            if entry.bits == 0 {
+                chunk.used |= 1 << page;
+                entry.page = take_page(&mut self.pages, &mut self.unused_pages);
+            }
+            entry.bits |= 1 << offset;
+            let is_better = self.best.is_none_or(|best| (tick > best) == self.highest_is_best);
+            if is_better {
+                self.best = Some(tick);
+            }
+        }
+        let home = entry.page;
+        (&mut self.pages[home as usize][offset], was_occupied)
+    }
+
+    /// Frees an occupied tick.
+    #[inline]
+    pub fn vacate(&mut self, tick: usize) {
+        let (number, page, offset) = path(tick);
+        let Some(&slot) = self.directory.get(number) else { return };
+        let Some(chunk) = self.chunks.get_mut(slot as usize) else { return };
+        let entry = &mut chunk.pages[page];
+        entry.bits &= !(1 << offset);
+        if entry.bits == 0 {
+            chunk.used &= !(1 << page);
+            self.unused_pages.push(std::mem::replace(&mut entry.page, NOWHERE));
+            if chunk.used == 0 {
+                self.used_chunks[number / 64] &= !(1 << (number % 64));
+                self.directory[number] = NOWHERE;
+                self.unused_chunks.push(slot);
+            }
+        }
+        if self.best == Some(tick) {
+            self.best = self.worse_than(tick);
+        }
     }
 
     /// The next occupied tick beyond `tick`, away from the best.
     #[inline]
     pub fn worse_than(&self, tick: usize) -> Option<usize> {
-        let (number, offset) = (tick / PAGE_TICKS, tick % PAGE_TICKS);
-        let bits = self.page(number).map_or(0, |page| page.bits);
-        let beyond = if self.highest_is_best {
-            bits & !(u64::MAX << offset)
-        } else {
-            bits & (u64::MAX << offset) & !(1 << offset)
-        };
-        if beyond != 0 {
-            return Some(number * PAGE_TICKS + self.best_bit(beyond));
+        let (number, page, offset) = path(tick);
+        if let Some(chunk) = self.chunk(number) {
+            let bits = self.beyond(chunk.pages[page].bits, offset);
+            if bits != 0 {
+                return Some(tick - offset + self.best_bit(bits));
+            }
+            let used = self.beyond(chunk.used, page);
+            if used != 0 {
+                return Some(self.best_in(number, chunk, used));
+            }
         }
         let number = if self.highest_is_best {
-            self.occupied.last_below(number)
+            last_below(&self.used_chunks, number)
         } else {
-            self.occupied.first_above(number)
+            first_above(&self.used_chunks, number)
         }?;
-        Some(number * PAGE_TICKS + self.best_bit(self.page(number)?.bits))
+        let chunk = self.chunk(number)?;
+        Some(self.best_in(number, chunk, chunk.used))
+    }
+
+    /// Best occupied tick of a chunk in the pages of a set that is not empty.
+    #[inline]
+    fn best_in(&self, number: usize, chunk: &Chunk, pages: u64) -> usize {
+        let page = self.best_bit(pages);
+        (number * FAN_OUT + page) * FAN_OUT + self.best_bit(chunk.pages[page].bits)
+    }
+
+    /// The bits that are worse than one of them.
+    #[inline]
+    fn beyond(&self, bits: u64, bit: usize) -> u64 {
+        if self.highest_is_best {
+            bits & !(u64::MAX << bit)
+        } else {
+            bits & (u64::MAX - 1) << bit
+        }
     }
 
     #[inline]
@@ -134,141 +213,76 @@ impl Ladder {
         std::iter::successors(self.best, |tick| self.worse_than(*tick))
     }
 
-    #[inline]
-    fn appeared(&mut self, tick: usize) {
-        let better = match self.best {
-            None => true,
-            Some(best) if self.highest_is_best => tick > best,
-            Some(best) => tick < best,
-        };
-        if better {
-            self.best = Some(tick);
-        }
-    }
-
-    fn add_page(&mut self, number: usize) -> u32 {
+    #[cold]
+    fn add_chunk(&mut self, number: usize) -> u32 {
         if number >= self.directory.len() {
-            self.directory.resize(number + 1, NO_PAGE);
+            self.directory.resize(number + 1, NOWHERE);
+            self.used_chunks.resize(number / 64 + 1, 0);
         }
-        let slot = self.unused.pop().unwrap_or_else(|| {
-            self.pages.push(Page { bits: 0, levels: [EMPTY_LEVEL; PAGE_TICKS] });
-            u32::try_from(self.pages.len() - 1).unwrap_or(NO_PAGE)
+        let slot = self.unused_chunks.pop().unwrap_or_else(|| {
+            self.chunks.push(EMPTY_CHUNK);
+            u32::try_from(self.chunks.len() - 1).unwrap_or(NOWHERE)
         });
         self.directory[number] = slot;
-        self.occupied.set(number);
+        self.used_chunks[number / 64] |= 1 << (number % 64);
         slot
-    }
-
-    fn drop_page(&mut self, number: usize, slot: u32) {
-        self.occupied.clear(number);
-        self.directory[number] = NO_PAGE;
-        self.unused.push(slot);
     }
 }
 
-fn first_of(words: &[u64]) -> Option<usize> {
-    let (index, word) = words.iter().enumerate().find(|(_, word)| **word != 0)?;
+#[inline]
+fn take_page(pages: &mut Vec<Page>, unused: &mut Vec<u32>) -> u32 {
+    unused.pop().unwrap_or_else(|| {
+        pages.push([EMPTY_LEVEL; FAN_OUT]);
+        u32::try_from(pages.len() - 1).unwrap_or(NOWHERE)
+    })
+}
+
+/// The lowest bit above one, in a set of at most 2^14 bits.
+fn first_above(words: &[u64], bit: usize) -> Option<usize> {
+    let first = bit / 64;
+    let here = *words.get(first)? & (u64::MAX - 1) << (bit % 64);
+    let later = words.iter().copied().enumerate().skip(first + 1);
+    let (index, word) = std::iter::once((first, here)).chain(later).find(|(_, word)| *word != 0)?;
     Some(index * 64 + word.trailing_zeros() as usize)
 }
 
-fn last_of(words: &[u64]) -> Option<usize> {
-    let (index, word) = words.iter().enumerate().rev().find(|(_, word)| **word != 0)?;
-    Some(index * 64 + 63 - word.leading_zeros() as usize)
-}
-
-#[inline]
-fn first_above(words: &[u64], bit: usize) -> Option<usize> {
-    let start = bit + 1;
-    let first = start / 64;
-    let word = words.get(first)? & (u64::MAX << (start % 64));
-    if word != 0 {
-        return Some(first * 64 + word.trailing_zeros() as usize);
-    }
-    first_of(&words[first + 1..]).map(|found| found + (first + 1) * 64)
-}
-
-#[inline]
+/// The highest bit below one.
 fn last_below(words: &[u64], bit: usize) -> Option<usize> {
-    let index = bit / 64;
-    let word = words.get(index).map_or(0, |word| word & !(u64::MAX << (bit % 64)));
-    if word != 0 {
-        return Some(index * 64 + 63 - word.leading_zeros() as usize);
-    }
-    last_of(&words[..index.min(words.len())])
-}
-
-/// A bit set with two levels of summary above the bits.
-#[derive(Clone, Debug, Default)]
-struct BitTree {
-    bits: Vec<u64>,
-    summary: Vec<u64>,
-}
-
-impl BitTree {
-    fn set(&mut self, index: usize) {
-        let word = index / 64;
-        if word >= self.bits.len() {
-            self.bits.resize(word + 1, 0);
-            self.summary.resize(word / 64 + 1, 0);
-        }
-        self.bits[word] |= 1 << (index % 64);
-        self.summary[word / 64] |= 1 << (word % 64);
-    }
-
-    fn clear(&mut self, index: usize) {
-        let word = index / 64;
-        if let Some(bits) = self.bits.get_mut(word) {
-            *bits &= !(1 << (index % 64));
-            if *bits == 0 {
-                self.summary[word / 64] &= !(1 << (word % 64));
-            }
-        }
-    }
-
-    fn first_above(&self, index: usize) -> Option<usize> {
-        let word = index / 64;
-        let here =
-            self.bits.get(word).map_or(0, |bits| bits & (u64::MAX << (index % 64)) & !(1 << (index % 64)));
-        if here != 0 {
-            return Some(word * 64 + here.trailing_zeros() as usize);
-        }
-        let next = first_above(&self.summary, word)?;
-        Some(next * 64 + self.bits.get(next)?.trailing_zeros() as usize)
-    }
-
-    fn last_below(&self, index: usize) -> Option<usize> {
-        let word = index / 64;
-        let here = self.bits.get(word).map_or(0, |bits| bits & !(u64::MAX << (index % 64)));
-        if here != 0 {
-            return Some(word * 64 + 63 - here.leading_zeros() as usize);
-        }
-        let next = last_below(&self.summary, word)?;
-        Some(next * 64 + 63 - self.bits.get(next)?.leading_zeros() as usize)
-    }
+    let last = bit / 64;
+    let here = words.get(last).map_or(0, |word| word & !(u64::MAX << (bit % 64)));
+    let earlier = words.iter().copied().enumerate().take(last).rev();
+    let (index, word) = std::iter::once((last, here)).chain(earlier).find(|(_, word)| *word != 0)?;
+    Some(index * 64 + 63 - word.leading_zeros() as usize)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
     proptest! {
         #[test]
-        fn walks_like_an_ordered_set(
+        fn walks_like_an_ordered_map(
             highest in any::<bool>(),
-            steps in prop::collection::vec((prop_oneof![0_usize..600, 0_usize..(1 << 26)], any::<bool>()), 0..300),
+            steps in prop::collection::vec(
+                (prop_oneof![0_usize..600, 0_usize..20_000, 0_usize..(1 << 26)], any::<bool>()),
+                0..300,
+            ),
         ) {
-            let (mut ladder, mut twin) = (Ladder::new(highest), BTreeSet::new());
-            for (tick, insert) in steps {
+            let (mut ladder, mut twin) = (Ladder::new(highest), BTreeMap::new());
+            for (lots, (tick, insert)) in (1_i64..).zip(steps) {
                 if insert {
-                    ladder.update(tick, |level| level.head = 7);
-                    twin.insert(tick);
-                } else {
-                    ladder.update(tick, |level| *level = EMPTY_LEVEL);
-                    twin.remove(&tick);
+                    let (level, was_occupied) = ladder.occupy(tick);
+                    prop_assert_eq!(was_occupied, twin.contains_key(&tick));
+                    *level = Level { head: 7, tail: 7, lots };
+                    twin.insert(tick, lots);
+                } else if twin.remove(&tick).is_some() {
+                    ladder.vacate(tick);
                 }
-                let mut expected: Vec<usize> = twin.iter().copied().collect();
+                prop_assert_eq!(ladder.level(tick).lots, twin.get(&tick).copied().unwrap_or(0));
+                prop_assert_eq!(ladder.level_mut(tick).is_some(), twin.contains_key(&tick));
+                let mut expected: Vec<usize> = twin.keys().copied().collect();
                 if highest { expected.reverse(); }
                 prop_assert_eq!(ladder.ticks().collect::<Vec<_>>(), expected);
             }
