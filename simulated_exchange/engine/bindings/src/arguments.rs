@@ -1,6 +1,6 @@
 //! Python arguments to the core's types; the error names the argument and what is allowed.
 
-use exchange_core::types::{AccountId, InstrumentId, LinkId, OrderId};
+use exchange_core::types::{AccountId, CoinId, InstrumentId, LinkId, OrderId, PoolId};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
@@ -31,6 +31,14 @@ pub(crate) fn account(argument: Argument<'_, '_>) -> PyResult<AccountId> {
 
 pub(crate) fn instrument(argument: Argument<'_, '_>) -> PyResult<InstrumentId> {
     integer("instrument", argument, "0 to 2**16 - 1").map(InstrumentId)
+}
+
+pub(crate) fn coin(argument: Argument<'_, '_>) -> PyResult<CoinId> {
+    integer("coin", argument, "0 to 2**16 - 1").map(CoinId)
+}
+
+pub(crate) fn pool(argument: Argument<'_, '_>) -> PyResult<PoolId> {
+    integer("pool", argument, "0 to 2**16 - 1").map(PoolId)
 }
 
 pub(crate) fn order_id(argument: Argument<'_, '_>) -> PyResult<OrderId> {

@@ -20,9 +20,10 @@ use crate::machine::{Failure, Machine};
 use crate::outcome::{BatchOutcome, Outcome};
 use crate::replay::Replay;
 use crate::views::{
-    AccountView, Conservation, InstrumentView, OrderView, PositionView, PriceView, Recovery, Verification,
+    AccountView, CoinView, Conservation, InstrumentView, OrderView, PositionView, PriceView, Recovery,
+    Verification,
 };
-use crate::words::{OrderType, Side, TimeInForce};
+use crate::words::{OrderType, PositionIndex, Side, TimeInForce};
 
 /// Largest batch, in records.
 const BATCH_RECORDS_MAX: usize = 1 << 22;
@@ -81,7 +82,7 @@ impl Engine {
             truncated_bytes: replayed.torn_bytes,
             state_hash: hex(replayed.state_hash),
             genesis_json: replayed.genesis_json,
-            conservation_delta: conservation.delta,
+            conservation_delta: conservation.worst_delta(),
         })
     }
 
@@ -110,11 +111,12 @@ impl Engine {
         market_ms: Argument<'_, '_>,
         wall_us: Argument<'_, '_>,
         account: Argument<'_, '_>,
+        coin: Argument<'_, '_>,
         amount: Argument<'_, '_>,
     ) -> PyResult<Outcome> {
-        let account = arguments::account(account)?;
+        let (account, coin) = (arguments::account(account)?, arguments::coin(coin)?);
         let amount = Money(arguments::signed("amount", amount)?);
-        self.apply(py, market_ms, wall_us, Action::Deposit { account, amount })
+        self.apply(py, market_ms, wall_us, Action::Deposit { account, coin, amount })
     }
 
     /// Takes money out of a wallet, no more than is available.
@@ -124,15 +126,16 @@ impl Engine {
         market_ms: Argument<'_, '_>,
         wall_us: Argument<'_, '_>,
         account: Argument<'_, '_>,
+        coin: Argument<'_, '_>,
         amount: Argument<'_, '_>,
     ) -> PyResult<Outcome> {
-        let account = arguments::account(account)?;
+        let (account, coin) = (arguments::account(account)?, arguments::coin(coin)?);
         let amount = Money(arguments::signed("amount", amount)?);
-        self.apply(py, market_ms, wall_us, Action::Withdraw { account, amount })
+        self.apply(py, market_ms, wall_us, Action::Withdraw { account, coin, amount })
     }
 
     /// Places an order.
-    #[pyo3(signature = (market_ms, wall_us, *, account, instrument, side, order_type, time_in_force, qty, price, reduce_only, link_id))]
+    #[pyo3(signature = (market_ms, wall_us, *, account, instrument, side, order_type, time_in_force, qty, price, reduce_only, link_id, position_index=PositionIndex::OneWay))]
     fn place_order(
         &self,
         py: Python<'_>,
@@ -147,10 +150,12 @@ impl Engine {
         price: Argument<'_, '_>,
         reduce_only: bool,
         link_id: &str,
+        position_index: PositionIndex,
     ) -> PyResult<Outcome> {
         let order = NewOrder {
             account: arguments::account(account)?,
             instrument: arguments::instrument(instrument)?,
+            position_index: position_index.into(),
             side: side.into(),
             order_type: order_type.into(),
             time_in_force: time_in_force.into(),
@@ -255,6 +260,21 @@ impl Engine {
         self.apply(py, market_ms, wall_us, action)
     }
 
+    /// Reports the price of a coin in USD.
+    #[pyo3(signature = (market_ms, wall_us, *, coin, price))]
+    fn set_coin_price(
+        &self,
+        py: Python<'_>,
+        market_ms: Argument<'_, '_>,
+        wall_us: Argument<'_, '_>,
+        coin: Argument<'_, '_>,
+        price: Argument<'_, '_>,
+    ) -> PyResult<Outcome> {
+        let coin = arguments::coin(coin)?;
+        let price = Price(arguments::signed("price", price)?);
+        self.apply(py, market_ms, wall_us, Action::SetCoinPrice { coin, price })
+    }
+
     /// Lets market time pass: basis samples, stale index components, mark prices, liquidations.
     fn advance_time(
         &self,
@@ -293,14 +313,16 @@ impl Engine {
     }
 
     /// A position, also a flat one.
+    #[pyo3(signature = (account, instrument, position_index=PositionIndex::OneWay))]
     fn position(
         &self,
         py: Python<'_>,
         account: Argument<'_, '_>,
         instrument: Argument<'_, '_>,
+        position_index: PositionIndex,
     ) -> PyResult<PositionView> {
         let (account, instrument) = (arguments::account(account)?, arguments::instrument(instrument)?);
-        let view = self.ask(py, |exchange| exchange.position(account, instrument))?;
+        let view = self.ask(py, |exchange| exchange.position(account, instrument, position_index.into()))?;
         let missing = || format!("account {} or instrument {} does not exist", account.0, instrument.0);
         view.map(Into::into).ok_or_else(|| PyLookupError::new_err(missing()))
     }
@@ -389,9 +411,25 @@ impl Engine {
         })
     }
 
-    /// Balance of the insurance fund.
-    fn insurance_fund(&self, py: Python<'_>) -> PyResult<i64> {
-        Ok(self.ask(py, Exchange::insurance_fund)?.0)
+    /// Balance of an insurance pool.
+    fn insurance_pool(&self, py: Python<'_>, pool: Argument<'_, '_>) -> PyResult<i64> {
+        let pool = arguments::pool(pool)?;
+        let balance = self.ask(py, |exchange| exchange.insurance_pool(pool))?;
+        balance
+            .map(|balance| balance.0)
+            .ok_or_else(|| PyLookupError::new_err(format!("pool: {} does not exist", pool.0)))
+    }
+
+    /// Names of the coins, by number.
+    fn coins(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.ask(py, |exchange| exchange.listed_coins().iter().map(|coin| coin.spec.name.clone()).collect())
+    }
+
+    /// An account's coins, by coin.
+    fn purses(&self, py: Python<'_>, account: Argument<'_, '_>) -> PyResult<Vec<CoinView>> {
+        let account = arguments::account(account)?;
+        let coins = self.ask(py, |exchange| exchange.coins(account))?;
+        Ok(coins.into_iter().map(Into::into).collect())
     }
 
     /// The venue's books, recomputed from every account.

@@ -1,12 +1,14 @@
 //! Events, as Python sees them: one class with a subclass per kind, keyword fields, usable in `match`.
 
 use exchange_core as core;
-use exchange_core::types::{AccountId, InstrumentId, LinkId, Money, OrderId, Price, Qty, TradeId};
+use exchange_core::types::{
+    AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, PoolId, Price, Qty, Rate, TradeId,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::arguments;
-use crate::words::{CancelReason, FillKind, OrderType, Side, TimeInForce, WalletReason};
+use crate::words::{CancelReason, FillKind, OrderType, PositionIndex, Side, TimeInForce, WalletReason};
 
 /// A client's order identifier; text in Python.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,12 +56,16 @@ outward! {
     Money => i64: |value: Money| value.0;
     AccountId => u32: |value: AccountId| value.0;
     InstrumentId => u16: |value: InstrumentId| value.0;
+    CoinId => u16: |value: CoinId| value.0;
+    PoolId => u16: |value: PoolId| value.0;
+    Rate => i64: |value: Rate| value.0;
     OrderId => u64: |value: OrderId| value.0;
     TradeId => u64: |value: TradeId| value.0;
     LinkId => Link: Link;
     i64 => i64: std::convert::identity;
     bool => bool: std::convert::identity;
     core::Side => Side: Side::from;
+    core::PositionIndex => PositionIndex: PositionIndex::from;
     core::OrderType => OrderType: OrderType::from;
     core::TimeInForce => TimeInForce: TimeInForce::from;
     core::CancelReason => CancelReason: CancelReason::from;
@@ -84,6 +90,7 @@ macro_rules! shown {
 
 shown!("{}": i64, u64, u32, u16);
 shown!("Side.{:?}": Side);
+shown!("PositionIndex.{:?}": PositionIndex);
 shown!("OrderType.{:?}": OrderType);
 shown!("TimeInForce.{:?}": TimeInForce);
 shown!("CancelReason.{:?}": CancelReason);
@@ -168,29 +175,35 @@ macro_rules! events {
 
 events! {
     AccountCreated { account: u32 }
-    Deposited { account: u32, amount: i64, balance: i64 }
-    Withdrawn { account: u32, amount: i64, balance: i64 }
+    Deposited { account: u32, coin: u16, amount: i64, balance: i64 }
+    Withdrawn { account: u32, coin: u16, amount: i64, balance: i64 }
     LeverageChanged { account: u32, instrument: u16, leverage: i64 }
     OrderAccepted {
-        order_id: u64, account: u32, instrument: u16, side: Side, order_type: OrderType,
+        order_id: u64, account: u32, instrument: u16, position_index: PositionIndex, side: Side, order_type: OrderType,
         time_in_force: TimeInForce, price: i64, qty: i64, reduce_only: bool, link_id: Link,
     }
     OrderAmended { order_id: u64, account: u32, instrument: u16, price: i64, qty: i64, leaves: i64 }
     OrderCancelled { order_id: u64, account: u32, instrument: u16, leaves: i64, reason: CancelReason }
     Trade { trade_id: u64, instrument: u16, price: i64, qty: i64, taker_side: Side }
     Fill {
-        trade_id: u64, order_id: u64, account: u32, instrument: u16, side: Side, price: i64, qty: i64,
+        trade_id: u64, order_id: u64, account: u32, instrument: u16, position_index: PositionIndex, side: Side, price: i64, qty: i64,
         fee: i64, is_maker: bool, leaves: i64, closed_qty: i64, realised_pnl: i64, position_qty: i64,
         kind: FillKind,
     }
-    PositionChanged { account: u32, instrument: u16, qty: i64, entry_price: i64, realised_pnl: i64 }
-    WalletChanged { account: u32, balance: i64, change: i64, reason: WalletReason }
+    PositionChanged {
+        account: u32, instrument: u16, position_index: PositionIndex, qty: i64, entry_price: i64,
+        realised_pnl: i64,
+    }
+    WalletChanged { account: u32, coin: u16, balance: i64, change: i64, reason: WalletReason }
     BookChanged { instrument: u16, side: Side, price: i64, qty: i64 }
     PriceChanged { instrument: u16, index: i64, mark: i64 }
     LiquidationStarted { account: u32, margin_balance: i64, maintenance_margin: i64 }
-    TakenOver { account: u32, instrument: u16, qty: i64, bankruptcy_price: i64 }
-    InsuranceFundChanged { balance: i64, change: i64 }
-    Deleveraged { account: u32, instrument: u16, qty: i64, price: i64 }
+    TakenOver {
+        account: u32, instrument: u16, position_index: PositionIndex, qty: i64, bankruptcy_price: i64,
+    }
+    InsuranceFundChanged { pool: u16, balance: i64, change: i64 }
+    Deleveraged { account: u32, instrument: u16, position_index: PositionIndex, qty: i64, price: i64 }
+    CoinPriceChanged { coin: u16, price: i64 }
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -2,8 +2,12 @@
 //!
 //! Must not be here: whether the values make sense together (the core's `instrument`).
 
-use exchange_core::instrument::{Genesis, IndexSourceSpec, InstrumentSpec, TICKS_MAX, TierSpec};
+use exchange_core::instrument::TICKS_MAX;
 use exchange_core::types::{Money, Price, Qty, SCALE};
+use exchange_core::{
+    CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentId, InstrumentSpec, Kind,
+    PoolSpec, TierSpec,
+};
 use serde_json::{Map, Value};
 
 const DECIMALS: usize = 8;
@@ -16,15 +20,60 @@ pub(crate) fn parse(text: &str) -> Result<Genesis, String> {
     }
     let root: Value = serde_json::from_str(text).map_err(|error| format!("genesis: is not JSON: {error}"))?;
     let mut root = Object::new("genesis", &root)?;
-    let instruments = root
-        .list("instruments")?
-        .iter()
-        .enumerate()
-        .map(|(at, value)| instrument(&format!("instruments[{at}]"), value))
-        .collect::<Result<_, _>>()?;
+    let instruments = each(&mut root, "instruments", instrument)?;
     let insurance_fund = Money(root.decimal_or("insurance_fund", 0)?);
+    let plain = Genesis::linear(instruments, insurance_fund);
+    let pools = if root.map.contains_key("pools") { each(&mut root, "pools", pool)? } else { plain.pools };
+    let symbols: Vec<String> = plain.instruments.iter().map(|spec| spec.symbol.clone()).collect();
+    let coins = if root.map.contains_key("coins") {
+        each(&mut root, "coins", |path, value| coin(path, value, &symbols))?
+    } else {
+        plain.coins
+    };
     root.end()?;
-    Ok(Genesis { instruments, insurance_fund })
+    Ok(Genesis { coins, pools, instruments: plain.instruments })
+}
+
+fn pool(path: &str, value: &Value) -> Result<PoolSpec, String> {
+    let mut object = Object::new(path, value)?;
+    let spec = PoolSpec {
+        name: object.text("name")?,
+        coin: object.text("coin")?,
+        balance: Money(object.decimal("balance")?),
+    };
+    object.end()?;
+    Ok(spec)
+}
+
+/// A coin; its price is a decimal, `reported`, or the symbol of the instrument whose index it follows.
+fn coin(path: &str, value: &Value, symbols: &[String]) -> Result<CoinSpec, String> {
+    let mut object = Object::new(path, value)?;
+    let price = object.text("price")?;
+    let followed = symbols.iter().position(|symbol| *symbol == price);
+    let price = match (fixed_point(&price), followed.map(u16::try_from)) {
+        (Some(fixed), _) => CoinPrice::Fixed(Price(fixed)),
+        (None, Some(Ok(at))) => CoinPrice::Index(InstrumentId(at)),
+        _ if price == "reported" => CoinPrice::Reported(Price(object.decimal_or("first_price", 0)?)),
+        _ => return Err(format!("{path}.price: was {price}, must be a price, reported, or a listed symbol")),
+    };
+    let spec = CoinSpec {
+        name: object.text("name")?,
+        price,
+        collateral: each(&mut object, "collateral", collateral_tier)?,
+        is_collateral: object.flag_or("is_collateral", true)?,
+        can_switch: object.flag_or("can_switch", true)?,
+    };
+    object.end()?;
+    Ok(spec)
+}
+
+/// A bracket of collateral value; without a limit it has no end.
+fn collateral_tier(path: &str, value: &Value) -> Result<CollateralTier, String> {
+    let mut object = Object::new(path, value)?;
+    let tier =
+        CollateralTier { limit: Qty(object.decimal_or("limit", i64::MAX)?), ratio: object.decimal("ratio")? };
+    object.end()?;
+    Ok(tier)
 }
 
 fn instrument(path: &str, value: &Value) -> Result<InstrumentSpec, String> {
@@ -37,6 +86,9 @@ fn instrument(path: &str, value: &Value) -> Result<InstrumentSpec, String> {
         symbol: object.text("symbol")?,
         base: object.text("base")?,
         quote: object.text("quote")?,
+        kind: kind(&mut object)?,
+        inverse: object.flag_or("inverse", false)?,
+        pool: object.text_or("pool", "")?,
         tick_size,
         max_price: Price(object.decimal_or("max_price", highest)?),
         qty_step: Qty(object.decimal("qty_step")?),
@@ -58,6 +110,15 @@ fn instrument(path: &str, value: &Value) -> Result<InstrumentSpec, String> {
     };
     object.end()?;
     Ok(spec)
+}
+
+fn kind(object: &mut Object<'_>) -> Result<Kind, String> {
+    match object.text_or("kind", "perpetual")?.as_str() {
+        "perpetual" => Ok(Kind::Perpetual),
+        "expiry" => Ok(Kind::Expiry { delivery_ms: object.integer("delivery_ms")? }),
+        "spot" => Ok(Kind::Spot),
+        other => Err(format!("{}: was {other}, allowed are perpetual, expiry, spot", object.path_of("kind"))),
+    }
 }
 
 fn tier(path: &str, value: &Value) -> Result<TierSpec, String> {
@@ -123,6 +184,23 @@ impl<'a> Object<'a> {
         let value = self.required(key)?;
         let text = value.as_str().filter(|text| !text.is_empty());
         text.map(str::to_owned).ok_or_else(|| format!("{}: must be text", self.path_of(key)))
+    }
+
+    fn text_or(&mut self, key: &'static str, default: &str) -> Result<String, String> {
+        if self.map.contains_key(key) {
+            return self.text(key);
+        }
+        self.asked.push(key);
+        Ok(default.to_owned())
+    }
+
+    fn flag_or(&mut self, key: &'static str, default: bool) -> Result<bool, String> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(value) => {
+                value.as_bool().ok_or_else(|| format!("{}: must be true or false", self.path_of(key)))
+            }
+        }
     }
 
     fn integer(&mut self, key: &'static str) -> Result<i64, String> {

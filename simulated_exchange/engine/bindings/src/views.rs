@@ -3,7 +3,7 @@
 use exchange_core as core;
 use pyo3::prelude::*;
 
-use crate::words::{OrderType, Side, TimeInForce};
+use crate::words::{OrderType, PositionIndex, Side, TimeInForce};
 
 /// Declares a frozen class with readable attributes and a `repr` that names them.
 macro_rules! views {
@@ -26,18 +26,23 @@ macro_rules! views {
 views! {
     /// A position of one account in one instrument.
     PositionView {
-        instrument: u16, qty: i64, entry_price: i64, mark_price: i64, leverage: i64, value: i64,
+        instrument: u16, position_index: PositionIndex, qty: i64, entry_price: i64, mark_price: i64, leverage: i64, value: i64,
         initial_margin: i64, maintenance_margin: i64, unrealised_pnl: i64, realised_pnl: i64,
         liquidation_price: i64, bankruptcy_price: i64, adl_rank: u8, tier: u8,
     }
-    /// An account's margin figures.
+    /// An account's margin figures in USD.
     AccountView {
-        wallet_balance: i64, equity: i64, available: i64, initial_margin: i64, maintenance_margin: i64,
+        wallet_balance: i64, equity: i64, margin_balance: i64, available: i64, initial_margin: i64, maintenance_margin: i64,
         order_margin: i64, position_margin: i64, unrealised_pnl: i64,
+    }
+    /// One coin of an account.
+    CoinView {
+        coin: u16, wallet_balance: i64, equity: i64, unrealised_pnl: i64, position_margin: i64,
+        order_margin: i64, maintenance_margin: i64, usd_value: i64, usd_price: i64,
     }
     /// A live order.
     OrderView {
-        order_id: u64, account: u32, instrument: u16, side: Side, order_type: OrderType,
+        order_id: u64, account: u32, instrument: u16, position_index: PositionIndex, side: Side, order_type: OrderType,
         time_in_force: TimeInForce, price: i64, qty: i64, leaves: i64, filled_value: i64, fee: i64,
         reduce_only: bool, link_id: String, created_market_ms: i64, created_wall_us: i64,
         updated_wall_us: i64,
@@ -54,17 +59,19 @@ views! {
         maker_fee: i64, price_band_x: i64, price_band_y: i64, default_leverage: i64,
         tiers: Vec<(i64, i64, i64)>, index_sources: Vec<(String, i64)>,
     }
-    /// The venue's books, recomputed from every account.
-    Conservation {
-        delta: i128, wallets: i128, entry_costs: i128, fund: i128, fees: i128, deposits: i128,
-        withdrawals: i128, position_qty_sums: Vec<i128>,
+    /// The books of one coin, recomputed from every account.
+    CoinConservation {
+        coin: u16, delta: i128, wallets: i128, entry_costs: i128, insurance: i128, fees: i128, deposits: i128,
+        withdrawals: i128,
     }
+    /// The venue's books.
+    Conservation { coins: Vec<CoinConservation>, position_qty_sums: Vec<i128>, adds_up: bool }
     /// What a recovery found.
     Recovery { commands: u64, truncated_bytes: u64, state_hash: String, genesis_json: String }
     /// What a verification found.
     Verification {
         commands: u64, truncated_bytes: u64, state_hash: String, genesis_json: String,
-        conservation_delta: i128,
+        conservation_delta: u128,
     }
 }
 
@@ -72,6 +79,7 @@ impl From<core::PositionView> for PositionView {
     fn from(view: core::PositionView) -> Self {
         Self {
             instrument: view.instrument.0,
+            position_index: view.position_index.into(),
             qty: view.qty.0,
             entry_price: view.entry_price.0,
             mark_price: view.mark_price.0,
@@ -94,6 +102,7 @@ impl From<core::AccountView> for AccountView {
         Self {
             wallet_balance: view.wallet_balance.0,
             equity: view.equity.0,
+            margin_balance: view.margin_balance.0,
             available: view.available.0,
             initial_margin: view.initial_margin.0,
             maintenance_margin: view.maintenance_margin.0,
@@ -104,12 +113,29 @@ impl From<core::AccountView> for AccountView {
     }
 }
 
+impl From<core::CoinView> for CoinView {
+    fn from(view: core::CoinView) -> Self {
+        Self {
+            coin: view.coin.0,
+            wallet_balance: view.wallet_balance.0,
+            equity: view.equity.0,
+            unrealised_pnl: view.unrealised_pnl.0,
+            position_margin: view.position_margin.0,
+            order_margin: view.order_margin.0,
+            maintenance_margin: view.maintenance_margin.0,
+            usd_value: view.usd_value.0,
+            usd_price: view.usd_price.0,
+        }
+    }
+}
+
 impl From<core::OrderView> for OrderView {
     fn from(view: core::OrderView) -> Self {
         Self {
             order_id: view.order_id.0,
             account: view.account.0,
             instrument: view.instrument.0,
+            position_index: view.position_index.into(),
             side: view.side.into(),
             order_type: view.order_type.into(),
             time_in_force: view.time_in_force.into(),
@@ -172,14 +198,19 @@ impl InstrumentView {
 
 impl From<core::Conservation> for Conservation {
     fn from(books: core::Conservation) -> Self {
+        let coin = |coin: &core::CoinConservation| CoinConservation {
+            coin: coin.coin.0,
+            delta: coin.delta,
+            wallets: coin.wallets,
+            entry_costs: coin.entry_costs,
+            insurance: coin.insurance,
+            fees: coin.fees,
+            deposits: coin.deposits,
+            withdrawals: coin.withdrawals,
+        };
         Self {
-            delta: books.delta,
-            wallets: books.wallets,
-            entry_costs: books.entry_costs,
-            fund: books.insurance_fund,
-            fees: books.fees,
-            deposits: books.deposits,
-            withdrawals: books.withdrawals,
+            adds_up: books.adds_up(),
+            coins: books.coins.iter().map(coin).collect(),
             position_qty_sums: books.position_qty_sums,
         }
     }
@@ -191,6 +222,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<OrderView>()?;
     module.add_class::<PriceView>()?;
     module.add_class::<InstrumentView>()?;
+    module.add_class::<CoinView>()?;
+    module.add_class::<CoinConservation>()?;
     module.add_class::<Conservation>()?;
     module.add_class::<Recovery>()?;
     module.add_class::<Verification>()

@@ -44,6 +44,8 @@ macro_rules! words {
 words! {
     /// Direction of an order or fill.
     Side { Buy, Sell }
+    /// Which of an account's positions in an instrument.
+    PositionIndex { OneWay, HedgeBuy, HedgeSell }
     /// Kind of order.
     OrderType { Limit, Market }
     /// How long an order lives.
@@ -62,8 +64,9 @@ words! {
     /// Why a command was refused. The hundreds of the number are the stage.
     Reject {
         TimeBackwards, UnknownAccount, AccountExists, AccountReserved, UnknownInstrument, UnknownSource,
-        AmountInvalid, TimeInvalid, QtyInvalid, QtyBelowMinimum, QtyAboveMaximum, PriceOutOfRange,
+        AmountInvalid, TimeInvalid, UnknownCoin, QtyInvalid, QtyBelowMinimum, QtyAboveMaximum, PriceOutOfRange,
         BelowMinimumNotional, MarketNotReady, DuplicateLinkId, LeverageInvalid, IndexPriceInvalid,
+        CoinPriceInvalid,
         OrderNotFound, TooManyOrders, ReduceOnlyNoPosition, ReduceOnlySameSide, AmendUnchanged,
         AmendBelowFilled, InsufficientBalance, LeverageAboveTier, LeverageUnchanged, PositionLimit,
         WithdrawTooLarge,
@@ -90,6 +93,7 @@ words! {
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Side>()?;
+    module.add_class::<PositionIndex>()?;
     module.add_class::<OrderType>()?;
     module.add_class::<TimeInForce>()?;
     module.add_class::<CancelReason>()?;

@@ -3,12 +3,15 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::coin::{Coin, CoinPrice};
 use crate::digest::{Digest, DigestHasher};
+use crate::id_map::IdMap;
 use crate::instrument::Instrument;
-use crate::margin::{Exposure, Margin, MarginSum, OpenOrders};
+use crate::margin::{Exposure, Margin, OpenOrders};
 use crate::order::OrderList;
 use crate::position::{Position, Settled};
-use crate::types::{LinkId, ACCOUNT_ID_MAX};
+use crate::purse::{Purse, Worth};
+use crate::types::{CoinId, LinkId, MarginMode, PositionIndex, ACCOUNT_ID_MAX};
 
 /// Link ids remembered per account, closed orders included; the oldest closed ones are forgotten first.
 pub const LINK_IDS_MAX: usize = 65_536;
@@ -21,10 +24,16 @@ pub const NOBODY: u32 = u32::MAX;
 pub struct Account {
     /// Identifier at the boundary.
     pub id: u32,
-    /// Deposits, withdrawals and realised results.
-    pub wallet: i128,
-    /// Sums over its slots.
-    pub margin: MarginSum,
+    /// First of its purses.
+    pub first_purse: u32,
+    /// Last made of its slots.
+    pub last_slot: u32,
+    /// Positions that are not flat.
+    pub open_positions: u32,
+    /// What backs its positions.
+    pub margin_mode: MarginMode,
+    /// Sums over its purses.
+    pub worth: Worth,
 }
 
 /// An account's link ids, as digests.
@@ -37,33 +46,35 @@ struct Links {
 }
 
 impl Account {
-    /// Margin balance: wallet and profit at the marks.
-    #[inline]
-    pub fn equity(&self) -> i128 {
-        self.wallet + self.margin.unrealised
-    }
-
     /// Margin balance less initial margin.
     #[inline]
     pub fn available(&self) -> i128 {
-        self.equity() - self.margin.position_initial - self.margin.order_initial
+        self.worth.available()
     }
 
-    /// True when the maintenance margin of an open position is no longer covered.
+    /// True when the maintenance margin of open cross positions is no longer covered.
     #[inline]
     pub fn is_breached(&self) -> bool {
-        self.margin.position_initial > 0 && self.margin.maintenance >= self.equity()
+        self.open_positions > 0
+            && self.worth.maintenance > 0
+            && self.worth.maintenance >= self.worth.balance - self.worth.at_risk
     }
 }
 
-/// One account in one instrument: what every order of it touches, two cache lines.
+/// One position of an account in an instrument, with its orders: what every order of it touches.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub struct Slot {
     /// Position of the account.
     pub account: u32,
+    /// Purse of the settlement coin.
+    pub purse: u32,
+    /// The slot the account made before.
+    pub older: u32,
     /// Instrument.
     pub instrument: u16,
+    /// Which of the account's positions in the instrument.
+    pub index: PositionIndex,
     /// Leverage in hundredths.
     pub leverage: i32,
     /// True while reduce-only orders rest.
@@ -85,6 +96,8 @@ pub struct SlotDetail {
     pub realised: i128,
     /// Lots of its resting reduce-only orders, buy and sell.
     pub reduce_only_lots: [i64; 2],
+    /// Margin assigned to an isolated position.
+    pub assigned: i128,
 }
 
 impl Slot {
@@ -108,29 +121,58 @@ pub struct Ledger {
     accounts: Vec<Account>,
     index_of: Vec<u32>,
     links: Vec<Links>,
+    purses: Vec<Purse>,
+    purse_of: IdMap,
     slots: Vec<Slot>,
     details: Vec<SlotDetail>,
-    slot_of: Vec<u32>,
+    slot_of: IdMap,
     members: Vec<Vec<u32>>,
     link_orders: HashMap<u128, u64, DigestHasher>,
-    /// Sum of all wallets.
-    pub wallets: i128,
-    /// Sum of all signed entry costs.
-    pub costs: i128,
+    coins: Vec<Coin>,
+    prices: Vec<i64>,
+    /// Running totals per coin.
+    pub totals: Vec<CoinTotals>,
     /// Sum of signed lots per instrument.
     pub lots: Vec<i128>,
     /// Instruments whose signed lots do not sum to zero.
     pub unbalanced: usize,
-    /// Everything ever deposited.
+}
+
+/// Running totals of one coin over the whole venue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoinTotals {
+    /// Sum of all wallets, funding wallets included.
+    pub wallets: i128,
+    /// Sum of all signed entry costs settled in the coin.
+    pub costs: i128,
+    /// Everything ever deposited, opening balances of the pools included.
     pub deposits: i128,
     /// Everything ever withdrawn.
     pub withdrawals: i128,
 }
 
+impl CoinTotals {
+    /// Wallets less entry costs less deposits plus withdrawals; must be 0.
+    pub fn delta(&self) -> i128 {
+        self.wallets - self.costs - self.deposits + self.withdrawals
+    }
+}
+
 impl Ledger {
-    /// A ledger for that many instruments.
-    pub fn new(instruments: usize) -> Self {
-        Self { members: vec![Vec::new(); instruments], lots: vec![0; instruments], ..Self::default() }
+    /// A ledger for coins and a number of instruments.
+    pub fn new(coins: Vec<Coin>, instruments: usize) -> Self {
+        let first_price = |coin: &Coin| match coin.spec.price {
+            CoinPrice::Fixed(price) | CoinPrice::Reported(price) => price.0,
+            CoinPrice::Index(_) => 0,
+        };
+        Self {
+            members: vec![Vec::new(); instruments],
+            lots: vec![0; instruments],
+            prices: coins.iter().map(first_price).collect(),
+            totals: vec![CoinTotals::default(); coins.len()],
+            coins,
+            ..Self::default()
+        }
     }
 
     /// Opens an account; `None` when the identifier is taken or too large.
@@ -144,9 +186,15 @@ impl Ledger {
         }
         let index = u32::try_from(self.accounts.len()).ok()?;
         self.index_of[place] = index;
-        self.accounts.push(Account { id, wallet: 0, margin: MarginSum::default() });
+        self.accounts.push(Account {
+            id,
+            first_purse: NOBODY,
+            last_slot: NOBODY,
+            open_positions: 0,
+            margin_mode: MarginMode::Cross,
+            worth: Worth::default(),
+        });
         self.links.push(Links::default());
-        self.slot_of.resize(self.accounts.len() * self.members.len(), NOBODY);
         Some(index)
     }
 
@@ -201,23 +249,120 @@ impl Ledger {
         &self.members[instrument]
     }
 
+    /// Coins as listed.
+    pub fn coins(&self) -> &[Coin] {
+        &self.coins
+    }
+
+    /// Price of a coin in USD; 0 while there is none.
+    #[inline]
+    pub fn coin_price(&self, coin: CoinId) -> i64 {
+        self.prices[usize::from(coin.0)]
+    }
+
+    /// Sets a coin's price and revalues every purse of the coin.
+    pub fn set_coin_price(&mut self, coin: CoinId, price: i64) {
+        self.prices[usize::from(coin.0)] = price;
+        for purse in 0..self.purses.len() {
+            if self.purses[purse].coin == coin {
+                self.revalue(u32::try_from(purse).unwrap_or(NOBODY));
+            }
+        }
+    }
+
+    /// An account's purse of a coin, if it was ever used.
+    #[inline]
+    pub fn find_purse(&self, account: u32, coin: CoinId) -> Option<u32> {
+        self.purse_of.get(purse_key(account, coin))
+    }
+
+    /// An account's purse of a coin, made on first use.
+    pub fn purse_for(&mut self, account: u32, coin: CoinId) -> u32 {
+        if let Some(purse) = self.find_purse(account, coin) {
+            return purse;
+        }
+        let purse = u32::try_from(self.purses.len()).unwrap_or(NOBODY);
+        let owner = &mut self.accounts[account as usize];
+        self.purses.push(Purse::new(account, owner.first_purse, coin));
+        owner.first_purse = purse;
+        self.purse_of.insert(purse_key(account, coin), purse);
+        purse
+    }
+
+    /// The purse at a position.
+    #[inline]
+    pub fn purse(&self, purse: u32) -> &Purse {
+        &self.purses[purse as usize]
+    }
+
+    /// Accounts that hold, or held, a coin.
+    pub fn holders(&self, coin: CoinId) -> Vec<u32> {
+        self.purses.iter().filter(|purse| purse.coin == coin).map(|purse| purse.account).collect()
+    }
+
+    /// All purses in the order of their making.
+    pub fn purses(&self) -> &[Purse] {
+        &self.purses
+    }
+
+    /// An account's purses, by coin.
+    pub fn purses_of(&self, account: u32) -> Vec<u32> {
+        let step = |purse: u32| (purse != NOBODY).then_some(purse);
+        let next = |purse: &u32| step(self.purse(*purse).next);
+        let mut purses: Vec<u32> =
+            std::iter::successors(step(self.account(account).first_purse), next).collect();
+        purses.sort_unstable_by_key(|purse| self.purse(*purse).coin);
+        purses
+    }
+
+    /// Replaces what a purse adds to its account's totals.
+    #[inline]
+    pub fn revalue(&mut self, purse: u32) {
+        let purse = &mut self.purses[purse as usize];
+        let coin = usize::from(purse.coin.0);
+        let worth = purse.worth_at(&self.coins[coin], self.prices[coin]);
+        self.accounts[purse.account as usize].worth.replace(&purse.worth, &worth);
+        purse.worth = worth;
+    }
+
     /// An account's slot in an instrument, if it was ever used.
     #[inline]
-    pub fn find_slot(&self, account: u32, instrument: usize) -> Option<u32> {
-        let place = account as usize * self.members.len() + instrument;
-        self.slot_of.get(place).copied().filter(|slot| *slot != NOBODY)
+    pub fn find_slot(&self, account: u32, instrument: usize, index: PositionIndex) -> Option<u32> {
+        self.slot_of.get(slot_key(account, instrument, index))
     }
 
     /// An account's slot in an instrument, made on first use.
     #[inline]
-    pub fn slot_for(&mut self, account: u32, instrument: usize, listed: &Instrument) -> u32 {
-        if let Some(slot) = self.find_slot(account, instrument) {
-            return slot;
+    pub fn slot_for(
+        &mut self,
+        account: u32,
+        instrument: usize,
+        index: PositionIndex,
+        listed: &Instrument,
+    ) -> u32 {
+        match self.find_slot(account, instrument, index) {
+            Some(slot) => slot,
+            None => self.make_slot(account, instrument, index, listed),
         }
+    }
+
+    #[cold]
+    fn make_slot(
+        &mut self,
+        account: u32,
+        instrument: usize,
+        index: PositionIndex,
+        listed: &Instrument,
+    ) -> u32 {
+        let purse = self.purse_for(account, listed.settle);
         let slot = u32::try_from(self.slots.len()).unwrap_or(NOBODY);
+        let owner = &mut self.accounts[account as usize];
         self.slots.push(Slot {
             account,
+            purse,
+            older: owner.last_slot,
             instrument: u16::try_from(instrument).unwrap_or(u16::MAX),
+            index,
             leverage: i32::try_from(listed.default_leverage()).unwrap_or(i32::MAX),
             has_reduce_only: false,
             position: Position::default(),
@@ -225,32 +370,46 @@ impl Ledger {
             orders: OrderList::default(),
             margin: Margin::default(),
         });
+        owner.last_slot = slot;
         self.details.push(SlotDetail::default());
-        self.slot_of[account as usize * self.members.len() + instrument] = slot;
+        self.slot_of.insert(slot_key(account, instrument, index), slot);
         self.members[instrument].push(slot);
         slot
     }
 
-    /// An account's slots, by instrument.
-    pub fn slots_of(&self, account: u32) -> impl Iterator<Item = u32> + '_ {
-        let width = self.members.len();
-        let start = account as usize * width;
-        self.slot_of[start..start + width].iter().copied().filter(|slot| *slot != NOBODY)
+    /// An account's slots, by instrument and position index.
+    pub fn slots_of(&self, account: u32) -> Vec<u32> {
+        let step = |slot: u32| (slot != NOBODY).then_some(slot);
+        let next = |slot: &u32| step(self.slot(*slot).older);
+        let mut slots: Vec<u32> =
+            std::iter::successors(step(self.account(account).last_slot), next).collect();
+        slots.sort_unstable_by_key(|slot| (self.slot(*slot).instrument, self.slot(*slot).index));
+        slots
     }
 
     /// Moves money into (or, negative, out of) a wallet.
     #[inline]
-    pub fn credit(&mut self, account: u32, amount: i128) {
-        self.accounts[account as usize].wallet += amount;
-        self.wallets += amount;
+    pub fn credit(&mut self, purse: u32, amount: i128) {
+        let held = &mut self.purses[purse as usize];
+        held.wallet += amount;
+        self.totals[usize::from(held.coin.0)].wallets += amount;
+        self.revalue(purse);
     }
 
     /// Books a fill into a slot's position.
     #[inline]
     pub fn fill(&mut self, slot: u32, lots: i64, value: i128) -> Settled {
         let slot = &mut self.slots[slot as usize];
+        let was_flat = slot.position.lots == 0;
         let settled = slot.position.fill(lots, value);
-        self.costs += settled.cost_change;
+        let owner = &mut self.accounts[slot.account as usize];
+        match (was_flat, slot.position.lots == 0) {
+            (true, false) => owner.open_positions += 1,
+            (false, true) => owner.open_positions -= 1,
+            _ => {}
+        }
+        let coin = self.purses[slot.purse as usize].coin;
+        self.totals[usize::from(coin.0)].costs += settled.cost_change;
         let sum = &mut self.lots[usize::from(slot.instrument)];
         let was_balanced = *sum == 0;
         *sum += i128::from(lots);
@@ -262,22 +421,14 @@ impl Ledger {
         settled
     }
 
-    /// Replaces a slot's margin and its part of the account's sums.
+    /// Replaces a slot's margin and its part of the purse's sums.
     #[inline]
     pub fn set_margin(&mut self, slot: u32, margin: Margin) {
         let slot = &mut self.slots[slot as usize];
-        let account = &mut self.accounts[slot.account as usize];
-        account.margin.replace(&slot.margin, &margin);
+        self.purses[slot.purse as usize].margin.replace(&slot.margin, &margin);
         slot.margin = margin;
-    }
-
-    /// Replaces the order margin of a slot and its part of the account's sum.
-    #[inline]
-    pub fn set_order_margin(&mut self, slot: u32, order_initial: i64) {
-        let slot = &mut self.slots[slot as usize];
-        let account = &mut self.accounts[slot.account as usize];
-        account.margin.order_initial += i128::from(order_initial) - i128::from(slot.margin.order_initial);
-        slot.margin.order_initial = order_initial;
+        let purse = slot.purse;
+        self.revalue(purse);
     }
 
     /// The order that used a link id, live or not.
@@ -307,4 +458,13 @@ impl Ledger {
         digest.word(u64::from(self.account(account).id)).bytes(link.as_bytes());
         digest.finish()
     }
+}
+
+fn purse_key(account: u32, coin: CoinId) -> u64 {
+    (u64::from(account) + 1) << 16 | u64::from(coin.0)
+}
+
+#[inline]
+fn slot_key(account: u32, instrument: usize, index: PositionIndex) -> u64 {
+    (u64::from(account) + 1) << 24 | (instrument as u64) << 8 | u64::from(index.to_wire())
 }

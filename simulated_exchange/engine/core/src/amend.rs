@@ -9,7 +9,9 @@ use crate::margin::Exposure;
 use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order};
 use crate::reject::Reject;
-use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, OrderId, Price, Qty, TimeInForce};
+use crate::types::{
+    AccountId, CancelReason, FillKind, InstrumentId, OrderId, PositionIndex, Price, Qty, TimeInForce,
+};
 
 impl Exchange {
     /// Changes price, total quantity, or both.
@@ -66,10 +68,12 @@ impl Exchange {
 
     /// Cancels an account's orders in an instrument, oldest first.
     pub(crate) fn cancel_orders(&mut self, owner: u32, instrument: usize, reason: CancelReason) {
-        let Some(slot) = self.ledger.find_slot(owner, instrument) else { return };
-        let doomed: Vec<u32> = self.orders.of(self.ledger.slot(slot).orders).collect();
-        for index in doomed {
-            self.withdraw_order(index, reason);
+        for position_index in PositionIndex::ALL {
+            let Some(slot) = self.ledger.find_slot(owner, instrument, *position_index) else { continue };
+            let doomed: Vec<u32> = self.orders.of(self.ledger.slot(slot).orders).collect();
+            for index in doomed {
+                self.withdraw_order(index, reason);
+            }
         }
     }
 
@@ -110,7 +114,7 @@ impl Exchange {
             let excess = (after.leaves - room).max(0);
             after.lots -= excess;
             after.leaves -= excess;
-        } else if listed.value(after.lots, after.ticks()) < i128::from(listed.spec.min_notional.0) {
+        } else if listed.notional(after.lots, after.ticks()) < i128::from(listed.spec.min_notional.0) {
             return Err(Reject::BelowMinimumNotional);
         }
         if (after.ticks(), after.leaves) == (before.ticks(), before.leaves) {
@@ -127,19 +131,22 @@ impl Exchange {
         }
         let instrument = usize::from(before.instrument);
         let listed = &self.instruments[instrument];
-        let (value_before, value_after) =
-            (listed.value(before.leaves, before.ticks()), listed.value(after.leaves, after.ticks()));
+        let size = |order: &Order| listed.value(order.leaves, order.ticks()).abs();
+        let (size_before, size_after) = (size(before), size(after));
         let best = self.books[instrument].best(before.side.opposite());
         let takes = best.is_some_and(|best| reaches(before.side, after.ticks(), best));
         let keener = before.side.sign() * (after.ticks() - before.ticks()) > 0;
-        if !takes && !keener && after.leaves <= before.leaves && value_after <= value_before {
+        if !takes && !keener && after.leaves <= before.leaves && size_after <= size_before {
             return Ok(());
         }
         let slot = self.ledger.slot(before.slot);
         let mut others: Exposure = slot.exposure(self.markets[instrument].mark_ticks);
         let at = usize::from(before.side.to_wire());
         others.orders.lots[at] -= before.leaves;
-        others.orders.value[at] -= saturate(value_before);
+        let leverage = i64::from(slot.leverage);
+        let cost = listed.order_cost(before.leaves, before.ticks(), before.side, leverage);
+        others.orders.size[at] -= saturate(size_before);
+        others.orders.cost[at] -= saturate(cost);
         let valued = self.valued_at(instrument, before.side, after.ticks(), before.time_in_force);
         let addition = (before.side, after.leaves, valued);
         self.check_risk(slot.account, instrument, &others, i128::from(slot.margin.order_initial), addition)
@@ -150,8 +157,8 @@ impl Exchange {
         let level = self.books[usize::from(before.instrument)].reduce(&mut self.orders, index, cut);
         let kept = self.orders.get_mut(index);
         (kept.lots, kept.updated_wall_us) = (after.lots, after.updated_wall_us);
-        self.count_resting(before, -cut);
-        self.refresh_orders(before.slot);
+        self.count_resting(before, before.leaves, after.leaves);
+        self.refresh(before.slot);
         self.emit_amended(after, account);
         self.emit_level(InstrumentId(before.instrument), before.side, before.ticks(), level);
     }
@@ -161,21 +168,21 @@ impl Exchange {
         let instrument = InstrumentId(before.instrument);
         let book = usize::from(before.instrument);
         let level = self.books[book].unlink(&mut self.orders, index);
-        self.count_resting(before, -before.leaves);
+        self.count_resting(before, before.leaves, 0);
         self.emit_level(instrument, before.side, before.ticks(), level);
         self.emit_amended(after, account);
         let mut taker = self.as_taker(after);
         if !self.would_take(&taker) {
             *self.orders.get_mut(index) = *after;
             let level = self.books[book].link(&mut self.orders, index);
-            self.count_resting(after, after.leaves);
+            self.count_resting(after, 0, after.leaves);
             self.emit_level(instrument, after.side, after.ticks(), level);
-            self.refresh_orders(after.slot);
+            self.refresh(after.slot);
             return;
         }
         let mut detail = *self.orders.detail(index);
         self.orders.remove(index, &mut self.ledger.slot_mut(before.slot).orders);
-        self.refresh_orders(before.slot);
+        self.refresh(before.slot);
         if before.time_in_force == TimeInForce::PostOnly {
             let reason = CancelReason::PostOnlyWouldTake;
             self.emit_cancelled(before.id, account, instrument, after.leaves, reason);

@@ -1,6 +1,6 @@
 //! What may be asked of the exchange, and its fixed-size record. Commands are imperative and may be refused.
 //!
-//! Record, 96 bytes, little-endian; unused bytes are zero:
+//! Record, 160 bytes, little-endian; unused bytes are zero:
 //!
 //! | bytes | field | | bytes | field |
 //! |---|---|---|---|---|
@@ -10,17 +10,18 @@
 //! | 3 | time in force | | 40..48 | price or amount |
 //! | 4 | flags: 1 reduce-only, 2 price given, 4 qty given, 8 instrument given | | 48..56 | qty |
 //! | 5 | length of the link id | | 56..92 | link id |
-//! | 6..8 | instrument | | 92..96 | zero |
-//! | 8..12 | account | | | |
+//! | 6..8 | instrument or coin | | 92 | position index |
+//! | 8..12 | account | | 93..160 | zero |
 //! | 12..16 | leverage or source | | | |
 
 use crate::record::{DecodeError, Reader, Writer};
 use crate::types::{
-    AccountId, InstrumentId, LinkId, Money, OrderId, OrderType, Price, Qty, Side, TimeInForce,
+    AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, OrderType, PositionIndex, Price, Qty, Side,
+    TimeInForce,
 };
 
 /// Size of a command record.
-pub const COMMAND_BYTES: usize = 96;
+pub const COMMAND_BYTES: usize = 160;
 
 /// A command with the two clocks it was stamped with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +44,10 @@ pub enum Action {
     },
     /// Puts money into a wallet.
     Deposit {
-        /// Whose wallet; the insurance fund may be fed too.
+        /// Whose wallet; an insurance pool may be fed too.
         account: AccountId,
+        /// Coin.
+        coin: CoinId,
         /// How much.
         amount: Money,
     },
@@ -52,6 +55,8 @@ pub enum Action {
     Withdraw {
         /// Whose wallet.
         account: AccountId,
+        /// Coin.
+        coin: CoinId,
         /// How much.
         amount: Money,
     },
@@ -100,6 +105,13 @@ pub enum Action {
         /// Its price.
         price: Price,
     },
+    /// Reports the price of a coin in USD.
+    SetCoinPrice {
+        /// Coin.
+        coin: CoinId,
+        /// Its price.
+        price: Price,
+    },
     /// Lets market time pass: basis samples, staleness, mark prices, liquidations.
     AdvanceTime,
 }
@@ -111,6 +123,8 @@ pub struct NewOrder {
     pub account: AccountId,
     /// Instrument.
     pub instrument: InstrumentId,
+    /// Which of the account's positions it is for.
+    pub position_index: PositionIndex,
     /// Buy or sell.
     pub side: Side,
     /// Limit or market.
@@ -127,9 +141,44 @@ pub struct NewOrder {
     pub link_id: LinkId,
 }
 
+impl NewOrder {
+    /// A plain good-till-cancelled limit order.
+    pub const fn limit(
+        account: AccountId,
+        instrument: InstrumentId,
+        side: Side,
+        qty: Qty,
+        price: Price,
+    ) -> Self {
+        Self {
+            account,
+            instrument,
+            position_index: PositionIndex::OneWay,
+            side,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::GoodTillCancel,
+            qty,
+            price,
+            reduce_only: false,
+            link_id: LinkId::NONE,
+        }
+    }
+
+    /// A plain market order.
+    pub const fn market(account: AccountId, instrument: InstrumentId, side: Side, qty: Qty) -> Self {
+        Self {
+            order_type: OrderType::Market,
+            time_in_force: TimeInForce::ImmediateOrCancel,
+            ..Self::limit(account, instrument, side, qty, Price(0))
+        }
+    }
+}
+
 const PLACE_ORDER: u8 = 4;
-/// Where the link id begins; zeros follow it to the end.
+/// Where the link id begins.
 const LINK_ID_AT: usize = 56;
+/// Where the position index stands; zeros follow it to the end.
+const POSITION_INDEX_AT: usize = LINK_ID_AT + LinkId::LENGTH_MAX;
 
 const REDUCE_ONLY: u8 = 1;
 const HAS_PRICE: u8 = 2;
@@ -150,6 +199,7 @@ struct Fields {
     order_id: u64,
     price: i64,
     qty: i64,
+    position_index: u8,
 }
 
 impl Command {
@@ -162,7 +212,7 @@ impl Command {
         writer.u8(fields.kind).u8(fields.side).u8(fields.order_type).u8(fields.time_in_force);
         writer.u8(fields.flags).u8(length).u16(fields.instrument).u32(fields.account).u32(fields.number);
         writer.i64(self.market_ms).i64(self.wall_us).u64(fields.order_id);
-        writer.i64(fields.price).i64(fields.qty).raw(link_id.padded());
+        writer.i64(fields.price).i64(fields.qty).raw(link_id.padded()).u8(fields.position_index);
         writer.finish()
     }
 
@@ -187,6 +237,7 @@ impl Command {
             order_id,
             price,
             qty,
+            position_index: record[POSITION_INDEX_AT],
         };
         let link_id = link_id_in(record, usize::from(length))?;
         let action = fields.action(link_id)?;
@@ -198,15 +249,12 @@ impl Command {
     }
 }
 
-/// The link id of a record. Most have none, which shows at a glance.
+/// The link id of a record, and whether what follows the fields is zero.
 #[inline]
 fn link_id_in(record: &[u8; COMMAND_BYTES], length: usize) -> Result<LinkId, DecodeError> {
-    let (words, _) = record[LINK_ID_AT..].as_chunks::<8>();
-    if length == 0 && words.iter().all(|word| *word == [0; 8]) {
-        return Ok(LinkId::NONE);
-    }
     let mut reader = Reader::new(&record[LINK_ID_AT..]);
     let link_id = LinkId::from_padded(length, &reader.raw()?)?;
+    reader.u8()?; // position index
     reader.end()?;
     Ok(link_id)
 }
@@ -224,14 +272,19 @@ impl Action {
         let fields = |kind: u8, account: AccountId| Fields { kind, account: account.0, ..Fields::default() };
         match *self {
             Self::CreateAccount { account } => fields(1, account),
-            Self::Deposit { account, amount } => Fields { price: amount.0, ..fields(2, account) },
-            Self::Withdraw { account, amount } => Fields { price: amount.0, ..fields(3, account) },
+            Self::Deposit { account, coin, amount } => {
+                Fields { instrument: coin.0, price: amount.0, ..fields(2, account) }
+            }
+            Self::Withdraw { account, coin, amount } => {
+                Fields { instrument: coin.0, price: amount.0, ..fields(3, account) }
+            }
             Self::PlaceOrder(order) => Fields {
                 side: order.side.to_wire(),
                 order_type: order.order_type.to_wire(),
                 time_in_force: order.time_in_force.to_wire(),
                 flags: if order.reduce_only { REDUCE_ONLY } else { 0 },
                 instrument: order.instrument.0,
+                position_index: order.position_index.to_wire(),
                 price: order.price.0,
                 qty: order.qty.0,
                 ..fields(PLACE_ORDER, order.account)
@@ -256,6 +309,9 @@ impl Action {
                 Fields { instrument: instrument.0, number: source, price: price.0, ..fields(9, AccountId(0)) }
             }
             Self::AdvanceTime => fields(10, AccountId(0)),
+            Self::SetCoinPrice { coin, price } => {
+                Fields { instrument: coin.0, price: price.0, ..fields(11, AccountId(0)) }
+            }
         }
     }
 }
@@ -271,11 +327,12 @@ impl Fields {
         let given = |flag: u8| self.flags & flag != 0;
         Ok(match self.kind {
             1 => Action::CreateAccount { account },
-            2 => Action::Deposit { account, amount },
-            3 => Action::Withdraw { account, amount },
+            2 => Action::Deposit { account, coin: CoinId(self.instrument), amount },
+            3 => Action::Withdraw { account, coin: CoinId(self.instrument), amount },
             PLACE_ORDER => Action::PlaceOrder(NewOrder {
                 account,
                 instrument,
+                position_index: PositionIndex::from_wire(self.position_index).ok_or(DecodeError::Field)?,
                 side: Side::from_wire(self.side).ok_or(DecodeError::Field)?,
                 order_type: OrderType::from_wire(self.order_type).ok_or(DecodeError::Field)?,
                 time_in_force: TimeInForce::from_wire(self.time_in_force).ok_or(DecodeError::Field)?,
@@ -295,6 +352,7 @@ impl Fields {
             8 => Action::SetLeverage { account, instrument, leverage: self.number },
             9 => Action::SetIndexSource { instrument, source: self.number, price },
             10 => Action::AdvanceTime,
+            11 => Action::SetCoinPrice { coin: CoinId(self.instrument), price },
             _ => return Err(DecodeError::Kind),
         })
     }

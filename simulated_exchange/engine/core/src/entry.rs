@@ -9,7 +9,8 @@ use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order, OrderDetail, NONE};
 use crate::reject::Reject;
 use crate::types::{
-    AccountId, CancelReason, FillKind, InstrumentId, OrderId, OrderType, Price, Qty, Side, TimeInForce,
+    AccountId, CancelReason, FillKind, InstrumentId, OrderId, OrderType, PositionIndex, Price, Qty, Side,
+    TimeInForce,
 };
 
 /// Active orders an account may have in one instrument.
@@ -19,6 +20,7 @@ pub const ACTIVE_ORDERS_MAX: u32 = 500;
 struct Intent {
     account: u32,
     instrument: usize,
+    position_index: PositionIndex,
     time_in_force: TimeInForce,
     lots: i64,
     ticks: i64,
@@ -32,7 +34,7 @@ impl Exchange {
         self.hold(order, &intent, valued)?;
         let listed = &self.instruments[intent.instrument];
         let taker_fee = listed.spec.taker_fee;
-        let slot = self.ledger.slot_for(intent.account, intent.instrument, listed);
+        let slot = self.ledger.slot_for(intent.account, intent.instrument, intent.position_index, listed);
         self.last_order += 1;
         let id = self.last_order;
         self.accept(order, &intent, id);
@@ -83,14 +85,15 @@ impl Exchange {
         } else {
             within_band(order.side, self.ticks_of(instrument, order.price)?, edge)
         };
-        let value = listed.value(lots, if is_market { market.mark_ticks } else { ticks });
+        let value = listed.notional(lots, if is_market { market.mark_ticks } else { ticks });
         if !order.reduce_only && value < i128::from(listed.spec.min_notional.0) {
             return Err(Reject::BelowMinimumNotional);
         }
         if !order.link_id.is_empty() && self.ledger.order_of_link(account, &order.link_id).is_some() {
             return Err(Reject::DuplicateLinkId);
         }
-        let slot = self.ledger.find_slot(account, instrument).map(|slot| self.ledger.slot(slot));
+        let slot = self.ledger.find_slot(account, instrument, order.position_index);
+        let slot = slot.map(|slot| self.ledger.slot(slot));
         let rests = matches!(time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly);
         if rests && slot.is_some_and(|slot| slot.orders.count >= ACTIVE_ORDERS_MAX) {
             return Err(Reject::TooManyOrders);
@@ -105,7 +108,7 @@ impl Exchange {
             }
             lots = lots.min(held.abs());
         }
-        Ok(Intent { account, instrument, time_in_force, lots, ticks })
+        Ok(Intent { account, instrument, position_index: order.position_index, time_in_force, lots, ticks })
     }
 
     /// A quantity in lots, if the instrument allows it. The largest order does not bind reduce-only orders.
@@ -146,8 +149,8 @@ impl Exchange {
         }
         let listed = &self.instruments[intent.instrument];
         let mark_ticks = self.markets[intent.instrument].mark_ticks;
-        let slot =
-            self.ledger.find_slot(intent.account, intent.instrument).map(|slot| self.ledger.slot(slot));
+        let slot = self.ledger.find_slot(intent.account, intent.instrument, intent.position_index);
+        let slot = slot.map(|slot| self.ledger.slot(slot));
         let nothing = Exposure { leverage: listed.default_leverage(), mark_ticks, ..Exposure::default() };
         let before = slot.map_or(nothing, |slot| slot.exposure(mark_ticks));
         let held = slot.map_or(0, |slot| i128::from(slot.margin.order_initial));
@@ -188,13 +191,16 @@ impl Exchange {
         let at = usize::from(side.to_wire());
         let mut after = *before;
         after.orders.lots[at] = before.orders.lots[at].saturating_add(lots);
-        after.orders.value[at] = after.orders.value[at].saturating_add(saturate(listed.value(lots, ticks)));
+        let (size, cost) =
+            (listed.value(lots, ticks).abs(), listed.order_cost(lots, ticks, side, after.leverage));
+        after.orders.size[at] = after.orders.size[at].saturating_add(saturate(size));
+        after.orders.cost[at] = after.orders.cost[at].saturating_add(saturate(cost));
         let opening = after.opening_lots(side);
         if opening == 0 {
             return Ok(());
         }
         if after.lots_at_most() > before.lots_at_most() {
-            let value = listed.value(after.lots_at_most(), after.mark_ticks);
+            let value = listed.value(after.lots_at_most(), after.mark_ticks).abs();
             let limit = listed.tiers.last().map_or(0, |tier| tier.limit);
             if after.lots_at_most() > listed.position_lots_max || value > limit {
                 return Err(Reject::PositionLimit);
@@ -203,9 +209,9 @@ impl Exchange {
                 return Err(Reject::LeverageAboveTier);
             }
         }
-        let through_mark = (side.sign() * (ticks - after.mark_ticks)).max(0);
-        let loss = listed.value(opening.min(lots), through_mark);
-        let more = after.order_initial(listed) - held;
+        let loss = listed.loss(opening.min(lots), ticks, after.mark_ticks, side);
+        let more = self.in_usd(listed.settle, after.order_initial() - held);
+        let loss = self.in_usd(listed.settle, loss);
         let available = self.ledger.account(account).available();
         if available < 0 || available < (more + loss).max(0) {
             return Err(Reject::InsufficientBalance);
@@ -224,6 +230,7 @@ impl Exchange {
             order_id: OrderId(id),
             account: order.account,
             instrument: order.instrument,
+            position_index: order.position_index,
             side: order.side,
             order_type: order.order_type,
             time_in_force: intent.time_in_force,
@@ -297,25 +304,30 @@ impl Exchange {
         let list = &mut self.ledger.slot_mut(order.slot).orders;
         let index = self.orders.add(order, detail, list);
         let level = self.books[usize::from(order.instrument)].link(&mut self.orders, index);
-        self.count_resting(&order, order.leaves);
+        self.count_resting(&order, 0, order.leaves);
         self.emit_level(instrument, order.side, order.ticks(), level);
-        self.refresh_orders(order.slot);
+        self.refresh(order.slot);
     }
 
-    /// Adds lots (or, negative, takes them away) to the sums of resting orders.
+    /// Changes the sums of resting orders as an order goes from `before` to `after` unfilled lots. What is left of an
+    /// order counts as if it had been placed so.
     #[inline]
-    pub(crate) fn count_resting(&mut self, order: &Order, lots: i64) {
-        let value = self.instruments[usize::from(order.instrument)].value(lots, order.ticks());
+    pub(crate) fn count_resting(&mut self, order: &Order, before: i64, after: i64) {
         let at = usize::from(order.side.to_wire());
         if order.reduce_only {
             let resting = &mut self.ledger.detail_mut(order.slot).reduce_only_lots;
-            resting[at] += lots;
+            resting[at] += after - before;
             let has_reduce_only = *resting != [0; 2];
             self.ledger.slot_mut(order.slot).has_reduce_only = has_reduce_only;
         } else {
+            let listed = &self.instruments[usize::from(order.instrument)];
             let slot = self.ledger.slot_mut(order.slot);
-            slot.open_orders.lots[at] += lots;
-            slot.open_orders.value[at] += saturate(value);
+            let leverage = i64::from(slot.leverage);
+            let size = |lots: i64| listed.value(lots, order.ticks()).abs();
+            let cost = |lots: i64| listed.order_cost(lots, order.ticks(), order.side, leverage);
+            slot.open_orders.lots[at] += after - before;
+            slot.open_orders.size[at] += saturate(size(after) - size(before));
+            slot.open_orders.cost[at] += saturate(cost(after) - cost(before));
         }
     }
 

@@ -11,8 +11,8 @@
 
 use crate::record::{DecodeError, Reader, Writer};
 use crate::types::{
-    AccountId, CancelReason, FillKind, InstrumentId, LinkId, Money, OrderId, OrderType, Price, Qty, Side,
-    TimeInForce, TradeId, WalletReason,
+    AccountId, CancelReason, CoinId, FillKind, InstrumentId, LinkId, Money, OrderId, OrderType, PoolId,
+    PositionIndex, Price, Qty, Rate, Side, TimeInForce, TradeId, WalletReason,
 };
 
 /// Size of an event record.
@@ -59,8 +59,8 @@ macro_rules! enum_fields {
         }
     )+};
 }
-number_fields!(Price => i64, Qty => i64, Money => i64, OrderId => u64, TradeId => u64, AccountId => u32, InstrumentId => u16);
-enum_fields!(Side, OrderType, TimeInForce, CancelReason, FillKind, WalletReason);
+number_fields!(Price => i64, Qty => i64, Money => i64, OrderId => u64, TradeId => u64, AccountId => u32, InstrumentId => u16, CoinId => u16, PoolId => u16, Rate => i64);
+enum_fields!(Side, OrderType, TimeInForce, CancelReason, FillKind, WalletReason, PositionIndex);
 
 impl Field for bool {
     #[inline]
@@ -128,6 +128,8 @@ events! {
     Deposited = 2 {
         /// Account.
         account: AccountId,
+        /// Coin.
+        coin: CoinId,
         /// How much.
         amount: Money,
         /// Wallet afterwards.
@@ -137,6 +139,8 @@ events! {
     Withdrawn = 3 {
         /// Account.
         account: AccountId,
+        /// Coin.
+        coin: CoinId,
         /// How much.
         amount: Money,
         /// Wallet afterwards.
@@ -159,6 +163,8 @@ events! {
         account: AccountId,
         /// Instrument.
         instrument: InstrumentId,
+        /// Which of the account's positions it is for.
+        position_index: PositionIndex,
         /// Side.
         side: Side,
         /// Limit or market.
@@ -225,6 +231,8 @@ events! {
         account: AccountId,
         /// Instrument.
         instrument: InstrumentId,
+        /// Which of the account's positions.
+        position_index: PositionIndex,
         /// Side of this account.
         side: Side,
         /// Price; rounded to the boundary's unit for take-over and deleveraging.
@@ -252,6 +260,8 @@ events! {
         account: AccountId,
         /// Instrument.
         instrument: InstrumentId,
+        /// Which of the account's positions.
+        position_index: PositionIndex,
         /// Signed quantity.
         qty: Qty,
         /// Average entry price, rounded half up; 0 when flat.
@@ -263,6 +273,8 @@ events! {
     WalletChanged = 11 {
         /// Account.
         account: AccountId,
+        /// Coin.
+        coin: CoinId,
         /// Afterwards.
         balance: Money,
         /// By how much.
@@ -305,13 +317,17 @@ events! {
         account: AccountId,
         /// Instrument.
         instrument: InstrumentId,
+        /// Which of the account's positions.
+        position_index: PositionIndex,
         /// Signed quantity.
         qty: Qty,
         /// Price at which the account's equity is zero, rounded half up.
         bankruptcy_price: Price,
     }
-    /// The insurance fund changed.
+    /// An insurance pool changed.
     InsuranceFundChanged = 16 {
+        /// Which.
+        pool: PoolId,
         /// Afterwards.
         balance: Money,
         /// By how much.
@@ -323,8 +339,17 @@ events! {
         account: AccountId,
         /// Instrument.
         instrument: InstrumentId,
+        /// Which of the account's positions.
+        position_index: PositionIndex,
         /// Signed quantity that was closed.
         qty: Qty,
+        /// Price.
+        price: Price,
+    }
+    /// A coin's price in USD changed.
+    CoinPriceChanged = 18 {
+        /// Coin.
+        coin: CoinId,
         /// Price.
         price: Price,
     }

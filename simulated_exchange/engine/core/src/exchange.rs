@@ -7,27 +7,27 @@ use std::collections::BTreeSet;
 
 use crate::account::Ledger;
 use crate::book::Book;
+use crate::coin::CoinPrice;
 use crate::command::{Action, Command};
 use crate::event::{Event, EventKind};
-use crate::fixed::saturate;
-use crate::instrument::{validate, Genesis, GenesisError, Instrument};
+use crate::fixed::{div_ceil, saturate};
+use crate::genesis::{validate, Genesis, GenesisError, Pool};
+use crate::instrument::Instrument;
 use crate::margin::Margin;
 use crate::mark::Market;
 use crate::order::Orders;
 use crate::reject::Reject;
 use crate::types::{
-    AccountId, InstrumentId, Money, OrderId, WalletReason, FEE_ACCOUNT, FIRST_USER_ACCOUNT,
-    INSURANCE_ACCOUNT, MONEY_MAX, TAKEOVER_ACCOUNT,
+    AccountId, CoinId, InstrumentId, Money, OrderId, PoolId, PositionIndex, Price, WalletReason, FEE_ACCOUNT,
+    FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, LENDING_ACCOUNT, MONEY_MAX, SCALE, TAKEOVER_ACCOUNT,
 };
 
 /// Latest market time a command may carry: 2^53 ms.
 pub const MARKET_MS_MAX: i64 = 1 << 53;
-/// Positions of the venue's own accounts in the ledger.
+/// Positions of the venue's own accounts in the ledger; the insurance pools follow, then the users.
 pub(crate) const FEES: u32 = 0;
-pub(crate) const INSURANCE: u32 = 1;
-pub(crate) const TAKEOVER: u32 = 2;
-/// Accounts at lower positions are the venue's own.
-pub(crate) const FIRST_USER: u32 = 3;
+pub(crate) const TAKEOVER: u32 = 1;
+const FIRST_POOL: u32 = 3;
 
 /// What became of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,9 @@ impl std::error::Error for Fatal {}
 #[derive(Clone, Debug)]
 pub struct Exchange {
     pub(crate) instruments: Vec<Instrument>,
+    pub(crate) pools: Vec<Pool>,
+    /// Accounts at lower positions are the venue's own.
+    pub(crate) first_user: u32,
     pub(crate) books: Vec<Book>,
     pub(crate) markets: Vec<Market>,
     pub(crate) orders: Orders,
@@ -82,15 +85,24 @@ pub struct Exchange {
 impl Exchange {
     /// An exchange with no accounts but its own.
     pub fn new(genesis: &Genesis) -> Result<Self, GenesisError> {
-        let instruments = validate(genesis)?;
-        let mut ledger = Ledger::new(instruments.len());
-        for own in [FEE_ACCOUNT, INSURANCE_ACCOUNT, TAKEOVER_ACCOUNT] {
+        let listing = validate(genesis)?;
+        let instruments = listing.instruments;
+        let mut ledger = Ledger::new(listing.coins, instruments.len());
+        for own in [FEE_ACCOUNT, TAKEOVER_ACCOUNT, LENDING_ACCOUNT] {
             ledger.open(own.0);
         }
-        let fund = i128::from(genesis.insurance_fund.0);
-        ledger.credit(INSURANCE, fund);
-        ledger.deposits = fund;
+        let mut first_user = FIRST_POOL;
+        for (id, pool) in (FIRST_POOL_ACCOUNT..).zip(&listing.pools) {
+            let account = ledger.open(id).unwrap_or(first_user);
+            let purse = ledger.purse_for(account, pool.coin);
+            let balance = i128::from(pool.spec.balance.0);
+            ledger.credit(purse, balance);
+            ledger.totals[usize::from(pool.coin.0)].deposits += balance;
+            first_user = account + 1;
+        }
         Ok(Self {
+            pools: listing.pools,
+            first_user,
             books: vec![Book::default(); instruments.len()],
             markets: instruments.iter().map(|instrument| Market::new(&instrument.spec)).collect(),
             instruments,
@@ -176,14 +188,19 @@ impl Exchange {
                 self.cancel_all(account, instrument).map(|()| NO_ORDER)
             }
             Action::CreateAccount { account } => self.create_account(account).map(|()| NO_ORDER),
-            Action::Deposit { account, amount } => self.deposit(account, amount).map(|()| NO_ORDER),
-            Action::Withdraw { account, amount } => self.withdraw(account, amount).map(|()| NO_ORDER),
+            Action::Deposit { account, coin, amount } => {
+                self.deposit(account, coin, amount).map(|()| NO_ORDER)
+            }
+            Action::Withdraw { account, coin, amount } => {
+                self.withdraw(account, coin, amount).map(|()| NO_ORDER)
+            }
             Action::SetLeverage { account, instrument, leverage } => {
                 self.set_leverage(account, instrument, leverage).map(|()| NO_ORDER)
             }
             Action::SetIndexSource { instrument, source, price } => {
                 self.set_index_source(instrument, source, price).map(|()| NO_ORDER)
             }
+            Action::SetCoinPrice { coin, price } => self.set_coin_price(coin, price).map(|()| NO_ORDER),
             Action::AdvanceTime => Ok(NO_ORDER),
         }
     }
@@ -200,39 +217,77 @@ impl Exchange {
         Ok(())
     }
 
-    fn deposit(&mut self, account: AccountId, amount: Money) -> Result<(), Reject> {
-        let target = if account == INSURANCE_ACCOUNT { INSURANCE } else { self.user(account)? };
+    fn deposit(&mut self, account: AccountId, coin: CoinId, amount: Money) -> Result<(), Reject> {
+        let at = self.known_coin(coin)?;
+        let target =
+            match account.0.checked_sub(FIRST_POOL_ACCOUNT).and_then(|at| self.pools.get(at as usize)) {
+                Some(pool) if account.0 < FIRST_USER_ACCOUNT && pool.coin == coin => {
+                    self.ledger.find(account.0).ok_or(Reject::UnknownAccount)?
+                }
+                _ => self.user(account)?,
+            };
         let change = i128::from(amount.0);
-        let wallet = self.ledger.account(target).wallet;
-        if amount.0 <= 0 || wallet + change > i128::from(MONEY_MAX) {
+        let held = self.ledger.find_purse(target, coin).map_or(0, |purse| self.ledger.purse(purse).wallet);
+        if amount.0 <= 0 || held + change > i128::from(MONEY_MAX) {
             return Err(Reject::AmountInvalid);
         }
-        self.ledger.deposits += change;
-        self.ledger.credit(target, change);
-        let balance = self.wallet(target);
-        self.emit(EventKind::Deposited { account, amount, balance });
-        self.emit_wallet(target, change, WalletReason::Deposit);
+        let purse = self.ledger.purse_for(target, coin);
+        self.ledger.totals[at].deposits += change;
+        self.ledger.credit(purse, change);
+        let balance = self.wallet(purse);
+        self.emit(EventKind::Deposited { account, coin, amount, balance });
+        self.emit_wallet(purse, change, WalletReason::Deposit);
         self.touch(target);
         Ok(())
     }
 
     /// Profit that is not realised cannot be withdrawn; loss that is not realised stays covered.
-    fn withdraw(&mut self, account: AccountId, amount: Money) -> Result<(), Reject> {
+    fn withdraw(&mut self, account: AccountId, coin: CoinId, amount: Money) -> Result<(), Reject> {
         let source = self.user(account)?;
+        let at = self.known_coin(coin)?;
         if amount.0 <= 0 {
             return Err(Reject::AmountInvalid);
         }
-        let owner = self.ledger.account(source);
+        let purse = self.ledger.find_purse(source, coin).ok_or(Reject::WithdrawTooLarge)?;
         let change = i128::from(amount.0);
-        if change > owner.available() - owner.margin.unrealised.max(0) {
+        if change > self.withdrawable(purse) {
             return Err(Reject::WithdrawTooLarge);
         }
-        self.ledger.withdrawals += change;
-        self.ledger.credit(source, -change);
-        let balance = self.wallet(source);
-        self.emit(EventKind::Withdrawn { account, amount, balance });
-        self.emit_wallet(source, -change, WalletReason::Withdraw);
+        self.ledger.totals[at].withdrawals += change;
+        self.ledger.credit(purse, -change);
+        let balance = self.wallet(purse);
+        self.emit(EventKind::Withdrawn { account, coin, amount, balance });
+        self.emit_wallet(purse, -change, WalletReason::Withdraw);
         self.touch(source);
+        Ok(())
+    }
+
+    /// What may leave a purse: its own cash, and no more than the account can spare.
+    fn withdrawable(&self, purse: u32) -> i128 {
+        let held = self.ledger.purse(purse);
+        let spare = self.ledger.account(held.account).available() - held.margin.unrealised.max(0);
+        let cash = held.wallet - held.isolated - held.locked + held.margin.unrealised.min(0);
+        cash.min(spare).max(0)
+    }
+
+    /// Position of a coin.
+    pub(crate) fn known_coin(&self, coin: CoinId) -> Result<usize, Reject> {
+        let at = usize::from(coin.0);
+        (at < self.ledger.coins().len()).then_some(at).ok_or(Reject::UnknownCoin)
+    }
+
+    /// Keeps a report of a coin's price; every account that holds the coin is looked at again.
+    fn set_coin_price(&mut self, coin: CoinId, price: Price) -> Result<(), Reject> {
+        let at = self.known_coin(coin)?;
+        let is_reported = matches!(self.ledger.coins()[at].spec.price, CoinPrice::Reported(_));
+        if !is_reported || !(1..=MONEY_MAX).contains(&price.0) {
+            return Err(Reject::CoinPriceInvalid);
+        }
+        self.ledger.set_coin_price(coin, price.0);
+        self.emit(EventKind::CoinPriceChanged { coin, price });
+        for account in self.ledger.holders(coin) {
+            self.touch(account);
+        }
         Ok(())
     }
 
@@ -252,7 +307,7 @@ impl Exchange {
         if leverage > listed.tiers[0].max_leverage {
             return Err(Reject::LeverageAboveTier);
         }
-        let slot = self.ledger.slot_for(owner, index, listed);
+        let slot = self.ledger.slot_for(owner, index, PositionIndex::OneWay, listed);
         let current = self.ledger.slot(slot);
         if i64::from(current.leverage) == leverage {
             return Err(Reject::LeverageUnchanged);
@@ -262,16 +317,58 @@ impl Exchange {
             return Err(Reject::LeverageAboveTier);
         }
         exposure.leverage = leverage;
+        exposure.orders.cost = self.costs_at(slot, leverage);
         let (before, after) = (current.margin, exposure.margin(listed));
+        let open_orders = exposure.orders;
         let initial = |margin: Margin| i128::from(margin.position_initial) + i128::from(margin.order_initial);
         let more = initial(after) - initial(before);
+        let more = self.in_usd(listed.settle, more);
         if more > 0 && more > self.ledger.account(owner).available() {
             return Err(Reject::InsufficientBalance);
         }
-        self.ledger.slot_mut(slot).leverage = i32::try_from(leverage).unwrap_or(i32::MAX);
+        let changed = self.ledger.slot_mut(slot);
+        changed.leverage = i32::try_from(leverage).unwrap_or(i32::MAX);
+        changed.open_orders = open_orders;
         self.refresh(slot);
         self.emit(EventKind::LeverageChanged { account, instrument, leverage });
         Ok(())
+    }
+
+    /// Costs of a slot's opening orders, per side, at a leverage.
+    fn costs_at(&self, slot: u32, leverage: i64) -> [i64; 2] {
+        let held = self.ledger.slot(slot);
+        let listed = &self.instruments[usize::from(held.instrument)];
+        let mut costs = [0_i64; 2];
+        for order in self.orders.of(held.orders).map(|order| self.orders.get(order)) {
+            if !order.reduce_only {
+                let cost = listed.order_cost(order.leaves, order.ticks(), order.side, leverage);
+                let at = usize::from(order.side.to_wire());
+                costs[at] = costs[at].saturating_add(saturate(cost));
+            }
+        }
+        costs
+    }
+
+    /// Worth of an amount of a coin in USD, rounded up.
+    #[inline]
+    pub(crate) fn in_usd(&self, coin: CoinId, amount: i128) -> i128 {
+        if self.ledger.coins()[usize::from(coin.0)].is_par {
+            return amount;
+        }
+        div_ceil(amount.saturating_mul(i128::from(self.ledger.coin_price(coin))), i128::from(SCALE))
+    }
+
+    /// The purse of an instrument's insurance pool.
+    #[inline]
+    pub(crate) fn pool_purse(&self, pool: PoolId) -> u32 {
+        let coin = self.pools[usize::from(pool.0)].coin;
+        self.ledger.find_purse(FIRST_POOL + u32::from(pool.0), coin).unwrap_or(0)
+    }
+
+    /// The purse that collects fees in a coin.
+    #[inline]
+    pub(crate) fn fee_purse(&mut self, coin: CoinId) -> u32 {
+        self.ledger.purse_for(FEES, coin)
     }
 
     /// Position of a user's account.
@@ -301,31 +398,17 @@ impl Exchange {
         }
     }
 
-    /// As `refresh`, where only resting orders changed: without tiers in play, nothing but their margin moves.
-    #[inline]
-    pub(crate) fn refresh_orders(&mut self, slot: u32) {
-        let current = self.ledger.slot(slot);
-        let index = usize::from(current.instrument);
-        let listed = &self.instruments[index];
-        if i64::from(current.leverage) > listed.leverage_everywhere {
-            self.refresh(slot);
-            return;
-        }
-        let order_initial = saturate(current.exposure(self.markets[index].mark_ticks).order_initial(listed));
-        self.ledger.set_order_margin(slot, order_initial);
-    }
-
     /// Notes that an account's margin changed, for the liquidation stage.
     #[inline]
     pub(crate) fn touch(&mut self, account: u32) {
-        if account >= FIRST_USER && self.touched.last() != Some(&account) {
+        if account >= self.first_user && self.touched.last() != Some(&account) {
             self.touched.push(account);
         }
     }
 
-    /// An account's wallet as the boundary shows it.
-    pub(crate) fn wallet(&self, account: u32) -> Money {
-        Money(saturate(self.ledger.account(account).wallet))
+    /// A purse's wallet as the boundary shows it.
+    pub(crate) fn wallet(&self, purse: u32) -> Money {
+        Money(saturate(self.ledger.purse(purse).wallet))
     }
 
     /// Appends an event with the next number and the command's clocks.
@@ -341,11 +424,12 @@ impl Exchange {
     }
 
     /// Emits a wallet's change, if there was one.
-    pub(crate) fn emit_wallet(&mut self, account: u32, change: i128, reason: WalletReason) {
+    pub(crate) fn emit_wallet(&mut self, purse: u32, change: i128, reason: WalletReason) {
         if change != 0 {
-            let balance = self.wallet(account);
-            let account = AccountId(self.ledger.account(account).id);
-            self.emit(EventKind::WalletChanged { account, balance, change: Money(saturate(change)), reason });
+            let (balance, held) = (self.wallet(purse), self.ledger.purse(purse));
+            let (account, coin) = (AccountId(self.ledger.account(held.account).id), held.coin);
+            let change = Money(saturate(change));
+            self.emit(EventKind::WalletChanged { account, coin, balance, change, reason });
         }
     }
 }

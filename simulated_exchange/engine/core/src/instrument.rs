@@ -1,7 +1,9 @@
-//! What is fixed at genesis: the listed contracts, their filters, tiers and price sources. Validation only; no state.
+//! Listed instruments: their filters, tiers, price sources, and what a quantity is worth at a price. No state.
 
-use crate::fixed::Ratio;
-use crate::types::{Money, Price, Qty, LEVERAGE_SCALE, MONEY_MAX, SCALE};
+use crate::fixed::{div_half_up, Ratio};
+use crate::genesis::{known_coin, require, GenesisError, Listing};
+use crate::margin::order_cost;
+use crate::types::{CoinId, Money, PoolId, Price, Qty, Side, LEVERAGE_SCALE, MONEY_MAX, SCALE};
 
 /// Most instruments one exchange lists.
 pub const INSTRUMENTS_MAX: usize = 512;
@@ -36,15 +38,36 @@ pub struct IndexSourceSpec {
     pub weight: i64,
 }
 
-/// A linear perpetual contract as listed. Rates are in `10^-8`.
+/// What is traded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// A contract without an end.
+    #[default]
+    Perpetual,
+    /// A contract that is settled at a time.
+    Expiry {
+        /// Market time of its delivery.
+        delivery_ms: i64,
+    },
+    /// The coin itself.
+    Spot,
+}
+
+/// An instrument as listed. Rates are in `10^-8`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstrumentSpec {
     /// Such as `BTCUSDT`.
     pub symbol: String,
     /// Base coin.
     pub base: String,
-    /// Quote and settlement coin.
+    /// Quote coin; a linear contract settles in it, an inverse one in its base coin.
     pub quote: String,
+    /// What is traded.
+    pub kind: Kind,
+    /// A quantity is an amount of the quote coin, and settles in the base coin.
+    pub inverse: bool,
+    /// Name of the insurance pool; empty for the first one of the settlement coin.
+    pub pool: String,
     /// Smallest price step.
     pub tick_size: Price,
     /// Highest price an order may name.
@@ -90,6 +113,9 @@ impl Default for InstrumentSpec {
             symbol: "BTCUSDT".into(),
             base: "BTC".into(),
             quote: "USDT".into(),
+            kind: Kind::Perpetual,
+            inverse: false,
+            pool: String::new(),
             tick_size: Price(SCALE / 10),
             max_price: Price(1_999_999 * SCALE),
             qty_step: Qty(SCALE / 1000),
@@ -116,32 +142,6 @@ impl Default for InstrumentSpec {
     }
 }
 
-/// Everything an exchange starts from.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Genesis {
-    /// Listed contracts; an instrument's identifier is its position here.
-    pub instruments: Vec<InstrumentSpec>,
-    /// Opening balance of the insurance fund.
-    pub insurance_fund: Money,
-}
-
-/// A genesis that cannot be: which field of which instrument, and what is allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GenesisError {
-    /// Field, such as `instruments[0].tick_size`.
-    pub field: String,
-    /// What is allowed.
-    pub allowed: String,
-}
-
-impl std::fmt::Display for GenesisError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}: {}", self.field, self.allowed)
-    }
-}
-
-impl std::error::Error for GenesisError {}
-
 /// A tier ready for use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tier {
@@ -162,8 +162,18 @@ pub struct Tier {
 pub struct Instrument {
     /// As listed.
     pub spec: InstrumentSpec,
-    /// Money units of one lot at a price of one tick: value = ticks x lots x `lot_tick_value`, exactly.
+    /// Base coin, where it is one the exchange knows; always for inverse contracts and spot.
+    pub base: Option<CoinId>,
+    /// Coin in which profit, margin and fees are counted.
+    pub settle: CoinId,
+    /// Insurance pool.
+    pub pool: PoolId,
+    /// `+1` when a buyer's settlement value rises with the price times quantity, `-1` when it is quantity over price.
+    pub direction: i64,
+    /// Linear: money units of one lot at a price of one tick, so that value = ticks x lots x `lot_tick_value`, exactly.
     pub lot_tick_value: i64,
+    /// Inverse: money units of one lot at a price of one tick, before rounding: value = lots x this / ticks.
+    pub lot_over_tick: i128,
     /// Highest price in ticks.
     pub max_ticks: i64,
     /// Largest position, orders included, in lots: its value at the highest price is still within `MONEY_MAX`.
@@ -177,16 +187,64 @@ pub struct Instrument {
 }
 
 impl Instrument {
-    /// Value of signed lots at a price in ticks; exact.
+    /// Signed settlement value of signed lots at a price in ticks, such that profit is value less entry value. Linear:
+    /// price times quantity, exact. Inverse: minus quantity over price, its size rounded half up.
     #[inline]
     pub fn value(&self, lots: i64, ticks: i64) -> i128 {
-        i128::from(lots) * i128::from(ticks) * i128::from(self.lot_tick_value)
+        if self.direction > 0 {
+            return i128::from(lots) * i128::from(ticks) * i128::from(self.lot_tick_value);
+        }
+        self.inverse_value(lots, ticks)
+    }
+
+    #[cold]
+    fn inverse_value(&self, lots: i64, ticks: i64) -> i128 {
+        let size =
+            div_half_up(i128::from(lots.unsigned_abs()) * self.lot_over_tick, i128::from(ticks.max(1)));
+        if lots > 0 {
+            -size
+        } else {
+            size
+        }
+    }
+
+    /// Price times quantity in the quote coin, unsigned.
+    pub fn notional(&self, lots: i64, ticks: i64) -> i128 {
+        if self.direction > 0 {
+            self.value(lots, ticks).abs()
+        } else {
+            self.qty_of(lots)
+        }
+    }
+
+    /// What lots bought or sold at a price lose at another one; 0 for a gain.
+    #[inline]
+    pub fn loss(&self, lots: i64, ticks: i64, mark_ticks: i64, side: Side) -> i128 {
+        let signed = lots * side.sign();
+        (self.value(signed, ticks) - self.value(signed, mark_ticks)).max(0)
+    }
+
+    /// Cost of an opening order of lots at a price: rules 4.1.
+    #[inline]
+    pub fn order_cost(&self, lots: i64, ticks: i64, side: Side, leverage: i64) -> i128 {
+        let size = self.value(lots, ticks).abs();
+        order_cost(size, side.sign() * self.direction, leverage, self.taker_fee)
+    }
+
+    /// True for a contract, false for spot.
+    pub fn is_contract(&self) -> bool {
+        self.spec.kind != Kind::Spot
     }
 
     /// A quantity of lots as the boundary counts it.
     #[inline]
     pub fn qty(&self, lots: i64) -> Qty {
         Qty(lots.saturating_mul(self.spec.qty_step.0))
+    }
+
+    /// Size of signed lots, not limited to the boundary's numbers.
+    pub fn qty_of(&self, lots: i64) -> i128 {
+        i128::from(lots.unsigned_abs()) * i128::from(self.spec.qty_step.0)
     }
 
     /// A price of ticks as the boundary counts it.
@@ -201,46 +259,73 @@ impl Instrument {
     }
 }
 
-/// Checks a genesis and derives what the exchange computes with.
-pub fn validate(genesis: &Genesis) -> Result<Vec<Instrument>, GenesisError> {
-    let count = genesis.instruments.len();
-    require((1..=INSTRUMENTS_MAX).contains(&count), "instruments", || {
-        format!("was {count} entries, allowed 1 to {INSTRUMENTS_MAX}")
-    })?;
-    let fund = genesis.insurance_fund.0;
-    require((0..=MONEY_MAX).contains(&fund), "insurance_fund", || {
-        format!("was {fund}, allowed 0 to {MONEY_MAX}")
-    })?;
-    genesis.instruments.iter().enumerate().map(|(index, spec)| derive(index, spec)).collect()
-}
-
-fn derive(index: usize, spec: &InstrumentSpec) -> Result<Instrument, GenesisError> {
+/// Checks an instrument and derives what the exchange computes with; coins and pools are listed already.
+pub(crate) fn derive(
+    index: usize,
+    spec: &InstrumentSpec,
+    listing: &Listing,
+) -> Result<Instrument, GenesisError> {
     let at = |field: &str| format!("instruments[{index}].{field}");
     check_steps(spec, &at)?;
     check_rates(spec, &at)?;
     check_sources(spec, &at)?;
     let tiers = derive_tiers(spec, &at)?;
-    let product = i128::from(spec.tick_size.0) * i128::from(spec.qty_step.0);
-    let scale = i128::from(SCALE);
-    require(product % scale == 0, &at("tick_size"), || {
-        "tick_size x qty_step must be a whole number of 10^-8 money units".into()
-    })?;
-    let unit = i64::try_from(product / scale).unwrap_or(i64::MAX);
+    check_exact(spec, &at)?;
     let max_ticks = spec.max_price.0 / spec.tick_size.0;
     require(max_ticks <= TICKS_MAX, &at("max_price"), || format!("at most {TICKS_MAX} ticks"))?;
-    let lot_value_max = i128::from(unit) * i128::from(max_ticks);
-    let position_lots_max = i64::try_from(i128::from(MONEY_MAX) / lot_value_max).unwrap_or(0);
-    require(position_lots_max >= 1, &at("max_price"), || {
-        format!("one qty_step at max_price must be worth at most {MONEY_MAX} units")
+    let base = listing.coin(&spec.base);
+    let settle = known_coin(listing, if spec.inverse { &spec.base } else { &spec.quote }, &at("quote"))?;
+    let needs_base = spec.inverse || spec.kind == Kind::Spot;
+    require(base.is_some() || !needs_base, &at("base"), || {
+        format!("was {}, must be a listed coin", spec.base)
     })?;
-    Ok(Instrument {
+    require(!(spec.inverse && spec.kind == Kind::Spot), &at("inverse"), || "spot is never inverse".into())?;
+    let pool = listing.pool(&spec.pool, settle).ok_or_else(|| GenesisError {
+        field: at("pool"),
+        allowed: format!("was {:?}, must be a listed pool of the settlement coin", spec.pool),
+    })?;
+    let mut instrument = Instrument {
         spec: spec.clone(),
-        lot_tick_value: unit,
+        base,
+        settle,
+        pool,
+        direction: if spec.inverse { -1 } else { 1 },
+        lot_tick_value: 0,
+        lot_over_tick: 0,
         max_ticks,
-        position_lots_max,
+        position_lots_max: 0,
         taker_fee: Ratio::new(spec.taker_fee, SCALE),
         leverage_everywhere: tiers.last().map_or(0, |tier| tier.max_leverage),
         tiers,
+    };
+    derive_values(&mut instrument, &at)?;
+    Ok(instrument)
+}
+
+/// Every value must be a whole number of money units; an inverse one at least at one tick.
+fn check_exact(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(), GenesisError> {
+    let (tick, step, scale) = (i128::from(spec.tick_size.0), i128::from(spec.qty_step.0), i128::from(SCALE));
+    let (is_exact, what) = if spec.inverse {
+        (step * scale % tick == 0, "qty_step / tick_size")
+    } else {
+        (tick * step % scale == 0, "tick_size x qty_step")
+    };
+    require(is_exact, &at("tick_size"), || format!("{what} must be a whole number of 10^-8 money units"))
+}
+
+fn derive_values(instrument: &mut Instrument, at: &dyn Fn(&str) -> String) -> Result<(), GenesisError> {
+    let (tick, step) = (i128::from(instrument.spec.tick_size.0), i128::from(instrument.spec.qty_step.0));
+    let scale = i128::from(SCALE);
+    let dearest = if instrument.direction > 0 {
+        instrument.lot_tick_value = i64::try_from(tick * step / scale).unwrap_or(i64::MAX);
+        i128::from(instrument.lot_tick_value) * i128::from(instrument.max_ticks)
+    } else {
+        instrument.lot_over_tick = step * scale / tick;
+        instrument.lot_over_tick
+    };
+    instrument.position_lots_max = i64::try_from(i128::from(MONEY_MAX) / dearest.max(1)).unwrap_or(0);
+    require(instrument.position_lots_max >= 1, &at("max_price"), || {
+        format!("one qty_step must be worth at most {MONEY_MAX} units at any price")
     })
 }
 
@@ -331,12 +416,4 @@ fn derive_tiers(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<Ve
         (last_limit, last_rate, last_leverage) = (tier.limit.0, rate, leverage);
     }
     Ok(tiers)
-}
-
-fn require(holds: bool, field: &str, allowed: impl FnOnce() -> String) -> Result<(), GenesisError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(GenesisError { field: field.into(), allowed: allowed() })
-    }
 }

@@ -2,10 +2,12 @@
 //! whatever the size of the venue; `check_invariants` recomputes everything and is for tests and verification.
 
 use crate::account::Ledger;
-use crate::exchange::{Exchange, Fatal, FEES, INSURANCE, TAKEOVER};
+use crate::exchange::{Exchange, Fatal, FEES};
+use crate::margin::{Margin, MarginSum};
 use crate::order::Order;
-use crate::types::Side;
-use crate::view::Conservation;
+use crate::purse::Worth;
+use crate::types::{CoinId, PoolId, Side};
+use crate::view::{CoinConservation, Conservation};
 
 type Check = Result<(), &'static str>;
 
@@ -21,10 +23,11 @@ impl Exchange {
     /// The invariants that running totals show.
     pub(crate) fn assert_invariants(&self) -> Check {
         let ledger = &self.ledger;
-        let delta = ledger.wallets - ledger.costs - ledger.deposits + ledger.withdrawals;
-        holds(delta == 0, "wallets less entry costs equal deposits less withdrawals")?;
+        let adds_up = ledger.totals.iter().all(|totals| totals.delta() == 0);
+        holds(adds_up, "wallets less entry costs equal deposits less withdrawals, coin by coin")?;
         holds(ledger.unbalanced == 0, "signed positions of every instrument sum to zero")?;
-        holds(ledger.account(INSURANCE).wallet >= 0, "insurance fund is not below zero")
+        let solvent = |pool: &u16| ledger.purse(self.pool_purse(PoolId(*pool))).wallet >= 0;
+        holds((0_u16..).take(self.pools.len()).all(|pool| solvent(&pool)), "no insurance pool is below zero")
     }
 
     /// Recomputes every invariant from scratch.
@@ -33,7 +36,7 @@ impl Exchange {
             self.assert_invariants()?;
             self.check_totals()?;
             (0..self.instruments.len()).try_for_each(|index| self.check_book(index))?;
-            self.check_slots()
+            self.check_accounts()
         };
         checks().map_err(|invariant| Fatal { invariant, command: self.commands })
     }
@@ -41,31 +44,40 @@ impl Exchange {
     /// The venue's books, recomputed from every account and position.
     pub fn conservation(&self) -> Conservation {
         let ledger = &self.ledger;
-        let wallets = ledger.accounts().iter().map(|account| account.wallet).sum();
-        let slots = |index: usize| ledger.members(index).iter().map(|slot| ledger.slot(*slot));
         let count = self.instruments.len();
-        let entry_costs = (0..count).flat_map(slots).map(|slot| slot.position.cost).sum();
+        let slots = |index: usize| ledger.members(index).iter().map(|slot| ledger.slot(*slot));
         let qty_sum = |index: usize| {
             slots(index).map(|slot| i128::from(slot.position.lots)).sum::<i128>()
                 * i128::from(self.instruments[index].spec.qty_step.0)
         };
-        Conservation {
-            delta: wallets - entry_costs - ledger.deposits + ledger.withdrawals,
-            wallets,
-            entry_costs,
-            insurance_fund: ledger.account(INSURANCE).wallet,
-            fees: ledger.account(FEES).wallet,
-            deposits: ledger.deposits,
-            withdrawals: ledger.withdrawals,
-            position_qty_sums: (0..count).map(qty_sum).collect(),
-        }
+        let coins = (0_u16..).map(CoinId).zip(&ledger.totals).map(|(coin, totals)| {
+            let settled = (0..count).filter(|index| self.instruments[*index].settle == coin);
+            let purses = ledger.purses().iter().filter(|purse| purse.coin == coin);
+            let pools = (0_u16..).zip(&self.pools).filter(|(_, pool)| pool.coin == coin);
+            let fees = ledger.find_purse(FEES, coin);
+            let wallets = purses.map(|purse| purse.wallet + purse.funding).sum();
+            let entry_costs = settled.flat_map(slots).map(|slot| slot.position.cost).sum();
+            CoinConservation {
+                coin,
+                delta: wallets - entry_costs - totals.deposits + totals.withdrawals,
+                wallets,
+                entry_costs,
+                insurance: pools.map(|(at, _)| ledger.purse(self.pool_purse(PoolId(at))).wallet).sum(),
+                fees: fees.map_or(0, |purse| ledger.purse(purse).wallet),
+                deposits: totals.deposits,
+                withdrawals: totals.withdrawals,
+            }
+        });
+        Conservation { coins: coins.collect(), position_qty_sums: (0..count).map(qty_sum).collect() }
     }
 
     fn check_totals(&self) -> Check {
         let books = self.conservation();
-        holds(books.delta == 0, "conservation, recomputed")?;
-        holds(books.wallets == self.ledger.wallets, "running total of wallets")?;
-        holds(books.entry_costs == self.ledger.costs, "running total of entry costs")?;
+        for (coin, totals) in books.coins.iter().zip(&self.ledger.totals) {
+            holds(coin.delta == 0, "conservation, recomputed")?;
+            holds(coin.wallets == totals.wallets, "running total of wallets")?;
+            holds(coin.entry_costs == totals.costs, "running total of entry costs")?;
+        }
         holds(books.position_qty_sums.iter().all(|sum| *sum == 0), "positions, recomputed, sum to zero")
     }
 
@@ -89,25 +101,49 @@ impl Exchange {
         Ok(())
     }
 
-    fn check_slots(&self) -> Check {
+    fn check_accounts(&self) -> Check {
         let mut orders = 0;
-        for (place, account) in self.ledger.accounts().iter().enumerate() {
-            let mut sums = crate::margin::MarginSum::default();
-            for slot in self.ledger.slots_of(u32::try_from(place).unwrap_or(u32::MAX)) {
-                let slot_state = self.ledger.slot(slot);
-                let index = usize::from(slot_state.instrument);
-                let mark_ticks = self.markets[index].mark_ticks;
-                let margin = slot_state.exposure(mark_ticks).margin(&self.instruments[index]);
-                holds(margin == slot_state.margin, "margin of a slot is up to date")?;
-                sums.replace(&crate::margin::Margin::default(), &margin);
-                holds(slot_state.position.lots != 0 || slot_state.position.cost == 0, "flat means no cost")?;
-                orders += self.check_orders(&self.ledger, slot)?;
+        for (place, account) in (0_u32..).zip(self.ledger.accounts()) {
+            let mut worth = Worth::default();
+            for purse in self.ledger.purses_of(place) {
+                let held = self.ledger.purse(purse);
+                let coin = &self.ledger.coins()[usize::from(held.coin.0)];
+                let fresh = held.worth_at(coin, self.ledger.coin_price(held.coin));
+                holds(fresh == held.worth, "worth of a purse is up to date")?;
+                worth.replace(&Worth::default(), &fresh);
+                holds(self.margin_of(purse) == held.margin, "margin of a purse is the sum over its slots")?;
             }
-            holds(sums == account.margin, "margin of an account is the sum over its slots")?;
-            let owes = account.wallet < 0 && account.margin.position_initial == 0;
-            holds(!owes || place == TAKEOVER as usize, "an account without positions owes nothing")?;
+            holds(worth == account.worth, "worth of an account is the sum over its purses")?;
+            let mut open = 0;
+            for slot in self.ledger.slots_of(place) {
+                open += u32::from(self.ledger.slot(slot).position.lots != 0);
+                orders += self.check_slot(slot)?;
+            }
+            holds(open == account.open_positions, "count of an account's open positions")?;
         }
         holds(orders == self.orders.len(), "every live order belongs to one account")
+    }
+
+    fn margin_of(&self, purse: u32) -> MarginSum {
+        let mut sum = MarginSum::default();
+        for slot in self.ledger.slots_of(self.ledger.purse(purse).account) {
+            let slot = self.ledger.slot(slot);
+            if slot.purse == purse {
+                sum.replace(&Margin::default(), &slot.margin);
+            }
+        }
+        sum
+    }
+
+    /// Checks one slot; returns how many orders it has.
+    fn check_slot(&self, slot: u32) -> Result<usize, &'static str> {
+        let held = self.ledger.slot(slot);
+        let index = usize::from(held.instrument);
+        let mark_ticks = self.markets[index].mark_ticks;
+        let margin = held.exposure(mark_ticks).margin(&self.instruments[index]);
+        holds(margin == held.margin, "margin of a slot is up to date")?;
+        holds(held.position.lots != 0 || held.position.cost == 0, "flat means no cost")?;
+        self.check_orders(&self.ledger, slot)
     }
 
     fn check_orders(&self, ledger: &Ledger, slot: u32) -> Result<usize, &'static str> {
@@ -116,14 +152,18 @@ impl Exchange {
         let resting: Vec<&Order> = self.orders.of(owner.orders).map(|order| self.orders.get(order)).collect();
         for side in [Side::Buy, Side::Sell] {
             let at = usize::from(side.to_wire());
+            let leverage = i64::from(owner.leverage);
             let sums = |reduce_only: bool| {
                 let of_kind =
                     resting.iter().filter(|order| order.side == side && order.reduce_only == reduce_only);
-                of_kind.fold((0_i64, 0_i128), |(lots, value), order| {
-                    (lots + order.leaves, value + listed.value(order.leaves, order.ticks()))
+                of_kind.fold((0_i64, 0_i128, 0_i128), |(lots, size, cost), order| {
+                    let (leaves, ticks) = (order.leaves, order.ticks());
+                    let own = listed.order_cost(leaves, ticks, side, leverage);
+                    (lots + leaves, size + listed.value(leaves, ticks).abs(), cost + own)
                 })
             };
-            let opening = (owner.open_orders.lots[at], i128::from(owner.open_orders.value[at]));
+            let open = &owner.open_orders;
+            let opening = (open.lots[at], i128::from(open.size[at]), i128::from(open.cost[at]));
             holds(sums(false) == opening, "sums of opening orders")?;
             holds(sums(true).0 == ledger.detail(slot).reduce_only_lots[at], "sums of reduce-only orders")?;
             holds(sums(true).0 <= owner.reducible(side), "reduce-only orders fit the position")?;

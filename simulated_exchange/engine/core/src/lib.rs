@@ -7,8 +7,8 @@
 //! - outside views: `query`, `state_hash`;
 //! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `collateral`,
 //!   `lending`, `repayment`, `kyc`;
-//! - stores: `book` over `ladder`, `order` over `id_map`, `account`;
-//! - words: `types`, `fixed`, `digest`, `record`, `instrument`, `command`, `event`, `reject`, `view`.
+//! - stores: `book` over `ladder`, `order` over `id_map`, `account` over `purse`;
+//! - words: `types`, `fixed`, `digest`, `record`, `genesis`, `coin`, `instrument`, `command`, `event`, `reject`, `view`.
 #![forbid(unsafe_code)]
 
 mod account;
@@ -22,6 +22,7 @@ mod ladder;
 mod liquidation;
 mod matching;
 mod order;
+mod purse;
 mod query;
 mod record;
 mod state_hash;
@@ -29,12 +30,14 @@ mod takeover;
 
 pub mod adl;
 pub mod book;
+pub mod coin;
 pub mod collateral;
 pub mod command;
 pub mod event;
 pub mod exchange;
 pub mod fixed;
 pub mod funding;
+pub mod genesis;
 pub mod impact;
 pub mod index;
 pub mod instrument;
@@ -49,20 +52,26 @@ pub mod risk_limits;
 pub mod types;
 pub mod view;
 
+pub use coin::{Coin, CoinPrice, CoinSpec, CollateralTier, PoolSpec};
 pub use command::{Action, Command, NewOrder, COMMAND_BYTES};
 pub use event::{Event, EventKind, EVENT_BYTES};
 pub use exchange::{Applied, Exchange, Fatal};
-pub use instrument::{Genesis, GenesisError, IndexSourceSpec, Instrument, InstrumentSpec, Tier, TierSpec};
+pub use genesis::{Genesis, GenesisError, Listing, Pool};
+pub use instrument::{IndexSourceSpec, Instrument, InstrumentSpec, Kind, Tier, TierSpec};
 pub use record::DecodeError;
 pub use reject::{Reject, Stage};
 pub use types::*;
-pub use view::{AccountView, BookLevel, Conservation, OrderView, PositionView, PriceView};
+pub use view::{
+    AccountView, BookLevel, CoinConservation, CoinView, Conservation, OrderView, PositionView, PriceView,
+};
 
 /// Bounds on memory and on the work of one command.
 pub mod limits {
     pub use crate::account::LINK_IDS_MAX;
+    pub use crate::coin::{COINS_MAX, COLLATERAL_TIERS_MAX};
     pub use crate::entry::ACTIVE_ORDERS_MAX;
     pub use crate::exchange::MARKET_MS_MAX;
+    pub use crate::genesis::POOLS_MAX;
     pub use crate::instrument::{
         BASIS_WINDOW_MS_MAX, INDEX_SOURCES_MAX, INSTRUMENTS_MAX, TICKS_MAX, TIERS_MAX,
     };

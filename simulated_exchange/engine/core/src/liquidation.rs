@@ -9,11 +9,14 @@
 
 use crate::entry::{band_edge, within_band};
 use crate::event::EventKind;
-use crate::exchange::{Exchange, FEES, INSURANCE, TAKEOVER};
+use crate::exchange::{Exchange, TAKEOVER};
 use crate::fixed::{div_ceil, div_floor, mul_div_floor, saturate};
+use crate::instrument::Instrument;
 use crate::margin::{price_of, tier_index};
 use crate::matching::{fee_of, FeeRule, Leg, Taker};
-use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, Money, Price, Side, WalletReason};
+use crate::types::{
+    AccountId, CancelReason, CoinId, FillKind, InstrumentId, Money, PositionIndex, Price, Side, WalletReason,
+};
 
 /// Accounts liquidated per command.
 pub const LIQUIDATIONS_MAX: usize = 64;
@@ -59,7 +62,7 @@ impl Exchange {
             return;
         }
         let (margin_balance, maintenance_margin) =
-            (Money(saturate(owner.equity())), Money(saturate(owner.margin.maintenance)));
+            (Money(saturate(owner.worth.balance)), Money(saturate(owner.worth.maintenance)));
         let id = AccountId(owner.id);
         self.emit(EventKind::LiquidationStarted { account: id, margin_balance, maintenance_margin });
         self.cancel_everywhere(account, CancelReason::Liquidation);
@@ -75,12 +78,12 @@ impl Exchange {
 
     /// Reduces the account's positions above the lowest tier towards the tier below; true as soon as one filled.
     fn step_down(&mut self, account: u32) -> bool {
-        let slots: Vec<u32> = self.ledger.slots_of(account).collect();
-        slots.into_iter().any(|slot| self.step_down_position(account, slot))
+        let slots = self.ledger.slots_of(account);
+        slots.into_iter().any(|slot| self.step_down_position(slot))
     }
 
-    fn step_down_position(&mut self, account: u32, slot: u32) -> bool {
-        let equity = self.ledger.account(account).equity();
+    fn step_down_position(&mut self, slot: u32) -> bool {
+        let equity = self.ledger.purse(self.ledger.slot(slot).purse).equity();
         let held = self.ledger.slot(slot).position.lots;
         let index = usize::from(self.ledger.slot(slot).instrument);
         let (listed, market) = (&self.instruments[index], &self.markets[index]);
@@ -90,11 +93,10 @@ impl Exchange {
             return false;
         }
         let excess = value - listed.tiers[tier - 1].limit;
-        let lots = saturate(div_ceil(excess, listed.value(1, market.mark_ticks))).clamp(1, held.abs());
+        let lots = saturate(div_ceil(excess, listed.value(1, market.mark_ticks).abs())).clamp(1, held.abs());
         let side = Side::of_position(held).opposite();
         // no worse than the price at which closing everything would leave nothing
-        let room = saturate(div_floor(equity, listed.value(held.abs(), 1)));
-        let bankruptcy = market.mark_ticks.saturating_add(room.saturating_mul(side.sign()));
+        let bankruptcy = bankruptcy_ticks(listed, held, market.mark_ticks, equity);
         let edge = band_edge(side, market.max_buy_ticks, market.min_sell_ticks);
         let limit = within_band(side, bankruptcy.clamp(1, listed.max_ticks), edge);
         let fee = FeeRule::AsFarAsItCan(listed.spec.taker_fee);
@@ -103,16 +105,28 @@ impl Exchange {
         taker.leaves < lots
     }
 
-    /// Takes over every position of an account so that exactly nothing is left in its wallet. Each bears its share, by
-    /// value, of what is left or owed; a short can owe no more than its price, so longs, which can, come last.
+    /// Takes over every position of an account, coin by coin, so that exactly nothing is left in the wallet of the coin.
     fn take_over(&mut self, account: u32) {
         let open = |slot: &u32| self.ledger.slot(*slot).position.lots != 0;
-        let mut slots: Vec<u32> = self.ledger.slots_of(account).filter(open).collect();
+        let slots: Vec<u32> = self.ledger.slots_of(account).into_iter().filter(open).collect();
+        let mut coins: Vec<CoinId> = slots.iter().map(|slot| self.settle_of(*slot)).collect();
+        coins.sort_unstable();
+        coins.dedup();
+        for coin in coins {
+            let in_coin = slots.iter().copied().filter(|slot| self.settle_of(*slot) == coin).collect();
+            self.take_over_coin(in_coin);
+        }
+    }
+
+    /// Each position bears its share, by value, of what is left or owed in the coin; one that can owe no more than its
+    /// price goes first, those that can come last.
+    fn take_over_coin(&mut self, mut slots: Vec<u32>) {
         slots.sort_by_key(|slot| self.ledger.slot(*slot).position.lots > 0);
         for slot in &slots {
-            self.charge_takeover_fee(account, *slot);
+            self.charge_takeover_fee(*slot);
         }
-        let equity = self.ledger.account(account).equity();
+        let Some(first) = slots.first() else { return };
+        let equity = self.ledger.purse(self.ledger.slot(*first).purse).equity();
         let total: i128 = slots.iter().map(|slot| self.mark_value(*slot).abs()).sum();
         let mut left = equity;
         for (place, slot) in slots.iter().enumerate() {
@@ -125,10 +139,16 @@ impl Exchange {
         }
     }
 
-    /// Value of one lot at the lowest price there is.
+    fn settle_of(&self, slot: u32) -> CoinId {
+        self.instruments[usize::from(self.ledger.slot(slot).instrument)].settle
+    }
+
+    /// Size of a position at the price where it is worth least.
     fn lot_value(&self, slot: u32) -> i128 {
         let held = self.ledger.slot(slot);
-        self.instruments[usize::from(held.instrument)].value(held.position.lots.abs(), 1)
+        let listed = &self.instruments[usize::from(held.instrument)];
+        let cheapest = if listed.direction > 0 { 1 } else { listed.max_ticks };
+        listed.value(held.position.lots, cheapest).abs()
     }
 
     fn mark_value(&self, slot: u32) -> i128 {
@@ -137,14 +157,15 @@ impl Exchange {
         self.instruments[index].value(slot.position.lots, self.markets[index].mark_ticks)
     }
 
-    fn charge_takeover_fee(&mut self, account: u32, slot: u32) {
-        let index = usize::from(self.ledger.slot(slot).instrument);
+    fn charge_takeover_fee(&mut self, slot: u32) {
+        let (index, purse) = (usize::from(self.ledger.slot(slot).instrument), self.ledger.slot(slot).purse);
         let fee = fee_of(self.mark_value(slot), self.instruments[index].spec.taker_fee);
-        let fee = fee.min(self.ledger.account(account).equity().max(0));
-        self.ledger.credit(account, -fee);
-        self.ledger.credit(FEES, fee);
+        let fee = fee.min(self.ledger.purse(purse).equity().max(0));
+        let fees = self.fee_purse(self.instruments[index].settle);
+        self.ledger.credit(purse, -fee);
+        self.ledger.credit(fees, fee);
         self.ledger.detail_mut(slot).realised -= fee;
-        self.emit_wallet(account, -fee, WalletReason::TakeOver);
+        self.emit_wallet(purse, -fee, WalletReason::TakeOver);
     }
 
     /// Hands one position to the take-over account at a signed value.
@@ -155,15 +176,16 @@ impl Exchange {
         let account = AccountId(self.ledger.account(owner.account).id);
         let listed = &self.instruments[index];
         let side = Side::of_position(lots);
-        let price = Price(saturate(price_of(value * i128::from(side.sign()), lots, listed)));
-        let qty = listed.qty(lots);
-        let taker = self.ledger.slot_for(TAKEOVER, index, listed);
+        let toward = i128::from(side.sign() * listed.direction);
+        let price = Price(saturate(price_of(value * toward, lots, listed)));
+        let (qty, pool, position_index) = (listed.qty(lots), listed.pool, owner.index);
+        let taker = self.ledger.slot_for(TAKEOVER, index, PositionIndex::OneWay, listed);
         // against an opposite position the venue realises at once; a loss beyond the fund is deleveraged before
         let mut netted = self.ledger.slot(taker).position;
-        if self.ledger.account(INSURANCE).wallet + netted.fill(lots, value).realised < 0 {
+        if self.ledger.purse(self.pool_purse(pool)).wallet + netted.fill(lots, value).realised < 0 {
             self.deleverage(taker, index, self.ledger.slot(slot).account);
         }
-        self.emit(EventKind::TakenOver { account, instrument, qty, bankruptcy_price: price });
+        self.emit(EventKind::TakenOver { account, instrument, position_index, qty, bankruptcy_price: price });
         self.last_trade += 1;
         let leg = Leg {
             trade_id: self.last_trade,
@@ -182,6 +204,23 @@ impl Exchange {
         self.settle(&Leg { slot: taker, side, value, is_maker: true, ..leg });
         self.taken_over.insert(index);
     }
+}
+
+/// Price in ticks at which closing a position of signed lots would use up an equity in the settlement coin, rounded
+/// towards the mark; the far end of the scale when no price does.
+fn bankruptcy_ticks(listed: &Instrument, lots: i64, mark_ticks: i64, equity: i128) -> i64 {
+    let size = listed.value(lots, mark_ticks).abs();
+    let toward = i128::from(lots.signum() * listed.direction);
+    if listed.direction > 0 {
+        let room = saturate(div_floor(equity, listed.value(lots.abs(), 1)));
+        return mark_ticks.saturating_sub(room.saturating_mul(lots.signum()));
+    }
+    let at_bankruptcy = size - toward * equity;
+    if at_bankruptcy <= 0 {
+        return listed.max_ticks;
+    }
+    let scaled = i128::from(lots.unsigned_abs()) * listed.lot_over_tick;
+    saturate(if lots > 0 { div_ceil(scaled, at_bankruptcy) } else { div_floor(scaled, at_bankruptcy) })
 }
 
 /// An immediate-or-cancel order the venue sends, for a liquidated account or for itself.

@@ -3,8 +3,12 @@
 //! Choices where the published rules leave room:
 //! - The maintenance rate follows the position's own value at the mark (the progressive sum over brackets);
 //!   leverage and initial margin follow the tier of the position *plus* its opening orders.
-//! - An order's part that closes the position costs nothing; of the two sides only the dearer is held.
-//!   Where a side both closes and opens, the opening part is valued at that side's average price.
+//! - An order's cost is rounded up order by order. An order's part that closes the position costs nothing; of the two
+//!   sides only the dearer is held. Where a side both closes and opens, its cost counts by the share of its opening lots.
+//! - What a side's orders would lose at the mark is reckoned over the whole side, gains against losses.
+//!
+//! A *value* is signed as in `Instrument::value`, a *size* is not. The sign of a side times the direction of its contract
+//! says which way value at bankruptcy lies from value at entry: below it for `+1`, above it for `-1`.
 
 use crate::fixed::{mul_div_half_up, saturate, share_ceil, Ratio};
 use crate::instrument::{Instrument, Tier};
@@ -16,8 +20,10 @@ use crate::types::{Side, LEVERAGE_SCALE, SCALE};
 pub struct OpenOrders {
     /// Unfilled lots.
     pub lots: [i64; 2],
-    /// Their value at their prices; within `2 x MONEY_MAX`, because their lots are bounded.
-    pub value: [i64; 2],
+    /// Their size at their prices; within `2 x MONEY_MAX`, because their lots are bounded.
+    pub size: [i64; 2],
+    /// Their costs, each rounded up on its own, at the slot's leverage.
+    pub cost: [i64; 2],
 }
 
 /// Everything the margin of an account in one instrument depends on.
@@ -45,9 +51,11 @@ pub struct Margin {
     pub order_initial: i64,
     /// Maintenance margin of the position.
     pub maintenance: i64,
+    /// What the orders would lose at the mark if they filled.
+    pub order_loss: i64,
 }
 
-/// Margin of an account, summed over its instruments.
+/// Margin of an account in one coin, summed over its slots that settle in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MarginSum {
     /// Profit at the marks.
@@ -58,6 +66,8 @@ pub struct MarginSum {
     pub order_initial: i128,
     /// Maintenance margin of the positions.
     pub maintenance: i128,
+    /// What the orders would lose at the marks if they filled.
+    pub order_loss: i128,
 }
 
 impl MarginSum {
@@ -69,6 +79,7 @@ impl MarginSum {
         self.position_initial += change(new.position_initial, old.position_initial);
         self.order_initial += change(new.order_initial, old.order_initial);
         self.maintenance += change(new.maintenance, old.maintenance);
+        self.order_loss += change(new.order_loss, old.order_loss);
     }
 }
 
@@ -78,27 +89,28 @@ pub fn tier_index(tiers: &[Tier], value: i128) -> usize {
     tiers.iter().position(|tier| value <= tier.limit).unwrap_or(tiers.len() - 1)
 }
 
-/// Initial margin, opening and closing fee of an opening order of a value: rules 4.1.
+/// Initial margin, opening and closing fee of an opening order of a size: rules 4.1. `toward` is the sign of the order's
+/// side times the direction of the contract.
 #[inline]
-pub fn order_cost(value: i128, side: Side, leverage: i64, taker_fee: Ratio) -> i128 {
-    let (margin, leverage, at_bankruptcy) = hundredths(side, leverage);
+pub fn order_cost(size: i128, toward: i64, leverage: i64, taker_fee: Ratio) -> i128 {
+    let (margin, leverage, at_bankruptcy) = hundredths(toward, leverage);
     let parts = taker_fee.whole * margin + taker_fee.parts * (leverage + at_bankruptcy);
-    share_ceil(value, parts, taker_fee.whole * leverage)
+    share_ceil(size, parts, taker_fee.whole * leverage)
 }
 
-/// One whole, the leverage, and `L x (1 - 1/L)` for a long, `L x (1 + 1/L)` for a short: value at bankruptcy per value
-/// at entry; all in hundredths. A leverage below 1x counts as 1x.
+/// One whole, the leverage, and `L x (1 - 1/L)` or `L x (1 + 1/L)`: size at bankruptcy per size at entry; all in
+/// hundredths. A leverage below 1x counts as 1x.
 #[inline]
-fn hundredths(side: Side, leverage: i64) -> (u64, u64, u64) {
+fn hundredths(toward: i64, leverage: i64) -> (u64, u64, u64) {
     let leverage = leverage.max(LEVERAGE_SCALE);
-    let at_bankruptcy = leverage - side.sign() * LEVERAGE_SCALE;
+    let at_bankruptcy = leverage - toward * LEVERAGE_SCALE;
     (LEVERAGE_SCALE.unsigned_abs(), leverage.unsigned_abs(), at_bankruptcy.unsigned_abs())
 }
 
 /// Fee of closing a position at its bankruptcy price, from its entry cost: rules 4.2.
 #[inline]
-pub fn closing_fee(cost: i128, side: Side, leverage: i64, taker_fee: Ratio) -> i128 {
-    let (_, leverage, at_bankruptcy) = hundredths(side, leverage);
+pub fn closing_fee(cost: i128, toward: i64, leverage: i64, taker_fee: Ratio) -> i128 {
+    let (_, leverage, at_bankruptcy) = hundredths(toward, leverage);
     share_ceil(cost.abs(), taker_fee.parts * at_bankruptcy, taker_fee.whole * leverage)
 }
 
@@ -121,8 +133,8 @@ impl Exposure {
     /// Tier of position plus opening orders, at the mark.
     #[inline]
     pub fn tier<'a>(&self, instrument: &'a Instrument) -> &'a Tier {
-        let value = instrument.value(self.lots_at_most(), self.mark_ticks);
-        &instrument.tiers[tier_index(&instrument.tiers, value)]
+        let size = instrument.value(self.lots_at_most(), self.mark_ticks).abs();
+        &instrument.tiers[tier_index(&instrument.tiers, size)]
     }
 
     /// Lots of a side's orders beyond what closes the position.
@@ -133,19 +145,26 @@ impl Exposure {
     }
 
     #[inline]
-    fn side_cost(&self, side: Side, leverage: i64, taker_fee: Ratio) -> i128 {
-        let (lots, value) =
-            (self.orders.lots[usize::from(side.to_wire())], self.orders.value[usize::from(side.to_wire())]);
+    fn side_cost(&self, side: Side) -> i128 {
+        let at = usize::from(side.to_wire());
+        let (lots, cost) = (self.orders.lots[at], i128::from(self.orders.cost[at]));
         let opening = self.opening_lots(side);
-        if opening == 0 {
+        if opening == lots {
+            cost
+        } else {
+            share_ceil(cost, opening.unsigned_abs(), lots.unsigned_abs())
+        }
+    }
+
+    /// What a side's orders would lose at the mark.
+    #[inline]
+    fn side_loss(&self, side: Side, instrument: &Instrument) -> i128 {
+        let at = usize::from(side.to_wire());
+        if self.orders.lots[at] == 0 {
             return 0;
         }
-        let value = if opening == lots {
-            i128::from(value)
-        } else {
-            share_ceil(i128::from(value), opening.unsigned_abs(), lots.unsigned_abs())
-        };
-        order_cost(value, side, leverage, taker_fee)
+        let at_mark = instrument.value(self.orders.lots[at], self.mark_ticks).abs();
+        (i128::from(side.sign() * instrument.direction) * (i128::from(self.orders.size[at]) - at_mark)).max(0)
     }
 
     /// Leverage that counts: what the account chose, within what the tier allows.
@@ -159,30 +178,25 @@ impl Exposure {
 
     /// Initial margin of the orders alone.
     #[inline]
-    pub fn order_initial(&self, instrument: &Instrument) -> i128 {
-        self.order_initial_at(self.effective_leverage(instrument), instrument)
-    }
-
-    #[inline]
-    fn order_initial_at(&self, leverage: i64, instrument: &Instrument) -> i128 {
-        let taker_fee = instrument.taker_fee;
-        let buy = self.side_cost(Side::Buy, leverage, taker_fee);
-        buy.max(self.side_cost(Side::Sell, leverage, taker_fee))
+    pub fn order_initial(&self) -> i128 {
+        self.side_cost(Side::Buy).max(self.side_cost(Side::Sell))
     }
 
     /// All margin figures.
     #[inline]
     pub fn margin(&self, instrument: &Instrument) -> Margin {
-        let taker_fee = instrument.taker_fee;
-        let leverage = self.effective_leverage(instrument);
         let mut margin = Margin {
-            order_initial: saturate(self.order_initial_at(leverage, instrument)),
+            order_initial: saturate(self.order_initial()),
+            order_loss: saturate(
+                self.side_loss(Side::Buy, instrument) + self.side_loss(Side::Sell, instrument),
+            ),
             ..Margin::default()
         };
         if self.position.lots != 0 {
+            let leverage = self.effective_leverage(instrument);
             let value = instrument.value(self.position.lots, self.mark_ticks);
-            let side = Side::of_position(self.position.lots);
-            let fee = closing_fee(self.position.cost, side, leverage, taker_fee);
+            let toward = self.toward(instrument);
+            let fee = closing_fee(self.position.cost, toward, leverage, instrument.taker_fee);
             let size = value.abs();
             let tier = &instrument.tiers[tier_index(&instrument.tiers, size)];
             margin.unrealised = saturate(value - self.position.cost);
@@ -192,6 +206,12 @@ impl Exposure {
         }
         margin
     }
+
+    /// Sign of the position's side times the direction of its contract.
+    #[inline]
+    pub fn toward(&self, instrument: &Instrument) -> i64 {
+        Side::of_position(self.position.lots).sign() * instrument.direction
+    }
 }
 
 /// Mark price at which an account's maintenance margin equals its margin balance, for one position with
@@ -199,11 +219,10 @@ impl Exposure {
 /// margin. In units of `10^-8`, rounded half up; `None` when no positive price does it.
 pub fn liquidation_price(exposure: &Exposure, cushion: i128, instrument: &Instrument) -> Option<i128> {
     let Position { lots, cost } = exposure.position;
-    let side = Side::of_position(lots);
+    let toward = exposure.toward(instrument);
     let leverage = exposure.effective_leverage(instrument);
-    let fee = closing_fee(cost, side, leverage, instrument.taker_fee);
-    let (scale, sign) = (i128::from(SCALE), i128::from(side.sign()));
-    let qty = i128::from(lots.unsigned_abs()) * i128::from(instrument.spec.qty_step.0);
+    let fee = closing_fee(cost, toward, leverage, instrument.taker_fee);
+    let (scale, sign) = (i128::from(SCALE), i128::from(toward));
     let mut below = 0; // limit of the tier below
     instrument.tiers.iter().find_map(|tier| {
         // cushion + v - cost = |v| x rate - deduction + fee, with v the signed value sought
@@ -212,7 +231,7 @@ pub fn liquidation_price(exposure: &Exposure, cushion: i128, instrument: &Instru
         let size = mul_div_half_up(needed, scale, keep);
         let in_tier = size > below && size <= tier.limit;
         below = tier.limit;
-        (in_tier && qty > 0).then(|| mul_div_half_up(needed, scale * scale, keep * qty))
+        (in_tier && lots != 0).then(|| price_of_share(needed, keep, lots, instrument))
     })
 }
 
@@ -222,16 +241,25 @@ pub fn bankruptcy_price(
     wallet_and_others: i128,
     instrument: &Instrument,
 ) -> Option<i128> {
-    let value = position.cost - wallet_and_others;
-    let size = value * i128::from(Side::of_position(position.lots).sign());
+    let toward = Side::of_position(position.lots).sign() * instrument.direction;
+    let size = (position.cost - wallet_and_others) * i128::from(toward);
     (size > 0).then(|| price_of(size, position.lots, instrument))
 }
 
-/// Price per whole unit of a value spread over lots, rounded half up; 0 for no lots or a value below zero.
-pub fn price_of(value: i128, lots: i64, instrument: &Instrument) -> i128 {
-    if lots == 0 || value < 0 {
+/// Price per whole unit of a size spread over lots, rounded half up; 0 for no lots or a size below zero.
+pub fn price_of(size: i128, lots: i64, instrument: &Instrument) -> i128 {
+    price_of_share(size, i128::from(SCALE), lots, instrument)
+}
+
+/// As `price_of`, of a size of `size / share`, where a share of `SCALE` is one whole: rounded once.
+fn price_of_share(size: i128, share: i128, lots: i64, instrument: &Instrument) -> i128 {
+    let (qty, scale) = (instrument.qty_of(lots), i128::from(SCALE));
+    if qty == 0 || size <= 0 || share <= 0 {
         return 0;
     }
-    let qty = i128::from(lots.unsigned_abs()) * i128::from(instrument.spec.qty_step.0);
-    mul_div_half_up(value, i128::from(SCALE), qty)
+    if instrument.direction > 0 {
+        mul_div_half_up(size, scale * scale, share * qty)
+    } else {
+        mul_div_half_up(qty, share, size)
+    }
 }

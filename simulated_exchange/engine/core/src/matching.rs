@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::account::Slot;
 use crate::book::reaches;
 use crate::event::EventKind;
-use crate::exchange::{Exchange, FEES, INSURANCE, TAKEOVER};
-use crate::fixed::{mul_div_ceil, saturate, Ratio};
-use crate::margin::{order_cost, price_of};
+use crate::exchange::{Exchange, TAKEOVER};
+use crate::fixed::{mul_div_ceil, mul_div_floor, saturate};
+use crate::margin::price_of;
 use crate::order::NONE;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, Money, OrderId, Price, Side, TradeId, WalletReason,
@@ -103,7 +104,7 @@ impl Exchange {
                 promised.plain |= !maker.reduce_only;
                 promised.lots = promised.lots.saturating_add(maker.leaves);
                 let Promised { lots, worst, .. } = *promised;
-                if self.bearable(maker.slot, opposite, lots, worst, None) < lots {
+                if self.bearable(maker.slot, opposite, lots, worst, false) < lots {
                     promised.lots = i64::MAX; // neither this one nor what he has behind it
                     continue;
                 }
@@ -116,31 +117,34 @@ impl Exchange {
 
     /// Of `lots` that an account is about to trade, those it can bear at a price. What closes may cost no more than the
     /// whole position could lose there: the margin balance. What opens must have its loss at the mark available, and,
-    /// where `cost` gives the taker fee, margin and fees as well: a resting order holds them already.
-    fn bearable(&self, slot: u32, side: Side, lots: i64, ticks: i64, cost: Option<Ratio>) -> i64 {
+    /// with `cost`, margin and fees as well: a resting order holds them already.
+    fn bearable(&self, slot: u32, side: Side, lots: i64, ticks: i64, cost: bool) -> i64 {
         let slot = self.ledger.slot(slot);
         let index = usize::from(slot.instrument);
         let mark_ticks = self.markets[index].mark_ticks;
         let through = side.sign() * (ticks - mark_ticks);
         let owner = self.ledger.account(slot.account);
         let available = owner.available();
-        if through <= 0 && available >= 0 && cost.is_none() {
+        if through <= 0 && available >= 0 && !cost {
             return lots;
         }
         let listed = &self.instruments[index];
-        let loss = listed.value(1, through.max(0));
+        let loss = self.in_usd(listed.settle, listed.loss(1, ticks, mark_ticks, side));
         let closing = lots.min(slot.reducible(side));
         if closing > 0 {
-            let fee = fee_of(listed.value(1, ticks), listed.spec.taker_fee);
-            if (loss + fee) * i128::from(slot.position.lots.abs()) > owner.equity() {
+            let fee = self.in_usd(listed.settle, fee_of(listed.value(1, ticks), listed.spec.taker_fee));
+            if (loss + fee) * i128::from(slot.position.lots.abs()) > owner.worth.balance {
                 return 0;
             }
         }
         let opening = lots - closing;
-        let each = cost.map_or(loss, |taker_fee| {
-            let leverage = slot.exposure(mark_ticks).effective_leverage(listed);
-            loss + order_cost(listed.value(1, ticks.max(mark_ticks)), side, leverage, taker_fee)
-        });
+        let each = if cost {
+            let dearer = if listed.direction > 0 { ticks.max(mark_ticks) } else { ticks.min(mark_ticks) };
+            let margin = listed.order_cost(1, dearer, side, i64::from(slot.leverage));
+            loss + self.in_usd(listed.settle, margin)
+        } else {
+            loss
+        };
         let left = available - loss * i128::from(closing);
         if opening == 0 || left < 0 {
             return closing;
@@ -151,17 +155,16 @@ impl Exchange {
     /// As `bearable`, for the order that comes in: up to the price of its hold everything is paid for.
     #[inline]
     fn bearable_by_taker(&self, taker: &Taker, lots: i64, ticks: i64) -> i64 {
-        let listed = &self.instruments[taker.instrument];
         match taker.fee {
             FeeRule::Rate(_) if reaches(taker.side, taker.valued, ticks) => {
                 let closes = self.ledger.slot(taker.slot).reducible(taker.side) > 0;
                 if closes {
-                    self.bearable(taker.slot, taker.side, lots, ticks, None)
+                    self.bearable(taker.slot, taker.side, lots, ticks, false)
                 } else {
                     lots
                 }
             }
-            FeeRule::Rate(_) => self.bearable(taker.slot, taker.side, lots, ticks, Some(listed.taker_fee)),
+            FeeRule::Rate(_) => self.bearable(taker.slot, taker.side, lots, ticks, true),
             FeeRule::AsFarAsItCan(_) => lots, // its limit is the bankruptcy price
             FeeRule::None => self.affordable_lots(taker, ticks).min(lots),
         }
@@ -190,7 +193,7 @@ impl Exchange {
             if lots <= 0 {
                 break;
             }
-            lots = self.bearable(self.orders.get(maker).slot, opposite, lots, ticks, None);
+            lots = self.bearable(self.orders.get(maker).slot, opposite, lots, ticks, false);
             if lots <= 0 {
                 self.withdraw_order(maker, CancelReason::InsufficientMargin);
                 continue;
@@ -206,7 +209,7 @@ impl Exchange {
     fn execute(&mut self, taker: &mut Taker, maker_index: u32, lots: i64) {
         let maker = *self.orders.get(maker_index);
         let listed = &self.instruments[taker.instrument];
-        let value = listed.value(lots, maker.ticks());
+        let (value, listed_direction) = (listed.value(lots, maker.ticks()).abs(), listed.direction);
         let (price, qty, maker_fee) = (listed.price(maker.ticks()), listed.qty(lots), listed.spec.maker_fee);
         let instrument = InstrumentId(maker.instrument);
         self.last_trade += 1;
@@ -216,7 +219,7 @@ impl Exchange {
         let taker_side = taker.side;
         self.emit(EventKind::Trade { trade_id: TradeId(trade_id), instrument, price, qty, taker_side });
         let level = self.books[taker.instrument].reduce(&mut self.orders, maker_index, lots);
-        self.count_resting(&maker, -lots);
+        self.count_resting(&maker, maker.leaves, maker.leaves - lots);
         let leaves = maker.leaves - lots;
         let taker_leg = Leg {
             trade_id,
@@ -224,7 +227,7 @@ impl Exchange {
             slot: taker.slot,
             side: taker.side,
             lots,
-            value: value * i128::from(taker.side.sign()),
+            value: value * i128::from(taker.side.sign() * listed_direction),
             price,
             fee: taker.fee,
             is_maker: false,
@@ -262,18 +265,19 @@ impl Exchange {
     pub(crate) fn settle(&mut self, leg: &Leg) -> i128 {
         let signed = leg.lots * leg.side.sign();
         let settled = self.ledger.fill(leg.slot, signed, leg.value);
-        let owner = self.ledger.slot(leg.slot).account;
-        self.ledger.credit(owner, settled.realised);
+        let Slot { account: owner, purse, instrument, .. } = *self.ledger.slot(leg.slot);
+        self.ledger.credit(purse, settled.realised);
         let fee = match leg.fee {
             FeeRule::None => 0,
             FeeRule::Rate(rate) => fee_of(leg.value, rate),
             FeeRule::AsFarAsItCan(rate) => {
                 self.refresh(leg.slot);
-                fee_of(leg.value, rate).min(self.ledger.account(owner).equity().max(0))
+                fee_of(leg.value, rate).min(self.bearable_fee(owner, purse))
             }
         };
-        self.ledger.credit(owner, -fee);
-        self.ledger.credit(FEES, fee);
+        let fees = self.fee_purse(self.ledger.purse(purse).coin);
+        self.ledger.credit(purse, -fee);
+        self.ledger.credit(fees, fee);
         self.ledger.detail_mut(leg.slot).realised += settled.realised - fee;
         self.refresh(leg.slot);
         self.touch(owner);
@@ -283,9 +287,9 @@ impl Exchange {
             FillKind::TakeOver => WalletReason::TakeOver,
             FillKind::Adl => WalletReason::Adl,
         };
-        self.emit_wallet(owner, settled.realised - fee, reason);
+        self.emit_wallet(purse, settled.realised - fee, reason);
         if owner == TAKEOVER {
-            self.sweep_takeover();
+            self.sweep_takeover(usize::from(instrument));
         }
         fee
     }
@@ -301,6 +305,7 @@ impl Exchange {
         let changed = EventKind::PositionChanged {
             account,
             instrument,
+            position_index: slot.index,
             qty: position_qty,
             entry_price,
             realised_pnl: Money(saturate(self.ledger.detail(leg.slot).realised)),
@@ -310,6 +315,7 @@ impl Exchange {
             order_id: OrderId(leg.order_id),
             account,
             instrument,
+            position_index: slot.index,
             side: leg.side,
             price: leg.price,
             qty: listed.qty(leg.lots),
@@ -355,7 +361,7 @@ impl Exchange {
         let before = *self.orders.get(index);
         let level = self.books[usize::from(before.instrument)].reduce(&mut self.orders, index, lots);
         self.orders.get_mut(index).lots -= lots;
-        self.count_resting(&before, -lots);
+        self.count_resting(&before, before.leaves, before.leaves - lots);
         let account = AccountId(self.ledger.account(self.ledger.slot(before.slot).account).id);
         let after = *self.orders.get(index);
         self.emit_amended(&after, account);
@@ -366,28 +372,39 @@ impl Exchange {
     pub(crate) fn withdraw_order(&mut self, index: u32, reason: CancelReason) {
         let order = *self.orders.get(index);
         let level = self.books[usize::from(order.instrument)].unlink(&mut self.orders, index);
-        self.count_resting(&order, -order.leaves);
+        self.count_resting(&order, order.leaves, 0);
         self.orders.remove(index, &mut self.ledger.slot_mut(order.slot).orders);
-        self.refresh_orders(order.slot);
+        self.refresh(order.slot);
         let account = AccountId(self.ledger.account(self.ledger.slot(order.slot).account).id);
         let instrument = InstrumentId(order.instrument);
         self.emit_cancelled(order.id, account, instrument, order.leaves, reason);
         self.emit_level(instrument, order.side, order.ticks(), level);
     }
 
-    /// Hands what the take-over account realised to the insurance fund, or covers it from there. A loss beyond
-    /// the fund stays on the take-over account's wallet and is covered by what that account gains next.
-    pub(crate) fn sweep_takeover(&mut self) {
-        let gained = self.ledger.account(TAKEOVER).wallet;
-        let fund = self.ledger.account(INSURANCE).wallet;
-        let change = gained.max(-fund);
+    /// What an account's margin balance bears of a fee, in the coin of a purse.
+    fn bearable_fee(&self, account: u32, purse: u32) -> i128 {
+        let coin = self.ledger.purse(purse).coin;
+        let balance = self.ledger.account(account).worth.balance.max(0);
+        if self.ledger.coins()[usize::from(coin.0)].is_par {
+            return balance;
+        }
+        mul_div_floor(balance, i128::from(SCALE), i128::from(self.ledger.coin_price(coin)))
+    }
+
+    /// Hands what the take-over account realised in an instrument to its insurance pool, or covers it from there. A
+    /// loss beyond the pool stays on the take-over account's wallet and is covered by what that account gains next.
+    pub(crate) fn sweep_takeover(&mut self, instrument: usize) {
+        let (settle, pool) = (self.instruments[instrument].settle, self.instruments[instrument].pool);
+        let (own, purse) = (self.ledger.purse_for(TAKEOVER, settle), self.pool_purse(pool));
+        let gained = self.ledger.purse(own).wallet;
+        let change = gained.max(-self.ledger.purse(purse).wallet);
         if change == 0 {
             return;
         }
-        self.ledger.credit(TAKEOVER, -change);
-        self.ledger.credit(INSURANCE, change);
-        let balance = self.wallet(INSURANCE);
-        self.emit(EventKind::InsuranceFundChanged { balance, change: Money(saturate(change)) });
+        self.ledger.credit(own, -change);
+        self.ledger.credit(purse, change);
+        let balance = self.wallet(purse);
+        self.emit(EventKind::InsuranceFundChanged { pool, balance, change: Money(saturate(change)) });
     }
 }
 

@@ -1,13 +1,16 @@
 //! Queries: what the state looks like from outside. They change nothing and are not journaled.
 
 use crate::adl::lights;
-use crate::exchange::{Exchange, FIRST_USER, INSURANCE};
-use crate::fixed::saturate;
+use crate::coin::Coin;
+use crate::exchange::Exchange;
+use crate::fixed::{div_floor, saturate};
 use crate::instrument::Instrument;
 use crate::margin::{bankruptcy_price, liquidation_price, price_of, tier_index};
 use crate::order::Order;
-use crate::types::{AccountId, InstrumentId, LinkId, Money, OrderId, Price, Side};
-use crate::view::{AccountView, BookLevel, OrderView, PositionView, PriceView};
+use crate::types::{
+    AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, PoolId, PositionIndex, Price, Side, SCALE,
+};
+use crate::view::{AccountView, BookLevel, CoinView, OrderView, PositionView, PriceView};
 
 impl Exchange {
     /// Commands applied so far, refused ones included.
@@ -30,6 +33,11 @@ impl Exchange {
         &self.instruments
     }
 
+    /// Coins as listed.
+    pub fn listed_coins(&self) -> &[Coin] {
+        self.ledger.coins()
+    }
+
     /// Every account, the venue's own included, ascending.
     pub fn accounts(&self) -> Vec<AccountId> {
         let mut ids: Vec<AccountId> =
@@ -38,35 +46,85 @@ impl Exchange {
         ids
     }
 
-    /// An account's figures.
+    /// An account's figures in USD.
     pub fn account(&self, account: AccountId) -> Option<AccountView> {
-        let owner = self.ledger.account(self.ledger.find(account.0)?);
+        let place = self.ledger.find(account.0)?;
+        let worth = self.ledger.account(place).worth;
         let money = |amount: i128| Money(saturate(amount));
-        Some(AccountView {
-            wallet_balance: money(owner.wallet),
-            equity: money(owner.equity()),
-            available: money(owner.available()),
-            initial_margin: money(owner.margin.position_initial + owner.margin.order_initial),
-            maintenance_margin: money(owner.margin.maintenance),
-            order_margin: money(owner.margin.order_initial),
-            position_margin: money(owner.margin.position_initial),
-            unrealised_pnl: money(owner.margin.unrealised),
-        })
+        let mut view = AccountView {
+            margin_balance: money(worth.balance),
+            available: money(worth.available()),
+            initial_margin: money(worth.initial),
+            maintenance_margin: money(worth.maintenance),
+            ..AccountView::default()
+        };
+        let add = |sum: &mut Money, amount: i128| sum.0 = sum.0.saturating_add(saturate(amount));
+        for purse in self.ledger.purses_of(place) {
+            let held = self.ledger.purse(purse);
+            let usd = |amount: i128| self.floor_usd(held.coin, amount);
+            add(&mut view.wallet_balance, usd(held.wallet - held.spot_borrow));
+            add(&mut view.equity, usd(held.equity()));
+            add(&mut view.unrealised_pnl, usd(held.margin.unrealised));
+            add(&mut view.position_margin, self.in_usd(held.coin, held.margin.position_initial));
+            add(&mut view.order_margin, self.in_usd(held.coin, held.margin.order_initial));
+        }
+        Some(view)
+    }
+
+    /// An account's coins, by coin.
+    pub fn coins(&self, account: AccountId) -> Vec<CoinView> {
+        let Some(place) = self.ledger.find(account.0) else { return Vec::new() };
+        self.ledger.purses_of(place).into_iter().map(|purse| self.view_coin(purse)).collect()
+    }
+
+    fn view_coin(&self, purse: u32) -> CoinView {
+        let held = self.ledger.purse(purse);
+        let money = |amount: i128| Money(saturate(amount));
+        CoinView {
+            coin: held.coin,
+            wallet_balance: money(held.wallet),
+            equity: money(held.equity()),
+            unrealised_pnl: money(held.margin.unrealised),
+            position_margin: money(held.margin.position_initial),
+            order_margin: money(held.margin.order_initial),
+            maintenance_margin: money(held.margin.maintenance),
+            usd_value: money(self.floor_usd(held.coin, held.equity())),
+            usd_price: Price(self.ledger.coin_price(held.coin)),
+        }
+    }
+
+    fn floor_usd(&self, coin: CoinId, amount: i128) -> i128 {
+        div_floor(amount.saturating_mul(i128::from(self.ledger.coin_price(coin))), i128::from(SCALE))
+    }
+
+    /// An amount of USD in a coin, rounded down; 0 while the coin has no price.
+    fn in_coin(&self, coin: CoinId, usd: i128) -> i128 {
+        match self.ledger.coin_price(coin) {
+            0 => 0,
+            price => div_floor(usd.saturating_mul(i128::from(SCALE)), i128::from(price)),
+        }
     }
 
     /// A position, also a flat one.
-    pub fn position(&self, account: AccountId, instrument: InstrumentId) -> Option<PositionView> {
+    pub fn position(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        position_index: PositionIndex,
+    ) -> Option<PositionView> {
         let owner = self.ledger.find(account.0)?;
         let index = self.listed(instrument).ok()?;
         let listed = &self.instruments[index];
         let flat = PositionView {
             instrument,
+            position_index,
             mark_price: listed.price(self.markets[index].mark_ticks),
             leverage: listed.default_leverage(),
             tier: 1,
             ..PositionView::default()
         };
-        Some(self.ledger.find_slot(owner, index).map_or(flat, |slot| self.view_position(slot)))
+        let slot = self.ledger.find_slot(owner, index, position_index);
+        Some(slot.map_or(flat, |slot| self.view_position(slot)))
     }
 
     /// Positions that are not flat, by instrument.
@@ -74,6 +132,7 @@ impl Exchange {
         let Some(owner) = self.ledger.find(account.0) else { return Vec::new() };
         self.ledger
             .slots_of(owner)
+            .into_iter()
             .filter(|slot| self.ledger.slot(*slot).position.lots != 0)
             .map(|slot| self.view_position(slot))
             .collect()
@@ -86,9 +145,10 @@ impl Exchange {
         let exposure = held.exposure(mark_ticks);
         let position = held.position;
         let value = listed.value(position.lots, mark_ticks).abs();
-        let owner = self.ledger.account(held.account);
-        let others = owner.equity() - i128::from(held.margin.unrealised);
-        let cushion = others - (owner.margin.maintenance - i128::from(held.margin.maintenance));
+        let owner = self.ledger.account(held.account).worth;
+        let others = self.in_coin(listed.settle, owner.balance) - i128::from(held.margin.unrealised);
+        let maintenance = self.in_coin(listed.settle, owner.maintenance + owner.at_risk);
+        let cushion = others - (maintenance - i128::from(held.margin.maintenance));
         let is_open = position.lots != 0;
         let shown = |price: Option<i128>| {
             let price = price.filter(|price| is_open && *price < i128::from(listed.spec.max_price.0));
@@ -96,6 +156,7 @@ impl Exchange {
         };
         PositionView {
             instrument: InstrumentId(held.instrument),
+            position_index: held.index,
             qty: listed.qty(position.lots),
             entry_price: Price(saturate(price_of(position.cost.abs(), position.lots, listed))),
             mark_price: listed.price(mark_ticks),
@@ -114,7 +175,7 @@ impl Exchange {
 
     fn adl_lights(&self, slot: u32) -> u8 {
         let held = self.ledger.slot(slot);
-        if held.position.lots == 0 || held.account < FIRST_USER {
+        if held.position.lots == 0 || held.account < self.first_user {
             return 0;
         }
         let queue = self.adl_queue(usize::from(held.instrument), held.position.lots > 0);
@@ -183,6 +244,7 @@ impl Exchange {
         let Some(owner) = self.ledger.find(account.0) else { return Vec::new() };
         self.ledger
             .slots_of(owner)
+            .into_iter()
             .map(|slot| self.ledger.slot(slot))
             .filter(|slot| instrument.is_none_or(|wanted| wanted.0 == slot.instrument))
             .flat_map(|slot| self.orders.of(slot.orders))
@@ -197,6 +259,7 @@ impl Exchange {
             order_id: OrderId(order.id),
             account: AccountId(self.ledger.account(self.ledger.slot(order.slot).account).id),
             instrument: InstrumentId(order.instrument),
+            position_index: self.ledger.slot(order.slot).index,
             side: order.side,
             order_type: order.order_type,
             time_in_force: order.time_in_force,
@@ -213,8 +276,9 @@ impl Exchange {
         }
     }
 
-    /// Balance of the insurance fund.
-    pub fn insurance_fund(&self) -> Money {
-        self.wallet(INSURANCE)
+    /// Balance of an insurance pool; `None` for an unknown one.
+    pub fn insurance_pool(&self, pool: PoolId) -> Option<Money> {
+        let known = usize::from(pool.0) < self.pools.len();
+        known.then(|| self.wallet(self.pool_purse(pool)))
     }
 }

@@ -45,6 +45,8 @@ rejects! {
     AmountInvalid = 106, "amount must be positive and within the limit";
     /// Market time must stay within its range.
     TimeInvalid = 107, "market time must lie between 0 and 2^53";
+    /// No such coin.
+    UnknownCoin = 108, "coin does not exist";
     /// Quantity is not a positive multiple of the step.
     QtyInvalid = 200, "Qty invalid";
     /// Quantity below the minimum.
@@ -63,6 +65,8 @@ rejects! {
     LeverageInvalid = 207, "leverage invalid";
     /// Price of an index component must be positive and bounded.
     IndexPriceInvalid = 208, "index price must be positive and within the instrument's range";
+    /// A coin's price is not reported from outside, or the report is not positive and bounded.
+    CoinPriceInvalid = 209, "coin price must be reported, positive and bounded";
     /// No such live order of this account.
     OrderNotFound = 300, "order not exists or too late to cancel";
     /// Too many active orders in the instrument.

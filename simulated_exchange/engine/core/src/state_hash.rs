@@ -4,7 +4,7 @@
 
 use crate::digest::Digest;
 use crate::exchange::Exchange;
-use crate::types::Side;
+use crate::types::{CoinId, Side};
 
 impl Exchange {
     /// Digest of the whole state: equal on every machine for equal commands.
@@ -13,7 +13,10 @@ impl Exchange {
         for counter in [self.commands, self.last_event, self.last_order, self.last_trade] {
             digest.word(counter);
         }
-        digest.signed(self.market_ms).wide(self.ledger.deposits).wide(self.ledger.withdrawals);
+        digest.signed(self.market_ms);
+        for (coin, totals) in (0_u16..).map(CoinId).zip(&self.ledger.totals) {
+            digest.signed(self.ledger.coin_price(coin)).wide(totals.deposits).wide(totals.withdrawals);
+        }
         for index in 0..self.instruments.len() {
             self.fold_market(index, &mut digest);
             self.fold_book(index, &mut digest);
@@ -74,10 +77,22 @@ impl Exchange {
 
     fn fold_account(&self, place: u32, digest: &mut Digest) {
         let account = self.ledger.account(place);
-        digest.word(u64::from(account.id)).wide(account.wallet).word128(self.ledger.links_digest(place));
+        digest.word(u64::from(account.id)).word128(self.ledger.links_digest(place));
+        digest.word(u64::from(account.margin_mode.to_wire()));
+        for purse in self.ledger.purses_of(place) {
+            let held = self.ledger.purse(purse);
+            let amounts = [held.wallet, held.isolated, held.spot_borrow, held.locked, held.funding];
+            if amounts != [0; 5] || !held.is_collateral {
+                digest.word(u64::from(held.coin.0)).word(u64::from(held.is_collateral));
+                for amount in amounts {
+                    digest.wide(amount);
+                }
+            }
+        }
         digest.word(u64::from(self.pending.contains(&place)));
         for index in self.ledger.slots_of(place) {
-            let (slot, realised) = (self.ledger.slot(index), self.ledger.detail(index).realised);
+            let (slot, detail) = (self.ledger.slot(index), self.ledger.detail(index));
+            let realised = detail.realised;
             let listed = &self.instruments[usize::from(slot.instrument)];
             let default_leverage = listed.default_leverage();
             let is_untouched = slot.position.lots == 0
@@ -86,10 +101,10 @@ impl Exchange {
                 && i64::from(slot.leverage) == default_leverage;
             if !is_untouched {
                 digest
-                    .word(u64::from(slot.instrument))
+                    .word(u64::from(slot.instrument) << 8 | u64::from(slot.index.to_wire()))
                     .signed(i64::from(slot.leverage))
                     .signed(slot.position.lots);
-                digest.wide(slot.position.cost).wide(realised);
+                digest.wide(slot.position.cost).wide(realised).wide(detail.assigned);
                 for order in self.orders.of(slot.orders) {
                     digest.word(self.orders.get(order).id);
                 }

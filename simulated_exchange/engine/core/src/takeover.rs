@@ -10,12 +10,12 @@ use crate::account::NOBODY;
 use crate::adl::rank;
 use crate::entry::band_edge;
 use crate::event::EventKind;
-use crate::exchange::{Exchange, FIRST_USER, INSURANCE, TAKEOVER};
+use crate::exchange::{Exchange, TAKEOVER};
 use crate::fixed::{div_ceil, saturate};
 use crate::liquidation::forced;
 use crate::margin::price_of;
 use crate::matching::{FeeRule, Leg, Taker};
-use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, Price, Side};
+use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, PositionIndex, Price, Side};
 
 /// Accounts deleveraged per command and instrument.
 pub const ADL_COUNTERPARTIES_MAX: usize = 128;
@@ -23,7 +23,7 @@ pub const ADL_COUNTERPARTIES_MAX: usize = 128;
 impl Exchange {
     /// Works off the venue's position in an instrument as far as book, band and fund allow.
     pub(crate) fn work_takeover(&mut self, instrument: usize) {
-        let Some(slot) = self.ledger.find_slot(TAKEOVER, instrument) else { return };
+        let Some(slot) = self.ledger.find_slot(TAKEOVER, instrument, PositionIndex::OneWay) else { return };
         let lots = self.ledger.slot(slot).position.lots;
         if lots == 0 {
             return;
@@ -35,7 +35,7 @@ impl Exchange {
         self.match_taker(&mut taker);
         let unrealised = self.ledger.slot(slot).margin.unrealised;
         let unrealised = i128::from(unrealised);
-        if taker.blocked || self.ledger.account(INSURANCE).wallet + unrealised < 0 {
+        if taker.blocked || self.pool_balance(instrument) + unrealised < 0 {
             self.deleverage(slot, instrument, NOBODY);
         }
     }
@@ -44,16 +44,20 @@ impl Exchange {
     pub(crate) fn affordable_lots(&self, taker: &Taker, ticks: i64) -> i64 {
         let position = self.ledger.slot(taker.slot).position;
         let held = i128::from(position.lots.abs());
-        let proceeds =
-            self.instruments[taker.instrument].value(1, ticks) * i128::from(position.lots.signum());
-        // cost per lot less proceeds per lot, rounded up: at least what one lot loses
-        let loss = div_ceil(position.cost - proceeds * held, held);
+        let listed = &self.instruments[taker.instrument];
+        // what all lots together would lose, per lot, rounded up: at least what one lot loses
+        let loss = div_ceil(position.cost - listed.value(position.lots, ticks), held);
         if loss <= 0 {
             return taker.leaves;
         }
         // one unit is kept back for the rounding of a partial close's cost
-        let fund = self.ledger.account(INSURANCE).wallet - 1;
+        let fund = self.pool_balance(taker.instrument) - 1;
         saturate((fund / loss).clamp(0, i128::from(taker.leaves)))
+    }
+
+    /// What the instrument's insurance pool holds.
+    pub(crate) fn pool_balance(&self, instrument: usize) -> i128 {
+        self.ledger.purse(self.pool_purse(self.instruments[instrument].pool)).wallet
     }
 
     /// Closes the venue's position against the highest ranked opposite ones, each as far as its account bears it: what
@@ -68,7 +72,7 @@ impl Exchange {
             }
             let loss = div_ceil(-i128::from(held.margin.unrealised), i128::from(left));
             let owner = self.ledger.slot(counterparty).account;
-            let equity = self.ledger.account(owner).equity();
+            let equity = self.ledger.purse(self.ledger.slot(counterparty).purse).equity();
             let bearable = if loss > 0 { saturate((equity / loss).max(0)) } else { left };
             let lots = left.min(bearable).min(self.ledger.slot(counterparty).position.lots.abs());
             if lots > 0 && owner != spared {
@@ -88,7 +92,7 @@ impl Exchange {
             .filter(|slot| {
                 let slot = self.ledger.slot(**slot);
                 let is_wanted = if longs { slot.position.lots > 0 } else { slot.position.lots < 0 };
-                slot.account >= FIRST_USER && is_wanted
+                slot.account >= self.first_user && is_wanted
             })
             .map(|slot| (self.adl_rank_of(*slot).saturating_neg(), self.ledger.slot(*slot).account, *slot))
             .collect();
@@ -102,12 +106,14 @@ impl Exchange {
         let value: i128 = self
             .ledger
             .slots_of(held.account)
+            .into_iter()
             .map(|slot| {
                 let slot = self.ledger.slot(slot);
-                (slot.position.cost + i128::from(slot.margin.unrealised)).abs()
+                let value = (slot.position.cost + i128::from(slot.margin.unrealised)).abs();
+                self.in_usd(self.instruments[usize::from(slot.instrument)].settle, value)
             })
             .sum();
-        rank(i128::from(held.margin.unrealised), held.position.cost.abs(), value, owner.equity())
+        rank(i128::from(held.margin.unrealised), held.position.cost.abs(), value, owner.worth.balance)
     }
 
     fn deleverage_one(&mut self, slot: u32, counterparty: u32, instrument: usize, lots: i64) {
@@ -121,7 +127,8 @@ impl Exchange {
         let owner = self.ledger.slot(counterparty).account;
         let account = AccountId(self.ledger.account(owner).id);
         let instrument = InstrumentId(u16::try_from(instrument).unwrap_or(u16::MAX));
-        self.emit(EventKind::Deleveraged { account, instrument, qty, price });
+        let position_index = self.ledger.slot(counterparty).index;
+        self.emit(EventKind::Deleveraged { account, instrument, position_index, qty, price });
         self.last_trade += 1;
         let leg = Leg {
             trade_id: self.last_trade,

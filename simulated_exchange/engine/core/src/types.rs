@@ -9,6 +9,8 @@ use crate::record::DecodeError;
 pub const SCALE: i64 = 100_000_000;
 /// Leverage is counted in hundredths: 10x is `1000`.
 pub const LEVERAGE_SCALE: i64 = 100;
+/// Units per whole of funding and interest rates, which are finer than money: `1.0` is `RATE_SCALE`.
+pub const RATE_SCALE: i64 = 1_000_000_000_000;
 /// Largest amount of one deposit, of one position's value, and of a wallet after a deposit: ten billion.
 pub const MONEY_MAX: i64 = 1_000_000_000_000_000_000;
 /// Largest account identifier (identifiers index a table).
@@ -17,10 +19,12 @@ pub const ACCOUNT_ID_MAX: u32 = 1 << 22;
 pub const FIRST_USER_ACCOUNT: u32 = 1000;
 /// The venue's account that receives trading fees.
 pub const FEE_ACCOUNT: AccountId = AccountId(1);
-/// The venue's account that holds the insurance fund.
-pub const INSURANCE_ACCOUNT: AccountId = AccountId(2);
 /// The venue's account that takes over the positions of liquidated accounts.
 pub const TAKEOVER_ACCOUNT: AccountId = AccountId(3);
+/// The venue's account that holds what suppliers lend.
+pub const LENDING_ACCOUNT: AccountId = AccountId(4);
+/// The venue's account that holds the first insurance pool; the others follow.
+pub const FIRST_POOL_ACCOUNT: u32 = 100;
 
 /// A price in units of `10^-8` of the quote currency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +45,25 @@ pub struct AccountId(pub u32);
 /// An instrument: its position in the genesis list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstrumentId(pub u16);
+
+/// A coin: its position in the genesis list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CoinId(pub u16);
+
+/// An insurance pool: its position in the genesis list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolId(pub u16);
+
+impl PoolId {
+    /// The venue's account that holds the pool.
+    pub const fn account(self) -> AccountId {
+        AccountId(FIRST_POOL_ACCOUNT + self.0 as u32)
+    }
+}
+
+/// A rate of funding or interest in units of `10^-12`, signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rate(pub i64);
 
 /// An order: counted from 1 over the whole venue; 0 means none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +129,30 @@ impl Side {
         } else {
             Self::Buy
         }
+    }
+}
+
+wire_enum! {
+    /// Which of an account's positions in an instrument (`positionIdx`).
+    #[derive(Default)]
+    PositionIndex {
+        /// The only one, in one-way mode.
+        #[default]
+        OneWay = 0,
+        /// The long one, in hedge mode.
+        HedgeBuy = 1,
+        /// The short one, in hedge mode.
+        HedgeSell = 2,
+    }
+}
+
+wire_enum! {
+    /// What backs an account's positions.
+    MarginMode {
+        /// The whole account.
+        Cross = 0,
+        /// Each position its own margin.
+        Isolated = 1,
     }
 }
 

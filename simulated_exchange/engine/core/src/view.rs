@@ -1,7 +1,8 @@
 //! The shapes in which queries answer. Plain data; how it is computed stands in `query`.
 
 use crate::types::{
-    AccountId, InstrumentId, LinkId, Money, OrderId, OrderType, Price, Qty, Side, TimeInForce,
+    AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, OrderType, PositionIndex, Price, Qty, Side,
+    TimeInForce,
 };
 
 /// A position of one account in one instrument.
@@ -9,6 +10,8 @@ use crate::types::{
 pub struct PositionView {
     /// Instrument.
     pub instrument: InstrumentId,
+    /// Which of the account's positions in the instrument.
+    pub position_index: PositionIndex,
     /// Signed quantity.
     pub qty: Qty,
     /// Average entry price, rounded half up; 0 when flat.
@@ -37,13 +40,15 @@ pub struct PositionView {
     pub tier: u8,
 }
 
-/// An account's margin figures.
+/// An account's margin figures in USD.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccountView {
-    /// Deposits and realised results.
+    /// What its wallets are worth at the coins' prices, debts taken off, without haircuts.
     pub wallet_balance: Money,
-    /// Wallet and unrealised profit: the margin balance.
+    /// The same with profit at the marks.
     pub equity: Money,
+    /// Margin balance: the same after haircuts.
+    pub margin_balance: Money,
     /// What new orders may use; negative when the initial margin is not covered.
     pub available: Money,
     /// Initial margin of positions and orders.
@@ -58,6 +63,29 @@ pub struct AccountView {
     pub unrealised_pnl: Money,
 }
 
+/// One coin of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoinView {
+    /// Coin.
+    pub coin: CoinId,
+    /// Deposits, withdrawals and realised results.
+    pub wallet_balance: Money,
+    /// Wallet less debt, with profit at the marks.
+    pub equity: Money,
+    /// Profit at the marks of what settles in the coin.
+    pub unrealised_pnl: Money,
+    /// Initial margin of positions settled in the coin.
+    pub position_margin: Money,
+    /// Initial margin of orders settled in the coin.
+    pub order_margin: Money,
+    /// Maintenance margin of positions settled in the coin.
+    pub maintenance_margin: Money,
+    /// Worth of the equity in USD, without haircut.
+    pub usd_value: Money,
+    /// Price of the coin in USD.
+    pub usd_price: Price,
+}
+
 /// A live order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderView {
@@ -67,6 +95,8 @@ pub struct OrderView {
     pub account: AccountId,
     /// Instrument.
     pub instrument: InstrumentId,
+    /// Which of the account's positions it is for.
+    pub position_index: PositionIndex,
     /// Side.
     pub side: Side,
     /// Limit or market.
@@ -127,23 +157,44 @@ pub struct BookLevel {
     pub qty: Qty,
 }
 
-/// The books of the whole venue, recomputed from every account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Conservation {
+/// The books of one coin, recomputed from every account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoinConservation {
+    /// Coin.
+    pub coin: CoinId,
     /// Wallets less entry costs less deposits plus withdrawals; must be 0.
     pub delta: i128,
-    /// Sum of all wallets, the venue's own included.
+    /// Sum of all wallets, the venue's own and the funding wallets included.
     pub wallets: i128,
-    /// Sum of all signed entry costs.
+    /// Sum of all signed entry costs settled in the coin.
     pub entry_costs: i128,
-    /// Insurance fund.
-    pub insurance_fund: i128,
+    /// Insurance pools held in the coin.
+    pub insurance: i128,
     /// Fees collected.
     pub fees: i128,
-    /// Everything ever deposited, the fund's opening balance included.
+    /// Everything ever deposited, the pools' opening balances included.
     pub deposits: i128,
     /// Everything ever withdrawn.
     pub withdrawals: i128,
+}
+
+/// The books of the whole venue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conservation {
+    /// Coin by coin.
+    pub coins: Vec<CoinConservation>,
     /// Sum of signed positions per instrument; each must be 0.
     pub position_qty_sums: Vec<i128>,
+}
+
+impl Conservation {
+    /// The coin farthest from adding up: its delta, unsigned.
+    pub fn worst_delta(&self) -> u128 {
+        self.coins.iter().map(|coin| coin.delta.unsigned_abs()).max().unwrap_or(0)
+    }
+
+    /// True when no coin was made or lost and every instrument's positions cancel.
+    pub fn adds_up(&self) -> bool {
+        self.coins.iter().all(|coin| coin.delta == 0) && self.position_qty_sums.iter().all(|sum| *sum == 0)
+    }
 }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use exchange_core::{EventKind, TAKEOVER_ACCOUNT};
+use exchange_core::{EventKind, PositionIndex, TAKEOVER_ACCOUNT};
 use support::{fixed, shown, who, Story, BTC, ETH};
 
 fn funded(insurance_fund: &str, deposits: &str) -> Story {
@@ -38,7 +38,7 @@ fn nobody_closes_at_a_price_beyond_his_bankruptcy_at_the_cost_of_the_fund() {
     );
     // 1,072.5 - 0.4 x 1,040 - 10.7712
     story.expect("who | wallet | qty\n alice | 645.7288 | 0.6");
-    assert_eq!(shown(story.exchange.insurance_fund().0), "1000");
+    assert_eq!(shown(story.fund()), "1000");
 }
 
 #[test]
@@ -134,7 +134,10 @@ fn bob_hedges_badly() -> Story {
     story.index(BTC, "49200");
     story.index(BTC, "47000");
     story.index(ETH, "1150");
-    assert_eq!(story.exchange.position(TAKEOVER_ACCOUNT, BTC).unwrap().qty.0, fixed("1"));
+    assert_eq!(
+        story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::OneWay).unwrap().qty.0,
+        fixed("1")
+    );
     story
 }
 
@@ -178,7 +181,10 @@ fn a_take_over_against_the_venues_own_position_deleverages_before_it_loses_more_
     );
     story.index(BTC, "49200");
     story.index(BTC, "47000");
-    assert_eq!(story.exchange.position(TAKEOVER_ACCOUNT, BTC).unwrap().qty.0, fixed("1"));
+    assert_eq!(
+        story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::OneWay).unwrap().qty.0,
+        fixed("1")
+    );
     // dave falls through his bankruptcy; netting his short with alice's long would cost the venue 2,400
     story.index(ETH, "1050");
     let deleveraged = story.happened(|event| match event {
@@ -187,7 +193,7 @@ fn a_take_over_against_the_venues_own_position_deleverages_before_it_loses_more_
     });
     assert!(deleveraged.contains(&who("carol")), "{deleveraged:?}");
     assert_eq!(story.exchange.account(TAKEOVER_ACCOUNT).unwrap().wallet_balance.0, 0);
-    assert!(story.exchange.insurance_fund().0 >= 0);
+    assert!(story.fund() >= 0);
 }
 
 #[test]

@@ -9,12 +9,12 @@ use exchange_core::margin::{
 };
 use exchange_core::mark::price_band;
 use exchange_core::position::Position;
-use exchange_core::{Genesis, Instrument, InstrumentSpec, Money, Side, SCALE};
+use exchange_core::{Genesis, Instrument, InstrumentSpec, Money, SCALE};
 use support::{fixed, shown, Story};
 
 fn listed(spec: InstrumentSpec) -> Instrument {
-    let genesis = Genesis { instruments: vec![spec], insurance_fund: Money(0) };
-    exchange_core::instrument::validate(&genesis).unwrap().remove(0)
+    let genesis = Genesis::linear(vec![spec], Money(0));
+    exchange_core::genesis::validate(&genesis).unwrap().instruments.remove(0)
 }
 
 /// 0.055 %.
@@ -32,15 +32,15 @@ fn exposure(lots: i64, leverage: i64, mark: i64) -> Exposure {
 
 #[test]
 fn cost_1_and_2_order_cost() {
-    assert_eq!(order_cost(wide("50000"), Side::Buy, 1000, TAKER_FEE), wide("5052.25"));
-    assert_eq!(order_cost(wide("50000"), Side::Sell, 1000, TAKER_FEE), wide("5057.75"));
+    assert_eq!(order_cost(wide("50000"), 1, 1000, TAKER_FEE), wide("5052.25"));
+    assert_eq!(order_cost(wide("50000"), -1, 1000, TAKER_FEE), wide("5057.75"));
 }
 
 #[test]
 fn margin_1_2_and_3_position_margin_on_the_mark() {
     let listed = listed(support::btc());
     let long = exposure(1000, 1000, 52_000).margin(&listed);
-    assert_eq!(closing_fee(wide("50000"), Side::Buy, 1000, TAKER_FEE), wide("24.75"));
+    assert_eq!(closing_fee(wide("50000"), 1, 1000, TAKER_FEE), wide("24.75"));
     assert_eq!(long.maintenance, fixed("284.75")); // MARGIN-1: maintenance is the same in cross
     assert_eq!(long.position_initial, fixed("5224.75")); // MARGIN-3
     let short = exposure(-1000, 1000, 52_000).margin(&listed);
@@ -74,7 +74,7 @@ fn liq_9_and_10_price_at_which_the_account_is_liquidated() {
     let position = exposure(100, 1000, 50_000);
     let price = |listed: &Instrument| liquidation_price(&position, wide("1000"), listed);
     assert_eq!(price(&without_fee), Some(wide("40201.00502513"))); // published as 40201.005025
-    assert_eq!(closing_fee(wide("5000"), Side::Buy, 1000, TAKER_FEE), wide("2.475"));
+    assert_eq!(closing_fee(wide("5000"), 1, 1000, TAKER_FEE), wide("2.475"));
     assert_eq!(price(&listed(support::btc())), Some(wide("40225.87939698"))); // published as 40225.879397
 }
 

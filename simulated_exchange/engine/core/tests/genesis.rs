@@ -5,7 +5,7 @@ mod support;
 use exchange_core::{Exchange, Genesis, InstrumentSpec, Money, Price, Qty, TierSpec, SCALE};
 
 fn refusal(spec: InstrumentSpec) -> String {
-    let genesis = Genesis { instruments: vec![spec], insurance_fund: Money(0) };
+    let genesis = Genesis::linear(vec![spec], Money(0));
     Exchange::new(&genesis).map(|_| ()).unwrap_err().to_string()
 }
 
@@ -36,6 +36,6 @@ fn every_refusal_names_its_field() {
     }
     let empty = Genesis::default();
     assert!(Exchange::new(&empty).unwrap_err().to_string().starts_with("instruments: was 0 entries"));
-    let debt = Genesis { instruments: vec![base()], insurance_fund: Money(-1) };
-    assert!(Exchange::new(&debt).unwrap_err().to_string().starts_with("insurance_fund: was -1"));
+    let debt = Genesis::linear(vec![base()], Money(-1));
+    assert!(Exchange::new(&debt).unwrap_err().to_string().starts_with("pools[0].balance: was -1"));
 }

@@ -2,7 +2,10 @@
 
 mod support;
 
-use exchange_core::{EventKind, FillKind};
+use exchange_core::{
+    AccountId, Action, CoinId, EventKind, FillKind, Money, NewOrder, PositionIndex, Qty, Side,
+    TAKEOVER_ACCOUNT,
+};
 use support::{fixed, shown, who, Story, BTC};
 
 /// Alice, 50x long one coin from 50,000 with 1,072.5 behind it; bob and seller are short half a coin each.
@@ -61,7 +64,7 @@ fn a_take_over_filled_better_than_bankruptcy_feeds_the_fund() {
     // equity 272.5 against 272.95; fee 27.06 first, so bankruptcy is 245.44 below the mark
     assert_eq!(taken_over(&story), ["1 at 48954.56"]);
     story.expect("who | qty | wallet | im\n alice | 0 | 0 | 0\n maker | 1 | 999990.18 | 4944.3045");
-    assert_eq!(shown(story.exchange.insurance_fund().0), "1145.44"); // INS-1: (49,100 - 48,954.56) x 1
+    assert_eq!(shown(story.fund()), "1145.44"); // INS-1: (49,100 - 48,954.56) x 1
     let kinds = story.happened(|event| match event {
         EventKind::Fill { kind, account, .. } if *account == who("alice") => Some(*kind),
         _ => None,
@@ -76,18 +79,18 @@ fn a_crash_drains_the_fund_and_deleverages_the_highest_ranked() {
     story.index(BTC, "49200");
     assert_eq!(taken_over(&story), ["1 at 48954.56"]);
     // 0.4 filled 154.56 below bankruptcy
-    assert_eq!(shown(story.exchange.insurance_fund().0), "38.176");
+    assert_eq!(shown(story.fund()), "38.176");
     story.index(BTC, "48000");
     story.expect("who | light\n bob | 5\n seller | 3");
     story.passes(250);
     // the fund bears 28 lots of 0.001 at 47,600 (1.35456 each); 0.572 are left at bankruptcy
-    assert_eq!(shown(story.exchange.insurance_fund().0), "0.24832");
+    assert_eq!(shown(story.fund()), "0.24832");
     assert_eq!(deleveraged(&story), ["1002 -0.5 at 48954.56", "1008 -0.072 at 48954.56"]);
     // bob: 4,000 - 5 + 522.72 - 4.895456; his order in the contract is gone
     story.expect("who | qty | wallet\n bob | 0 | 4512.824544\n seller | -0.428 | 1000069.56673433\n maker | 0.428 | 999995.82944");
     assert!(story.exchange.open_orders(who("bob"), None).is_empty());
-    assert_eq!(story.exchange.position(exchange_core::TAKEOVER_ACCOUNT, BTC).unwrap().qty.0, 0);
-    assert_eq!(story.exchange.conservation().delta, 0);
+    assert_eq!(story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::OneWay).unwrap().qty.0, 0);
+    assert!(story.exchange.conservation().adds_up());
 }
 
 #[test]
@@ -97,7 +100,7 @@ fn an_account_beyond_bankruptcy_costs_the_fund_or_the_winners_never_less_than_no
     story.index(BTC, "47000");
     assert_eq!(taken_over(&story), ["1 at 48927.5"]);
     assert_eq!(deleveraged(&story), ["1002 -0.5 at 48927.5", "1008 -0.5 at 48927.5"]);
-    assert_eq!(story.exchange.insurance_fund().0, 0);
+    assert_eq!(story.fund(), 0);
     story.expect("who | qty | wallet\n alice | 0 | 0\n bob | 0 | 4526.35725\n seller | 0 | 1000526.35725");
 }
 
@@ -140,36 +143,30 @@ fn liquidation_cancels_orders_first() {
 fn a_position_taken_over_without_buyers_waits_for_the_next_tick() {
     let mut story = alice_is_long("500");
     story.index(BTC, "49200");
-    assert_eq!(story.exchange.position(exchange_core::TAKEOVER_ACCOUNT, BTC).unwrap().qty.0, fixed("1"));
+    assert_eq!(
+        story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::OneWay).unwrap().qty.0,
+        fixed("1")
+    );
     story.tell("who | does | qty | price | then\n maker | buy | 1 | 49000 | rests 1 at 49000");
     story.passes(250);
-    assert_eq!(story.exchange.position(exchange_core::TAKEOVER_ACCOUNT, BTC).unwrap().qty.0, 0);
-    assert_eq!(shown(story.exchange.insurance_fund().0), "545.44");
+    assert_eq!(story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::OneWay).unwrap().qty.0, 0);
+    assert_eq!(shown(story.fund()), "545.44");
 }
 
 #[test]
 fn many_liquidations_carry_over_to_the_next_command() {
     let mut story = Story::new("1000000", "0");
     story.tell("who | does | qty\n maker | deposit | 10000000");
-    let crowd: Vec<exchange_core::AccountId> = (2000..2100).map(exchange_core::AccountId).collect();
+    let crowd: Vec<AccountId> = (2000..2100).map(AccountId).collect();
     story.tell("who | does | qty | price\n maker | sell | 10 | 50000");
     for account in &crowd {
-        story.must(exchange_core::Action::CreateAccount { account: *account });
-        let amount = exchange_core::Money(fixed("60"));
-        story.must(exchange_core::Action::Deposit { account: *account, amount });
+        story.must(Action::CreateAccount { account: *account });
+        let amount = Money(fixed("60"));
+        story.must(Action::Deposit { account: *account, coin: CoinId(0), amount });
         let instrument = BTC;
-        story.must(exchange_core::Action::SetLeverage { account: *account, instrument, leverage: 10_000 });
-        story.must(exchange_core::Action::PlaceOrder(exchange_core::NewOrder {
-            account: *account,
-            instrument,
-            side: exchange_core::Side::Buy,
-            order_type: exchange_core::OrderType::Market,
-            time_in_force: exchange_core::TimeInForce::ImmediateOrCancel,
-            qty: exchange_core::Qty(fixed("0.1")),
-            price: exchange_core::Price(0),
-            reduce_only: false,
-            link_id: exchange_core::LinkId::NONE,
-        }));
+        story.must(Action::SetLeverage { account: *account, instrument, leverage: 10_000 });
+        let order = NewOrder::market(*account, instrument, Side::Buy, Qty(fixed("0.1")));
+        story.must(Action::PlaceOrder(order));
     }
     story.index(BTC, "49600");
     assert_eq!(taken_over(&story).len(), 64);

@@ -144,6 +144,7 @@ fn filters_refuse_by_their_own_codes() {
     );
     let mut order = Action::PlaceOrder(exchange_core::NewOrder {
         account: who("alice"),
+        position_index: exchange_core::PositionIndex::OneWay,
         instrument: InstrumentId(7),
         side: exchange_core::Side::Buy,
         order_type: exchange_core::OrderType::Limit,
@@ -155,7 +156,7 @@ fn filters_refuse_by_their_own_codes() {
     });
     assert_eq!(story.does(order).reject, Some(Reject::UnknownInstrument));
     if let Action::PlaceOrder(order) = &mut order {
-        order.account = exchange_core::INSURANCE_ACCOUNT;
+        order.account = exchange_core::PoolId(0).account();
     }
     assert_eq!(story.does(order).reject, Some(Reject::AccountReserved));
     story.market_ms = -1;

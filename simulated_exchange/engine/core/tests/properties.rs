@@ -4,9 +4,9 @@
 mod support;
 
 use exchange_core::{
-    AccountId, Action, Command, DecodeError, Event, EventKind, Exchange, FillKind, Genesis, InstrumentId,
-    LinkId, Money, NewOrder, OrderId, OrderType, Price, Qty, Side, TimeInForce, COMMAND_BYTES, EVENT_BYTES,
-    SCALE,
+    AccountId, Action, CoinId, Command, DecodeError, Event, EventKind, Exchange, FillKind, Genesis,
+    InstrumentId, LinkId, Money, NewOrder, OrderId, OrderType, PoolId, PositionIndex, Price, Qty, Side,
+    TimeInForce, COMMAND_BYTES, EVENT_BYTES, SCALE,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -14,7 +14,7 @@ use proptest::strategy::ValueTree;
 const ACCOUNTS: u32 = 6;
 
 fn genesis(fund: i64) -> Genesis {
-    Genesis { instruments: vec![support::btc(), support::eth()], insurance_fund: Money(fund * SCALE) }
+    Genesis::linear(vec![support::btc(), support::eth()], Money(fund * SCALE))
 }
 
 fn account() -> impl Strategy<Value = AccountId> {
@@ -53,6 +53,7 @@ fn new_order() -> impl Strategy<Value = NewOrder> {
         |(account, instrument, (side, order_type, time_in_force, reduce_only), qty, price, link_id)| {
             NewOrder {
                 account,
+                position_index: PositionIndex::OneWay,
                 instrument,
                 side,
                 order_type,
@@ -82,8 +83,8 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (instrument(), 0_u32..3, number(2_000 * SCALE, SCALE, 500))
             .prop_map(|(instrument, source, price)| Action::SetIndexSource { instrument, source, price: Price(price) }),
         8 => Just(Action::AdvanceTime),
-        2 => (account(), money()).prop_map(|(account, amount)| Action::Deposit { account, amount }),
-        1 => (account(), money()).prop_map(|(account, amount)| Action::Withdraw { account, amount }),
+        2 => (account(), money()).prop_map(|(account, amount)| Action::Deposit { account, coin: CoinId(0), amount }),
+        1 => (account(), money()).prop_map(|(account, amount)| Action::Withdraw { account, coin: CoinId(0), amount }),
         1 => account().prop_map(|account| Action::CreateAccount { account }),
     ]
 }
@@ -111,7 +112,7 @@ fn opening() -> Vec<Command> {
     for (number, deposit) in (0..ACCOUNTS).zip([2_000, 10_000, 50_000, 400_000, 3_000_000, 40_000_000]) {
         let account = AccountId(1000 + number);
         commands.push(command(Action::CreateAccount { account }));
-        commands.push(command(Action::Deposit { account, amount: Money(deposit * SCALE) }));
+        commands.push(command(Action::Deposit { account, coin: CoinId(0), amount: Money(deposit * SCALE) }));
         for instrument in [InstrumentId(0), InstrumentId(1)] {
             commands.push(command(Action::SetLeverage {
                 account,
@@ -148,7 +149,7 @@ proptest! {
         for (number, event) in (1_u64..).zip(&events) {
             prop_assert_eq!(event.sequence, number);
         }
-        prop_assert!(exchange.insurance_fund() >= Money(0));
+        prop_assert!(exchange.insurance_pool(PoolId(0)).unwrap() >= Money(0));
     }
 
     #[test]
@@ -309,6 +310,7 @@ fn apply_step(exchange: &mut Exchange, step: &Step, number: u32) -> (Option<Orde
     let action = match *step {
         Step::Place(side, price, qty, rests) => Action::PlaceOrder(NewOrder {
             account: AccountId(1004 + number % 2),
+            position_index: PositionIndex::OneWay,
             instrument: InstrumentId(0),
             side,
             order_type: OrderType::Limit,
@@ -392,7 +394,7 @@ proptest! {
 #[test]
 fn records_have_their_documented_sizes() {
     let command = Command { market_ms: 1, wall_us: 2, action: Action::AdvanceTime };
-    assert_eq!(command.encode().len(), 96);
+    assert_eq!(command.encode().len(), 160);
     assert_eq!(EVENT_BYTES, 128);
 }
 

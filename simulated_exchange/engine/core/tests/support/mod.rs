@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use exchange_core::{
-    AccountId, Action, Applied, CancelReason, Command, Event, EventKind, Exchange, FillKind, Genesis,
-    InstrumentId, InstrumentSpec, LinkId, Money, NewOrder, OrderId, OrderType, Price, Qty, Side, TierSpec,
-    TimeInForce, SCALE,
+    AccountId, Action, Applied, CancelReason, CoinId, Command, Event, EventKind, Exchange, FillKind, Genesis,
+    InstrumentId, InstrumentSpec, LinkId, Money, NewOrder, OrderId, OrderType, PoolId, PositionIndex, Price,
+    Qty, Side, TierSpec, TimeInForce, SCALE,
 };
 
 /// People of the stories and their accounts.
@@ -124,13 +124,17 @@ impl Story {
     }
 
     pub fn with(instruments: Vec<InstrumentSpec>, insurance_fund: &str, deposit: &str) -> Self {
-        let genesis = Genesis { instruments, insurance_fund: Money(fixed(insurance_fund)) };
+        let genesis = Genesis::linear(instruments, Money(fixed(insurance_fund)));
         let exchange = Exchange::new(&genesis).expect("genesis is sound");
         let mut story = Self { exchange, events: Vec::new(), market_ms: 0, labels: BTreeMap::new() };
         for person in PEOPLE {
             story.must(Action::CreateAccount { account: who(person) });
             if fixed(deposit) > 0 {
-                story.must(Action::Deposit { account: who(person), amount: Money(fixed(deposit)) });
+                story.must(Action::Deposit {
+                    account: who(person),
+                    coin: CoinId(0),
+                    amount: Money(fixed(deposit)),
+                });
             }
         }
         story.index(BTC, "50000");
@@ -197,8 +201,8 @@ impl Story {
         match get("does").expect("does") {
             "cancel" => Action::CancelOrder { account, order_id: order_id() },
             "cancel all" => Action::CancelAll { account, instrument: get("in").map(|_| instrument) },
-            "deposit" => Action::Deposit { account, amount: amount() },
-            "withdraw" => Action::Withdraw { account, amount: amount() },
+            "deposit" => Action::Deposit { account, coin: CoinId(0), amount: amount() },
+            "withdraw" => Action::Withdraw { account, coin: CoinId(0), amount: amount() },
             "amend" => Action::AmendOrder {
                 account,
                 order_id: order_id(),
@@ -210,6 +214,7 @@ impl Story {
                 Action::PlaceOrder(NewOrder {
                     account,
                     instrument,
+                    position_index: PositionIndex::OneWay,
                     side: if side == "buy" { Side::Buy } else { Side::Sell },
                     order_type: if get("price").is_some() { OrderType::Limit } else { OrderType::Market },
                     time_in_force: match how.split(' ').next_back().unwrap_or("") {
@@ -283,7 +288,7 @@ impl Story {
         for row in rows(table) {
             let name = &row["who"];
             let account = self.exchange.account(who(name)).expect("account");
-            let position = self.exchange.position(who(name), BTC).expect("position");
+            let position = self.exchange.position(who(name), BTC, PositionIndex::OneWay).expect("position");
             for (column, expected) in &row {
                 let actual = match column.as_str() {
                     "who" => continue,
@@ -303,6 +308,11 @@ impl Story {
                 assert_eq!(shown(actual), shown(fixed(expected)), "{column} of {name}");
             }
         }
+    }
+
+    /// Balance of the insurance pool.
+    pub fn fund(&self) -> i64 {
+        self.exchange.insurance_pool(PoolId(0)).expect("there is a pool").0
     }
 
     /// Events of the last step that a filter lets through, in words.

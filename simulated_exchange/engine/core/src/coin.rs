@@ -1,0 +1,103 @@
+//! Coins and insurance pools as listed at genesis. Validation only; balances live in `account`.
+
+use crate::genesis::{require, GenesisError};
+use crate::types::{InstrumentId, Money, Price, Qty, MONEY_MAX, SCALE};
+
+/// Most coins one exchange knows.
+pub const COINS_MAX: usize = 512;
+/// Most brackets of a coin's collateral value.
+pub const COLLATERAL_TIERS_MAX: usize = 32;
+
+/// Where a coin's price in USD comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoinPrice {
+    /// Always this.
+    Fixed(Price),
+    /// Reported by command; the number is the price before the first report, 0 for none.
+    Reported(Price),
+    /// Index of this instrument times the price of its quote coin.
+    Index(InstrumentId),
+}
+
+/// One bracket of a coin's collateral value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CollateralTier {
+    /// Largest quantity of the bracket, counted from nothing.
+    pub limit: Qty,
+    /// Part of its value that counts, in `10^-8`.
+    pub ratio: i64,
+}
+
+/// A coin as listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoinSpec {
+    /// Such as `USDT`.
+    pub name: String,
+    /// Where its price comes from.
+    pub price: CoinPrice,
+    /// Brackets of collateral value, smallest first; what lies beyond the last counts nothing.
+    pub collateral: Vec<CollateralTier>,
+    /// The venue takes it as collateral at all.
+    pub is_collateral: bool,
+    /// An account may stop using it as collateral.
+    pub can_switch: bool,
+}
+
+impl CoinSpec {
+    /// A coin that is worth one USD and counts in full, whatever the quantity.
+    pub fn par(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            price: CoinPrice::Fixed(Price(SCALE)),
+            collateral: vec![CollateralTier { limit: Qty(i64::MAX), ratio: SCALE }],
+            is_collateral: true,
+            can_switch: false,
+        }
+    }
+}
+
+/// A coin ready for use.
+#[derive(Clone, Debug)]
+pub struct Coin {
+    /// As listed.
+    pub spec: CoinSpec,
+    /// One unit is one unit of USD, always: no conversion, no haircut.
+    pub is_par: bool,
+}
+
+/// An insurance pool as listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSpec {
+    /// Name, for people.
+    pub name: String,
+    /// Name of the coin it is held in.
+    pub coin: String,
+    /// Opening balance.
+    pub balance: Money,
+}
+
+/// Checks a coin and derives what the exchange computes with.
+pub(crate) fn derive(at: usize, spec: &CoinSpec, instruments: usize) -> Result<Coin, GenesisError> {
+    let field = |name: &str| format!("coins[{at}].{name}");
+    require(!spec.name.is_empty(), &field("name"), || "must not be empty".into())?;
+    let price_fits = match spec.price {
+        CoinPrice::Fixed(price) => (1..=MONEY_MAX).contains(&price.0),
+        CoinPrice::Reported(price) => (0..=MONEY_MAX).contains(&price.0),
+        CoinPrice::Index(instrument) => usize::from(instrument.0) < instruments,
+    };
+    require(price_fits, &field("price"), || "must be a positive price, or name a listed instrument".into())?;
+    let count = spec.collateral.len();
+    require(count <= COLLATERAL_TIERS_MAX, &field("collateral"), || {
+        format!("was {count} entries, at most {COLLATERAL_TIERS_MAX} are allowed")
+    })?;
+    let mut last = 0;
+    for tier in &spec.collateral {
+        let sound = tier.limit.0 > last && (0..=SCALE).contains(&tier.ratio);
+        require(sound, &field("collateral"), || "limits must rise, ratios lie between 0 and 1".into())?;
+        last = tier.limit.0;
+    }
+    let counts_in_full = matches!(spec.collateral.as_slice(), [CollateralTier { limit, ratio }] if limit.0 == i64::MAX && *ratio == SCALE);
+    let is_one = spec.price == CoinPrice::Fixed(Price(SCALE));
+    let is_par = is_one && counts_in_full && spec.is_collateral && !spec.can_switch;
+    Ok(Coin { spec: spec.clone(), is_par })
+}
