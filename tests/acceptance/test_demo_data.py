@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from relay.core.report import ReportRows
 from relay.store import DriftStore
 from tests.acceptance.demo_runs import DemoRun, assert_promises, run_demo
+from tests.acceptance.recorded_data import data_file
 
 pytestmark = [pytest.mark.data, pytest.mark.timeout(300)]
-
-DATA = Path(os.environ.get("SLIPSTREAM_DATA", "../shared/data")).resolve()
-
-
-def data_file(name: str) -> Path:
-    path = DATA / name
-    assert path.is_file(), f"SLIPSTREAM_DATA: {path} is missing"
-    return path
 
 
 def rows_of(run: DemoRun) -> ReportRows:

@@ -13,6 +13,7 @@ mod genesis;
 mod machine;
 mod outcome;
 mod replay;
+mod rules;
 mod views;
 mod words;
 
@@ -31,5 +32,6 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     views::register(module)?;
     outcome::register(module)?;
     replay::register(module)?;
+    rules::register(module)?;
     engine::register(module)
 }

@@ -59,6 +59,8 @@ words! {
     FillKind { Trade, TakeOver, Adl }
     /// Why a wallet changed.
     WalletReason { Deposit, Withdraw, Trade, TakeOver, Adl }
+    /// How the components of an index become one price.
+    IndexMethod { Clamp, Drop, TwoPass }
     /// The stage that refused a command.
     Stage { Admit, Filter, Order, Risk }
     /// Why a command was refused. The hundreds of the number are the stage.
@@ -99,6 +101,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<CancelReason>()?;
     module.add_class::<FillKind>()?;
     module.add_class::<WalletReason>()?;
+    module.add_class::<IndexMethod>()?;
     module.add_class::<Stage>()?;
     module.add_class::<Reject>()
 }

@@ -57,6 +57,7 @@ pub use command::{Action, Command, NewOrder, COMMAND_BYTES};
 pub use event::{Event, EventKind, EVENT_BYTES};
 pub use exchange::{Applied, Exchange, Fatal};
 pub use genesis::{Genesis, GenesisError, Listing, Pool};
+pub use index::IndexMethod;
 pub use instrument::{IndexSourceSpec, Instrument, InstrumentSpec, Kind, Tier, TierSpec};
 pub use record::DecodeError;
 pub use reject::{Reject, Stage};

@@ -25,6 +25,8 @@ from typing import ClassVar, Final, final
 
 from typing_extensions import disjoint_base
 
+from simulated_exchange._engine import rules
+
 __all__ = [
     "COMMAND_BYTES",
     "EVENT_BYTES",
@@ -39,6 +41,7 @@ __all__ = [
     "Event",
     "FillKind",
     "GenesisError",
+    "IndexMethod",
     "InstrumentView",
     "InvariantError",
     "JournalError",
@@ -55,6 +58,7 @@ __all__ = [
     "TimeInForce",
     "Verification",
     "WalletReason",
+    "rules",
 ]
 
 SCALE: Final[int]
@@ -178,6 +182,22 @@ class WalletReason:
     """Realised profit less fee of a take-over."""
     Adl: ClassVar[WalletReason]
     """Realised profit less fee of a deleveraging."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class IndexMethod:
+    """How the components of an index become one price."""
+
+    Clamp: ClassVar[IndexMethod]
+    """Weighted mean; what lies beyond the band around the median is moved to its edge."""
+    Drop: ClassVar[IndexMethod]
+    """Weighted mean; what lies beyond the band around the median does not count."""
+    TwoPass: ClassVar[IndexMethod]
+    """The older rule: weights by the inverse square of the distance from the weighted mean."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
