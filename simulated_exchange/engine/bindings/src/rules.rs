@@ -4,7 +4,7 @@
 use exchange_core::funding::{self, FundingTerms, PremiumAverage};
 use exchange_core::index::{self, Component};
 use exchange_core::mark::{self, Slippage, Window};
-use exchange_core::{Genesis, InstrumentSpec, Money, TierSpec, impact, instrument};
+use exchange_core::{Genesis, InstrumentSpec, Money, TierSpec, genesis, impact};
 use pyo3::prelude::*;
 
 use crate::errors;
@@ -141,8 +141,8 @@ fn tier_deductions(tiers: Vec<(i64, i64, i64)>) -> PyResult<Vec<i64>> {
     };
     let tiers = tiers.into_iter().map(tier).collect();
     let spec = InstrumentSpec { tiers, ..InstrumentSpec::default() };
-    let genesis = Genesis { instruments: vec![spec], insurance_fund: Money(0) };
-    let listed = instrument::validate(&genesis).map_err(|error| errors::value(error.to_string()))?;
+    let genesis = Genesis::linear(vec![spec], Money(0));
+    let listed = genesis::validate(&genesis).map_err(|error| errors::value(error.to_string()))?.instruments;
     let deduction = |tier: &exchange_core::Tier| exchange_core::fixed::saturate(tier.deduction);
     Ok(listed.iter().flat_map(|listed| listed.tiers.iter().map(deduction)).collect())
 }
@@ -159,7 +159,7 @@ fn mean(samples: Vec<i64>) -> i64 {
 pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = parent.py();
     let rules = PyModule::new(py, NAME)?;
-    rules.add("RATE_SCALE", funding::RATE_SCALE)?;
+    rules.add("RATE_SCALE", exchange_core::RATE_SCALE)?;
     rules.add_function(wrap_pyfunction!(index_price, &rules)?)?;
     rules.add_function(wrap_pyfunction!(convert, &rules)?)?;
     rules.add_function(wrap_pyfunction!(usd_index, &rules)?)?;

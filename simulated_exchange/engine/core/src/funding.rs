@@ -4,9 +4,8 @@
 //! Rates and premiums are in units of `10^-12` (`RATE_SCALE`), prices and money in units of `10^-8`.
 
 use crate::fixed::{div_half_up, mul_div_ceil, mul_div_half_up, saturate};
+use crate::types::RATE_SCALE;
 
-/// Units per whole of funding rates and premiums.
-pub const RATE_SCALE: i64 = 1_000_000_000_000;
 /// One premium sample a market minute.
 pub const PREMIUM_SAMPLE_MS: i64 = 60_000;
 /// Over which the interest part of the rate is quoted.

@@ -2,10 +2,9 @@
 //! they need. The index they start from is in `index`.
 
 use crate::fixed::{div_ceil, div_floor, div_half_up, mul_div_half_up, saturate};
-use crate::funding::RATE_SCALE;
 use crate::index::{index_price, Component, IndexMethod, Source};
 use crate::instrument::InstrumentSpec;
-use crate::types::{wire_enum, Side, SCALE};
+use crate::types::{wire_enum, Side, RATE_SCALE, SCALE};
 
 /// One sample a market second.
 pub const SAMPLE_MS: i64 = 1000;
