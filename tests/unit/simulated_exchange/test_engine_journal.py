@@ -13,13 +13,14 @@ import pytest
 from simulated_exchange._engine import Engine, GenesisError, JournalError, Side
 from tests.unit.simulated_exchange.engine_rooms import ALICE, BOB, BTC, Desk, genesis
 
-FRAME_BYTES = 16
+HEADER_BYTES, FRAME_BYTES = 48, 44
 
 
 def traded(path: Path, durability: str = "fsync") -> str:
     """A journal with a little of everything in it; its state hash."""
     desk = Desk.opened(Engine.create(genesis(), str(path), durability))
     desk.accepted(desk.place(ALICE, Side.Sell, "1", "50000", link_id="ask"))
+    desk.engine.sync()
     desk.accepted(desk.place(BOB, Side.Buy, "0.4", "50000"))
     assert desk.place(BOB, Side.Buy, "0.0001", "50000").reject is not None
     desk.accepted(desk.engine.advance_time(*desk.now()))
@@ -65,10 +66,9 @@ def test_damage_in_the_middle_is_refused_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "venue.journal"
     traded(path)
     damaged = bytearray(path.read_bytes())
-    at = 32 + FRAME_BYTES + len(genesis()) + FRAME_BYTES + 3
-    damaged[at] ^= 0x40
+    place = HEADER_BYTES + FRAME_BYTES + 2 + len(genesis())  # 2: its length takes as many bytes
+    damaged[place + FRAME_BYTES + 3] ^= 0x40
     path.write_bytes(damaged)
-    place = at - 3 - FRAME_BYTES
     with pytest.raises(JournalError, match=rf"corrupt at byte {place}: .*checksum"):
         Engine.recover(str(path), "fsync")
     with pytest.raises(JournalError, match=rf"corrupt at byte {place}: "):
@@ -162,8 +162,8 @@ def test_a_journal_that_cannot_be_written_stops_the_engine(tmp_path: Path) -> No
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "engine = Engine.create(sys.stdin.read(), sys.argv[1], 'fsync')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "for at in range(100): engine.advance_time(at, at)\n"
-        "for attempt in (engine.sync, engine.sync, lambda: engine.advance_time(100, 100)):\n"
+        "for at in range(1000): engine.advance_time(at, at)\n"
+        "for attempt in (engine.sync, engine.sync, lambda: engine.advance_time(1000, 1000)):\n"
         "    try: attempt()\n"
         "    except JournalError as error: print(error)\n"
         "print(engine.command_count())\n"
@@ -182,6 +182,6 @@ def test_a_journal_that_cannot_be_written_stops_the_engine(tmp_path: Path) -> No
     assert "venue.journal: cannot write: " in first
     assert "stopped after an earlier failure: cannot write" in second
     assert "stopped after an earlier failure: cannot write" in third
-    assert count == "100"
+    assert count == "1000"
     _, recovery = Engine.recover(str(path), "fsync")
-    assert recovery.commands <= 100
+    assert recovery.commands <= 1000

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use exchange_core::{Applied, COMMAND_BYTES, Command, Event, Exchange};
-use exchange_journal::{Durability, Journal, JournalError, Reader, Record, Recovering};
+use exchange_journal::{Durability, Journal, JournalError, Reader, Record, Recovering, padded, trimmed};
 
 use crate::genesis;
 
@@ -127,7 +127,7 @@ impl Machine {
     pub(crate) fn apply(&mut self, command: &Command) -> Result<Applied, Failure> {
         self.check_running()?;
         if let Some(journal) = &self.journal {
-            journal.append(&command.encode())?;
+            journal.append(trimmed(&command.encode()))?;
         }
         self.events.clear();
         let (exchange, events) = (&mut self.exchange, &mut self.events);
@@ -151,7 +151,7 @@ impl Machine {
         let run = || {
             for (command, record) in commands.iter().zip(records.chunks_exact(COMMAND_BYTES)) {
                 if let Some(journal) = journal {
-                    journal.append(record)?;
+                    journal.append(trimmed(record))?;
                 }
                 let applied = exchange.apply(command, &mut batch.events);
                 batch.applied.push(applied.map_err(|fatal| Failure::Invariant(fatal.to_string()))?);
@@ -204,9 +204,17 @@ impl Machine {
 }
 
 fn command(path: &Path, record: &Record<'_>) -> Result<Command, Failure> {
-    Command::decode(record.payload).map_err(|error| {
+    Command::decode(&command_record(path, record)?).map_err(|error| {
         let (number, path) = (record.number, path.display());
         Failure::Invariant(format!("journal {path}: command {number}: {error}"))
+    })
+}
+
+/// The command record that a journal's record holds without its zero tail.
+pub(crate) fn command_record(path: &Path, record: &Record<'_>) -> Result<[u8; COMMAND_BYTES], Failure> {
+    padded(record.payload).ok_or_else(|| {
+        let (number, path) = (record.number, path.display());
+        Failure::Invariant(format!("journal {path}: command {number} is no command record"))
     })
 }
 

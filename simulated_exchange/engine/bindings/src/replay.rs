@@ -8,7 +8,7 @@ use exchange_journal::Reader;
 use pyo3::prelude::*;
 
 use crate::engine::to_exception;
-use crate::machine::{Failure, Machine};
+use crate::machine::{Failure, Machine, command_record};
 use crate::outcome::BatchOutcome;
 
 /// Commands of one batch.
@@ -49,13 +49,7 @@ impl Tale {
         while records.len() < BATCH_COMMANDS * COMMAND_BYTES
             && let Some(record) = self.reader.next_record()?
         {
-            if record.payload.len() != COMMAND_BYTES {
-                let (path, number) = (self.path.display(), record.number);
-                return Err(Failure::Invariant(format!(
-                    "journal {path}: command {number} has another length"
-                )));
-            }
-            records.extend_from_slice(record.payload);
+            records.extend_from_slice(&command_record(&self.path, &record)?);
         }
         if records.is_empty() {
             return Ok(None);

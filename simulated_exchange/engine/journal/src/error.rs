@@ -48,6 +48,29 @@ pub enum JournalError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The journal ends before a record that it once had on disk.
+    #[error(
+        "journal {path}: has lost records: it ends with record {last}, and snapshot {snapshot} was taken after \
+         record {number} had been committed; restore the journal, or move that snapshot away to go on without them"
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// Its last record.
+        last: u64,
+        /// The snapshot that stands for more.
+        snapshot: PathBuf,
+        /// The record it was taken after.
+        number: u64,
+    },
+    /// A snapshot is damaged, of another version, or cannot be read or written. The journal is not touched by it.
+    #[error("snapshot {path}: {reason}")]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An earlier write or commit failed; nothing was accepted since.
     #[error("journal {path}: stopped after an earlier failure: {cause}; restart to recover")]
     Stopped {

@@ -1,13 +1,15 @@
 //! Reading a journal from its start: checks every byte, tells a torn tail from damage in the middle.
 //!
 //! Must not be here: changing the file. A reader needs no lock; it sees what had been written when it looked.
+//! It holds one group in memory, whatever the length of the file.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::error::JournalError;
-use crate::format::{self, FRAME_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX};
+use crate::format::{self, FRAME_BYTES, Frame, GROUP_BYTES_MAX, HEADER_BYTES, Identity, Position};
+use crate::scan;
 
 const READ_BUFFER_BYTES: usize = 1024 * 1024;
 
@@ -23,12 +25,26 @@ pub struct Record<'a> {
 /// What the end of the file looked like, known once all records have been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {
-    /// Where the last whole record ends.
+    /// Where the last whole group ends.
     pub end: u64,
     /// Number of the record that would come next.
     pub next_number: u64,
-    /// Bytes behind `end` that belong to no whole record: a write that a crash cut short.
+    /// Bytes behind `end` that belong to no whole group: a write that a crash cut short.
     pub torn_bytes: u64,
+}
+
+/// Where a position of some journal lies in this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Here: the journal is the same up to it.
+    Here,
+    /// Nowhere: another journal, or a copy of this one that went on differently.
+    Elsewhere,
+    /// Behind the end: this journal has lost records that it had.
+    Beyond {
+        /// The last record that is left.
+        last: u64,
+    },
 }
 
 /// Reads records in order.
@@ -37,10 +53,28 @@ pub struct Reader {
     path: PathBuf,
     file: BufReader<File>,
     file_bytes: u64,
+    identity: Identity,
+    first_chain: u128,
+    /// Where the next group begins.
     offset: u64,
+    /// Chain of the groups read so far.
+    chain: u128,
     next_number: u64,
-    payload: Vec<u8>,
-    finished: bool,
+    /// The group being read: where it began, its records, where the next one begins, how many are left.
+    group_offset: u64,
+    records: Vec<u8>,
+    at: usize,
+    left: u32,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Reading,
+    /// Everything whole has been read.
+    Ended,
+    /// An error was returned; what follows it is nobody's to read.
+    Failed,
 }
 
 impl Reader {
@@ -62,91 +96,194 @@ impl Reader {
         let mut header = [0_u8; HEADER_BYTES];
         file.seek(SeekFrom::Start(0)).map_err(|source| io_error(path, "seek", source))?;
         file.read_exact(&mut header).map_err(|source| io_error(path, "read", source))?;
-        format::check_header(&header)
+        let identity = format::check_header(&header)
             .map_err(|reason| JournalError::NotAJournal { path: path.to_owned(), reason })?;
+        let first_chain = format::first_chain(&header);
         Ok(Self {
             path: path.to_owned(),
             file: BufReader::with_capacity(READ_BUFFER_BYTES, file),
             file_bytes,
+            identity,
+            first_chain,
             offset: HEADER_BYTES as u64,
+            chain: first_chain,
             next_number: 0,
-            payload: Vec::new(),
-            finished: false,
+            group_offset: HEADER_BYTES as u64,
+            records: Vec::new(),
+            at: 0,
+            left: 0,
+            state: State::Reading,
         })
     }
 
     /// The next record, or nothing at the end of what is whole.
     ///
     /// # Errors
-    /// `Corrupt` when bytes are damaged and whole records follow them; `NotAJournal` when not even the
-    /// genesis is whole; `Io` when the file cannot be read.
+    /// `Corrupt` when bytes are damaged and groups follow them; `NotAJournal` when not even the genesis is
+    /// whole; `Io` when the file cannot be read.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, JournalError> {
-        if self.finished {
-            return Ok(None);
-        }
-        match self.read_record()? {
-            Ok(()) => {}
-            Err(reason) => {
-                self.finish(reason)?;
+        while self.left == 0 {
+            if !self.next_group()? {
                 return Ok(None);
             }
         }
-        let number = self.next_number;
-        self.next_number += 1;
-        self.offset += (FRAME_BYTES + self.payload.len()) as u64;
-        Ok(Some(Record { number, payload: &self.payload }))
+        let (begin, end) = self.step()?;
+        Ok(Some(Record { number: self.next_number - 1, payload: &self.records[begin..end] }))
     }
 
-    /// Where the whole records end. Meaningful once `next_record` has returned nothing.
+    /// Where the whole groups end. Meaningful once `next_record` has returned nothing.
     #[must_use]
     pub fn tail(&self) -> Tail {
         Tail { end: self.offset, next_number: self.next_number, torn_bytes: self.file_bytes - self.offset }
+    }
+
+    /// Reads from the start up to a position, checking everything on the way. `Here`: the record after it is
+    /// the next one. Otherwise the reader stands at its start again.
+    ///
+    /// # Errors
+    /// As [`Reader::next_record`].
+    pub fn seek_to(&mut self, position: &Position) -> Result<Place, JournalError> {
+        let place = if position.identity == self.identity { self.find(position)? } else { Place::Elsewhere };
+        if place != Place::Here {
+            self.rewind()?;
+        }
+        Ok(place)
+    }
+
+    fn find(&mut self, position: &Position) -> Result<Place, JournalError> {
+        self.rewind()?;
+        while self.offset <= position.offset {
+            // What a snapshot covers is checked and not looked into.
+            self.next_number += u64::from(std::mem::take(&mut self.left));
+            if !self.next_group()? {
+                return Ok(Place::Beyond { last: self.next_number.saturating_sub(1) });
+            }
+        }
+        let numbers = self.next_number..self.next_number + u64::from(self.left);
+        if self.group_offset != position.offset
+            || self.chain != position.chain
+            || !numbers.contains(&position.number)
+        {
+            return Ok(Place::Elsewhere);
+        }
+        while self.next_number <= position.number {
+            self.step()?;
+        }
+        Ok(Place::Here)
+    }
+
+    /// Back to the first record.
+    pub(crate) fn rewind(&mut self) -> Result<(), JournalError> {
+        let start = HEADER_BYTES as u64;
+        self.file.seek(SeekFrom::Start(start)).map_err(|source| io_error(&self.path, "seek", source))?;
+        (self.offset, self.group_offset, self.chain) = (start, start, self.first_chain);
+        (self.next_number, self.at, self.left, self.state) = (0, 0, 0, State::Reading);
+        self.records.clear();
+        Ok(())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Position of the last record read.
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            identity: self.identity,
+            number: self.next_number.saturating_sub(1),
+            offset: self.group_offset,
+            chain: self.chain,
+        }
     }
 
     pub(crate) fn into_file(self) -> File {
         self.file.into_inner()
     }
 
-    /// Reads one record into `self.payload`; the inner error says why it is not whole.
-    fn read_record(&mut self) -> Result<Result<(), &'static str>, JournalError> {
+    /// Steps over one record of the group; returns where its payload lies.
+    #[inline]
+    fn step(&mut self) -> Result<(usize, usize), JournalError> {
+        let found = format::decode_record(&self.records, self.at);
+        let is_last = self.left == 1;
+        match found {
+            Some((begin, end)) if is_last == (end == self.records.len()) => {
+                self.at = end;
+                self.left -= 1;
+                self.next_number += 1;
+                Ok((begin, end))
+            }
+            _ => Err(self.corrupt(self.group_offset, "the group's records are not as many as it says")),
+        }
+    }
+
+    /// Reads the next group; false at the end of what is whole.
+    fn next_group(&mut self) -> Result<bool, JournalError> {
+        match self.state {
+            State::Reading => {}
+            State::Ended => return Ok(false),
+            State::Failed => return Err(self.corrupt(self.offset, "an earlier read failed")),
+        }
+        // Until the group is known to be sound.
+        self.state = State::Failed;
+        let (found, state) = match self.read_group()? {
+            Ok(()) => (true, State::Reading),
+            Err(reason) => self.finish(reason).map(|()| (false, State::Ended))?,
+        };
+        self.state = state;
+        Ok(found)
+    }
+
+    /// Reads one group into `self.records`; the inner error says why it is not whole.
+    fn read_group(&mut self) -> Result<Result<(), &'static str>, JournalError> {
         let remaining = self.file_bytes - self.offset;
         let mut bytes = [0_u8; FRAME_BYTES];
         if remaining < FRAME_BYTES as u64 {
-            return Ok(Err("the record is cut short"));
+            return Ok(Err("the group is cut short"));
         }
-        self.read_exact_here(&mut bytes)?;
-        let frame = format::decode_frame(&bytes);
-        if frame.length > PAYLOAD_BYTES_MAX {
-            return Ok(Err("the record's length is impossible"));
+        self.file.read_exact(&mut bytes).map_err(|source| io_error(&self.path, "read", source))?;
+        let Some(frame) = format::decode_frame(&bytes) else {
+            return Ok(Err("the group's frame does not fit its checksum"));
+        };
+        if frame.length > GROUP_BYTES_MAX {
+            return Err(self.corrupt(self.offset, "the group is longer than any can be"));
         }
         if frame.length as u64 > remaining - FRAME_BYTES as u64 {
-            return Ok(Err("the record is cut short"));
+            return Ok(Err("the group is cut short"));
         }
-        let mut payload = std::mem::take(&mut self.payload);
-        payload.resize(frame.length, 0);
-        let read = self.read_exact_here(&mut payload);
-        self.payload = payload;
-        read?;
-        if !format::is_sound(&bytes, &self.payload) {
-            return Ok(Err("the record's checksum does not fit"));
+        self.records.resize(frame.length, 0);
+        self.file.read_exact(&mut self.records).map_err(|source| io_error(&self.path, "read", source))?;
+        if !frame.covers(&self.records) {
+            return Ok(Err("the group's records do not fit their checksum"));
         }
-        if frame.number != self.next_number {
-            let reason = format!("record number was {}, expected {}", frame.number, self.next_number);
-            return Err(JournalError::Corrupt { path: self.path.clone(), offset: self.offset, reason });
-        }
+        self.enter(&frame)?;
         Ok(Ok(()))
     }
 
-    /// The record at `self.offset` is not whole: a torn tail if nothing whole follows, else damage.
+    /// A whole group must be the next one of this journal.
+    fn enter(&mut self, frame: &Frame) -> Result<(), JournalError> {
+        if frame.first != self.next_number {
+            let reason = format!("record number was {}, expected {}", frame.first, self.next_number);
+            return Err(self.corrupt(self.offset, &reason));
+        }
+        if frame.count == 0 || !frame.follows(self.chain, &self.records) {
+            return Err(self.corrupt(self.offset, "the group does not continue what precedes it"));
+        }
+        self.group_offset = self.offset;
+        self.offset += (FRAME_BYTES + frame.length) as u64;
+        self.chain = frame.chain;
+        (self.at, self.left) = (0, frame.count);
+        Ok(())
+    }
+
+    /// The group at `self.offset` is not whole: a torn tail if nothing follows it, else damage.
     fn finish(&mut self, reason: &'static str) -> Result<(), JournalError> {
-        self.finished = true;
-        self.payload.clear();
+        self.records.clear();
         if self.offset == self.file_bytes && self.next_number > 0 {
             return Ok(());
         }
-        if self.whole_record_follows()? {
-            let (path, offset) = (self.path.clone(), self.offset);
-            return Err(JournalError::Corrupt { path, offset, reason: reason.to_owned() });
+        let follows = scan::frame_follows(self.file.get_mut(), self.offset + 1, self.file_bytes);
+        if follows.map_err(|source| io_error(&self.path, "read", source))? {
+            return Err(self.corrupt(self.offset, reason));
         }
         if self.next_number == 0 {
             let reason = format!("its first record is not whole: {reason}");
@@ -155,29 +292,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Looks for a whole record with this number or a later one at every byte behind the damage. A damaged
-    /// length would otherwise pass for a record that a crash cut short, and all that follows it would be lost.
-    fn whole_record_follows(&mut self) -> Result<bool, JournalError> {
-        let start = self.offset;
-        self.file.seek(SeekFrom::Start(start)).map_err(|source| io_error(&self.path, "seek", source))?;
-        let mut rest = Vec::new();
-        self.file.read_to_end(&mut rest).map_err(|source| io_error(&self.path, "read", source))?;
-        let numbers = self.next_number..=self.next_number + (rest.len() / FRAME_BYTES) as u64;
-        let found = (0..rest.len().saturating_sub(FRAME_BYTES - 1)).any(|at| {
-            let mut bytes = [0_u8; FRAME_BYTES];
-            bytes.copy_from_slice(&rest[at..at + FRAME_BYTES]);
-            let frame = format::decode_frame(&bytes);
-            numbers.contains(&frame.number)
-                && frame.length <= PAYLOAD_BYTES_MAX
-                && rest
-                    .get(at + FRAME_BYTES..at + FRAME_BYTES + frame.length)
-                    .is_some_and(|payload| format::is_sound(&bytes, payload))
-        });
-        Ok(found)
-    }
-
-    fn read_exact_here(&mut self, bytes: &mut [u8]) -> Result<(), JournalError> {
-        self.file.read_exact(bytes).map_err(|source| io_error(&self.path, "read", source))
+    fn corrupt(&self, offset: u64, reason: &str) -> JournalError {
+        JournalError::Corrupt { path: self.path.clone(), offset, reason: reason.to_owned() }
     }
 }
 

@@ -1,19 +1,20 @@
-//! Appending, committing, locking. The file is written by one process, from any of its threads.
+//! Appending and committing. The file is written by one process, from any of its threads.
 //!
-//! Two locks, always taken in this order: `disk` (one write or commit at a time), `pending` (the bytes that
-//! wait for it). An append takes `pending` alone, so a commit on another thread does not hold it up; only a
-//! full buffer makes it wait for the disk.
+//! Two locks, always taken in this order: `disk` (one write or commit at a time), `pending` (the records that
+//! wait for it). An append takes `pending` alone and only copies; checksums and chain are made by who writes.
+//! So a commit on another thread does not hold an append up; only a full buffer makes it wait for the disk.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::JournalError;
-use crate::format::{self, PAYLOAD_BYTES_MAX};
-use crate::reader::{Reader, io_error};
+use crate::format::{self, FRAME_BYTES, Identity, PAYLOAD_BYTES_MAX, Position};
+use crate::reader::io_error;
+use crate::recovery;
 
 /// Bytes that may wait in memory; an append beyond them writes to the file itself.
 pub const BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -45,17 +46,41 @@ impl Sink for File {
     }
 }
 
+/// What waits to be written, and what was written last.
 struct Pending {
-    bytes: Vec<u8>,
+    /// Room for a frame, then records.
+    group: Vec<u8>,
+    count: u32,
     next_number: u64,
+    /// Position of the last written record.
+    written: Position,
+    mark: Option<Mark>,
     failure: Option<String>,
+}
+
+/// A record whose position somebody will ask for.
+enum Mark {
+    Waiting(u64),
+    Written(Position),
+}
+
+struct Disk {
+    sink: Box<dyn Sink>,
+    /// The buffer that is not filled at the moment.
+    spare: Vec<u8>,
+    /// End of what was written.
+    end: u64,
+    chain: u128,
+    /// Last record that was written, last one that a commit to the disk covered.
+    written_number: u64,
+    hardened_number: u64,
 }
 
 /// A journal open for appending. The file stays locked until it is dropped.
 pub struct Journal {
     path: PathBuf,
     durability: Durability,
-    disk: Mutex<Box<dyn Sink>>,
+    disk: Mutex<Disk>,
     pending: Mutex<Pending>,
     committed_number: AtomicU64,
 }
@@ -76,22 +101,49 @@ impl Journal {
         if fs::symlink_metadata(path).is_ok() {
             return Err(JournalError::Exists { path: path.to_owned() });
         }
-        let draft = draft_path(path);
-        let created = create_at(path, &draft, genesis);
-        // The draft has served whether or not it got its name; a leftover is harmless and never read.
-        let _ = fs::remove_file(&draft);
-        let file = created?;
-        sync_directory(path)?;
-        Ok(Self::new(path, durability, Box::new(file), 1))
+        let mut identity = Identity::default();
+        getrandom::fill(&mut identity)
+            .map_err(|error| io_error(path, "draw an identity", io::Error::other(error.to_string())))?;
+        let header = format::header(&identity);
+        let mut group = vec![0; FRAME_BYTES];
+        format::encode_record(&mut group, genesis);
+        let chain = format::frame_group(&mut group, format::first_chain(&header), 0, 1);
+        let file = create_whole(path, &[&header, &group])?;
+        let written = Position { identity, number: 0, offset: header.len() as u64, chain };
+        Ok(Self::new(path, durability, Box::new(file), written, (header.len() + group.len()) as u64))
     }
 
-    fn new(path: &Path, durability: Durability, sink: Box<dyn Sink>, next_number: u64) -> Self {
+    /// A journal that goes on behind `end`, where the record at `written` is the last one.
+    pub(crate) fn new(
+        path: &Path,
+        durability: Durability,
+        sink: Box<dyn Sink>,
+        written: Position,
+        end: u64,
+    ) -> Self {
+        let number = written.number;
+        let disk = Disk {
+            sink,
+            spare: vec![0; FRAME_BYTES],
+            end,
+            chain: written.chain,
+            written_number: number,
+            hardened_number: number,
+        };
+        let pending = Pending {
+            group: vec![0; FRAME_BYTES],
+            count: 0,
+            next_number: number + 1,
+            written,
+            mark: None,
+            failure: None,
+        };
         Self {
             path: path.to_owned(),
             durability,
-            disk: Mutex::new(sink),
-            pending: Mutex::new(Pending { bytes: Vec::new(), next_number, failure: None }),
-            committed_number: AtomicU64::new(next_number - 1),
+            disk: Mutex::new(disk),
+            pending: Mutex::new(pending),
+            committed_number: AtomicU64::new(number),
         }
     }
 
@@ -105,9 +157,10 @@ impl Journal {
             let mut pending = lock(&self.pending);
             self.check_running(&pending)?;
             let number = pending.next_number;
-            format::encode(&mut pending.bytes, number, payload);
+            format::encode_record(&mut pending.group, payload);
+            pending.count += 1;
             pending.next_number += 1;
-            (number, pending.bytes.len() >= BUFFER_BYTES_MAX)
+            (number, pending.group.len() >= BUFFER_BYTES_MAX)
         };
         if is_full {
             self.write_pending(&mut lock(&self.disk))?;
@@ -121,26 +174,54 @@ impl Journal {
     /// # Errors
     /// `Stopped` after any earlier failure; `Io` when writing or committing failed. Nothing is accepted after.
     pub fn sync(&self) -> Result<u64, JournalError> {
-        let wanted = {
-            let pending = lock(&self.pending);
-            self.check_running(&pending)?;
-            pending.next_number - 1
-        };
+        let wanted = self.last_number_running()?;
         if self.durability == Durability::None {
             return Ok(wanted);
         }
-        if self.committed_number() >= wanted {
-            return Ok(self.committed_number());
-        }
-        let mut disk = lock(&self.disk);
         if self.committed_number() < wanted {
-            let number = self.write_pending(&mut disk)?;
-            if self.durability == Durability::Fsync {
-                disk.commit().map_err(|source| self.stop("commit", source))?;
+            let mut disk = lock(&self.disk);
+            if self.committed_number() < wanted {
+                self.write_pending(&mut disk)?;
+                if self.durability == Durability::Fsync && disk.hardened_number < disk.written_number {
+                    self.harden(&mut disk)?;
+                }
+                self.committed_number.store(disk.written_number, Ordering::Release);
             }
-            self.committed_number.store(number, Ordering::Release);
         }
         Ok(self.committed_number())
+    }
+
+    /// Notes the last appended record, so that [`Journal::settle`] can say where it lies; returns its number.
+    /// A later mark replaces an earlier one.
+    pub fn mark(&self) -> u64 {
+        let mut pending = lock(&self.pending);
+        let number = pending.next_number - 1;
+        let written = pending.written;
+        let mark = if number == written.number { Mark::Written(written) } else { Mark::Waiting(number) };
+        pending.mark = Some(mark);
+        number
+    }
+
+    /// Where the marked record of this number lies, once the disk has it, whatever the durability; nothing when
+    /// another record has been marked since.
+    ///
+    /// # Errors
+    /// As [`Journal::sync`].
+    pub fn settle(&self, number: u64) -> Result<Option<Position>, JournalError> {
+        {
+            let mut disk = lock(&self.disk);
+            self.last_number_running()?;
+            if disk.written_number < number {
+                self.write_pending(&mut disk)?;
+            }
+            if disk.hardened_number < number {
+                self.harden(&mut disk)?;
+            }
+        }
+        match lock(&self.pending).mark {
+            Some(Mark::Written(position)) if position.number == number => Ok(Some(position)),
+            _ => Ok(None),
+        }
     }
 
     /// Number of the last record that a commit has covered.
@@ -155,20 +236,56 @@ impl Journal {
         lock(&self.pending).next_number - 1
     }
 
-    /// Writes what waits; returns the number of the last record written so far.
-    fn write_pending(&self, disk: &mut MutexGuard<'_, Box<dyn Sink>>) -> Result<u64, JournalError> {
-        let (mut bytes, number) = {
+    fn last_number_running(&self) -> Result<u64, JournalError> {
+        let pending = lock(&self.pending);
+        self.check_running(&pending)?;
+        Ok(pending.next_number - 1)
+    }
+
+    /// Writes what waits as one group.
+    fn write_pending(&self, disk: &mut Disk) -> Result<(), JournalError> {
+        if self.durability == Durability::Fsync && disk.hardened_number < disk.written_number {
+            // Never two groups on their way to the disk: it might take the second one and not the first.
+            self.harden(disk)?;
+        }
+        let (first, count) = {
             let mut pending = lock(&self.pending);
             self.check_running(&pending)?;
-            (std::mem::take(&mut pending.bytes), pending.next_number - 1)
+            if pending.count == 0 {
+                return Ok(());
+            }
+            std::mem::swap(&mut pending.group, &mut disk.spare);
+            let count = std::mem::take(&mut pending.count);
+            (pending.next_number - u64::from(count), count)
         };
-        disk.write(&bytes).map_err(|source| self.stop("write", source))?;
-        bytes.clear();
+        let group = &mut disk.spare;
+        disk.chain = format::frame_group(group, disk.chain, first, count);
+        disk.sink.write(group).map_err(|source| self.stop("write", source))?;
+        let offset = disk.end;
+        disk.end += group.len() as u64;
+        disk.written_number = first + u64::from(count) - 1;
+        group.truncate(FRAME_BYTES);
+        self.note_written(disk, first, offset);
+        Ok(())
+    }
+
+    fn note_written(&self, disk: &Disk, first: u64, offset: u64) {
         let mut pending = lock(&self.pending);
-        if pending.bytes.is_empty() {
-            pending.bytes = bytes;
+        let (number, chain) = (disk.written_number, disk.chain);
+        pending.written = Position { number, offset, chain, ..pending.written };
+        let position = pending.written;
+        if let Some(Mark::Waiting(marked)) = pending.mark
+            && (first..=number).contains(&marked)
+        {
+            pending.mark = Some(Mark::Written(Position { number: marked, ..position }));
         }
-        Ok(number)
+    }
+
+    /// Makes the disk have what was written.
+    fn harden(&self, disk: &mut Disk) -> Result<(), JournalError> {
+        disk.sink.commit().map_err(|source| self.stop("commit", source))?;
+        disk.hardened_number = disk.written_number;
+        Ok(())
     }
 
     fn check_running(&self, pending: &Pending) -> Result<(), JournalError> {
@@ -182,7 +299,7 @@ impl Journal {
     fn stop(&self, action: &'static str, source: io::Error) -> JournalError {
         let mut pending = lock(&self.pending);
         pending.failure = Some(format!("cannot {action}: {source}"));
-        pending.bytes = Vec::new();
+        (pending.group, pending.count) = (Vec::new(), 0);
         io_error(&self.path, action, source)
     }
 }
@@ -192,67 +309,33 @@ impl Drop for Journal {
     fn drop(&mut self) {
         let mut disk = lock(&self.disk);
         if self.write_pending(&mut disk).is_ok() && self.durability == Durability::Fsync {
-            let _ = disk.commit();
+            let _ = disk.sink.commit();
         }
     }
 }
 
-/// A journal being read back before it is written again; locked from the first moment.
-#[derive(Debug)]
-pub struct Recovering {
-    path: PathBuf,
-    reader: Reader,
+/// A file that appears under `path` whole, on disk and locked, or not at all.
+fn create_whole(path: &Path, parts: &[&[u8]]) -> Result<File, JournalError> {
+    let draft = draft_path(path);
+    let created = create_at(path, &draft, parts);
+    // The draft has served whether or not it got its name; a leftover is harmless and never read.
+    let _ = fs::remove_file(&draft);
+    let file = created?;
+    recovery::sync_folder(path)?;
+    Ok(file)
 }
 
-impl Recovering {
-    /// Opens and locks the journal at `path`.
-    ///
-    /// # Errors
-    /// `Locked` when another process writes it; otherwise as [`Reader::open`].
-    pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|source| io_error(path, "open", source))?;
-        lock_file(path, &file)?;
-        Ok(Self { path: path.to_owned(), reader: Reader::from_file(path, file)? })
-    }
-
-    /// What reads it back.
-    pub fn reader(&mut self) -> &mut Reader {
-        &mut self.reader
-    }
-
-    /// Reads what is left, cuts a torn tail and returns the journal ready for the next record.
-    ///
-    /// # Errors
-    /// As [`Reader::next_record`], and `Io` when the tail cannot be cut.
-    pub fn finish(mut self, durability: Durability) -> Result<Journal, JournalError> {
-        while self.reader.next_record()?.is_some() {}
-        let tail = self.reader.tail();
-        let mut file = self.reader.into_file();
-        if tail.torn_bytes > 0 {
-            file.set_len(tail.end).map_err(|source| io_error(&self.path, "cut the torn tail", source))?;
-        }
-        // What was read back may have been in the system's cache only; from here on it counts as committed.
-        file.sync_all().map_err(|source| io_error(&self.path, "commit", source))?;
-        file.seek(SeekFrom::Start(tail.end)).map_err(|source| io_error(&self.path, "seek", source))?;
-        Ok(Journal::new(&self.path, durability, Box::new(file), tail.next_number))
-    }
-}
-
-fn create_at(path: &Path, draft: &Path, genesis: &[u8]) -> Result<File, JournalError> {
+fn create_at(path: &Path, draft: &Path, parts: &[&[u8]]) -> Result<File, JournalError> {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create_new(true)
         .open(draft)
         .map_err(|source| io_error(path, "create", source))?;
-    lock_file(path, &file)?;
-    let mut bytes = format::header().to_vec();
-    format::encode(&mut bytes, 0, genesis);
-    file.write_all(&bytes).map_err(|source| io_error(path, "write", source))?;
+    recovery::lock_file(path, &file)?;
+    for part in parts {
+        file.write_all(part).map_err(|source| io_error(path, "write", source))?;
+    }
     file.sync_all().map_err(|source| io_error(path, "commit", source))?;
     // A link, unlike a rename, refuses to replace what is there.
     fs::hard_link(draft, path).map_err(|source| match source.kind() {
@@ -272,21 +355,7 @@ fn draft_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn lock_file(path: &Path, file: &File) -> Result<(), JournalError> {
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => JournalError::Locked { path: path.to_owned() },
-        TryLockError::Error(source) => io_error(path, "lock", source),
-    })
-}
-
-/// A new name is durable only when its directory is.
-fn sync_directory(path: &Path) -> Result<(), JournalError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|source| io_error(path, "commit the directory", source))
-}
-
+#[inline]
 fn check_length(payload: &[u8]) -> Result<(), JournalError> {
     if payload.len() > PAYLOAD_BYTES_MAX {
         return Err(JournalError::TooLong { bytes: payload.len(), max: PAYLOAD_BYTES_MAX });
@@ -295,7 +364,7 @@ fn check_length(payload: &[u8]) -> Result<(), JournalError> {
 }
 
 /// A thread that panicked while it held a lock left plain data behind, so its poison says nothing.
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

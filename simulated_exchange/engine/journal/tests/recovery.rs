@@ -1,48 +1,32 @@
-//! A journal read back: whole, torn at any byte, damaged at any bit, in use, foreign.
+//! A journal read back: torn at any byte, damaged at any bit, in use, foreign.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
 
 use exchange_journal::{Durability, Journal, JournalError, Reader, Recovering, Tail};
+use support::{FRAME, GENESIS, GENESIS_END, commands, last_start, names, read_on, written};
 use tempfile::TempDir;
 
-const GENESIS: &[u8] = br#"{"instruments":[]}"#;
-const HEADER_AND_FRAME: usize = 32 + 16;
+const HEADER: usize = 48;
 
-fn commands() -> Vec<Vec<u8>> {
-    (1..=6_u8).map(|n| vec![n; usize::from(n) * 7 - 6]).collect()
-}
-
-fn written(directory: &TempDir) -> PathBuf {
-    let path = directory.path().join("commands.journal");
-    let journal = Journal::create(&path, GENESIS, Durability::Fsync).unwrap();
-    for command in commands() {
-        journal.append(&command).unwrap();
-    }
-    assert_eq!(journal.sync().unwrap(), 6);
-    path
-}
-
-fn read(path: &Path) -> Result<(Vec<Vec<u8>>, Tail), JournalError> {
-    let mut reader = Reader::open(path)?;
-    let mut payloads = Vec::new();
-    while let Some(record) = reader.next_record()? {
-        assert_eq!(record.number, payloads.len() as u64);
-        payloads.push(record.payload.to_vec());
-    }
-    Ok((payloads, reader.tail()))
-}
-
+/// Genesis and all commands.
 fn whole() -> Vec<Vec<u8>> {
     let mut payloads = vec![GENESIS.to_vec()];
     payloads.extend(commands());
     payloads
 }
 
+fn read(path: &Path) -> Result<(Vec<Vec<u8>>, Tail), JournalError> {
+    read_on(&mut Reader::open(path)?, 0)
+}
+
 #[test]
 fn what_was_committed_is_read_back() {
     let directory = TempDir::new().unwrap();
-    let (payloads, tail) = read(&written(&directory)).unwrap();
+    let (payloads, tail) = read(&written(directory.path())).unwrap();
     assert_eq!(payloads, whole());
     assert_eq!((tail.torn_bytes, tail.next_number), (0, 7));
 }
@@ -50,19 +34,19 @@ fn what_was_committed_is_read_back() {
 #[test]
 fn creation_leaves_one_file_and_refuses_to_replace_it() {
     let directory = TempDir::new().unwrap();
-    let path = written(&directory);
+    let path = written(directory.path());
     let before = fs::read(&path).unwrap();
     let error = Journal::create(&path, GENESIS, Durability::Fsync).unwrap_err();
     assert!(matches!(error, JournalError::Exists { .. }), "was {error}");
     assert_eq!(fs::read(&path).unwrap(), before);
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    assert_eq!(names(directory.path()), ["commands.journal"]);
 }
 
 #[test]
 fn a_tail_torn_at_any_byte_is_cut_and_the_journal_goes_on() {
     let directory = TempDir::new().unwrap();
-    let bytes = fs::read(written(&directory)).unwrap();
-    let last_start = bytes.len() - 16 - commands()[5].len();
+    let bytes = fs::read(written(directory.path())).unwrap();
+    let last_start = last_start(&bytes);
     for end in last_start..bytes.len() {
         let path = directory.path().join(format!("torn-{end}"));
         fs::write(&path, &bytes[..end]).unwrap();
@@ -83,18 +67,19 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_journal_goes_on() {
 #[test]
 fn a_flipped_bit_is_never_read_as_data() {
     let directory = TempDir::new().unwrap();
-    let path = written(&directory);
+    let path = written(directory.path());
     let bytes = fs::read(&path).unwrap();
-    let last_start = bytes.len() - 16 - commands()[5].len();
+    let last_start = last_start(&bytes);
     for at in 0..bytes.len() {
         for bit in 0..8 {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << bit;
-            fs::write(&path, &damaged).unwrap();
+            // In place: a file cut to nothing and written again goes to the disk on many systems.
+            OpenOptions::new().write(true).open(&path).unwrap().write_all(&damaged).unwrap();
             match read(&path) {
-                Err(JournalError::NotAJournal { .. }) => assert!(at < 32, "byte {at} bit {bit}"),
+                Err(JournalError::NotAJournal { .. }) => assert!(at < HEADER, "byte {at} bit {bit}"),
                 Err(JournalError::Corrupt { offset, .. }) => {
-                    assert!((32..last_start).contains(&at), "byte {at} bit {bit}");
+                    assert!((HEADER..last_start).contains(&at), "byte {at} bit {bit}");
                     assert!(offset <= at as u64, "byte {at} was reported as {offset}");
                 }
                 Err(error) => panic!("byte {at} bit {bit}: {error}"),
@@ -115,20 +100,87 @@ fn a_flipped_bit_is_never_read_as_data() {
 #[test]
 fn a_record_twice_or_missing_is_corruption() {
     let directory = TempDir::new().unwrap();
-    let path = written(&directory);
+    let path = written(directory.path());
     let bytes = fs::read(&path).unwrap();
-    let last_start = bytes.len() - 16 - commands()[5].len();
-    let first_end = HEADER_AND_FRAME + GENESIS.len() + 16 + commands()[0].len();
+    let last_start = last_start(&bytes);
+    let first_end = GENESIS_END + FRAME + 1 + commands()[0].len();
 
     let twice = [&bytes[..], &bytes[last_start..]].concat();
     fs::write(&path, twice).unwrap();
     let error = read(&path).unwrap_err();
     assert!(error.to_string().contains("record number was 6, expected 7"), "was {error}");
 
-    let missing = [&bytes[..HEADER_AND_FRAME + GENESIS.len()], &bytes[first_end..]].concat();
+    let missing = [&bytes[..GENESIS_END], &bytes[first_end..]].concat();
     fs::write(&path, missing).unwrap();
     let error = read(&path).unwrap_err();
-    assert!(matches!(error, JournalError::Corrupt { offset: 66, .. }), "was {error}");
+    assert!(matches!(error, JournalError::Corrupt { offset: 111, .. }), "was {error}");
+}
+
+#[test]
+fn a_group_of_another_journal_is_corruption() {
+    let (here, there) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (path, other) = (written(here.path()), written(there.path()));
+    let (bytes, foreign) = (fs::read(&path).unwrap(), fs::read(&other).unwrap());
+    let last_start = last_start(&bytes);
+    assert_eq!(bytes.len(), foreign.len());
+    fs::write(&path, [&bytes[..last_start], &foreign[last_start..]].concat()).unwrap();
+    let error = read(&path).unwrap_err();
+    assert!(error.to_string().contains("does not continue what precedes it"), "was {error}");
+    assert!(matches!(error, JournalError::Corrupt { offset, .. } if offset == last_start as u64));
+}
+
+#[test]
+fn one_write_is_one_group_and_torn_as_one() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("commands.journal");
+    let journal = Journal::create(&path, GENESIS, Durability::Fsync).unwrap();
+    for command in commands() {
+        journal.append(&command).unwrap();
+    }
+    journal.sync().unwrap();
+    drop(journal);
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(bytes.len(), GENESIS_END + FRAME + commands().iter().map(|c| 1 + c.len()).sum::<usize>());
+    assert_eq!(read(&path).unwrap().0, whole());
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    let (payloads, tail) = read(&path).unwrap();
+    assert_eq!((payloads.len(), tail.end), (1, GENESIS_END as u64));
+}
+
+#[test]
+fn a_long_journal_with_damage_early_on_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("commands.journal");
+    let journal = Journal::create(&path, GENESIS, Durability::Os).unwrap();
+    // Longer than the window in which a later group is looked for.
+    for _ in 0..3 {
+        journal.append(&vec![0x5A; 1_500_000]).unwrap();
+        journal.sync().unwrap();
+    }
+    drop(journal);
+    let whole = fs::read(&path).unwrap();
+    for (at, offset) in [(GENESIS_END + 6, GENESIS_END), (GENESIS_END + FRAME + 1_400_000, GENESIS_END)] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(
+            matches!(error, JournalError::Corrupt { offset: found, .. } if found == offset as u64),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_journal_of_an_older_format_is_refused_with_its_version() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("old.journal");
+    let mut bytes = b"SLIPJRNL".to_vec();
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend([0; 100]);
+    fs::write(&path, &bytes).unwrap();
+    let error = read(&path).unwrap_err().to_string();
+    assert!(error.contains("its format version was 1, this program reads 2"), "was {error}");
 }
 
 #[test]
@@ -154,14 +206,14 @@ fn what_is_not_a_journal_is_refused() {
     for bytes in [
         &b""[..],
         b"SLIPJRNL",
-        &[0; 32],
+        &[0; 48],
         &[0xff; 4096],
         b"{\"instruments\": [], \"padding\": \"................\"}",
     ] {
         fs::write(&path, bytes).unwrap();
         assert!(matches!(read(&path).unwrap_err(), JournalError::NotAJournal { .. }));
     }
-    let header_only = fs::read(written(&directory)).unwrap()[..40].to_vec();
+    let header_only = fs::read(written(directory.path())).unwrap()[..60].to_vec();
     fs::write(&path, header_only).unwrap();
     assert!(matches!(read(&path).unwrap_err(), JournalError::NotAJournal { .. }));
 }

@@ -24,7 +24,12 @@ impl Sink for FailingSink {
 fn failing(write_fails: bool, commit_fails: bool) -> (Journal, Arc<AtomicBool>) {
     let commit_fails = Arc::new(AtomicBool::new(commit_fails));
     let sink = FailingSink { write_fails, commit_fails: Arc::clone(&commit_fails) };
-    (Journal::new(Path::new("test.journal"), Durability::Fsync, Box::new(sink), 1), commit_fails)
+    (on(Box::new(sink), Durability::Fsync), commit_fails)
+}
+
+fn on(sink: Box<dyn Sink>, durability: Durability) -> Journal {
+    let genesis = Position { identity: [7; 16], number: 0, offset: 48, chain: 0 };
+    Journal::new(Path::new("test.journal"), durability, sink, genesis, 100)
 }
 
 fn assert_stopped(journal: &Journal, cause: &str) {
@@ -67,9 +72,9 @@ fn the_device_that_is_always_full_reports_it() {
     let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else {
         return; // Linux only
     };
-    let journal = Journal::new(Path::new("full.journal"), Durability::Os, Box::new(full), 1);
+    let journal = on(Box::new(full), Durability::Os);
     journal.append(b"one").unwrap();
-    assert!(journal.sync().unwrap_err().to_string().starts_with("journal full.journal: cannot write: "));
+    assert!(journal.sync().unwrap_err().to_string().starts_with("journal test.journal: cannot write: "));
     assert_stopped(&journal, "cannot write");
 }
 
@@ -95,7 +100,7 @@ fn appends_go_on_during_a_commit_and_are_not_part_of_it() {
     let (begun, has_begun) = mpsc::channel();
     let (end, may_end) = mpsc::channel();
     let sink = SlowSink { begun, may_end };
-    let journal = Journal::new(Path::new("slow.journal"), Durability::Fsync, Box::new(sink), 1);
+    let journal = on(Box::new(sink), Durability::Fsync);
     journal.append(b"one").unwrap();
     std::thread::scope(|scope| {
         let commit = scope.spawn(|| journal.sync().unwrap());
@@ -108,4 +113,56 @@ fn appends_go_on_during_a_commit_and_are_not_part_of_it() {
     end.send(()).unwrap();
     assert_eq!(journal.sync().unwrap(), 2);
     end.send(()).unwrap(); // for the commit on drop
+}
+
+/// Tells every write and commit.
+struct ToldSink(mpsc::Sender<&'static str>);
+
+impl Sink for ToldSink {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        self.0.send("write").map_err(io::Error::other)
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        self.0.send("commit").map_err(io::Error::other)
+    }
+}
+
+#[test]
+fn a_group_is_on_disk_before_the_next_one_is_written() {
+    let big = vec![7_u8; BUFFER_BYTES_MAX];
+    for (durability, expected) in [
+        (Durability::Fsync, ["write", "commit", "write", "commit"].as_slice()),
+        (Durability::Os, ["write", "write"].as_slice()),
+    ] {
+        let (told, calls) = mpsc::channel();
+        let journal = on(Box::new(ToldSink(told)), durability);
+        journal.append(&big).unwrap();
+        journal.append(&big).unwrap();
+        assert_eq!(journal.sync().unwrap(), 2);
+        assert_eq!(calls.try_iter().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_marked_record_is_found_once_the_disk_has_it() {
+    for durability in [Durability::Fsync, Durability::Os, Durability::None] {
+        let (told, calls) = mpsc::channel();
+        let journal = on(Box::new(ToldSink(told)), durability);
+        assert_eq!(journal.mark(), 0);
+        let genesis = journal.settle(0).unwrap().unwrap();
+        assert_eq!((genesis.number, genesis.offset), (0, 48));
+        journal.append(b"one").unwrap();
+        journal.append(b"two").unwrap();
+        assert_eq!(journal.mark(), 2);
+        journal.append(b"three").unwrap();
+        let position = journal.settle(2).unwrap().unwrap();
+        assert_eq!((position.number, position.offset), (2, 100));
+        assert_eq!(calls.try_iter().collect::<Vec<_>>(), ["write", "commit"], "{durability:?}");
+        journal.append(b"four").unwrap();
+        assert_eq!(journal.mark(), 4);
+        assert_eq!(journal.settle(2).unwrap(), None, "another record is marked");
+        let later = journal.settle(4).unwrap().unwrap();
+        assert!(later.offset > position.offset && later.chain != position.chain);
+    }
 }
