@@ -14,13 +14,31 @@ from types import ModuleType
 
 from rich.console import Console
 
-from benchmarks import decide, follower_submit, gap_fill, matching, rest_orders, signal_one_way
+from benchmarks import (
+    decide,
+    follower_submit,
+    gap_fill,
+    margining,
+    matching,
+    rest_orders,
+    signal_one_way,
+    single_call,
+)
 from benchmarks.interleave import ForeignCpu
 from benchmarks.table import Row, print_rows, write_rows
 
 __all__ = ["MODULES", "main"]
 
-MODULES: tuple[ModuleType, ...] = (matching, rest_orders, signal_one_way, gap_fill, follower_submit, decide)
+MODULES: tuple[ModuleType, ...] = (
+    matching,
+    single_call,
+    margining,
+    rest_orders,
+    signal_one_way,
+    gap_fill,
+    follower_submit,
+    decide,
+)
 """Each has `NAMES`, its rows, and `run(only)`, which measures those asked for (None: all)."""
 
 DEFAULT_OUTPUT = Path("runs/bench.json")

@@ -3,16 +3,23 @@
 //! ```text
 //! matching-bench compare WORKLOAD COMMANDS ROUNDS   both engines, interleaved; seconds of every round
 //! matching-bench exchange WORKLOAD COMMANDS         the exchange once
+//! matching-bench digest WORKLOAD COMMANDS           the exchange once, untimed: digests of its events and its state
 //! matching-bench records WORKLOAD COMMANDS FILE     setup and stream as command records
 //! matching-bench orders WORKLOAD COMMANDS FILE      setup and stream as plain orders, 32 bytes each, for other engines
+//! matching-bench remark POSITIONS ROUNDS            a mark price change beside a bare pass, interleaved; seconds
+//! matching-bench memory orders|accounts COUNT       bytes that the process grew by
 //! ```
 //!
-//! `benchmarks/matching.py` is who calls it.
+//! `benchmarks/matching.py` and `benchmarks/margining.py` call it.
 
+mod commands;
 mod exchange;
+mod memory;
 mod reference;
+mod remark;
 mod workload;
 
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::time::{Duration, Instant};
 
@@ -23,50 +30,70 @@ use workload::{Action, Instruction, Name, START_PRICE, Side, Workload};
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let parsed = match words.as_slice() {
-        [mode, name, commands, rest @ ..] => {
-            Name::parse(name).zip(commands.parse().ok()).map(|(name, commands)| (*mode, name, commands, rest))
-        }
-        _ => None,
-    };
-    match parsed {
-        Some(("compare", name, commands, [rounds])) if rounds.parse::<usize>().is_ok() => {
-            compare(&workload::generate(name, commands), rounds.parse().unwrap_or(1));
-            Ok(())
-        }
-        Some(("exchange", name, commands, [])) => {
-            once(&workload::generate(name, commands));
-            Ok(())
-        }
-        Some(("records", name, commands, [file])) => write_records(&workload::generate(name, commands), file),
-        Some(("orders", name, commands, [file])) => write_orders(&workload::generate(name, commands), file),
-        _ => {
-            eprintln!(
-                "usage: matching-bench compare|exchange|records|orders W1|W2|W3 COMMANDS [ROUNDS|FILE]"
-            );
-            std::process::exit(2);
-        }
+    match words.as_slice() {
+        ["remark", positions, rounds] => match (positions.parse(), rounds.parse()) {
+            (Ok(positions), Ok(rounds)) => remark(positions, rounds),
+            _ => usage(),
+        },
+        ["memory", what, count] => match (*what, count.parse()) {
+            ("orders", Ok(count)) => println!("{{\"bytes\": {}}}", memory::of_orders(count)?),
+            ("accounts", Ok(count)) => println!("{{\"bytes\": {}}}", memory::of_accounts(count)?),
+            _ => usage(),
+        },
+        [mode, name, commands, rest @ ..] => match Name::parse(name).zip(commands.parse().ok()) {
+            Some((name, commands)) => on_workload(mode, &workload::generate(name, commands), rest)?,
+            None => usage(),
+        },
+        _ => usage(),
     }
+    Ok(())
+}
+
+fn on_workload(mode: &str, workload: &Workload, rest: &[&str]) -> io::Result<()> {
+    match (mode, rest) {
+        ("compare", [rounds]) => match rounds.parse() {
+            Ok(rounds) => compare(workload, rounds),
+            Err(_) => usage(),
+        },
+        ("exchange", []) => once(workload),
+        ("digest", []) => digest(workload),
+        ("records", [file]) => write_records(workload, file)?,
+        ("orders", [file]) => write_orders(workload, file)?,
+        _ => usage(),
+    }
+    Ok(())
+}
+
+fn usage() -> ! {
+    eprintln!(
+        "usage: matching-bench compare|exchange|digest|records|orders W1|W2|W3 COMMANDS [ROUNDS|FILE]\n       \
+         matching-bench remark POSITIONS ROUNDS | memory orders|accounts COUNT"
+    );
+    std::process::exit(2)
+}
+
+fn remark(positions: u32, rounds: usize) {
+    let (ours, bare) = remark::compare(positions, rounds);
+    println!("{{\"exchange_s\": {}, \"bare_s\": {}}}", list(&ours), list(&bare));
 }
 
 /// Both engines in turn, `rounds` times, each from its beginning; they must have traded the same.
 fn compare(workload: &Workload, rounds: usize) {
-    let commands = exchange::stream(workload);
     let mut counted = Run::new(workload);
-    counted.apply(&commands, Run::count);
+    counted.apply(commands::stream(workload), Run::count);
     counted.check();
     let mut seconds = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let (elapsed, totals) = time_reference(workload);
         assert_eq!(totals, counted.totals, "reference and exchange must trade the same");
         seconds.0.push(elapsed);
-        let (elapsed, run) = time_exchange(workload, &commands);
+        let (elapsed, run) = time_exchange(workload);
         assert_eq!(run.event_count, counted.event_count, "every round must be the same");
         seconds.1.push(elapsed);
     }
     println!(
         "{{\"commands\": {}, \"reference_s\": {}, \"exchange_s\": {}, \"events\": {}, {}}}",
-        commands.len(),
+        workload.stream.len(),
         list(&seconds.0),
         list(&seconds.1),
         counted.event_count,
@@ -75,13 +102,28 @@ fn compare(workload: &Workload, rounds: usize) {
 }
 
 fn once(workload: &Workload) {
-    let commands = exchange::stream(workload);
-    let (elapsed, run) = time_exchange(workload, &commands);
+    let (elapsed, run) = time_exchange(workload);
     println!(
         "{{\"commands\": {}, \"exchange_s\": {}, \"state_hash\": \"{:032x}\"}}",
-        commands.len(),
+        workload.stream.len(),
         elapsed.as_secs_f64(),
-        run.state_hash(),
+        run.exchange.state_hash(),
+    );
+}
+
+/// Two builds that print the same behave the same on the workload.
+fn digest(workload: &Workload) {
+    let mut run = Run::empty(workload.instruments);
+    let mut events = DefaultHasher::new();
+    run.apply(commands::setup(workload).chain(commands::stream(workload)), |run| {
+        for event in &run.events {
+            events.write(&event.encode());
+        }
+    });
+    println!(
+        "{{\"events\": \"{:016x}\", \"state_hash\": \"{:032x}\"}}",
+        events.finish(),
+        run.exchange.state_hash()
     );
 }
 
@@ -97,24 +139,24 @@ fn time_reference(workload: &Workload) -> (Duration, Totals) {
     (start.elapsed(), book.totals)
 }
 
-fn time_exchange(workload: &Workload, commands: &[exchange_core::Command]) -> (Duration, Run) {
+fn time_exchange(workload: &Workload) -> (Duration, Run) {
     let mut run = Run::new(workload);
     let start = Instant::now();
-    run.apply(commands, Run::forget);
+    run.apply(commands::stream(workload), Run::forget);
     (start.elapsed(), run)
 }
 
 fn write_records(workload: &Workload, file: &str) -> io::Result<()> {
-    let (setup, stream) = (exchange::setup(workload), exchange::stream(workload));
+    let setup = commands::setup(workload).count();
     let mut out = BufWriter::new(std::fs::File::create(file)?);
-    for command in setup.iter().chain(&stream) {
+    for command in commands::setup(workload).chain(commands::stream(workload)) {
         out.write_all(&command.encode())?;
     }
     out.flush()?;
     println!(
         "{{\"setup\": {}, \"commands\": {}, \"instruments\": {}}}",
-        setup.len(),
-        stream.len(),
+        setup,
+        workload.stream.len(),
         workload.instruments
     );
     Ok(())

@@ -79,3 +79,16 @@ pub mod limits {
     pub use crate::liquidation::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
     pub use crate::takeover::ADL_COUNTERPARTIES_MAX;
 }
+
+/// Bytes that one of each takes in the exchange's arrays; for measuring and for planning memory.
+pub mod footprint {
+    use crate::account::{Account, Slot, SlotDetail};
+    use crate::purse::Purse;
+
+    /// A position with its orders' sums, as every command on it reads it.
+    pub const SLOT_BYTES: usize = size_of::<Slot>();
+    /// The rarely read part of the same.
+    pub const SLOT_DETAIL_BYTES: usize = size_of::<SlotDetail>();
+    /// What a position's profit goes on to.
+    pub const OWNER_BYTES: [usize; 2] = [size_of::<Purse>(), size_of::<Account>()];
+}
