@@ -18,6 +18,7 @@ from simulated_exchange._engine import (
     AccountView,
     BatchOutcome,
     CancelReason,
+    CoinConservation,
     Conservation,
     Engine,
     Event,
@@ -28,6 +29,7 @@ from simulated_exchange._engine import (
     OrderType,
     OrderView,
     Outcome,
+    PositionIndex,
     PositionView,
     PriceView,
     Recovery,
@@ -52,6 +54,7 @@ __all__ = [
     "AccountView",
     "BatchOutcome",
     "CancelReason",
+    "CoinConservation",
     "Conservation",
     "Driver",
     "DriverSettings",
@@ -60,6 +63,7 @@ __all__ = [
     "OrderType",
     "OrderView",
     "Outcome",
+    "PositionIndex",
     "PositionView",
     "PriceView",
     "Recovery",
@@ -165,13 +169,13 @@ class Driver:
         """Open an account."""
         return self._applied_with(self.engine.create_account(*self._times(), account))
 
-    def deposit(self, account: int, amount: int) -> Outcome:
-        """Put money into a wallet."""
-        return self._applied_with(self.engine.deposit(*self._times(), account, amount))
+    def deposit(self, account: int, amount: int, coin: int = 0) -> Outcome:
+        """Put money into a wallet; coin 0 is the first listed."""
+        return self._applied_with(self.engine.deposit(*self._times(), account, coin, amount))
 
-    def withdraw(self, account: int, amount: int) -> Outcome:
-        """Take money out of a wallet."""
-        return self._applied_with(self.engine.withdraw(*self._times(), account, amount))
+    def withdraw(self, account: int, amount: int, coin: int = 0) -> Outcome:
+        """Take money out of a wallet; coin 0 is the first listed."""
+        return self._applied_with(self.engine.withdraw(*self._times(), account, coin, amount))
 
     def place_order(
         self,
@@ -280,9 +284,9 @@ class Driver:
         """The live orders of an account."""
         return self.engine.open_orders(account, instrument)
 
-    def insurance_fund(self) -> int:
-        """What the insurance fund holds."""
-        return self.engine.insurance_fund()
+    def insurance_pool(self, pool: int = 0) -> int:
+        """What an insurance pool holds; pool 0 is the first listed."""
+        return self.engine.insurance_pool(pool)
 
     def conservation(self) -> Conservation:
         """Whether money and positions add up."""

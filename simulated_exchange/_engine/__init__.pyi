@@ -35,6 +35,8 @@ __all__ = [
     "AccountView",
     "BatchOutcome",
     "CancelReason",
+    "CoinConservation",
+    "CoinView",
     "Conservation",
     "Engine",
     "EngineError",
@@ -48,6 +50,7 @@ __all__ = [
     "OrderType",
     "OrderView",
     "Outcome",
+    "PositionIndex",
     "PositionView",
     "PriceView",
     "Recovery",
@@ -88,6 +91,22 @@ class Side:
 
     Buy: ClassVar[Side]
     Sell: ClassVar[Side]
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class PositionIndex:
+    """Which of an account's positions in an instrument."""
+
+    OneWay: ClassVar[PositionIndex]
+    """The only one, in one-way mode."""
+    HedgeBuy: ClassVar[PositionIndex]
+    """The long one, in hedge mode."""
+    HedgeSell: ClassVar[PositionIndex]
+    """The short one, in hedge mode."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -234,6 +253,8 @@ class Reject:
     UnknownSource: ClassVar[Reject]
     AmountInvalid: ClassVar[Reject]
     TimeInvalid: ClassVar[Reject]
+    UnknownCoin: ClassVar[Reject]
+    """No such coin."""
     QtyInvalid: ClassVar[Reject]
     QtyBelowMinimum: ClassVar[Reject]
     QtyAboveMaximum: ClassVar[Reject]
@@ -243,6 +264,8 @@ class Reject:
     DuplicateLinkId: ClassVar[Reject]
     LeverageInvalid: ClassVar[Reject]
     IndexPriceInvalid: ClassVar[Reject]
+    CoinPriceInvalid: ClassVar[Reject]
+    """A coin's price is not reported from outside, or the report is not positive and bounded."""
     OrderNotFound: ClassVar[Reject]
     TooManyOrders: ClassVar[Reject]
     ReduceOnlyNoPosition: ClassVar[Reject]
@@ -299,11 +322,19 @@ class Event:
         """Money came in; `balance` is the wallet afterwards."""
 
         account: Final[int]
+        coin: Final[int]
         amount: Final[int]
         balance: Final[int]
         __match_args__: ClassVar[tuple[str, ...]]
         def __new__(
-            cls, account: int, amount: int, balance: int, sequence: int, market_ms: int, wall_us: int
+            cls,
+            account: int,
+            coin: int,
+            amount: int,
+            balance: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
         ) -> Event.Deposited: ...
 
     @final
@@ -311,11 +342,19 @@ class Event:
         """Money went out; `balance` is the wallet afterwards."""
 
         account: Final[int]
+        coin: Final[int]
         amount: Final[int]
         balance: Final[int]
         __match_args__: ClassVar[tuple[str, ...]]
         def __new__(
-            cls, account: int, amount: int, balance: int, sequence: int, market_ms: int, wall_us: int
+            cls,
+            account: int,
+            coin: int,
+            amount: int,
+            balance: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
         ) -> Event.Withdrawn: ...
 
     @final
@@ -341,6 +380,7 @@ class Event:
         order_id: Final[int]
         account: Final[int]
         instrument: Final[int]
+        position_index: Final[PositionIndex]
         side: Final[Side]
         order_type: Final[OrderType]
         time_in_force: Final[TimeInForce]
@@ -354,6 +394,7 @@ class Event:
             order_id: int,
             account: int,
             instrument: int,
+            position_index: PositionIndex,
             side: Side,
             order_type: OrderType,
             time_in_force: TimeInForce,
@@ -447,6 +488,7 @@ class Event:
         order_id: Final[int]
         account: Final[int]
         instrument: Final[int]
+        position_index: Final[PositionIndex]
         side: Final[Side]
         price: Final[int]
         qty: Final[int]
@@ -464,6 +506,7 @@ class Event:
             order_id: int,
             account: int,
             instrument: int,
+            position_index: PositionIndex,
             side: Side,
             price: int,
             qty: int,
@@ -485,6 +528,7 @@ class Event:
 
         account: Final[int]
         instrument: Final[int]
+        position_index: Final[PositionIndex]
         qty: Final[int]
         entry_price: Final[int]
         realised_pnl: Final[int]
@@ -493,6 +537,7 @@ class Event:
             cls,
             account: int,
             instrument: int,
+            position_index: PositionIndex,
             qty: int,
             entry_price: int,
             realised_pnl: int,
@@ -506,6 +551,7 @@ class Event:
         """A wallet changed by `change` to `balance`."""
 
         account: Final[int]
+        coin: Final[int]
         balance: Final[int]
         change: Final[int]
         reason: Final[WalletReason]
@@ -513,6 +559,7 @@ class Event:
         def __new__(
             cls,
             account: int,
+            coin: int,
             balance: int,
             change: int,
             reason: WalletReason,
@@ -579,6 +626,7 @@ class Event:
 
         account: Final[int]
         instrument: Final[int]
+        position_index: Final[PositionIndex]
         qty: Final[int]
         bankruptcy_price: Final[int]
         __match_args__: ClassVar[tuple[str, ...]]
@@ -586,6 +634,7 @@ class Event:
             cls,
             account: int,
             instrument: int,
+            position_index: PositionIndex,
             qty: int,
             bankruptcy_price: int,
             sequence: int,
@@ -597,11 +646,12 @@ class Event:
     class InsuranceFundChanged(Event):
         """The insurance fund changed by `change` to `balance`."""
 
+        pool: Final[int]
         balance: Final[int]
         change: Final[int]
         __match_args__: ClassVar[tuple[str, ...]]
         def __new__(
-            cls, balance: int, change: int, sequence: int, market_ms: int, wall_us: int
+            cls, pool: int, balance: int, change: int, sequence: int, market_ms: int, wall_us: int
         ) -> Event.InsuranceFundChanged: ...
 
     @final
@@ -610,6 +660,7 @@ class Event:
 
         account: Final[int]
         instrument: Final[int]
+        position_index: Final[PositionIndex]
         qty: Final[int]
         price: Final[int]
         __match_args__: ClassVar[tuple[str, ...]]
@@ -617,12 +668,24 @@ class Event:
             cls,
             account: int,
             instrument: int,
+            position_index: PositionIndex,
             qty: int,
             price: int,
             sequence: int,
             market_ms: int,
             wall_us: int,
         ) -> Event.Deleveraged: ...
+
+    @final
+    class CoinPriceChanged(Event):
+        """A coin's price in USD changed."""
+
+        coin: Final[int]
+        price: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, coin: int, price: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.CoinPriceChanged: ...
 
 @final
 class Outcome:
@@ -670,6 +733,7 @@ class PositionView:
     """A position of one account in one instrument."""
 
     instrument: Final[int]
+    position_index: Final[PositionIndex]
     qty: Final[int]
     """Signed quantity."""
     entry_price: Final[int]
@@ -696,12 +760,14 @@ class PositionView:
 
 @final
 class AccountView:
-    """An account's margin figures."""
+    """An account's margin figures in USD."""
 
     wallet_balance: Final[int]
-    """Deposits and realised results."""
+    """What its wallets are worth at the coins' prices, debts taken off, without haircuts."""
     equity: Final[int]
-    """Wallet and unrealised profit: the margin balance."""
+    """The same with profit at the marks."""
+    margin_balance: Final[int]
+    """The same after haircuts."""
     available: Final[int]
     """What new orders may use; negative when the initial margin is not covered."""
     initial_margin: Final[int]
@@ -716,12 +782,32 @@ class AccountView:
     """Profit at the marks."""
 
 @final
+class CoinView:
+    """One coin of an account; amounts in the coin, unless named USD."""
+
+    coin: Final[int]
+    wallet_balance: Final[int]
+    """Deposits, withdrawals and realised results."""
+    equity: Final[int]
+    """Wallet less debt, with profit at the marks."""
+    unrealised_pnl: Final[int]
+    """Profit at the marks of what settles in the coin."""
+    position_margin: Final[int]
+    order_margin: Final[int]
+    maintenance_margin: Final[int]
+    usd_value: Final[int]
+    """Worth of the equity in USD, without haircut."""
+    usd_price: Final[int]
+    """Price of the coin in USD; 0 while there is none."""
+
+@final
 class OrderView:
     """A live order."""
 
     order_id: Final[int]
     account: Final[int]
     instrument: Final[int]
+    position_index: Final[PositionIndex]
     side: Final[Side]
     order_type: Final[OrderType]
     time_in_force: Final[TimeInForce]
@@ -804,25 +890,34 @@ class InstrumentView:
     """Components of the index: name and relative weight."""
 
 @final
-class Conservation:
-    """The venue's books, recomputed from every account; money in 10**-8."""
+class CoinConservation:
+    """The books of one coin, recomputed from every account; amounts in 10**-8 of the coin."""
 
+    coin: Final[int]
     delta: Final[int]
     """Wallets less entry costs less deposits plus withdrawals; anything but 0 is a bug."""
     wallets: Final[int]
     """Sum of all wallets, the venue's own included."""
     entry_costs: Final[int]
-    """Sum of all signed entry costs."""
-    fund: Final[int]
-    """The insurance fund."""
+    """Sum of all signed entry costs settled in the coin."""
+    insurance: Final[int]
+    """The insurance pools held in the coin."""
     fees: Final[int]
     """Fees collected."""
     deposits: Final[int]
-    """Everything ever deposited, the fund's opening balance included."""
+    """Everything ever deposited, the pools' opening balances included."""
     withdrawals: Final[int]
     """Everything ever withdrawn."""
+
+@final
+class Conservation:
+    """The venue's books, recomputed from every account."""
+
+    coins: Final[list[CoinConservation]]
     position_qty_sums: Final[list[int]]
     """Sum of signed positions per instrument; anything but 0 is a bug."""
+    adds_up: Final[bool]
+    """No coin was made or lost, and every instrument's positions cancel."""
 
 @final
 class Recovery:
@@ -850,7 +945,7 @@ class Verification:
     genesis_json: Final[str]
     """The genesis as it was given to `Engine.create`."""
     conservation_delta: Final[int]
-    """As `Conservation.delta`, after the last command."""
+    """Delta of the coin farthest from adding up, unsigned, after the last command."""
 
 @final
 class Replay:
@@ -915,10 +1010,10 @@ class Engine:
     def create_account(self, market_ms: int, wall_us: int, account: int) -> Outcome:
         """Opens an account; numbers from 1000 on are for users."""
 
-    def deposit(self, market_ms: int, wall_us: int, account: int, amount: int) -> Outcome:
+    def deposit(self, market_ms: int, wall_us: int, account: int, coin: int, amount: int) -> Outcome:
         """Puts money into a wallet."""
 
-    def withdraw(self, market_ms: int, wall_us: int, account: int, amount: int) -> Outcome:
+    def withdraw(self, market_ms: int, wall_us: int, account: int, coin: int, amount: int) -> Outcome:
         """Takes money out of a wallet, no more than is available."""
 
     def place_order(
@@ -935,6 +1030,7 @@ class Engine:
         price: int,
         reduce_only: bool,
         link_id: str,
+        position_index: PositionIndex = ...,
     ) -> Outcome:
         """Places an order; `Outcome.order_id` is its number.
 
@@ -964,6 +1060,9 @@ class Engine:
     ) -> Outcome:
         """Updates one component of an index; `source` is its position in the instrument's list."""
 
+    def set_coin_price(self, market_ms: int, wall_us: int, *, coin: int, price: int) -> Outcome:
+        """Reports the price of a coin in USD; only of a coin whose price is `reported`."""
+
     def advance_time(self, market_ms: int, wall_us: int) -> Outcome:
         """Lets market time pass: basis samples, stale index components, mark prices, liquidations."""
 
@@ -973,10 +1072,10 @@ class Engine:
         Records of `COMMAND_BYTES`, little-endian, unused bytes zero: kind u8, side u8, order type u8, time
         in force u8, flags u8 (1 reduce-only, 2 price given, 4 qty given, 8 instrument given), link id
         length u8, instrument u16, account u32, leverage or source u32, market_ms i64, wall_us i64, order_id
-        u64, price or amount i64, qty i64, link id 36 bytes, 4 zero bytes. Kinds: 1 create_account, 2
-        deposit, 3 withdraw, 4 place_order, 5 amend_order, 6 cancel_order, 7 cancel_all, 8 set_leverage, 9
-        set_index_source, 10 advance_time. Enumerations are the numbers of `Side`, `OrderType` and
-        `TimeInForce`.
+        u64, price or amount i64, qty i64, link id 36 bytes, position index u8, zeros to the end. Kinds: 1
+        create_account, 2 deposit, 3 withdraw, 4 place_order, 5 amend_order, 6 cancel_order, 7 cancel_all, 8
+        set_leverage, 9 set_index_source, 10 advance_time, 11 set_coin_price; a coin stands where an
+        instrument does. Enumerations are the numbers of `Side`, `OrderType`, `TimeInForce`, `PositionIndex`.
 
         Raises ValueError when `records` is not a whole number of records, has more than 2**22 of them, or
         one does not decode; nothing has been applied then.
@@ -991,7 +1090,7 @@ class Engine:
         Raises JournalError; nothing may be acknowledged then, and no command is accepted any more.
         """
 
-    def position(self, account: int, instrument: int) -> PositionView:
+    def position(self, account: int, instrument: int, position_index: PositionIndex = ...) -> PositionView:
         """A position, also a flat one. Raises LookupError."""
 
     def positions(self, account: int) -> list[PositionView]:
@@ -1026,8 +1125,14 @@ class Engine:
     def instruments(self) -> list[InstrumentView]:
         """The listed contracts, by number."""
 
-    def insurance_fund(self) -> int:
-        """Balance of the insurance fund."""
+    def insurance_pool(self, pool: int) -> int:
+        """Balance of an insurance pool. Raises LookupError."""
+
+    def coins(self) -> list[str]:
+        """Names of the coins, by number."""
+
+    def purses(self, account: int) -> list[CoinView]:
+        """The coins an account ever held, by number."""
 
     def conservation(self) -> Conservation:
         """The venue's books, recomputed from every account."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from simulated_exchange.accounts import ApiKey
+from simulated_exchange.driver import CoinConservation
 from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.translate.numbers import decimal_text, parse_decimal
 from simulated_exchange.gateway.translate.refusals import (
@@ -107,7 +108,7 @@ class SimRoutes:
             "cancels": counters.cancels,
             "liquidations": counters.liquidations,
             "adl": counters.deleveraged,
-            "insurance_fund": decimal_text(venue.driver.insurance_fund()),
+            "insurance_fund": decimal_text(venue.driver.insurance_pool()),
             "mark_last_gap_bps": {"p50": venue.samples.gap_bps(0.5), "p99": venue.samples.gap_bps(0.99)},
             "time_factor": venue.driver.clock.factor,
             "recent_liquidations": [self._liquidation(row) for row in venue.ledger.liquidations],
@@ -140,14 +141,10 @@ class SimRoutes:
 
     def _invariants(self, _query: Mapping[str, str], _body: Mapping[str, Any]) -> Result:
         books = self._venue.driver.conservation()
+        names = self._venue.driver.engine.coins()
         return {
-            "conservation_delta": decimal_text(books.delta),
-            "wallets": decimal_text(books.wallets),
-            "entry_costs": decimal_text(books.entry_costs),
-            "insurance_fund": decimal_text(books.fund),
-            "fees": decimal_text(books.fees),
-            "deposits": decimal_text(books.deposits),
-            "withdrawals": decimal_text(books.withdrawals),
+            "conservation_delta": decimal_text(max(abs(coin.delta) for coin in books.coins)),
+            "coins": {names[coin.coin]: _coin_books(coin) for coin in books.coins if coin.deposits},
             "position_qty_sums": [decimal_text(qty) for qty in books.position_qty_sums],
             "commands": self._venue.driver.command_count(),
             "state_hash": self._venue.driver.state_hash(),
@@ -173,3 +170,15 @@ def _amount(body: Mapping[str, Any], name: str) -> int:
     if not amount:
         raise bad_request(f"params error: {name} must be a decimal string above zero")
     return amount
+
+
+def _coin_books(coin: CoinConservation) -> Result:
+    amounts = {
+        "wallets": coin.wallets,
+        "entry_costs": coin.entry_costs,
+        "insurance_fund": coin.insurance,
+        "fees": coin.fees,
+        "deposits": coin.deposits,
+        "withdrawals": coin.withdrawals,
+    }
+    return {name: decimal_text(amount) for name, amount in amounts.items()}

@@ -142,7 +142,7 @@ def _insurance(call: Call) -> Result:
     if call.query.get("coin", SETTLE_COIN) != SETTLE_COIN:
         return updated_listing([], call.now_ms)
     symbols = [entry.symbol for entry in call.venue.catalogue]
-    row = rows.insurance_row(SETTLE_COIN, symbols, call.venue.driver.insurance_fund())
+    row = rows.insurance_row(SETTLE_COIN, symbols, call.venue.driver.insurance_pool())
     return updated_listing([row], call.now_ms)
 
 

@@ -6,7 +6,16 @@ import json
 import struct
 from typing import Any
 
-from simulated_exchange._engine import SCALE, Engine, Event, OrderType, Outcome, Side, TimeInForce
+from simulated_exchange._engine import (
+    COMMAND_BYTES,
+    SCALE,
+    Engine,
+    Event,
+    OrderType,
+    Outcome,
+    Side,
+    TimeInForce,
+)
 
 __all__ = ["ALICE", "BOB", "BTC", "ETH", "START_MS", "Desk", "contract", "genesis", "record"]
 
@@ -62,7 +71,7 @@ class Desk:
         desk = cls(engine or Engine.create(genesis(), None, "none"))
         for account in (ALICE, BOB):
             desk.accepted(desk.engine.create_account(*desk.now(), account))
-            desk.accepted(desk.engine.deposit(*desk.now(), account, 100_000 * SCALE))
+            desk.accepted(desk.engine.deposit(*desk.now(), account, 0, 100_000 * SCALE))
         for instrument in (BTC, ETH):
             desk.accepted(
                 desk.engine.set_index_source(
@@ -124,4 +133,4 @@ def record(
         "<6BHII", kind, side, order_type, time_in_force, flags, len(link_id), instrument, account, number
     )
     body = struct.pack("<qqQqq", market_ms, market_ms * 1000, order_id, price, qty)
-    return head + body + struct.pack("<36s4x", link_id.encode())
+    return (head + body + struct.pack("<36s", link_id.encode())).ljust(COMMAND_BYTES, b"\0")

@@ -89,8 +89,8 @@ def test_positions_wallets_and_the_venue_s_books_after_a_round_trip() -> None:
     fees = (50_000 + 50_100) * 55 * SCALE // 100_000
     assert desk.engine.account(BOB).wallet_balance == 100_000 * SCALE + 100 * SCALE - fees
     books = desk.engine.conservation()
-    assert (books.delta, books.position_qty_sums) == (0, [0, 0])
-    assert books.fund == desk.engine.insurance_fund() == 1000 * SCALE
+    assert (books.adds_up, books.position_qty_sums) == (True, [0, 0])
+    assert books.coins[0].insurance == desk.engine.insurance_pool(0) == 1000 * SCALE
     desk.engine.check_invariants()
 
 
@@ -123,7 +123,7 @@ def test_a_refusal_is_a_value_and_changes_nothing(
 ) -> None:
     desk = Desk.opened()
     order: dict[str, Any] = {"account": ALICE, "side": Side.Buy, "qty": "1", "price": "49000", **changes}
-    before = desk.engine.conservation().wallets
+    before = desk.engine.conservation().coins[0].wallets
     outcome = desk.place(**order)
     assert outcome.reject == reject
     assert outcome.order_id == 0
@@ -132,7 +132,7 @@ def test_a_refusal_is_a_value_and_changes_nothing(
     assert outcome.reject.code == int(reject)
     assert outcome.reject.code // 100 == int(stage)
     assert outcome.reject.text
-    assert desk.engine.conservation().wallets == before
+    assert desk.engine.conservation().coins[0].wallets == before
     assert desk.engine.best(BTC) == (0, 0, 0, 0)
 
 
@@ -163,7 +163,7 @@ def test_an_integer_that_does_not_fit_is_named(name: str, value: int) -> None:
 def test_an_argument_of_another_kind_is_named(value: Any) -> None:
     desk = Desk.opened()
     with pytest.raises(TypeError, match=r"^amount: must be an int, was "):
-        desk.engine.deposit(*desk.now(), ALICE, value)
+        desk.engine.deposit(*desk.now(), ALICE, 0, value)
     with pytest.raises(TypeError, match=r"^market_ms: must be an int, was "):
         desk.engine.advance_time(value, 0)
 
@@ -206,7 +206,7 @@ def test_queries_about_something_unknown_say_what() -> None:
         (genesis(contract(tick_size="0")), r"instruments\[0\]\.tick_size: was"),
         (genesis(contract(tiers=[])), r"instruments\[0\]\.tiers: was"),
         (genesis(contract(), contract(min_qty="-1")), r"instruments\[1\]\.min_qty: was"),
-        (genesis(insurance_fund="-1"), "insurance_fund: was"),
+        (genesis(insurance_fund="-1"), r"pools\[0\]\.balance: was"),
     ],
 )
 def test_an_unusable_genesis_names_its_field(text: str, expected: str) -> None:

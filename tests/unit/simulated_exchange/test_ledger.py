@@ -11,6 +11,7 @@ from simulated_exchange.driver import (
     Event,
     FillKind,
     OrderType,
+    PositionIndex,
     Side,
     TimeInForce,
     WalletReason,
@@ -53,6 +54,7 @@ class Story:
                 order_id=order_id,
                 account=ALICE,
                 instrument=0,
+                position_index=PositionIndex.OneWay,
                 side=side,
                 order_type=OrderType.Limit,
                 time_in_force=TimeInForce.GoodTillCancel,
@@ -98,6 +100,7 @@ class Story:
                 order_id=order_id,
                 account=ALICE,
                 instrument=0,
+                position_index=PositionIndex.OneWay,
                 side=side,
                 price=price,
                 qty=qty,
@@ -113,12 +116,18 @@ class Story:
         )
         self.ledger.fold(
             Event.PositionChanged(
-                account=ALICE, instrument=0, qty=after, entry_price=entry, realised_pnl=0, **self.stamps
+                account=ALICE,
+                instrument=0,
+                position_index=PositionIndex.OneWay,
+                qty=after,
+                entry_price=entry,
+                realised_pnl=0,
+                **self.stamps,
             )
         )
         self.ledger.fold(
             Event.WalletChanged(
-                account=ALICE, balance=0, change=pnl - fee, reason=WalletReason.Trade, **self.stamps
+                account=ALICE, coin=0, balance=0, change=pnl - fee, reason=WalletReason.Trade, **self.stamps
             )
         )
 
@@ -196,7 +205,14 @@ def test_accounts_without_a_key_are_not_remembered() -> None:
     ledger = Ledger(1)
     ledger.fold(
         Event.WalletChanged(
-            account=5, balance=1, change=1, reason=WalletReason.Deposit, sequence=1, market_ms=1, wall_us=1
+            account=5,
+            coin=0,
+            balance=1,
+            change=1,
+            reason=WalletReason.Deposit,
+            sequence=1,
+            market_ms=1,
+            wall_us=1,
         )
     )
     assert ledger.account(5) is None
