@@ -12,9 +12,11 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
 const ACCOUNTS: u32 = 6;
+const INSTRUMENTS: u16 = 4;
 
 fn genesis(fund: i64) -> Genesis {
-    Genesis::linear(vec![support::btc(), support::eth()], Money(fund * SCALE))
+    let instruments = vec![support::btc(), support::eth(), support::btc_inverse(), support::btc_perp()];
+    support::many_coins(instruments, &fund.to_string())
 }
 
 fn account() -> impl Strategy<Value = AccountId> {
@@ -22,7 +24,11 @@ fn account() -> impl Strategy<Value = AccountId> {
 }
 
 fn instrument() -> impl Strategy<Value = InstrumentId> {
-    prop_oneof![30 => Just(InstrumentId(0)), 10 => Just(InstrumentId(1)), 1 => any::<u16>().prop_map(InstrumentId)]
+    prop_oneof![30 => Just(InstrumentId(0)), 10 => Just(InstrumentId(1)), 20 => (2..INSTRUMENTS).prop_map(InstrumentId), 1 => any::<u16>().prop_map(InstrumentId)]
+}
+
+fn coin() -> impl Strategy<Value = CoinId> {
+    prop_oneof![20 => (0..3_u16).prop_map(CoinId), 1 => any::<u16>().prop_map(CoinId)]
 }
 
 /// Mostly plausible around the given middle, now and then absurd.
@@ -47,7 +53,7 @@ fn new_order() -> impl Strategy<Value = NewOrder> {
         prop::bool::weighted(0.2),
     );
     let link = prop_oneof![8 => Just(LinkId::NONE), 1 => (0..30).prop_map(|number| LinkId::parse(&format!("id-{number}")).unwrap())];
-    let qty = prop_oneof![3 => number(SCALE, SCALE / 100, 99), 1 => number(40 * SCALE, SCALE, 39)];
+    let qty = prop_oneof![6 => number(SCALE, SCALE / 100, 99), 2 => number(40 * SCALE, SCALE, 39), 2 => number(50_000 * SCALE, SCALE, 49_999)];
     let price = prop_oneof![3 => number(50_000 * SCALE, SCALE / 10, 3000), 1 => number(2_000 * SCALE, SCALE / 10, 300)];
     (account(), instrument(), how, qty, price, link).prop_map(
         |(account, instrument, (side, order_type, time_in_force, reduce_only), qty, price, link_id)| {
@@ -80,11 +86,14 @@ fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(account, instrument, leverage)| Action::SetLeverage { account, instrument, leverage }),
         8 => (prop_oneof![20 => number(50_000 * SCALE, 100 * SCALE, 120), 1 => number(50_000 * SCALE, SCALE, 49_999)])
             .prop_map(|price| Action::SetIndexSource { instrument: InstrumentId(0), source: 0, price: Price(price) }),
+        4 => (2..INSTRUMENTS, number(50_000 * SCALE, 100 * SCALE, 120))
+            .prop_map(|(at, price)| Action::SetIndexSource { instrument: InstrumentId(at), source: 0, price: Price(price) }),
         2 => (instrument(), 0_u32..3, number(2_000 * SCALE, SCALE, 500))
             .prop_map(|(instrument, source, price)| Action::SetIndexSource { instrument, source, price: Price(price) }),
         8 => Just(Action::AdvanceTime),
-        2 => (account(), money()).prop_map(|(account, amount)| Action::Deposit { account, coin: CoinId(0), amount }),
-        1 => (account(), money()).prop_map(|(account, amount)| Action::Withdraw { account, coin: CoinId(0), amount }),
+        2 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Deposit { account, coin, amount }),
+        1 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Withdraw { account, coin, amount }),
+        1 => (coin(), number(50_000 * SCALE, SCALE, 25_000)).prop_map(|(coin, price)| Action::SetCoinPrice { coin, price: Price(price) }),
         1 => account().prop_map(|account| Action::CreateAccount { account }),
     ]
 }
@@ -112,8 +121,11 @@ fn opening() -> Vec<Command> {
     for (number, deposit) in (0..ACCOUNTS).zip([2_000, 10_000, 50_000, 400_000, 3_000_000, 40_000_000]) {
         let account = AccountId(1000 + number);
         commands.push(command(Action::CreateAccount { account }));
-        commands.push(command(Action::Deposit { account, coin: CoinId(0), amount: Money(deposit * SCALE) }));
-        for instrument in [InstrumentId(0), InstrumentId(1)] {
+        for (coin, part) in [(CoinId(0), 1), (CoinId(1), 10), (CoinId(2), 100_000)] {
+            let amount = Money(deposit * SCALE / part);
+            commands.push(command(Action::Deposit { account, coin, amount }));
+        }
+        for instrument in (0..INSTRUMENTS).map(InstrumentId) {
             commands.push(command(Action::SetLeverage {
                 account,
                 instrument,
@@ -121,7 +133,7 @@ fn opening() -> Vec<Command> {
             }));
         }
     }
-    for (instrument, price) in [(InstrumentId(0), 50_000), (InstrumentId(1), 2_000)] {
+    for (instrument, price) in (0..INSTRUMENTS).map(InstrumentId).zip([50_000, 2_000, 50_000, 50_000]) {
         let price = Price(price * SCALE);
         commands.push(command(Action::SetIndexSource { instrument, source: 0, price }));
     }
@@ -149,7 +161,9 @@ proptest! {
         for (number, event) in (1_u64..).zip(&events) {
             prop_assert_eq!(event.sequence, number);
         }
-        prop_assert!(exchange.insurance_pool(PoolId(0)).unwrap() >= Money(0));
+        for pool in 0..3 {
+            prop_assert!(exchange.insurance_pool(PoolId(pool)).unwrap() >= Money(0));
+        }
     }
 
     #[test]
@@ -415,6 +429,6 @@ fn the_streams_reach_every_kind_of_event_and_most_refusals() {
             *refusals.entry(applied.reject).or_insert(0) += 1;
         }
     }
-    assert_eq!(kinds.len(), 17, "{kinds:?}");
-    assert!(refusals.len() >= 22, "{refusals:?}");
+    assert_eq!(kinds.len(), 18, "{kinds:?}");
+    assert!(refusals.len() >= 24, "{refusals:?}");
 }

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use exchange_core::{
-    AccountId, Action, Applied, CancelReason, CoinId, Command, Event, EventKind, Exchange, FillKind, Genesis,
-    InstrumentId, InstrumentSpec, LinkId, Money, NewOrder, OrderId, OrderType, PoolId, PositionIndex, Price,
-    Qty, Side, TierSpec, TimeInForce, SCALE,
+    AccountId, Action, Applied, CancelReason, CoinId, CoinPrice, CoinSpec, CollateralTier, Command, Event,
+    EventKind, Exchange, FillKind, Genesis, InstrumentId, InstrumentSpec, LinkId, Money, NewOrder, OrderId,
+    OrderType, PoolId, PoolSpec, PositionIndex, Price, Qty, Side, TierSpec, TimeInForce, SCALE,
 };
 
 /// People of the stories and their accounts.
@@ -93,6 +93,58 @@ pub fn eth() -> InstrumentSpec {
     }
 }
 
+/// Of the leg of a hedge, or of the only position.
+fn leg(name: Option<&str>) -> PositionIndex {
+    match name {
+        None => PositionIndex::OneWay,
+        Some("long") => PositionIndex::HedgeBuy,
+        Some("short") => PositionIndex::HedgeSell,
+        Some(other) => panic!("no leg {other}"),
+    }
+}
+
+/// BTCUSD: one USD a contract, settled in BTC, with the published first tier.
+pub fn btc_inverse() -> InstrumentSpec {
+    InstrumentSpec {
+        symbol: "BTCUSD".into(),
+        quote: "USD".into(),
+        inverse: true,
+        qty_step: Qty(SCALE),
+        min_qty: Qty(SCALE),
+        max_qty: Qty(1_000_000 * SCALE),
+        max_market_qty: Qty(500_000 * SCALE),
+        min_notional: Money(SCALE),
+        tiers: vec![
+            TierSpec { limit: Money(150 * SCALE), max_leverage: 10_000, maintenance_rate: SCALE / 200 },
+            TierSpec { limit: Money(450 * SCALE), max_leverage: 5_000, maintenance_rate: SCALE / 100 },
+        ],
+        ..btc()
+    }
+}
+
+/// BTCPERP: settled in USDC.
+pub fn btc_perp() -> InstrumentSpec {
+    InstrumentSpec { symbol: "BTCPERP".into(), quote: "USDC".into(), ..btc() }
+}
+
+/// Coins USDT, USDC (par both) and BTC (reported at 50,000, counted at 98 % up to ten), a pool of each.
+pub fn many_coins(instruments: Vec<InstrumentSpec>, funds: &str) -> Genesis {
+    let tier =
+        |limit: i64, ratio: i64| CollateralTier { limit: Qty(limit * SCALE), ratio: SCALE / 100 * ratio };
+    let btc = CoinSpec {
+        price: CoinPrice::Reported(Price(50_000 * SCALE)),
+        collateral: vec![tier(10, 98), tier(20, 95), tier(1000, 90)],
+        can_switch: true,
+        ..CoinSpec::par("BTC")
+    };
+    let pool = |coin: &str| PoolSpec { name: coin.into(), coin: coin.into(), balance: Money(fixed(funds)) };
+    Genesis {
+        coins: vec![CoinSpec::par("USDT"), CoinSpec::par("USDC"), btc],
+        pools: vec![pool("USDT"), pool("USDC"), pool("BTC")],
+        instruments,
+    }
+}
+
 /// An exchange with the people in it, and what happened to it.
 pub struct Story {
     pub exchange: Exchange,
@@ -125,23 +177,41 @@ impl Story {
 
     pub fn with(instruments: Vec<InstrumentSpec>, insurance_fund: &str, deposit: &str) -> Self {
         let genesis = Genesis::linear(instruments, Money(fixed(insurance_fund)));
-        let exchange = Exchange::new(&genesis).expect("genesis is sound");
-        let mut story = Self { exchange, events: Vec::new(), market_ms: 0, labels: BTreeMap::new() };
-        for person in PEOPLE {
-            story.must(Action::CreateAccount { account: who(person) });
-            if fixed(deposit) > 0 {
-                story.must(Action::Deposit {
-                    account: who(person),
-                    coin: CoinId(0),
-                    amount: Money(fixed(deposit)),
-                });
-            }
-        }
+        let coin = genesis.coins[0].name.clone();
+        let mut story = Self::of(&genesis, &[(&coin, deposit)]);
         story.index(BTC, "50000");
         if story.exchange.instruments().len() > 1 {
             story.index(ETH, "2000");
         }
         story
+    }
+
+    /// Everyone has these deposits of these coins; there are no prices yet.
+    pub fn of(genesis: &Genesis, deposits: &[(&str, &str)]) -> Self {
+        let exchange = Exchange::new(genesis).expect("genesis is sound");
+        let mut story = Self { exchange, events: Vec::new(), market_ms: 0, labels: BTreeMap::new() };
+        for person in PEOPLE {
+            story.must(Action::CreateAccount { account: who(person) });
+            for (coin, deposit) in deposits.iter().filter(|(_, deposit)| fixed(deposit) > 0) {
+                let (coin, amount) = (story.coin(coin), Money(fixed(deposit)));
+                story.must(Action::Deposit { account: who(person), coin, amount });
+            }
+        }
+        story
+    }
+
+    /// The coin of a name.
+    pub fn coin(&self, name: &str) -> CoinId {
+        let at = self.exchange.listed_coins().iter().position(|coin| coin.spec.name == name);
+        CoinId(at.unwrap_or_else(|| panic!("no coin {name}")).try_into().unwrap())
+    }
+
+    /// The instrument of a symbol, or of the base coin of one settled in the first coin.
+    pub fn instrument(&self, name: &str) -> InstrumentId {
+        let is_it = |symbol: &str, base: &str| symbol == name || base == name;
+        let mut listed = self.exchange.instruments().iter();
+        let at = listed.position(|listed| is_it(&listed.spec.symbol, &listed.spec.base));
+        InstrumentId(at.unwrap_or_else(|| panic!("no instrument {name}")).try_into().unwrap())
     }
 
     /// Applies an action; `events` holds what came of it.
@@ -173,7 +243,8 @@ impl Story {
     }
 
     /// Columns: `who`, `does` (buy, sell, amend, cancel, cancel all, deposit, withdraw), `order` (label), `qty`,
-    /// `price` (empty: market), `how` (gtc, ioc, fok, post, reduce), `in` (BTC, ETH), `then` (what comes of it).
+    /// `price` (empty: market), `how` (gtc, ioc, fok, post, reduce), `in` (symbol, or base coin), `leg` (long or short in
+    /// hedge mode), `coin` (of a deposit or withdrawal), `then` (what comes of it).
     pub fn tell(&mut self, table: &str) {
         for row in rows(table) {
             let get = |name: &str| row.get(name).map_or("", String::as_str);
@@ -195,14 +266,15 @@ impl Story {
     fn action(&self, row: &Row) -> Action {
         let get = |name: &str| row.get(name).map(String::as_str);
         let account = who(get("who").expect("who"));
-        let instrument = if get("in") == Some("ETH") { ETH } else { BTC };
+        let instrument = get("in").map_or(BTC, |name| self.instrument(name));
+        let coin = get("coin").map_or(CoinId(0), |name| self.coin(name));
         let order_id = || self.order(get("order").expect("order"));
         let amount = || Money(fixed(get("qty").expect("qty")));
         match get("does").expect("does") {
             "cancel" => Action::CancelOrder { account, order_id: order_id() },
             "cancel all" => Action::CancelAll { account, instrument: get("in").map(|_| instrument) },
-            "deposit" => Action::Deposit { account, coin: CoinId(0), amount: amount() },
-            "withdraw" => Action::Withdraw { account, coin: CoinId(0), amount: amount() },
+            "deposit" => Action::Deposit { account, coin, amount: amount() },
+            "withdraw" => Action::Withdraw { account, coin, amount: amount() },
             "amend" => Action::AmendOrder {
                 account,
                 order_id: order_id(),
@@ -214,7 +286,7 @@ impl Story {
                 Action::PlaceOrder(NewOrder {
                     account,
                     instrument,
-                    position_index: PositionIndex::OneWay,
+                    position_index: leg(get("leg")),
                     side: if side == "buy" { Side::Buy } else { Side::Sell },
                     order_type: if get("price").is_some() { OrderType::Limit } else { OrderType::Market },
                     time_in_force: match how.split(' ').next_back().unwrap_or("") {
@@ -283,15 +355,28 @@ impl Story {
     }
 
     /// Columns: `who` and any of `wallet`, `equity`, `available`, `im`, `mm`, `upl`, `qty`, `entry`, `liq`, `bankrupt`,
-    /// `light`; positions are those in BTC.
+    /// `light`, `value`, `realised`; positions are those in BTC, or `in` another instrument (its `leg`), for which `cash`
+    /// and `oim` are wallet and order margin in its settlement coin, and `pim`, `pmm`, `pupl` the position's own figures.
     pub fn expect(&self, table: &str) {
         for row in rows(table) {
             let name = &row["who"];
             let account = self.exchange.account(who(name)).expect("account");
-            let position = self.exchange.position(who(name), BTC, PositionIndex::OneWay).expect("position");
+            let instrument = row.get("in").map_or(BTC, |name| self.instrument(name));
+            let leg = leg(row.get("leg").map(String::as_str));
+            let position = self.exchange.position(who(name), instrument, leg).expect("position");
+            let settle = self.exchange.instruments()[usize::from(instrument.0)].settle;
+            let coins = self.exchange.coins(who(name));
+            let coin = coins.into_iter().find(|held| held.coin == settle).unwrap_or_default();
             for (column, expected) in &row {
                 let actual = match column.as_str() {
-                    "who" => continue,
+                    "who" | "in" | "leg" => continue,
+                    "cash" => coin.wallet_balance.0,
+                    "oim" => coin.order_margin.0,
+                    "pim" => position.initial_margin.0,
+                    "pmm" => position.maintenance_margin.0,
+                    "pupl" => position.unrealised_pnl.0,
+                    "value" => position.value.0,
+                    "realised" => position.realised_pnl.0,
                     "wallet" => account.wallet_balance.0,
                     "equity" => account.equity.0,
                     "available" => account.available.0,
