@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::coin::{Coin, CoinPrice};
 use crate::digest::{Digest, DigestHasher};
 use crate::id_map::IdMap;
@@ -19,7 +21,7 @@ pub const LINK_IDS_MAX: usize = 65_536;
 pub const NOBODY: u32 = u32::MAX;
 
 /// An account: what every order of it touches.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 pub struct Account {
     /// Identifier at the boundary.
@@ -37,7 +39,7 @@ pub struct Account {
 }
 
 /// An account's link ids, as digests.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Links {
     /// In the order of their first use.
     remembered: VecDeque<u128>,
@@ -62,7 +64,7 @@ impl Account {
 }
 
 /// One position of an account in an instrument, with its orders: what every order of it touches.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 pub struct Slot {
     /// Position of the account.
@@ -90,7 +92,7 @@ pub struct Slot {
 }
 
 /// One account in one instrument: what is touched now and then.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct SlotDetail {
     /// Realised so far, less fees.
     pub realised: i128,
@@ -116,7 +118,7 @@ impl Slot {
 }
 
 /// All accounts and slots.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ledger {
     accounts: Vec<Account>,
     index_of: Vec<u32>,
@@ -139,7 +141,7 @@ pub struct Ledger {
 }
 
 /// Running totals of one coin over the whole venue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoinTotals {
     /// Sum of all wallets, funding wallets included.
     pub wallets: i128,
@@ -429,6 +431,31 @@ impl Ledger {
         slot.margin = margin;
         let purse = slot.purse;
         self.revalue(purse);
+    }
+
+    /// Whether every position leads to an account, a purse or a slot, and every chain of them to its end: each link
+    /// leads to something older.
+    pub(crate) fn is_sound(&self) -> bool {
+        let (accounts, purses, slots) = (self.accounts.len(), self.purses.len(), self.slots.len());
+        let within = |index: u32, count: usize| (index as usize) < count;
+        let ends = |index: u32, count: usize| index == NOBODY || within(index, count);
+        self.links.len() == accounts
+            && self.details.len() == slots
+            && self.prices.len() == self.coins.len()
+            && self.totals.len() == self.coins.len()
+            && self.index_of.iter().all(|index| ends(*index, accounts))
+            && self.accounts.iter().all(|own| ends(own.first_purse, purses) && ends(own.last_slot, slots))
+            && self.purses.iter().enumerate().all(|(place, purse)| {
+                within(purse.account, accounts)
+                    && ends(purse.next, place)
+                    && usize::from(purse.coin.0) < self.coins.len()
+            })
+            && self.slots.iter().enumerate().all(|(place, slot)| {
+                within(slot.account, accounts) && within(slot.purse, purses) && ends(slot.older, place)
+            })
+            && self.purse_of.values().all(|purse| within(purse, purses))
+            && self.slot_of.values().all(|slot| within(slot, slots))
+            && self.members.iter().flatten().all(|slot| within(*slot, slots))
     }
 
     /// The order that used a link id, live or not.

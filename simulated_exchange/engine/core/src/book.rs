@@ -1,11 +1,13 @@
 //! The book of one instrument: price-time priority. Knows orders and prices, neither accounts nor margin.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ladder::{Ladder, Level};
 use crate::order::{Orders, NONE};
 use crate::types::Side;
 
 /// Bids and asks of one instrument.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Book {
     bids: Ladder,
     asks: Ladder,

@@ -1,5 +1,7 @@
 //! Coins and insurance pools as listed at genesis. Validation only; balances live in `account`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::genesis::{require, GenesisError};
 use crate::types::{InstrumentId, Money, Price, Qty, MONEY_MAX, SCALE};
 
@@ -9,7 +11,7 @@ pub const COINS_MAX: usize = 512;
 pub const COLLATERAL_TIERS_MAX: usize = 32;
 
 /// Where a coin's price in USD comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoinPrice {
     /// Always this.
     Fixed(Price),
@@ -20,7 +22,7 @@ pub enum CoinPrice {
 }
 
 /// One bracket of a coin's collateral value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollateralTier {
     /// Largest quantity of the bracket, counted from nothing.
     pub limit: Qty,
@@ -29,7 +31,7 @@ pub struct CollateralTier {
 }
 
 /// A coin as listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoinSpec {
     /// Such as `USDT`.
     pub name: String,
@@ -57,7 +59,7 @@ impl CoinSpec {
 }
 
 /// A coin ready for use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Coin {
     /// As listed.
     pub spec: CoinSpec,
@@ -66,7 +68,7 @@ pub struct Coin {
 }
 
 /// An insurance pool as listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolSpec {
     /// Name, for people.
     pub name: String,

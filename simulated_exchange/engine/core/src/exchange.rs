@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::account::Ledger;
 use crate::book::Book;
 use crate::coin::CoinPrice;
@@ -56,7 +58,7 @@ impl std::fmt::Display for Fatal {
 impl std::error::Error for Fatal {}
 
 /// The exchange.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Exchange {
     pub(crate) instruments: Vec<Instrument>,
     pub(crate) pools: Vec<Pool>,
@@ -78,7 +80,9 @@ pub struct Exchange {
     pub(crate) commands: u64,
     pub(crate) market_ms: i64,
     pub(crate) wall_us: i64,
+    #[serde(skip)]
     out: Vec<Event>,
+    #[serde(skip)]
     poison: Option<Fatal>,
 }
 

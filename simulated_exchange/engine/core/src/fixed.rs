@@ -1,5 +1,7 @@
 //! Integer arithmetic with its rounding in the name. Nothing here knows what the numbers mean.
 
+use serde::{Deserialize, Serialize};
+
 /// `a * b / d`, rounded towards negative infinity. `d` must be positive.
 #[inline]
 pub fn mul_div_floor(a: i128, b: i128, d: i128) -> i128 {
@@ -53,7 +55,7 @@ fn div_floor_signed(n: i128, d: i128) -> i128 {
 }
 
 /// A fraction between nothing and a few wholes, in lowest terms, so that products stay small.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ratio {
     /// How many parts.
     pub parts: u64,

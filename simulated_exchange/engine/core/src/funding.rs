@@ -3,6 +3,8 @@
 //!
 //! Rates and premiums are in units of `10^-12` (`RATE_SCALE`), prices and money in units of `10^-8`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fixed::{div_half_up, mul_div_ceil, mul_div_half_up, saturate};
 use crate::types::RATE_SCALE;
 
@@ -30,7 +32,7 @@ pub fn interest(daily: i64, interval_ms: i64) -> i64 {
 }
 
 /// How a premium becomes a rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FundingTerms {
     /// How far the rate may move from the premium towards the interest.
     pub clamp: i64,
@@ -61,7 +63,7 @@ pub fn funding_fee(numerator: i128, denominator: i128, rate: i64) -> i128 {
 }
 
 /// Mean premium of an interval: the i-th sample counts i times.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PremiumAverage {
     /// Samples so far.
     pub count: i64,
@@ -96,7 +98,7 @@ pub struct Settlement {
 }
 
 /// Funding of one instrument as time passes. Settlements fall on whole multiples of the interval since the epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FundingClock {
     /// How premiums become rates; a change counts at once.
     pub terms: FundingTerms,

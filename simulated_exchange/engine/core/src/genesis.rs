@@ -1,5 +1,7 @@
 //! What an exchange starts from: coins, insurance pools, instruments; checked as a whole. No state.
 
+use serde::{Deserialize, Serialize};
+
 use crate::coin::{self, Coin, CoinSpec, PoolSpec, COINS_MAX};
 use crate::instrument::{self, Instrument, InstrumentSpec, INSTRUMENTS_MAX};
 use crate::types::{CoinId, Money, PoolId, FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, MONEY_MAX};
@@ -54,7 +56,7 @@ impl std::fmt::Display for GenesisError {
 impl std::error::Error for GenesisError {}
 
 /// An insurance pool ready for use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pool {
     /// As listed.
     pub spec: PoolSpec,

@@ -3,6 +3,9 @@
 //! Linear probing with multiplicative hashing and backward-shift deletion: no tombstones, so a steady
 //! stream of orders never degrades it. It is never iterated, so its layout cannot leak into results.
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 const EMPTY: u64 = 0;
 const CAPACITY_MIN: usize = 1024;
 
@@ -93,6 +96,11 @@ impl IdMap {
         self.entries[hole] = (EMPTY, 0);
     }
 
+    /// Every stored value, in no order.
+    pub fn values(&self) -> impl Iterator<Item = u32> + '_ {
+        self.entries.iter().filter(|(key, _)| *key != EMPTY).map(|(_, value)| *value)
+    }
+
     /// Number of keys.
     pub fn len(&self) -> usize {
         self.length
@@ -109,6 +117,27 @@ impl IdMap {
             larger.insert(key, value);
         }
         *self = larger;
+    }
+}
+
+/// Its keys and values, in no order.
+impl Serialize for IdMap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored: Vec<&(u64, u32)> = self.entries.iter().filter(|(key, _)| *key != EMPTY).collect();
+        stored.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for IdMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut map = Self::default();
+        for (key, value) in Vec::<(u64, u32)>::deserialize(deserializer)? {
+            if key == EMPTY || map.get(key).is_some() {
+                return Err(D::Error::custom("keys that no map has"));
+            }
+            map.insert(key, value);
+        }
+        Ok(map)
     }
 }
 

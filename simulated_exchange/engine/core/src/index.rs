@@ -1,6 +1,8 @@
 //! The index: rules 1.1. Pure formulas over the prices of spot markets, and what is kept of each of them. Which
 //! market belongs to which instrument is the instrument's business; the mark made of an index is in `mark`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fixed::{div_half_up, mul_div_half_up};
 use crate::types::{wire_enum, MONEY_MAX, SCALE};
 
@@ -27,7 +29,7 @@ pub struct Component {
 }
 
 /// One component of an index as last reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// Price in the source's own quote coin; 0 before the first report.
     pub price: i64,

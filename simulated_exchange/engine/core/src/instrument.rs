@@ -1,5 +1,7 @@
 //! Listed instruments: their filters, tiers, price sources, and what a quantity is worth at a price. No state.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fixed::{div_half_up, Ratio};
 use crate::genesis::{known_coin, require, GenesisError, Listing};
 use crate::margin::order_cost;
@@ -19,7 +21,7 @@ pub const LEVERAGE_MAX: i64 = 100_000;
 pub const BASIS_WINDOW_MS_MAX: i64 = 3_600_000;
 
 /// One risk-limit tier as published; the deduction is derived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TierSpec {
     /// Largest position value of the tier.
     pub limit: Money,
@@ -30,7 +32,7 @@ pub struct TierSpec {
 }
 
 /// One component of the index.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexSourceSpec {
     /// Name, for people.
     pub name: String,
@@ -39,7 +41,7 @@ pub struct IndexSourceSpec {
 }
 
 /// What is traded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Kind {
     /// A contract without an end.
     #[default]
@@ -54,7 +56,7 @@ pub enum Kind {
 }
 
 /// An instrument as listed. Rates are in `10^-8`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstrumentSpec {
     /// Such as `BTCUSDT`.
     pub symbol: String,
@@ -143,7 +145,7 @@ impl Default for InstrumentSpec {
 }
 
 /// A tier ready for use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tier {
     /// Largest position value of the tier.
     pub limit: i128,
@@ -158,7 +160,7 @@ pub struct Tier {
 }
 
 /// A contract ready for use: the specification and what follows from it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Instrument {
     /// As listed.
     pub spec: InstrumentSpec,

@@ -1,5 +1,7 @@
 //! Account levels: what each may withdraw and which products it opens: rules 11. Pure: numbers in, numbers out.
 
+use serde::{Deserialize, Serialize};
+
 use crate::types::{wire_enum, SCALE};
 
 /// One day of market time.
@@ -62,7 +64,7 @@ impl AccountLevel {
 }
 
 /// What an account has withdrawn in the present day and month (UTC, market time).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithdrawalMeter {
     day: i64,
     month: i64,

@@ -5,13 +5,18 @@
 //! and are used again afterwards, so that memory follows the occupied prices, wherever they lie below 2^26 ticks. To
 //! find out whether a tick is occupied takes one word of a chunk; the level itself is touched only where it counts.
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::order::NONE;
 
 const FAN_OUT: usize = 64;
 const NOWHERE: u32 = u32::MAX;
+/// Highest tick.
+const TICK_MAX: usize = 1 << 26;
 
 /// The queue of orders at one price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
     /// Oldest order, or [`NONE`].
     pub head: u32,
@@ -226,6 +231,28 @@ impl Ladder {
         self.directory[number] = slot;
         self.used_chunks[number / 64] |= 1 << (number % 64);
         slot
+    }
+}
+
+/// Its occupied levels; where they lie in memory is nobody's business.
+impl Serialize for Ladder {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let levels: Vec<(usize, Level)> = self.ticks().map(|tick| (tick, self.level(tick))).collect();
+        (self.highest_is_best, levels).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ladder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (highest_is_best, levels) = <(bool, Vec<(usize, Level)>)>::deserialize(deserializer)?;
+        let mut ladder = Self::new(highest_is_best);
+        for (tick, level) in levels {
+            if tick > TICK_MAX || level.head == NONE || ladder.level(tick) != EMPTY_LEVEL {
+                return Err(D::Error::custom("levels that no ladder has"));
+            }
+            *ladder.occupy(tick).0 = level;
+        }
+        Ok(ladder)
     }
 }
 

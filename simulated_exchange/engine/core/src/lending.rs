@@ -8,6 +8,8 @@
 //! - Interest is rounded half up, as the published record shows; supply shares always round in the pool's favour.
 //! - The penalty's power applies to the rate. No hour costs more than what is owed.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fixed::{
     div_ceil, div_floor, div_half_up, mul_div_ceil, mul_div_floor, mul_div_half_up, saturate,
 };
@@ -30,7 +32,7 @@ const EXCESS_MAX: i64 = 100 * SCALE;
 
 /// Interest by how much of the pool is lent: from `base` it climbs `slope1` up to the kink, and `slope2` from there to
 /// a pool lent out whole. Rates of an hour in `10^-12`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateCurve {
     /// Rate of a pool that has lent nothing.
     pub base: i64,
@@ -79,7 +81,7 @@ pub fn utilisation(loans: i128, assets: i128) -> i64 {
 
 /// What an account owes in a coin: `spot` was borrowed by hand or by a leveraged spot order, `derivatives` by fees,
 /// losses and funding beyond what it had.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Borrowed {
     /// Borrowed as cash.
     pub spot: i128,
@@ -137,7 +139,7 @@ pub fn borrowable(pool: i128, user: i128, tier: i128) -> i128 {
 }
 
 /// Up to `limit` borrowed: margin rates of the whole loan, in `10^-8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BorrowTier {
     /// Largest loan of the tier, in the coin.
     pub limit: Qty,
@@ -163,7 +165,7 @@ pub fn loan_margin(tiers: &[BorrowTier], borrowed: i128, usd: i128) -> (i128, i1
 
 /// A pool's books. `cash` lies in the pool's wallet; `spot_loans` left it; `loans` is all that is owed, what accounts
 /// owe by falling below nothing included, which no cash left the pool for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolBooks {
     /// The pool's wallet.
     pub cash: i128,
@@ -236,7 +238,7 @@ impl PoolBooks {
 }
 
 /// How a pool defends itself: loans per assets, in `10^-8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ladder {
     /// From here borrowers are warned.
     pub warning: i64,
@@ -247,7 +249,7 @@ pub struct Ladder {
 }
 
 /// Where on its ladder a pool stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Strain {
     /// Below the warning.
     #[default]

@@ -4,7 +4,7 @@
 //! hash on every machine. Dependencies between modules point one way:
 //!
 //! - stages: `exchange` runs `entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover`, `invariants`;
-//! - outside views: `query`, `state_hash`;
+//! - outside views: `query`, `state_hash`, `snapshot`;
 //! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `collateral`,
 //!   `lending`, `repayment`, `kyc`;
 //! - stores: `book` over `ladder`, `order` over `id_map`, `account` over `purse`;
@@ -25,6 +25,7 @@ mod order;
 mod purse;
 mod query;
 mod record;
+mod snapshot;
 mod state_hash;
 mod takeover;
 
@@ -61,6 +62,7 @@ pub use index::IndexMethod;
 pub use instrument::{IndexSourceSpec, Instrument, InstrumentSpec, Kind, Tier, TierSpec};
 pub use record::DecodeError;
 pub use reject::{Reject, Stage};
+pub use snapshot::RestoreError;
 pub use types::*;
 pub use view::{
     AccountView, BookLevel, CoinConservation, CoinView, Conservation, OrderView, PositionView, PriceView,

@@ -10,13 +10,15 @@
 //! A *value* is signed as in `Instrument::value`, a *size* is not. The sign of a side times the direction of its contract
 //! says which way value at bankruptcy lies from value at entry: below it for `+1`, above it for `-1`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fixed::{mul_div_half_up, saturate, share_ceil, Ratio};
 use crate::instrument::{Instrument, Tier};
 use crate::position::Position;
 use crate::types::{Side, LEVERAGE_SCALE, SCALE};
 
 /// Opening orders of an account in an instrument: sums per side (buy, sell), reduce-only orders left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenOrders {
     /// Unfilled lots.
     pub lots: [i64; 2],
@@ -41,7 +43,7 @@ pub struct Exposure {
 
 /// Margin of an account in one instrument. Users' figures are bounded far below 64 bits by the largest position;
 /// those of the venue's take-over account saturate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Margin {
     /// Profit at the mark.
     pub unrealised: i64,
@@ -56,7 +58,7 @@ pub struct Margin {
 }
 
 /// Margin of an account in one coin, summed over its slots that settle in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarginSum {
     /// Profit at the marks.
     pub unrealised: i128,

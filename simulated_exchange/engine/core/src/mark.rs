@@ -1,6 +1,8 @@
 //! Mark, price band and slippage limit of an instrument: rules 1.2, 1.3, 3.3 and 3.4. Pure formulas and the samples
 //! they need. The index they start from is in `index`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fixed::{div_ceil, div_floor, div_half_up, mul_div_half_up, saturate};
 use crate::index::{index_price, Component, IndexMethod, Source};
 use crate::instrument::InstrumentSpec;
@@ -93,7 +95,7 @@ pub fn price_band(mark: i64, index: i64, x: i64, y: i64, premium: i64) -> (i64, 
 }
 
 /// The latest samples of a quantity and their sum.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Window {
     samples: Vec<i64>,
     capacity: usize,
@@ -136,7 +138,7 @@ impl Window {
 }
 
 /// All prices of one instrument. Prices are in units of `10^-8` unless they are named ticks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Market {
     /// Components of the index.
     pub sources: Vec<Source>,

@@ -1,5 +1,7 @@
 //! Live orders: the slab they live in, and the list of each account's orders per instrument. No matching, no margin.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id_map::IdMap;
 use crate::types::{LinkId, OrderType, Side, TimeInForce};
 
@@ -7,7 +9,7 @@ use crate::types::{LinkId, OrderType, Side, TimeInForce};
 pub const NONE: u32 = u32::MAX;
 
 /// The part of an order that matching touches: one cache line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 pub struct Order {
     /// Number of the order.
@@ -57,7 +59,7 @@ pub fn small_tick(ticks: i64) -> i32 {
 }
 
 /// The part of an order that only people ask for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct OrderDetail {
     /// Client's identifier.
     pub link_id: LinkId,
@@ -72,7 +74,7 @@ pub struct OrderDetail {
 }
 
 /// All live orders.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Orders {
     live: Vec<Order>,
     details: Vec<OrderDetail>,
@@ -81,7 +83,7 @@ pub struct Orders {
 }
 
 /// Ends of an account's list of orders in one instrument, oldest first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct OrderList {
     /// Oldest.
     pub oldest: u32,
@@ -178,6 +180,32 @@ impl Orders {
         list.count -= 1;
         self.by_id.remove(id);
         self.free.push(index);
+    }
+
+    /// Whether every position leads to an order, and no walk along a queue or a list comes back to where it was: each
+    /// neighbour must know its neighbour.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut lives = vec![true; self.live.len()];
+        let freed = self
+            .free
+            .iter()
+            .all(|index| lives.get_mut(*index as usize).is_some_and(|lives| std::mem::replace(lives, false)));
+        let is_live = |index: u32| lives.get(index as usize) == Some(&true);
+        let knows = |neighbour: u32, back: fn(&Order) -> u32, index: u32| {
+            neighbour == NONE || is_live(neighbour) && back(self.get(neighbour)) == index
+        };
+        let is_linked = |index: u32| {
+            let order = self.get(index);
+            self.find(order.id) == Some(index)
+                && knows(order.next, |order| order.previous, index)
+                && knows(order.previous, |order| order.next, index)
+                && knows(order.younger, |order| order.older, index)
+                && knows(order.older, |order| order.younger, index)
+        };
+        freed
+            && self.details.len() == self.live.len()
+            && self.len() == self.live.len() - self.free.len()
+            && (0..).take(self.live.len()).filter(|index| is_live(*index)).all(is_linked)
     }
 
     /// Positions of an account's orders in an instrument, oldest first.

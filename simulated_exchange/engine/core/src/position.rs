@@ -1,7 +1,9 @@
 //! A position: signed lots and the exact signed cost at which they were entered. Pure; no prices, no wallets.
 
+use serde::{Deserialize, Serialize};
+
 /// Signed lots and their signed entry cost: a long costs money, a short brings it in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Long positive, short negative.
     pub lots: i64,

@@ -1,12 +1,14 @@
 //! A purse: one coin of one account, and what it adds to the account's figures in USD. Pure; no lookups.
 
+use serde::{Deserialize, Serialize};
+
 use crate::coin::Coin;
 use crate::fixed::{div_ceil, div_floor};
 use crate::margin::MarginSum;
 use crate::types::{CoinId, SCALE};
 
 /// One coin of one account. Amounts are in units of the coin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 pub struct Purse {
     /// Position of the account.
@@ -34,7 +36,7 @@ pub struct Purse {
 }
 
 /// Figures of an account across its coins, in `10^-8` USD.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worth {
     /// Margin balance: wallets less debts and with profit at the marks, after haircuts.
     pub balance: i128,

@@ -1,10 +1,12 @@
 //! Risk limits that change while the exchange runs: a new table is put together tier by tier, announced with the
 //! market time from which it holds, and taken when that time has come. What follows for positions is elsewhere.
 
+use serde::{Deserialize, Serialize};
+
 use crate::instrument::{TierSpec, TIERS_MAX};
 
 /// A table of tiers that is to hold from a market time on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// From when.
     pub effective_ms: i64,
@@ -13,7 +15,7 @@ pub struct Notice {
 }
 
 /// Coming risk limits of one instrument.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RiskLimits {
     /// The table being put together.
     pub staged: Vec<TierSpec>,

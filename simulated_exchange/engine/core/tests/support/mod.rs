@@ -2,6 +2,8 @@
 //! After every step all invariants are recomputed. No expectations of its own.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod streams;
+
 use std::collections::BTreeMap;
 
 use exchange_core::{

@@ -1,0 +1,136 @@
+//! Random streams of commands: mostly plausible, now and then absurd. No expectations.
+
+use exchange_core::{
+    AccountId, Action, CoinId, Command, Genesis, InstrumentId, LinkId, Money, NewOrder, OrderId, OrderType,
+    PositionIndex, Price, Qty, Side, TimeInForce, SCALE,
+};
+use proptest::prelude::*;
+
+pub const ACCOUNTS: u32 = 6;
+pub const INSTRUMENTS: u16 = 4;
+
+pub fn genesis(fund: i64) -> Genesis {
+    let instruments = vec![super::btc(), super::eth(), super::btc_inverse(), super::btc_perp()];
+    super::many_coins(instruments, &fund.to_string())
+}
+
+pub fn account() -> impl Strategy<Value = AccountId> {
+    prop_oneof![40 => (1000..1000 + ACCOUNTS).prop_map(AccountId), 1 => any::<u32>().prop_map(AccountId), 1 => (0_u32..5).prop_map(AccountId)]
+}
+
+pub fn instrument() -> impl Strategy<Value = InstrumentId> {
+    prop_oneof![30 => Just(InstrumentId(0)), 10 => Just(InstrumentId(1)), 20 => (2..INSTRUMENTS).prop_map(InstrumentId), 1 => any::<u16>().prop_map(InstrumentId)]
+}
+
+pub fn coin() -> impl Strategy<Value = CoinId> {
+    prop_oneof![20 => (0..3_u16).prop_map(CoinId), 1 => any::<u16>().prop_map(CoinId)]
+}
+
+/// Mostly plausible around the given middle, now and then absurd.
+pub fn number(middle: i64, step: i64, spread: i64) -> impl Strategy<Value = i64> {
+    prop_oneof![
+        60 => (-spread..=spread).prop_map(move |offset| middle + offset * step),
+        2 => any::<i64>(),
+        1 => Just(i64::MAX), 1 => Just(i64::MIN), 1 => Just(0),
+        2 => (0_i64..2_000_000).prop_map(|whole| whole * SCALE),
+    ]
+}
+
+pub fn side() -> impl Strategy<Value = Side> {
+    prop_oneof![Just(Side::Buy), Just(Side::Sell)]
+}
+
+pub fn new_order() -> impl Strategy<Value = NewOrder> {
+    let how = (
+        side(),
+        prop::sample::select(OrderType::ALL),
+        prop::sample::select(TimeInForce::ALL),
+        prop::bool::weighted(0.2),
+    );
+    let link = prop_oneof![8 => Just(LinkId::NONE), 1 => (0..30).prop_map(|number| LinkId::parse(&format!("id-{number}")).unwrap())];
+    let qty = prop_oneof![6 => number(SCALE, SCALE / 100, 99), 2 => number(40 * SCALE, SCALE, 39), 2 => number(50_000 * SCALE, SCALE, 49_999)];
+    let price = prop_oneof![3 => number(50_000 * SCALE, SCALE / 10, 3000), 1 => number(2_000 * SCALE, SCALE / 10, 300)];
+    (account(), instrument(), how, qty, price, link).prop_map(
+        |(account, instrument, (side, order_type, time_in_force, reduce_only), qty, price, link_id)| {
+            NewOrder {
+                account,
+                position_index: PositionIndex::OneWay,
+                instrument,
+                side,
+                order_type,
+                time_in_force,
+                qty: Qty(qty),
+                price: Price(price),
+                reduce_only,
+                link_id,
+            }
+        },
+    )
+}
+
+pub fn action() -> impl Strategy<Value = Action> {
+    let order_id = || prop_oneof![20 => (0_u64..40).prop_map(OrderId), 1 => any::<u64>().prop_map(OrderId)];
+    let money = || number(50_000 * SCALE, SCALE, 50_000).prop_map(Money);
+    prop_oneof![
+        40 => new_order().prop_map(Action::PlaceOrder),
+        16 => (account(), order_id(), prop::option::of(number(50_000 * SCALE, SCALE / 10, 3000)), prop::option::of(number(SCALE, SCALE / 100, 99)))
+            .prop_map(|(account, order_id, price, qty)| Action::AmendOrder { account, order_id, price: price.map(Price), qty: qty.map(Qty) }),
+        5 => (account(), order_id()).prop_map(|(account, order_id)| Action::CancelOrder { account, order_id }),
+        1 => (account(), prop::option::of(instrument())).prop_map(|(account, instrument)| Action::CancelAll { account, instrument }),
+        3 => (account(), instrument(), prop_oneof![(1_u32..=100).prop_map(|whole| whole * 100), any::<u32>()])
+            .prop_map(|(account, instrument, leverage)| Action::SetLeverage { account, instrument, leverage }),
+        8 => (prop_oneof![20 => number(50_000 * SCALE, 100 * SCALE, 120), 1 => number(50_000 * SCALE, SCALE, 49_999)])
+            .prop_map(|price| Action::SetIndexSource { instrument: InstrumentId(0), source: 0, price: Price(price) }),
+        4 => (2..INSTRUMENTS, number(50_000 * SCALE, 100 * SCALE, 120))
+            .prop_map(|(at, price)| Action::SetIndexSource { instrument: InstrumentId(at), source: 0, price: Price(price) }),
+        2 => (instrument(), 0_u32..3, number(2_000 * SCALE, SCALE, 500))
+            .prop_map(|(instrument, source, price)| Action::SetIndexSource { instrument, source, price: Price(price) }),
+        8 => Just(Action::AdvanceTime),
+        2 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Deposit { account, coin, amount }),
+        1 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Withdraw { account, coin, amount }),
+        1 => (coin(), number(50_000 * SCALE, SCALE, 25_000)).prop_map(|(coin, price)| Action::SetCoinPrice { coin, price: Price(price) }),
+        1 => account().prop_map(|account| Action::CreateAccount { account }),
+    ]
+}
+
+pub fn commands(length: usize) -> impl Strategy<Value = Vec<Command>> {
+    let step = prop_oneof![30 => 0_i64..3000, 1 => any::<i64>(), 1 => Just(-1)];
+    prop::collection::vec((action(), step), 0..length).prop_map(|steps| {
+        let mut now = 0_i64;
+        let stamped = steps.into_iter().map(|(action, step)| {
+            let plausible = (-1..3000).contains(&step);
+            let market_ms = if plausible { now + step } else { step };
+            if plausible {
+                now = now.max(market_ms);
+            }
+            Command { market_ms, wall_us: market_ms.wrapping_mul(7), action }
+        });
+        opening().into_iter().chain(stamped).collect()
+    })
+}
+
+/// Accounts with very different means, and an index.
+pub fn opening() -> Vec<Command> {
+    let command = |action| Command { market_ms: 0, wall_us: 0, action };
+    let mut commands = Vec::new();
+    for (number, deposit) in (0..ACCOUNTS).zip([2_000, 10_000, 50_000, 400_000, 3_000_000, 40_000_000]) {
+        let account = AccountId(1000 + number);
+        commands.push(command(Action::CreateAccount { account }));
+        for (coin, part) in [(CoinId(0), 1), (CoinId(1), 10), (CoinId(2), 100_000)] {
+            let amount = Money(deposit * SCALE / part);
+            commands.push(command(Action::Deposit { account, coin, amount }));
+        }
+        for instrument in (0..INSTRUMENTS).map(InstrumentId) {
+            commands.push(command(Action::SetLeverage {
+                account,
+                instrument,
+                leverage: 5000 - number * 700,
+            }));
+        }
+    }
+    for (instrument, price) in (0..INSTRUMENTS).map(InstrumentId).zip([50_000, 2_000, 50_000, 50_000]) {
+        let price = Price(price * SCALE);
+        commands.push(command(Action::SetIndexSource { instrument, source: 0, price }));
+    }
+    commands
+}
