@@ -138,6 +138,8 @@ pub struct Ledger {
     pub lots: Vec<i128>,
     /// Instruments whose signed lots do not sum to zero.
     pub unbalanced: usize,
+    /// Money or positions moved since somebody set this to false.
+    pub has_moved: bool,
 }
 
 /// Running totals of one coin over the whole venue.
@@ -394,6 +396,7 @@ impl Ledger {
     pub fn credit(&mut self, purse: u32, amount: i128) {
         let held = &mut self.purses[purse as usize];
         held.wallet += amount;
+        self.has_moved = true;
         self.totals[usize::from(held.coin.0)].wallets += amount;
         self.revalue(purse);
     }
@@ -411,6 +414,7 @@ impl Ledger {
             _ => {}
         }
         let coin = self.purses[slot.purse as usize].coin;
+        self.has_moved = true;
         self.totals[usize::from(coin.0)].costs += settled.cost_change;
         let sum = &mut self.lots[usize::from(slot.instrument)];
         let was_balanced = *sum == 0;
@@ -456,6 +460,28 @@ impl Ledger {
             && self.purse_of.values().all(|purse| within(purse, purses))
             && self.slot_of.values().all(|slot| within(slot, slots))
             && self.members.iter().flatten().all(|slot| within(*slot, slots))
+    }
+
+    /// As `set_margin`, where nothing but the margin of orders differs.
+    #[inline]
+    pub fn set_order_margin(&mut self, slot: u32, margin: Margin) {
+        let slot = &mut self.slots[slot as usize];
+        let initial = i128::from(margin.order_initial) - i128::from(slot.margin.order_initial);
+        let loss = i128::from(margin.order_loss) - i128::from(slot.margin.order_loss);
+        slot.margin = margin;
+        let place = slot.purse;
+        let purse = &mut self.purses[place as usize];
+        purse.margin.order_initial += initial;
+        purse.margin.order_loss += loss;
+        if !self.coins[usize::from(purse.coin.0)].is_par {
+            self.revalue(place);
+            return;
+        }
+        purse.worth.initial += initial;
+        purse.worth.at_risk += loss;
+        let account = &mut self.accounts[purse.account as usize];
+        account.worth.initial += initial;
+        account.worth.at_risk += loss;
     }
 
     /// The order that used a link id, live or not.

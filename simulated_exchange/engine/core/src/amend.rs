@@ -4,7 +4,6 @@
 use crate::book::reaches;
 use crate::entry::{band_edge, within_band};
 use crate::exchange::Exchange;
-use crate::fixed::saturate;
 use crate::margin::Exposure;
 use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order};
@@ -131,7 +130,7 @@ impl Exchange {
         }
         let instrument = usize::from(before.instrument);
         let listed = &self.instruments[instrument];
-        let size = |order: &Order| listed.value(order.leaves, order.ticks()).abs();
+        let size = |order: &Order| listed.size(order.leaves, order.ticks());
         let (size_before, size_after) = (size(before), size(after));
         let best = self.books[instrument].best(before.side.opposite());
         let takes = best.is_some_and(|best| reaches(before.side, after.ticks(), best));
@@ -144,9 +143,8 @@ impl Exchange {
         let at = usize::from(before.side.to_wire());
         others.orders.lots[at] -= before.leaves;
         let leverage = i64::from(slot.leverage);
-        let cost = listed.order_cost(before.leaves, before.ticks(), before.side, leverage);
-        others.orders.size[at] -= saturate(size_before);
-        others.orders.cost[at] -= saturate(cost);
+        others.orders.size[at] -= size_before;
+        others.orders.cost[at] -= listed.order_cost(size_before, before.side, leverage);
         let valued = self.valued_at(instrument, before.side, after.ticks(), before.time_in_force);
         let addition = (before.side, after.leaves, valued);
         self.check_risk(slot.account, instrument, &others, i128::from(slot.margin.order_initial), addition)
@@ -158,7 +156,7 @@ impl Exchange {
         let kept = self.orders.get_mut(index);
         (kept.lots, kept.updated_wall_us) = (after.lots, after.updated_wall_us);
         self.count_resting(before, before.leaves, after.leaves);
-        self.refresh(before.slot);
+        self.refresh_orders(before.slot);
         self.emit_amended(after, account);
         self.emit_level(InstrumentId(before.instrument), before.side, before.ticks(), level);
     }
@@ -177,12 +175,12 @@ impl Exchange {
             let level = self.books[book].link(&mut self.orders, index);
             self.count_resting(after, 0, after.leaves);
             self.emit_level(instrument, after.side, after.ticks(), level);
-            self.refresh(after.slot);
+            self.refresh_orders(after.slot);
             return;
         }
         let mut detail = *self.orders.detail(index);
         self.orders.remove(index, &mut self.ledger.slot_mut(before.slot).orders);
-        self.refresh(before.slot);
+        self.refresh_orders(before.slot);
         if before.time_in_force == TimeInForce::PostOnly {
             let reason = CancelReason::PostOnlyWouldTake;
             self.emit_cancelled(before.id, account, instrument, after.leaves, reason);

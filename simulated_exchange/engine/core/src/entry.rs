@@ -3,7 +3,6 @@
 use crate::command::NewOrder;
 use crate::event::EventKind;
 use crate::exchange::Exchange;
-use crate::fixed::saturate;
 use crate::margin::Exposure;
 use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order, OrderDetail, NONE};
@@ -191,10 +190,10 @@ impl Exchange {
         let at = usize::from(side.to_wire());
         let mut after = *before;
         after.orders.lots[at] = before.orders.lots[at].saturating_add(lots);
-        let (size, cost) =
-            (listed.value(lots, ticks).abs(), listed.order_cost(lots, ticks, side, after.leverage));
-        after.orders.size[at] = after.orders.size[at].saturating_add(saturate(size));
-        after.orders.cost[at] = after.orders.cost[at].saturating_add(saturate(cost));
+        let size = listed.size(lots, ticks);
+        after.orders.size[at] = after.orders.size[at].saturating_add(size);
+        after.orders.cost[at] =
+            after.orders.cost[at].saturating_add(listed.order_cost(size, side, after.leverage));
         let opening = after.opening_lots(side);
         if opening == 0 {
             return Ok(());
@@ -210,7 +209,7 @@ impl Exchange {
             }
         }
         let loss = listed.loss(opening.min(lots), ticks, after.mark_ticks, side);
-        let more = self.in_usd(listed.settle, after.order_initial() - held);
+        let more = self.in_usd(listed.settle, i128::from(after.order_initial()) - held);
         let loss = self.in_usd(listed.settle, loss);
         let available = self.ledger.account(account).available();
         if available < 0 || available < (more + loss).max(0) {
@@ -306,7 +305,7 @@ impl Exchange {
         let level = self.books[usize::from(order.instrument)].link(&mut self.orders, index);
         self.count_resting(&order, 0, order.leaves);
         self.emit_level(instrument, order.side, order.ticks(), level);
-        self.refresh(order.slot);
+        self.refresh_orders(order.slot);
     }
 
     /// Changes the sums of resting orders as an order goes from `before` to `after` unfilled lots. What is left of an
@@ -323,11 +322,12 @@ impl Exchange {
             let listed = &self.instruments[usize::from(order.instrument)];
             let slot = self.ledger.slot_mut(order.slot);
             let leverage = i64::from(slot.leverage);
-            let size = |lots: i64| listed.value(lots, order.ticks()).abs();
-            let cost = |lots: i64| listed.order_cost(lots, order.ticks(), order.side, leverage);
             slot.open_orders.lots[at] += after - before;
-            slot.open_orders.size[at] += saturate(size(after) - size(before));
-            slot.open_orders.cost[at] += saturate(cost(after) - cost(before));
+            for (lots, sign) in [(before, -1), (after, 1)].into_iter().filter(|(lots, _)| *lots > 0) {
+                let size = listed.size(lots, order.ticks());
+                slot.open_orders.size[at] += sign * size;
+                slot.open_orders.cost[at] += sign * listed.order_cost(size, order.side, leverage);
+            }
         }
     }
 

@@ -82,11 +82,21 @@ impl Ratio {
 #[inline]
 pub fn share_ceil(value: i128, parts: u64, whole: u64) -> i128 {
     if let Ok(small) = u64::try_from(value) {
-        if let Some(product) = small.checked_mul(parts) {
-            return i128::from(product.div_ceil(whole.max(1)));
+        if let Some(share) = narrow_share_ceil(small, parts, whole.max(1)) {
+            return i128::from(share);
         }
     }
     mul_div_ceil(value, i128::from(parts), i128::from(whole))
+}
+
+/// As `share_ceil`, where nothing on the way needs more than 64 bits; if the product does, with wholes and rest apart.
+#[inline]
+fn narrow_share_ceil(value: u64, parts: u64, whole: u64) -> Option<u64> {
+    if let Some(product) = value.checked_mul(parts) {
+        return Some(product.div_ceil(whole));
+    }
+    let (wholes, rest) = (value / whole, value % whole);
+    wholes.checked_mul(parts)?.checked_add(rest.checked_mul(parts)?.div_ceil(whole))
 }
 
 fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {

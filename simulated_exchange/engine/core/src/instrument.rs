@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fixed::{div_half_up, Ratio};
+use crate::fixed::{div_half_up, saturate, Ratio};
 use crate::genesis::{known_coin, require, GenesisError, Listing};
 use crate::margin::order_cost;
 use crate::types::{CoinId, Money, PoolId, Price, Qty, Side, LEVERAGE_SCALE, MONEY_MAX, SCALE};
@@ -194,9 +194,15 @@ impl Instrument {
     #[inline]
     pub fn value(&self, lots: i64, ticks: i64) -> i128 {
         if self.direction > 0 {
-            return i128::from(lots) * i128::from(ticks) * i128::from(self.lot_tick_value);
+            let narrow = lots.checked_mul(ticks).and_then(|product| product.checked_mul(self.lot_tick_value));
+            return narrow.map_or_else(|| self.wide_value(lots, ticks), i128::from);
         }
         self.inverse_value(lots, ticks)
+    }
+
+    #[cold]
+    fn wide_value(&self, lots: i64, ticks: i64) -> i128 {
+        i128::from(lots) * i128::from(ticks) * i128::from(self.lot_tick_value)
     }
 
     #[cold]
@@ -226,11 +232,20 @@ impl Instrument {
         (self.value(signed, ticks) - self.value(signed, mark_ticks)).max(0)
     }
 
-    /// Cost of an opening order of lots at a price: rules 4.1.
+    /// Size of lots at a price; what an account may hold and order is within `2 x MONEY_MAX`, anything above saturates.
     #[inline]
-    pub fn order_cost(&self, lots: i64, ticks: i64, side: Side, leverage: i64) -> i128 {
-        let size = self.value(lots, ticks).abs();
-        order_cost(size, side.sign() * self.direction, leverage, self.taker_fee)
+    pub fn size(&self, lots: i64, ticks: i64) -> i64 {
+        if self.direction > 0 {
+            return lots.saturating_mul(ticks).saturating_mul(self.lot_tick_value);
+        }
+        saturate(self.inverse_value(lots, ticks).abs())
+    }
+
+    /// Cost of an opening order of a size: rules 4.1.
+    #[inline]
+    pub fn order_cost(&self, size: i64, side: Side, leverage: i64) -> i64 {
+        let toward = side.sign() * self.direction;
+        saturate(order_cost(i128::from(size), toward, leverage, self.taker_fee))
     }
 
     /// True for a contract, false for spot.

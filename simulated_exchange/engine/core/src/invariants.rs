@@ -158,8 +158,9 @@ impl Exchange {
                     resting.iter().filter(|order| order.side == side && order.reduce_only == reduce_only);
                 of_kind.fold((0_i64, 0_i128, 0_i128), |(lots, size, cost), order| {
                     let (leaves, ticks) = (order.leaves, order.ticks());
-                    let own = listed.order_cost(leaves, ticks, side, leverage);
-                    (lots + leaves, size + listed.value(leaves, ticks).abs(), cost + own)
+                    let own = listed.size(leaves, ticks);
+                    let its_cost = listed.order_cost(own, side, leverage);
+                    (lots + leaves, size + i128::from(own), cost + i128::from(its_cost))
                 })
             };
             let open = &owner.open_orders;

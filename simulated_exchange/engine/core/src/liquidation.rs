@@ -26,6 +26,9 @@ pub const LADDER_STEPS_MAX: usize = 32;
 impl Exchange {
     /// Liquidates what is due, then works what the venue has taken over.
     pub(crate) fn liquidate(&mut self, time_passed: bool) {
+        if !time_passed && self.touched.is_empty() && self.pending.is_empty() && self.taken_over.is_empty() {
+            return;
+        }
         self.note_breaches();
         for _ in 0..LIQUIDATIONS_MAX {
             let Some(account) = self.pending.pop_first() else { break };

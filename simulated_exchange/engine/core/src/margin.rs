@@ -147,26 +147,26 @@ impl Exposure {
     }
 
     #[inline]
-    fn side_cost(&self, side: Side) -> i128 {
+    fn side_cost(&self, side: Side) -> i64 {
         let at = usize::from(side.to_wire());
-        let (lots, cost) = (self.orders.lots[at], i128::from(self.orders.cost[at]));
+        let (lots, cost) = (self.orders.lots[at], self.orders.cost[at]);
         let opening = self.opening_lots(side);
         if opening == lots {
-            cost
-        } else {
-            share_ceil(cost, opening.unsigned_abs(), lots.unsigned_abs())
+            return cost;
         }
+        saturate(share_ceil(i128::from(cost), opening.unsigned_abs(), lots.unsigned_abs()))
     }
 
     /// What a side's orders would lose at the mark.
     #[inline]
-    fn side_loss(&self, side: Side, instrument: &Instrument) -> i128 {
+    fn side_loss(&self, side: Side, instrument: &Instrument) -> i64 {
         let at = usize::from(side.to_wire());
-        if self.orders.lots[at] == 0 {
+        let lots = self.orders.lots[at];
+        if lots == 0 {
             return 0;
         }
-        let at_mark = instrument.value(self.orders.lots[at], self.mark_ticks).abs();
-        (i128::from(side.sign() * instrument.direction) * (i128::from(self.orders.size[at]) - at_mark)).max(0)
+        let above_mark = self.orders.size[at].saturating_sub(instrument.size(lots, self.mark_ticks));
+        (side.sign() * instrument.direction).saturating_mul(above_mark).max(0)
     }
 
     /// Leverage that counts: what the account chose, within what the tier allows.
@@ -180,18 +180,22 @@ impl Exposure {
 
     /// Initial margin of the orders alone.
     #[inline]
-    pub fn order_initial(&self) -> i128 {
+    pub fn order_initial(&self) -> i64 {
         self.side_cost(Side::Buy).max(self.side_cost(Side::Sell))
+    }
+
+    /// What the orders would lose at the mark if they filled.
+    #[inline]
+    pub fn order_loss(&self, instrument: &Instrument) -> i64 {
+        self.side_loss(Side::Buy, instrument).saturating_add(self.side_loss(Side::Sell, instrument))
     }
 
     /// All margin figures.
     #[inline]
     pub fn margin(&self, instrument: &Instrument) -> Margin {
         let mut margin = Margin {
-            order_initial: saturate(self.order_initial()),
-            order_loss: saturate(
-                self.side_loss(Side::Buy, instrument) + self.side_loss(Side::Sell, instrument),
-            ),
+            order_initial: self.order_initial(),
+            order_loss: self.order_loss(instrument),
             ..Margin::default()
         };
         if self.position.lots != 0 {

@@ -140,8 +140,8 @@ impl Exchange {
         let opening = lots - closing;
         let each = if cost {
             let dearer = if listed.direction > 0 { ticks.max(mark_ticks) } else { ticks.min(mark_ticks) };
-            let margin = listed.order_cost(1, dearer, side, i64::from(slot.leverage));
-            loss + self.in_usd(listed.settle, margin)
+            let margin = listed.order_cost(listed.size(1, dearer), side, i64::from(slot.leverage));
+            loss + self.in_usd(listed.settle, i128::from(margin))
         } else {
             loss
         };
@@ -374,7 +374,7 @@ impl Exchange {
         let level = self.books[usize::from(order.instrument)].unlink(&mut self.orders, index);
         self.count_resting(&order, order.leaves, 0);
         self.orders.remove(index, &mut self.ledger.slot_mut(order.slot).orders);
-        self.refresh(order.slot);
+        self.refresh_orders(order.slot);
         let account = AccountId(self.ledger.account(self.ledger.slot(order.slot).account).id);
         let instrument = InstrumentId(order.instrument);
         self.emit_cancelled(order.id, account, instrument, order.leaves, reason);
