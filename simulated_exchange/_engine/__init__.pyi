@@ -51,6 +51,7 @@ __all__ = [
     "OrderView",
     "Outcome",
     "PositionIndex",
+    "PositionMode",
     "PositionView",
     "PriceView",
     "Recovery",
@@ -107,6 +108,20 @@ class PositionIndex:
     """The long one, in hedge mode."""
     HedgeSell: ClassVar[PositionIndex]
     """The short one, in hedge mode."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class PositionMode:
+    """Whether an account has one position in an instrument, or two."""
+
+    OneWay: ClassVar[PositionMode]
+    """One, long or short."""
+    Hedge: ClassVar[PositionMode]
+    """A long and a short one side by side."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -266,6 +281,15 @@ class Reject:
     IndexPriceInvalid: ClassVar[Reject]
     CoinPriceInvalid: ClassVar[Reject]
     """A coin's price is not reported from outside, or the report is not positive and bounded."""
+    NotAContract: ClassVar[Reject]
+    """Spot has no positions."""
+    LeverageSidesDiffer: ClassVar[Reject]
+    """In one-way mode, and in cross margin, both sides have one leverage."""
+    PositionIndexMismatch: ClassVar[Reject]
+    """The position index belongs to the other position mode."""
+    PositionModeUnchanged: ClassVar[Reject]
+    PositionModeInUse: ClassVar[Reject]
+    """There are positions or orders."""
     OrderNotFound: ClassVar[Reject]
     TooManyOrders: ClassVar[Reject]
     ReduceOnlyNoPosition: ClassVar[Reject]
@@ -687,6 +711,44 @@ class Event:
             cls, coin: int, price: int, sequence: int, market_ms: int, wall_us: int
         ) -> Event.CoinPriceChanged: ...
 
+    @final
+    class PositionModeChanged(Event):
+        """The position mode of an account in an instrument changed."""
+
+        account: Final[int]
+        instrument: Final[int]
+        mode: Final[PositionMode]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            instrument: int,
+            mode: PositionMode,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.PositionModeChanged: ...
+
+    @final
+    class SideLeverageChanged(Event):
+        """The leverage of both sides was set, in hundredths."""
+
+        account: Final[int]
+        instrument: Final[int]
+        buy: Final[int]
+        sell: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            instrument: int,
+            buy: int,
+            sell: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.SideLeverageChanged: ...
+
 @final
 class Outcome:
     """What became of one command."""
@@ -1055,6 +1117,26 @@ class Engine:
     ) -> Outcome:
         """Sets an account's leverage in an instrument, in hundredths."""
 
+    def set_position_mode(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        mode: PositionMode,
+        instrument: int | None = None,
+        coin: int | None = None,
+    ) -> Outcome:
+        """Sets the position mode in one instrument, or in every contract that settles in a coin.
+
+        Raises ValueError unless exactly one of the two is named.
+        """
+
+    def set_side_leverage(
+        self, market_ms: int, wall_us: int, *, account: int, instrument: int, buy: int, sell: int
+    ) -> Outcome:
+        """Sets the leverage of both sides, in hundredths; they may differ in isolated hedge mode only."""
+
     def set_index_source(
         self, market_ms: int, wall_us: int, *, instrument: int, source: int, price: int
     ) -> Outcome:
@@ -1092,6 +1174,9 @@ class Engine:
 
     def position(self, account: int, instrument: int, position_index: PositionIndex = ...) -> PositionView:
         """A position, also a flat one. Raises LookupError."""
+
+    def position_mode(self, account: int, instrument: int) -> PositionMode:
+        """Position mode of an account in an instrument. Raises LookupError."""
 
     def positions(self, account: int) -> list[PositionView]:
         """An account's positions that are not flat; none for an unknown account."""

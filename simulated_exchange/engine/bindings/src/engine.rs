@@ -8,7 +8,9 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use exchange_core::{Action, COMMAND_BYTES, Command, Exchange, Money, NewOrder, Price, Qty};
+use exchange_core::{
+    AccountId, Action, COMMAND_BYTES, Command, Exchange, InstrumentId, Money, NewOrder, Price, Qty,
+};
 use exchange_journal::{Durability, Journal};
 use pyo3::exceptions::PyLookupError;
 use pyo3::prelude::*;
@@ -323,8 +325,7 @@ impl Engine {
     ) -> PyResult<PositionView> {
         let (account, instrument) = (arguments::account(account)?, arguments::instrument(instrument)?);
         let view = self.ask(py, |exchange| exchange.position(account, instrument, position_index.into()))?;
-        let missing = || format!("account {} or instrument {} does not exist", account.0, instrument.0);
-        view.map(Into::into).ok_or_else(|| PyLookupError::new_err(missing()))
+        view.map(Into::into).ok_or_else(|| unknown(account, instrument))
     }
 
     /// An account's positions that are not flat.
@@ -460,7 +461,7 @@ impl Engine {
 }
 
 impl Engine {
-    fn apply(
+    pub(crate) fn apply(
         &self,
         py: Python<'_>,
         market_ms: Argument<'_, '_>,
@@ -483,7 +484,7 @@ impl Engine {
         outcome
     }
 
-    fn ask<T>(&self, py: Python<'_>, question: impl FnOnce(&Exchange) -> T) -> PyResult<T> {
+    pub(crate) fn ask<T>(&self, py: Python<'_>, question: impl FnOnce(&Exchange) -> T) -> PyResult<T> {
         let mut machine = self.machine.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         machine.ask(question).map_err(to_exception)
     }
@@ -493,6 +494,10 @@ impl Engine {
         let count = self.ask(py, |exchange| exchange.instruments().len())?;
         if usize::from(instrument.0) < count { Ok(instrument) } else { Err(unknown_instrument(instrument)) }
     }
+}
+
+pub(crate) fn unknown(account: AccountId, instrument: InstrumentId) -> PyErr {
+    PyLookupError::new_err(format!("account {} or instrument {} does not exist", account.0, instrument.0))
 }
 
 fn unknown_instrument(instrument: exchange_core::InstrumentId) -> PyErr {

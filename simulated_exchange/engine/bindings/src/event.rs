@@ -8,7 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::arguments;
-use crate::words::{CancelReason, FillKind, OrderType, PositionIndex, Side, TimeInForce, WalletReason};
+use crate::words::{
+    CancelReason, FillKind, OrderType, PositionIndex, PositionMode, Side, TimeInForce, WalletReason,
+};
 
 /// A client's order identifier; text in Python.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,7 @@ outward! {
     bool => bool: std::convert::identity;
     core::Side => Side: Side::from;
     core::PositionIndex => PositionIndex: PositionIndex::from;
+    core::PositionMode => PositionMode: PositionMode::from;
     core::OrderType => OrderType: OrderType::from;
     core::TimeInForce => TimeInForce: TimeInForce::from;
     core::CancelReason => CancelReason: CancelReason::from;
@@ -91,6 +94,7 @@ macro_rules! shown {
 shown!("{}": i64, u64, u32, u16);
 shown!("Side.{:?}": Side);
 shown!("PositionIndex.{:?}": PositionIndex);
+shown!("PositionMode.{:?}": PositionMode);
 shown!("OrderType.{:?}": OrderType);
 shown!("TimeInForce.{:?}": TimeInForce);
 shown!("CancelReason.{:?}": CancelReason);
@@ -204,6 +208,8 @@ events! {
     InsuranceFundChanged { pool: u16, balance: i64, change: i64 }
     Deleveraged { account: u32, instrument: u16, position_index: PositionIndex, qty: i64, price: i64 }
     CoinPriceChanged { coin: u16, price: i64 }
+    PositionModeChanged { account: u32, instrument: u16, mode: PositionMode }
+    SideLeverageChanged { account: u32, instrument: u16, buy: i64, sell: i64 }
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

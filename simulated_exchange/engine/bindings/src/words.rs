@@ -46,6 +46,8 @@ words! {
     Side { Buy, Sell }
     /// Which of an account's positions in an instrument.
     PositionIndex { OneWay, HedgeBuy, HedgeSell }
+    /// Whether an account has one position in an instrument, or two.
+    PositionMode { OneWay, Hedge }
     /// Kind of order.
     OrderType { Limit, Market }
     /// How long an order lives.
@@ -69,6 +71,7 @@ words! {
         AmountInvalid, TimeInvalid, UnknownCoin, QtyInvalid, QtyBelowMinimum, QtyAboveMaximum, PriceOutOfRange,
         BelowMinimumNotional, MarketNotReady, DuplicateLinkId, LeverageInvalid, IndexPriceInvalid,
         CoinPriceInvalid,
+        NotAContract, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
         OrderNotFound, TooManyOrders, ReduceOnlyNoPosition, ReduceOnlySameSide, AmendUnchanged,
         AmendBelowFilled, InsufficientBalance, LeverageAboveTier, LeverageUnchanged, PositionLimit,
         WithdrawTooLarge,
@@ -96,6 +99,7 @@ words! {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Side>()?;
     module.add_class::<PositionIndex>()?;
+    module.add_class::<PositionMode>()?;
     module.add_class::<OrderType>()?;
     module.add_class::<TimeInForce>()?;
     module.add_class::<CancelReason>()?;

@@ -81,6 +81,8 @@ pub struct Slot {
     pub leverage: i32,
     /// True while reduce-only orders rest.
     pub has_reduce_only: bool,
+    /// Of the slot of the only position: the account has legs of a hedge instead.
+    pub is_hedged: bool,
     /// Position.
     pub position: Position,
     /// Sums of its orders that may open.
@@ -359,6 +361,10 @@ impl Ledger {
         listed: &Instrument,
     ) -> u32 {
         let purse = self.purse_for(account, listed.settle);
+        // a leg of a hedge begins with the leverage of the only position
+        let only = self.find_slot(account, instrument, PositionIndex::OneWay);
+        let default_leverage = i32::try_from(listed.default_leverage()).unwrap_or(i32::MAX);
+        let leverage = only.map_or(default_leverage, |only| self.slot(only).leverage);
         let slot = u32::try_from(self.slots.len()).unwrap_or(NOBODY);
         let owner = &mut self.accounts[account as usize];
         self.slots.push(Slot {
@@ -367,8 +373,9 @@ impl Ledger {
             older: owner.last_slot,
             instrument: u16::try_from(instrument).unwrap_or(u16::MAX),
             index,
-            leverage: i32::try_from(listed.default_leverage()).unwrap_or(i32::MAX),
+            leverage,
             has_reduce_only: false,
+            is_hedged: false,
             position: Position::default(),
             open_orders: OpenOrders::default(),
             orders: OrderList::default(),

@@ -14,6 +14,7 @@
 //! | 8..12 | account | | 93..160 | zero |
 //! | 12..16 | leverage or source | | | |
 
+use crate::position_command::{self, PositionAction};
 use crate::record::{DecodeError, Reader, Writer};
 use crate::types::{
     AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, OrderType, PositionIndex, Price, Qty, Side,
@@ -112,6 +113,8 @@ pub enum Action {
         /// Its price.
         price: Price,
     },
+    /// How an account holds its positions.
+    Position(PositionAction),
     /// Lets market time pass: basis samples, staleness, mark prices, liquidations.
     AdvanceTime,
 }
@@ -183,23 +186,23 @@ const POSITION_INDEX_AT: usize = LINK_ID_AT + LinkId::LENGTH_MAX;
 const REDUCE_ONLY: u8 = 1;
 const HAS_PRICE: u8 = 2;
 const HAS_QTY: u8 = 4;
-const HAS_INSTRUMENT: u8 = 8;
+pub(crate) const HAS_INSTRUMENT: u8 = 8;
 
 /// A record's fields before they are given a meaning.
 #[derive(Default, PartialEq, Eq)]
-struct Fields {
-    kind: u8,
-    side: u8,
-    order_type: u8,
-    time_in_force: u8,
-    flags: u8,
-    instrument: u16,
-    account: u32,
-    number: u32,
-    order_id: u64,
-    price: i64,
-    qty: i64,
-    position_index: u8,
+pub(crate) struct Fields {
+    pub(crate) kind: u8,
+    pub(crate) side: u8,
+    pub(crate) order_type: u8,
+    pub(crate) time_in_force: u8,
+    pub(crate) flags: u8,
+    pub(crate) instrument: u16,
+    pub(crate) account: u32,
+    pub(crate) number: u32,
+    pub(crate) order_id: u64,
+    pub(crate) price: i64,
+    pub(crate) qty: i64,
+    pub(crate) position_index: u8,
 }
 
 impl Command {
@@ -309,6 +312,7 @@ impl Action {
                 Fields { instrument: instrument.0, number: source, price: price.0, ..fields(9, AccountId(0)) }
             }
             Self::AdvanceTime => fields(10, AccountId(0)),
+            Self::Position(action) => action.fields(),
             Self::SetCoinPrice { coin, price } => {
                 Fields { instrument: coin.0, price: price.0, ..fields(11, AccountId(0)) }
             }
@@ -353,6 +357,9 @@ impl Fields {
             9 => Action::SetIndexSource { instrument, source: self.number, price },
             10 => Action::AdvanceTime,
             11 => Action::SetCoinPrice { coin: CoinId(self.instrument), price },
+            kind if position_command::KINDS.contains(&kind) => {
+                Action::Position(PositionAction::from_fields(self)?)
+            }
             _ => return Err(DecodeError::Kind),
         })
     }

@@ -28,6 +28,13 @@ struct Intent {
 impl Exchange {
     /// Places an order; see the module's stages.
     pub(crate) fn place_order(&mut self, order: &NewOrder) -> Result<OrderId, Reject> {
+        let for_leg;
+        let order = if order.position_index == PositionIndex::OneWay {
+            order
+        } else {
+            for_leg = self.for_leg(order)?;
+            &for_leg
+        };
         let intent = self.filter(order)?;
         let valued = self.valued_at(intent.instrument, order.side, intent.ticks, intent.time_in_force);
         self.hold(order, &intent, valued)?;
@@ -96,6 +103,10 @@ impl Exchange {
         let rests = matches!(time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly);
         if rests && slot.is_some_and(|slot| slot.orders.count >= ACTIVE_ORDERS_MAX) {
             return Err(Reject::TooManyOrders);
+        }
+        let is_hedged = slot.is_some_and(|slot| slot.is_hedged);
+        if is_hedged {
+            return Err(Reject::PositionIndexMismatch);
         }
         if order.reduce_only {
             let held = slot.map_or(0, |slot| slot.position.lots);

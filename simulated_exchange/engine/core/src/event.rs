@@ -12,7 +12,7 @@
 use crate::record::{DecodeError, Reader, Writer};
 use crate::types::{
     AccountId, CancelReason, CoinId, FillKind, InstrumentId, LinkId, Money, OrderId, OrderType, PoolId,
-    PositionIndex, Price, Qty, Rate, Side, TimeInForce, TradeId, WalletReason,
+    PositionIndex, PositionMode, Price, Qty, Rate, Side, TimeInForce, TradeId, WalletReason,
 };
 
 /// Size of an event record.
@@ -60,7 +60,7 @@ macro_rules! enum_fields {
     )+};
 }
 number_fields!(Price => i64, Qty => i64, Money => i64, OrderId => u64, TradeId => u64, AccountId => u32, InstrumentId => u16, CoinId => u16, PoolId => u16, Rate => i64);
-enum_fields!(Side, OrderType, TimeInForce, CancelReason, FillKind, WalletReason, PositionIndex);
+enum_fields!(Side, OrderType, TimeInForce, CancelReason, FillKind, WalletReason, PositionIndex, PositionMode);
 
 impl Field for bool {
     #[inline]
@@ -345,6 +345,26 @@ events! {
         qty: Qty,
         /// Price.
         price: Price,
+    }
+    /// The position mode of an account in an instrument changed.
+    PositionModeChanged = 100 {
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// The mode.
+        mode: PositionMode,
+    }
+    /// The leverage of both sides was set.
+    SideLeverageChanged = 101 {
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Of the long side, in hundredths.
+        buy: i64,
+        /// Of the short side, in hundredths.
+        sell: i64,
     }
     /// A coin's price in USD changed.
     CoinPriceChanged = 18 {

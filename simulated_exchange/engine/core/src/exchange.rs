@@ -18,9 +18,10 @@ use crate::instrument::Instrument;
 use crate::margin::Margin;
 use crate::mark::Market;
 use crate::order::Orders;
+use crate::position_command::PositionAction;
 use crate::reject::Reject;
 use crate::types::{
-    AccountId, CoinId, InstrumentId, Money, OrderId, PoolId, PositionIndex, Price, WalletReason, FEE_ACCOUNT,
+    AccountId, CoinId, InstrumentId, Money, OrderId, PoolId, Price, WalletReason, FEE_ACCOUNT,
     FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, LENDING_ACCOUNT, MONEY_MAX, SCALE, TAKEOVER_ACCOUNT,
 };
 
@@ -211,6 +212,18 @@ impl Exchange {
             }
             Action::SetCoinPrice { coin, price } => self.set_coin_price(coin, price).map(|()| NO_ORDER),
             Action::AdvanceTime => Ok(NO_ORDER),
+            Action::Position(action) => self.perform_position(action).map(|()| NO_ORDER),
+        }
+    }
+
+    fn perform_position(&mut self, action: PositionAction) -> Result<(), Reject> {
+        match action {
+            PositionAction::SetPositionMode { account, scope, mode } => {
+                self.set_position_mode(account, scope, mode)
+            }
+            PositionAction::SetSideLeverage { account, instrument, buy, sell } => {
+                self.set_side_leverage(account, instrument, buy, sell)
+            }
         }
     }
 
@@ -298,64 +311,6 @@ impl Exchange {
             self.touch(account);
         }
         Ok(())
-    }
-
-    fn set_leverage(
-        &mut self,
-        account: AccountId,
-        instrument: InstrumentId,
-        leverage: u32,
-    ) -> Result<(), Reject> {
-        let owner = self.user(account)?;
-        let index = self.listed(instrument)?;
-        let leverage = i64::from(leverage);
-        if leverage < crate::types::LEVERAGE_SCALE {
-            return Err(Reject::LeverageInvalid);
-        }
-        let listed = &self.instruments[index];
-        if leverage > listed.tiers[0].max_leverage {
-            return Err(Reject::LeverageAboveTier);
-        }
-        let slot = self.ledger.slot_for(owner, index, PositionIndex::OneWay, listed);
-        let current = self.ledger.slot(slot);
-        if i64::from(current.leverage) == leverage {
-            return Err(Reject::LeverageUnchanged);
-        }
-        let mut exposure = current.exposure(self.markets[index].mark_ticks);
-        if leverage > exposure.tier(listed).max_leverage {
-            return Err(Reject::LeverageAboveTier);
-        }
-        exposure.leverage = leverage;
-        exposure.orders.cost = self.costs_at(slot, leverage);
-        let (before, after) = (current.margin, exposure.margin(listed));
-        let open_orders = exposure.orders;
-        let initial = |margin: Margin| i128::from(margin.position_initial) + i128::from(margin.order_initial);
-        let more = initial(after) - initial(before);
-        let more = self.in_usd(listed.settle, more);
-        if more > 0 && more > self.ledger.account(owner).available() {
-            return Err(Reject::InsufficientBalance);
-        }
-        let changed = self.ledger.slot_mut(slot);
-        changed.leverage = i32::try_from(leverage).unwrap_or(i32::MAX);
-        changed.open_orders = open_orders;
-        self.refresh(slot);
-        self.emit(EventKind::LeverageChanged { account, instrument, leverage });
-        Ok(())
-    }
-
-    /// Costs of a slot's opening orders, per side, at a leverage.
-    fn costs_at(&self, slot: u32, leverage: i64) -> [i64; 2] {
-        let held = self.ledger.slot(slot);
-        let listed = &self.instruments[usize::from(held.instrument)];
-        let mut costs = [0_i64; 2];
-        for order in self.orders.of(held.orders).map(|order| self.orders.get(order)) {
-            if !order.reduce_only {
-                let size = listed.size(order.leaves, order.ticks());
-                let at = usize::from(order.side.to_wire());
-                costs[at] = costs[at].saturating_add(listed.order_cost(size, order.side, leverage));
-            }
-        }
-        costs
     }
 
     /// Worth of an amount of a coin in USD, rounded up.

@@ -4,6 +4,7 @@
 //! hash on every machine. Dependencies between modules point one way:
 //!
 //! - stages: `exchange` runs `entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover`, `invariants`;
+//! - how accounts hold positions: `leverage` and `hedge`, asked by `position_command`;
 //! - outside views: `query`, `state_hash`, `snapshot`;
 //! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `collateral`,
 //!   `lending`, `repayment`, `kyc`;
@@ -16,9 +17,11 @@ mod amend;
 mod clock;
 mod digest;
 mod entry;
+mod hedge;
 mod id_map;
 mod invariants;
 mod ladder;
+mod leverage;
 mod liquidation;
 mod matching;
 mod order;
@@ -47,6 +50,7 @@ pub mod lending;
 pub mod margin;
 pub mod mark;
 pub mod position;
+pub mod position_command;
 pub mod reject;
 pub mod repayment;
 pub mod risk_limits;
@@ -60,6 +64,7 @@ pub use exchange::{Applied, Exchange, Fatal};
 pub use genesis::{Genesis, GenesisError, Listing, Pool};
 pub use index::IndexMethod;
 pub use instrument::{IndexSourceSpec, Instrument, InstrumentSpec, Kind, Tier, TierSpec};
+pub use position_command::{ModeScope, PositionAction};
 pub use record::DecodeError;
 pub use reject::{Reject, Stage};
 pub use snapshot::RestoreError;

@@ -8,7 +8,8 @@ use crate::instrument::Instrument;
 use crate::margin::{bankruptcy_price, liquidation_price, price_of, tier_index};
 use crate::order::Order;
 use crate::types::{
-    AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, PoolId, PositionIndex, Price, Side, SCALE,
+    AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, PoolId, PositionIndex, PositionMode, Price,
+    Side, SCALE,
 };
 use crate::view::{AccountView, BookLevel, CoinView, OrderView, PositionView, PriceView};
 
@@ -119,12 +120,18 @@ impl Exchange {
             instrument,
             position_index,
             mark_price: listed.price(self.markets[index].mark_ticks),
-            leverage: listed.default_leverage(),
+            leverage: self.leverage_of(owner, index, position_index),
             tier: 1,
             ..PositionView::default()
         };
         let slot = self.ledger.find_slot(owner, index, position_index);
         Some(slot.map_or(flat, |slot| self.view_position(slot)))
+    }
+
+    /// Position mode of an account in an instrument; `None` when there is no such account or instrument.
+    pub fn position_mode(&self, account: AccountId, instrument: InstrumentId) -> Option<PositionMode> {
+        let owner = self.ledger.find(account.0)?;
+        self.listed(instrument).ok().map(|index| self.position_mode_of(owner, index))
     }
 
     /// Positions that are not flat, by instrument.

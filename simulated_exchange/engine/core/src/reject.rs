@@ -67,6 +67,10 @@ rejects! {
     IndexPriceInvalid = 208, "index price must be positive and within the instrument's range";
     /// A coin's price is not reported from outside, or the report is not positive and bounded.
     CoinPriceInvalid = 209, "coin price must be reported, positive and bounded";
+    /// Spot has no positions.
+    NotAContract = 230, "instrument is not a contract";
+    /// In one-way mode, and in cross margin, both sides have one leverage.
+    LeverageSidesDiffer = 231, "buy leverage must equal sell leverage";
     /// No such live order of this account.
     OrderNotFound = 300, "order not exists or too late to cancel";
     /// Too many active orders in the instrument.
@@ -79,6 +83,12 @@ rejects! {
     AmendUnchanged = 304, "The order remains unchanged as the parameters entered match the existing ones.";
     /// An amendment to no more than what is filled.
     AmendBelowFilled = 305, "order quantity cannot be amended to what is filled or less";
+    /// The position index belongs to the other position mode.
+    PositionIndexMismatch = 330, "position idx not match position mode";
+    /// Position mode as it was.
+    PositionModeUnchanged = 331, "Position mode is not modified";
+    /// There are positions or orders.
+    PositionModeInUse = 332, "position mode cannot change with positions or orders";
     /// Not enough margin.
     InsufficientBalance = 400, "ab not enough for new order";
     /// Leverage above what the tier allows.

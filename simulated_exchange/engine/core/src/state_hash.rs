@@ -4,7 +4,7 @@
 
 use crate::digest::Digest;
 use crate::exchange::Exchange;
-use crate::types::{CoinId, Side};
+use crate::types::{CoinId, PositionIndex, Side};
 
 impl Exchange {
     /// Digest of the whole state: equal on every machine for equal commands.
@@ -94,14 +94,20 @@ impl Exchange {
             let (slot, detail) = (self.ledger.slot(index), self.ledger.detail(index));
             let realised = detail.realised;
             let listed = &self.instruments[usize::from(slot.instrument)];
-            let default_leverage = listed.default_leverage();
+            // a leg of a hedge follows the only position until its own leverage is set
+            let default_leverage = match slot.index {
+                PositionIndex::OneWay => listed.default_leverage(),
+                _ => self.leverage_of(place, usize::from(slot.instrument), PositionIndex::OneWay),
+            };
             let is_untouched = slot.position.lots == 0
                 && realised == 0
                 && slot.orders.count == 0
+                && !slot.is_hedged
                 && i64::from(slot.leverage) == default_leverage;
             if !is_untouched {
                 digest
                     .word(u64::from(slot.instrument) << 8 | u64::from(slot.index.to_wire()))
+                    .word(u64::from(slot.is_hedged))
                     .signed(i64::from(slot.leverage))
                     .signed(slot.position.lots);
                 digest.wide(slot.position.cost).wide(realised).wide(detail.assigned);

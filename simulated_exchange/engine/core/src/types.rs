@@ -150,6 +150,16 @@ wire_enum! {
 }
 
 wire_enum! {
+    /// Whether an account has one position in an instrument, or two.
+    PositionMode {
+        /// One, long or short.
+        OneWay = 0,
+        /// A long and a short one side by side.
+        Hedge = 3,
+    }
+}
+
+wire_enum! {
     /// What backs an account's positions.
     MarginMode {
         /// The whole account.

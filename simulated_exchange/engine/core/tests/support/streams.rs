@@ -1,8 +1,8 @@
 //! Random streams of commands: mostly plausible, now and then absurd. No expectations.
 
 use exchange_core::{
-    AccountId, Action, CoinId, Command, Genesis, InstrumentId, LinkId, Money, NewOrder, OrderId, OrderType,
-    PositionIndex, Price, Qty, Side, TimeInForce, SCALE,
+    AccountId, Action, CoinId, Command, Genesis, InstrumentId, LinkId, ModeScope, Money, NewOrder, OrderId,
+    OrderType, PositionAction, PositionIndex, PositionMode, Price, Qty, Side, TimeInForce, SCALE,
 };
 use proptest::prelude::*;
 
@@ -50,11 +50,21 @@ pub fn new_order() -> impl Strategy<Value = NewOrder> {
     let link = prop_oneof![8 => Just(LinkId::NONE), 1 => (0..30).prop_map(|number| LinkId::parse(&format!("id-{number}")).unwrap())];
     let qty = prop_oneof![6 => number(SCALE, SCALE / 100, 99), 2 => number(40 * SCALE, SCALE, 39), 2 => number(50_000 * SCALE, SCALE, 49_999)];
     let price = prop_oneof![3 => number(50_000 * SCALE, SCALE / 10, 3000), 1 => number(2_000 * SCALE, SCALE / 10, 300)];
-    (account(), instrument(), how, qty, price, link).prop_map(
-        |(account, instrument, (side, order_type, time_in_force, reduce_only), qty, price, link_id)| {
+    let index = prop_oneof![8 => Just(None), 1 => prop::sample::select(PositionIndex::ALL).prop_map(Some)];
+    (account(), instrument(), index, how, qty, price, link).prop_map(
+        |(
+            account,
+            instrument,
+            index,
+            (side, order_type, time_in_force, reduce_only),
+            qty,
+            price,
+            link_id,
+        )| {
+            let position_index = index.unwrap_or_else(|| fitting(account, instrument, side, reduce_only));
             NewOrder {
                 account,
-                position_index: PositionIndex::OneWay,
+                position_index,
                 instrument,
                 side,
                 order_type,
@@ -66,6 +76,33 @@ pub fn new_order() -> impl Strategy<Value = NewOrder> {
             }
         },
     )
+}
+
+/// Accounts that begin in hedge mode, in BTCUSDT and in BTCUSD.
+fn is_hedged(account: AccountId, instrument: InstrumentId) -> bool {
+    account.0.is_multiple_of(3) && instrument.0.is_multiple_of(2)
+}
+
+/// The index of the mode an account begins with; a leg is closed by what reduces.
+fn fitting(account: AccountId, instrument: InstrumentId, side: Side, closes: bool) -> PositionIndex {
+    match (is_hedged(account, instrument), side, closes) {
+        (false, ..) => PositionIndex::OneWay,
+        (_, Side::Buy, false) | (_, Side::Sell, true) => PositionIndex::HedgeBuy,
+        (_, Side::Sell, false) | (_, Side::Buy, true) => PositionIndex::HedgeSell,
+    }
+}
+
+fn position_action() -> impl Strategy<Value = PositionAction> {
+    let scope = prop_oneof![
+        4 => instrument().prop_map(ModeScope::Instrument), 1 => coin().prop_map(ModeScope::Coin),
+    ];
+    let leverage = || prop_oneof![5 => (1_u32..=100).prop_map(|whole| whole * 100), 1 => any::<u32>()];
+    prop_oneof![
+        1 => (account(), scope, prop::sample::select(PositionMode::ALL))
+            .prop_map(|(account, scope, mode)| PositionAction::SetPositionMode { account, scope, mode }),
+        1 => (account(), instrument(), leverage(), leverage())
+            .prop_map(|(account, instrument, buy, sell)| PositionAction::SetSideLeverage { account, instrument, buy, sell }),
+    ]
 }
 
 pub fn action() -> impl Strategy<Value = Action> {
@@ -90,6 +127,7 @@ pub fn action() -> impl Strategy<Value = Action> {
         1 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Withdraw { account, coin, amount }),
         1 => (coin(), number(50_000 * SCALE, SCALE, 25_000)).prop_map(|(coin, price)| Action::SetCoinPrice { coin, price: Price(price) }),
         1 => account().prop_map(|account| Action::CreateAccount { account }),
+        2 => position_action().prop_map(Action::Position),
     ]
 }
 
@@ -121,6 +159,14 @@ pub fn opening() -> Vec<Command> {
             commands.push(command(Action::Deposit { account, coin, amount }));
         }
         for instrument in (0..INSTRUMENTS).map(InstrumentId) {
+            if is_hedged(account, instrument) {
+                let (scope, mode) = (ModeScope::Instrument(instrument), PositionMode::Hedge);
+                commands.push(command(Action::Position(PositionAction::SetPositionMode {
+                    account,
+                    scope,
+                    mode,
+                })));
+            }
             commands.push(command(Action::SetLeverage {
                 account,
                 instrument,

@@ -1,0 +1,142 @@
+//! Leverage of an account in an instrument: what may be set, and what it costs. In hedge mode both legs have it, each its
+//! own only with isolated margin.
+
+use crate::event::EventKind;
+use crate::exchange::Exchange;
+use crate::margin::{Margin, OpenOrders};
+use crate::reject::Reject;
+use crate::types::{AccountId, InstrumentId, MarginMode, PositionIndex, PositionMode, LEVERAGE_SCALE};
+
+/// A slot as it would be at another leverage.
+struct Releveraged {
+    slot: u32,
+    orders: OpenOrders,
+    /// Initial margin it would need on top, in the settlement coin; negative when it needs less.
+    more: i128,
+}
+
+impl Exchange {
+    /// Sets the leverage of all positions in an instrument.
+    pub(crate) fn set_leverage(
+        &mut self,
+        account: AccountId,
+        instrument: InstrumentId,
+        leverage: u32,
+    ) -> Result<(), Reject> {
+        let leverage = i64::from(leverage);
+        self.set_leverages(account, instrument, (leverage, leverage))?;
+        self.emit(EventKind::LeverageChanged { account, instrument, leverage });
+        Ok(())
+    }
+
+    /// Sets the leverage of the long and of the short side.
+    pub(crate) fn set_side_leverage(
+        &mut self,
+        account: AccountId,
+        instrument: InstrumentId,
+        buy: u32,
+        sell: u32,
+    ) -> Result<(), Reject> {
+        let (buy, sell) = (i64::from(buy), i64::from(sell));
+        self.set_leverages(account, instrument, (buy, sell))?;
+        self.emit(EventKind::SideLeverageChanged { account, instrument, buy, sell });
+        Ok(())
+    }
+
+    fn set_leverages(
+        &mut self,
+        account: AccountId,
+        instrument: InstrumentId,
+        (buy, sell): (i64, i64),
+    ) -> Result<(), Reject> {
+        let owner = self.user(account)?;
+        let index = self.listed(instrument)?;
+        let listed = &self.instruments[index];
+        if !listed.is_contract() {
+            return Err(Reject::NotAContract);
+        }
+        if buy.min(sell) < LEVERAGE_SCALE {
+            return Err(Reject::LeverageInvalid);
+        }
+        if buy.max(sell) > listed.tiers[0].max_leverage {
+            return Err(Reject::LeverageAboveTier);
+        }
+        let is_hedged = self.position_mode_of(owner, index) == PositionMode::Hedge;
+        let is_isolated = self.ledger.account(owner).margin_mode == MarginMode::Isolated;
+        if buy != sell && !(is_hedged && is_isolated) {
+            return Err(Reject::LeverageSidesDiffer);
+        }
+        let wanted: &[(PositionIndex, i64)] =
+            &[(PositionIndex::OneWay, buy), (PositionIndex::HedgeBuy, buy), (PositionIndex::HedgeSell, sell)];
+        let wanted = if is_hedged { &wanted[usize::from(buy != sell)..] } else { &wanted[..1] };
+        let leverage_of = |index| self.leverage_of(owner, usize::from(instrument.0), index);
+        if wanted.iter().all(|(index, leverage)| leverage_of(*index) == *leverage) {
+            return Err(Reject::LeverageUnchanged);
+        }
+        let mut slots = Vec::new();
+        for (position_index, leverage) in wanted {
+            if let Some(slot) = self.ledger.find_slot(owner, index, *position_index) {
+                slots.push(self.releveraged(slot, *leverage)?);
+            }
+        }
+        let more: i128 = slots.iter().map(|slot| slot.more).sum();
+        self.require_margin(owner, index, more)?;
+        for (position_index, leverage) in wanted {
+            let slot = self.ledger.slot_for(owner, index, *position_index, &self.instruments[index]);
+            self.ledger.slot_mut(slot).leverage = i32::try_from(*leverage).unwrap_or(i32::MAX);
+        }
+        for changed in slots {
+            self.ledger.slot_mut(changed.slot).open_orders = changed.orders;
+            self.refresh(changed.slot);
+        }
+        Ok(())
+    }
+
+    /// Leverage of a position, also of one that was never used: a leg follows the only position.
+    pub(crate) fn leverage_of(&self, owner: u32, instrument: usize, index: PositionIndex) -> i64 {
+        let own = self.ledger.find_slot(owner, instrument, index);
+        let slot = own.or_else(|| self.ledger.find_slot(owner, instrument, PositionIndex::OneWay));
+        let default_leverage = self.instruments[instrument].default_leverage();
+        slot.map_or(default_leverage, |slot| i64::from(self.ledger.slot(slot).leverage))
+    }
+
+    fn releveraged(&self, slot: u32, leverage: i64) -> Result<Releveraged, Reject> {
+        let held = self.ledger.slot(slot);
+        let index = usize::from(held.instrument);
+        let listed = &self.instruments[index];
+        let mut exposure = held.exposure(self.markets[index].mark_ticks);
+        if leverage > exposure.tier(listed).max_leverage {
+            return Err(Reject::LeverageAboveTier);
+        }
+        exposure.leverage = leverage;
+        exposure.orders.cost = self.costs_at(slot, leverage);
+        let initial =
+            |margin: &Margin| i128::from(margin.position_initial) + i128::from(margin.order_initial);
+        let more = initial(&exposure.margin(listed)) - initial(&held.margin);
+        Ok(Releveraged { slot, orders: exposure.orders, more })
+    }
+
+    /// Refuses what needs more margin in an instrument than there is.
+    fn require_margin(&self, owner: u32, instrument: usize, more: i128) -> Result<(), Reject> {
+        let more = self.in_usd(self.instruments[instrument].settle, more);
+        if more > 0 && more > self.ledger.account(owner).available() {
+            return Err(Reject::InsufficientBalance);
+        }
+        Ok(())
+    }
+
+    /// Costs of a slot's opening orders, per side, at a leverage.
+    fn costs_at(&self, slot: u32, leverage: i64) -> [i64; 2] {
+        let held = self.ledger.slot(slot);
+        let listed = &self.instruments[usize::from(held.instrument)];
+        let mut costs = [0_i64; 2];
+        for order in self.orders.of(held.orders).map(|order| self.orders.get(order)) {
+            if !order.reduce_only {
+                let size = listed.size(order.leaves, order.ticks());
+                let at = usize::from(order.side.to_wire());
+                costs[at] = costs[at].saturating_add(listed.order_cost(size, order.side, leverage));
+            }
+        }
+        costs
+    }
+}
