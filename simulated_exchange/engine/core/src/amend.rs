@@ -24,8 +24,8 @@ impl Exchange {
         let index = self.find_own(account, order_id)?;
         let before = *self.orders.get(index);
         let mut after = self.amended(&before, price, qty)?;
+        after.cost = self.cost_of(&after);
         self.hold_amended(&before, &after)?;
-        after.updated_wall_us = self.wall_us;
         if keeps_place(&before, &after) {
             self.reduce_in_place(index, &before, &after, account);
         } else {
@@ -79,7 +79,7 @@ impl Exchange {
     fn find_own(&self, account: AccountId, order_id: OrderId) -> Result<u32, Reject> {
         let owner = self.user(account)?;
         let index = self.orders.find(order_id.0).ok_or(Reject::OrderNotFound)?;
-        if self.ledger.slot(self.orders.get(index).slot).account == owner {
+        if self.orders.get(index).account == owner {
             Ok(index)
         } else {
             Err(Reject::OrderNotFound)
@@ -142,9 +142,8 @@ impl Exchange {
         let mut others: Exposure = slot.exposure(self.markets[instrument].mark_ticks);
         let at = usize::from(before.side.to_wire());
         others.orders.lots[at] -= before.leaves;
-        let leverage = i64::from(slot.leverage);
         others.orders.size[at] -= size_before;
-        others.orders.cost[at] -= listed.order_cost(size_before, before.side, leverage);
+        others.orders.cost[at] -= before.cost;
         let valued = self.valued_at(instrument, before.side, after.ticks(), before.time_in_force);
         let addition = (before.side, after.leaves, valued);
         self.check_risk(slot.account, instrument, &others, i128::from(slot.margin.order_initial), addition)
@@ -152,10 +151,9 @@ impl Exchange {
 
     fn reduce_in_place(&mut self, index: u32, before: &Order, after: &Order, account: AccountId) {
         let cut = before.leaves - after.leaves;
-        let level = self.books[usize::from(before.instrument)].reduce(&mut self.orders, index, cut);
-        let kept = self.orders.get_mut(index);
-        (kept.lots, kept.updated_wall_us) = (after.lots, after.updated_wall_us);
-        self.count_resting(before, before.leaves, after.leaves);
+        let level = self.shrink(index, cut);
+        self.orders.get_mut(index).lots = after.lots;
+        self.orders.note_change(index, self.wall_us);
         self.refresh_orders(before.slot);
         self.emit_amended(after, account);
         self.emit_level(InstrumentId(before.instrument), before.side, before.ticks(), level);
@@ -166,19 +164,21 @@ impl Exchange {
         let instrument = InstrumentId(before.instrument);
         let book = usize::from(before.instrument);
         let level = self.books[book].unlink(&mut self.orders, index);
-        self.count_resting(before, before.leaves, 0);
+        self.count_resting(before, -1);
         self.emit_level(instrument, before.side, before.ticks(), level);
         self.emit_amended(after, account);
         let mut taker = self.as_taker(after);
         if !self.would_take(&taker) {
             *self.orders.get_mut(index) = *after;
+            self.orders.note_change(index, self.wall_us);
             let level = self.books[book].link(&mut self.orders, index);
-            self.count_resting(after, 0, after.leaves);
+            self.count_resting(after, 1);
             self.emit_level(instrument, after.side, after.ticks(), level);
             self.refresh_orders(after.slot);
             return;
         }
-        let mut detail = *self.orders.detail(index);
+        let mut detail = self.orders.detail(index);
+        detail.updated_wall_us = self.wall_us;
         self.orders.remove(index, &mut self.ledger.slot_mut(before.slot).orders);
         self.refresh_orders(before.slot);
         if before.time_in_force == TimeInForce::PostOnly {
@@ -193,7 +193,7 @@ impl Exchange {
         } else if taker.leaves > 0 {
             detail.filled_value += taker.filled_value;
             detail.fee += taker.fee_paid;
-            self.rest(Order { leaves: taker.leaves, ..*after }, detail);
+            self.rest(Order { leaves: taker.leaves, ..*after }, &detail);
         }
     }
 

@@ -270,13 +270,12 @@ impl Exchange {
             id: taker.order_id,
             lots: intent.lots,
             leaves: taker.leaves,
+            cost: 0,
             tick: small_tick(intent.ticks),
-            updated_wall_us: self.wall_us,
+            account: intent.account,
             slot: taker.slot,
             next: NONE,
             previous: NONE,
-            younger: NONE,
-            older: NONE,
             instrument: order.instrument.0,
             side: order.side,
             reduce_only: order.reduce_only,
@@ -287,18 +286,19 @@ impl Exchange {
             link_id: order.link_id,
             created_market_ms: self.market_ms,
             created_wall_us: self.wall_us,
+            updated_wall_us: self.wall_us,
             filled_value: taker.filled_value,
             fee: taker.fee_paid,
         };
-        self.rest(resting, detail);
+        self.rest(resting, &detail);
     }
 
     /// Lets an order rest. A reduce-only order rests only as far as the others of its account leave room.
-    pub(crate) fn rest(&mut self, mut order: Order, detail: OrderDetail) {
-        let slot = self.ledger.slot(order.slot);
-        let account = AccountId(self.ledger.account(slot.account).id);
+    pub(crate) fn rest(&mut self, mut order: Order, detail: &OrderDetail) {
         let instrument = InstrumentId(order.instrument);
         if order.reduce_only {
+            let slot = self.ledger.slot(order.slot);
+            let account = AccountId(self.ledger.account(slot.account).id);
             let taken = self.ledger.detail(order.slot).reduce_only_lots[usize::from(order.side.to_wire())];
             let room = (slot.reducible(order.side) - taken).max(0);
             if room == 0 {
@@ -311,35 +311,53 @@ impl Exchange {
                 self.emit_amended(&order, account);
             }
         }
+        order.cost = self.cost_of(&order);
         let list = &mut self.ledger.slot_mut(order.slot).orders;
         let index = self.orders.add(order, detail, list);
         let level = self.books[usize::from(order.instrument)].link(&mut self.orders, index);
-        self.count_resting(&order, 0, order.leaves);
+        self.count_resting(&order, 1);
         self.emit_level(instrument, order.side, order.ticks(), level);
         self.refresh_orders(order.slot);
     }
 
-    /// Changes the sums of resting orders as an order goes from `before` to `after` unfilled lots. What is left of an
-    /// order counts as if it had been placed so.
+    /// What an order costs with the lots it has left, as if it had been placed so.
     #[inline]
-    pub(crate) fn count_resting(&mut self, order: &Order, before: i64, after: i64) {
+    pub(crate) fn cost_of(&self, order: &Order) -> i64 {
+        if order.reduce_only {
+            return 0;
+        }
+        let listed = &self.instruments[usize::from(order.instrument)];
+        let leverage = i64::from(self.ledger.slot(order.slot).leverage);
+        listed.order_cost(listed.size(order.leaves, order.ticks()), order.side, leverage)
+    }
+
+    /// Adds what an order has left to the sums of resting orders, or, with a sign of -1, takes it away.
+    #[inline]
+    pub(crate) fn count_resting(&mut self, order: &Order, sign: i64) {
         let at = usize::from(order.side.to_wire());
         if order.reduce_only {
             let resting = &mut self.ledger.detail_mut(order.slot).reduce_only_lots;
-            resting[at] += after - before;
+            resting[at] += sign * order.leaves;
             let has_reduce_only = *resting != [0; 2];
             self.ledger.slot_mut(order.slot).has_reduce_only = has_reduce_only;
-        } else {
-            let listed = &self.instruments[usize::from(order.instrument)];
-            let slot = self.ledger.slot_mut(order.slot);
-            let leverage = i64::from(slot.leverage);
-            slot.open_orders.lots[at] += after - before;
-            for (lots, sign) in [(before, -1), (after, 1)].into_iter().filter(|(lots, _)| *lots > 0) {
-                let size = listed.size(lots, order.ticks());
-                slot.open_orders.size[at] += sign * size;
-                slot.open_orders.cost[at] += sign * listed.order_cost(size, order.side, leverage);
-            }
+            return;
         }
+        let size = self.instruments[usize::from(order.instrument)].size(order.leaves, order.ticks());
+        let sums = &mut self.ledger.slot_mut(order.slot).open_orders;
+        sums.lots[at] += sign * order.leaves;
+        sums.size[at] += sign * size;
+        sums.cost[at] += sign * order.cost;
+    }
+
+    /// Takes lots off a resting order and its level, which it keeps its place in; returns the lots now at the level.
+    pub(crate) fn shrink(&mut self, index: u32, lots: i64) -> i64 {
+        let before = *self.orders.get(index);
+        let mut after = Order { leaves: before.leaves - lots, ..before };
+        after.cost = self.cost_of(&after);
+        self.count_resting(&before, -1);
+        self.count_resting(&after, 1);
+        self.orders.get_mut(index).cost = after.cost;
+        self.books[usize::from(before.instrument)].reduce(&mut self.orders, index, lots)
     }
 
     pub(crate) fn emit_cancelled(

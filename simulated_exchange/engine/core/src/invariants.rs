@@ -163,6 +163,9 @@ impl Exchange {
                     (lots + leaves, size + i128::from(own), cost + i128::from(its_cost))
                 })
             };
+            let kept: i128 =
+                resting.iter().filter(|order| order.side == side).map(|order| i128::from(order.cost)).sum();
+            holds(kept == sums(false).2, "costs kept with the orders")?;
             let open = &owner.open_orders;
             let opening = (open.lots[at], i128::from(open.size[at]), i128::from(open.cost[at]));
             holds(sums(false) == opening, "sums of opening orders")?;

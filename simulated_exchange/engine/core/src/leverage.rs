@@ -87,6 +87,7 @@ impl Exchange {
         }
         for changed in slots {
             self.ledger.slot_mut(changed.slot).open_orders = changed.orders;
+            self.recost_orders(changed.slot);
             self.refresh(changed.slot);
         }
         Ok(())
@@ -138,5 +139,13 @@ impl Exchange {
             }
         }
         costs
+    }
+
+    /// Notes each order's own cost anew after its slot's leverage changed.
+    fn recost_orders(&mut self, slot: u32) {
+        let resting: Vec<u32> = self.orders.of(self.ledger.slot(slot).orders).collect();
+        for index in resting {
+            self.orders.get_mut(index).cost = self.cost_of(self.orders.get(index));
+        }
     }
 }

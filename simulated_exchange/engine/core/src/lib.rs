@@ -8,7 +8,7 @@
 //! - outside views: `query`, `state_hash`, `snapshot`;
 //! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `collateral`,
 //!   `lending`, `repayment`, `kyc`;
-//! - stores: `book` over `ladder`, `order` over `id_map`, `account` over `purse`;
+//! - stores: `book` over `ladder`, `order` over `order_ids`, `account` over `id_map` over `purse`;
 //! - words: `types`, `fixed`, `digest`, `record`, `genesis`, `coin`, `instrument`, `command`, `event`, `reject`, `view`.
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod leverage;
 mod liquidation;
 mod matching;
 mod order;
+mod order_ids;
 mod purse;
 mod query;
 mod record;

@@ -218,8 +218,7 @@ impl Exchange {
         taker.leaves -= lots;
         let taker_side = taker.side;
         self.emit(EventKind::Trade { trade_id: TradeId(trade_id), instrument, price, qty, taker_side });
-        let level = self.books[taker.instrument].reduce(&mut self.orders, maker_index, lots);
-        self.count_resting(&maker, maker.leaves, maker.leaves - lots);
+        let level = self.shrink(maker_index, lots);
         let leaves = maker.leaves - lots;
         let taker_leg = Leg {
             trade_id,
@@ -251,10 +250,7 @@ impl Exchange {
             self.books[taker.instrument].unlink(&mut self.orders, maker_index);
             self.orders.remove(maker_index, &mut self.ledger.slot_mut(maker.slot).orders);
         } else {
-            self.orders.get_mut(maker_index).updated_wall_us = self.wall_us;
-            let detail = self.orders.detail_mut(maker_index);
-            detail.filled_value += value;
-            detail.fee += fee;
+            self.orders.note_fill(maker_index, value, fee, self.wall_us);
         }
         self.emit_level(instrument, maker.side, maker.ticks(), level);
         self.trim_reduce_only(taker.slot);
@@ -342,7 +338,7 @@ impl Exchange {
             let mut excess = self.ledger.detail(slot_index).reduce_only_lots[at] - slot.reducible(side);
             let mut index = slot.orders.youngest;
             while excess > 0 && index != NONE {
-                let order = *self.orders.get(index);
+                let (order, older) = (*self.orders.get(index), self.orders.older(index));
                 if order.reduce_only && order.side == side {
                     if order.leaves <= excess {
                         self.withdraw_order(index, CancelReason::ReduceOnly);
@@ -351,7 +347,7 @@ impl Exchange {
                     }
                     excess -= order.leaves;
                 }
-                index = order.older;
+                index = older;
             }
         }
     }
@@ -359,9 +355,8 @@ impl Exchange {
     /// Takes lots off a resting order, which keeps its place.
     fn cut_order(&mut self, index: u32, lots: i64) {
         let before = *self.orders.get(index);
-        let level = self.books[usize::from(before.instrument)].reduce(&mut self.orders, index, lots);
+        let level = self.shrink(index, lots);
         self.orders.get_mut(index).lots -= lots;
-        self.count_resting(&before, before.leaves, before.leaves - lots);
         let account = AccountId(self.ledger.account(self.ledger.slot(before.slot).account).id);
         let after = *self.orders.get(index);
         self.emit_amended(&after, account);
@@ -372,10 +367,10 @@ impl Exchange {
     pub(crate) fn withdraw_order(&mut self, index: u32, reason: CancelReason) {
         let order = *self.orders.get(index);
         let level = self.books[usize::from(order.instrument)].unlink(&mut self.orders, index);
-        self.count_resting(&order, order.leaves, 0);
+        self.count_resting(&order, -1);
         self.orders.remove(index, &mut self.ledger.slot_mut(order.slot).orders);
         self.refresh_orders(order.slot);
-        let account = AccountId(self.ledger.account(self.ledger.slot(order.slot).account).id);
+        let account = AccountId(self.ledger.account(order.account).id);
         let instrument = InstrumentId(order.instrument);
         self.emit_cancelled(order.id, account, instrument, order.leaves, reason);
         self.emit_level(instrument, order.side, order.ticks(), level);

@@ -1,14 +1,17 @@
 //! Live orders: the slab they live in, and the list of each account's orders per instrument. No matching, no margin.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::id_map::IdMap;
+use crate::fixed::saturate;
+use crate::order_ids::OrderIds;
 use crate::types::{LinkId, OrderType, Side, TimeInForce};
 
 /// No order.
 pub const NONE: u32 = u32::MAX;
 
-/// The part of an order that matching touches: one cache line.
+/// The part of an order that matching and margin touch: one cache line.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 pub struct Order {
@@ -18,20 +21,18 @@ pub struct Order {
     pub lots: i64,
     /// Unfilled quantity.
     pub leaves: i64,
-    /// Wall time of the last change.
-    pub updated_wall_us: i64,
+    /// What it costs while it rests; 0 for a reduce-only order.
+    pub cost: i64,
     /// Price in ticks; see [`Order::ticks`].
     pub tick: i32,
+    /// Position of its account.
+    pub account: u32,
     /// Position of its account-and-instrument slot.
     pub slot: u32,
     /// Next younger order at the price.
     pub next: u32,
     /// Next older order at the price.
     pub previous: u32,
-    /// Next younger order of the account in the instrument.
-    pub younger: u32,
-    /// Next older order of the account in the instrument.
-    pub older: u32,
     /// Instrument.
     pub instrument: u16,
     /// Side.
@@ -59,7 +60,7 @@ pub fn small_tick(ticks: i64) -> i32 {
 }
 
 /// The part of an order that only people ask for.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct OrderDetail {
     /// Client's identifier.
     pub link_id: LinkId,
@@ -67,19 +68,66 @@ pub struct OrderDetail {
     pub created_market_ms: i64,
     /// Wall time of acceptance.
     pub created_wall_us: i64,
+    /// Wall time of the last change.
+    pub updated_wall_us: i64,
     /// Value filled so far.
     pub filled_value: i128,
     /// Fees paid so far.
     pub fee: i128,
 }
 
+/// What every order has of its [`OrderDetail`]. What few orders have is kept apart, so that the others don't pay for it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct History {
+    created_market_ms: i64,
+    created_wall_us: i64,
+    updated_wall_us: i64,
+    filled_value: i64,
+    fee: i64,
+}
+
+/// Neighbours in the list of the account's orders in the instrument.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Siblings {
+    younger: u32,
+    older: u32,
+}
+
 /// All live orders.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Orders {
     live: Vec<Order>,
-    details: Vec<OrderDetail>,
+    histories: Vec<History>,
+    siblings: Vec<Siblings>,
+    link_ids: BTreeMap<u32, LinkId>,
     free: Vec<u32>,
-    by_id: IdMap,
+    #[serde(skip)]
+    by_id: OrderIds,
+}
+
+/// As they are written down.
+#[derive(Deserialize)]
+struct Stored {
+    live: Vec<Order>,
+    histories: Vec<History>,
+    siblings: Vec<Siblings>,
+    link_ids: BTreeMap<u32, LinkId>,
+    free: Vec<u32>,
+}
+
+impl From<Stored> for Orders {
+    fn from(stored: Stored) -> Self {
+        let Stored { live, histories, siblings, link_ids, free } = stored;
+        let mut orders = Self { live, histories, siblings, link_ids, free, by_id: OrderIds::default() };
+        let lives = orders.lives();
+        for (index, order) in (0..).zip(&orders.live) {
+            if lives[index as usize] {
+                orders.by_id.insert(order.id, index);
+            }
+        }
+        orders
+    }
 }
 
 /// Ends of an account's list of orders in one instrument, oldest first.
@@ -103,7 +151,7 @@ impl Orders {
     /// Position of a live order.
     #[inline]
     pub fn find(&self, id: u64) -> Option<u32> {
-        self.by_id.get(id)
+        self.by_id.find(id, |index| self.live[index as usize].id == id)
     }
 
     /// The order at a position.
@@ -119,15 +167,31 @@ impl Orders {
     }
 
     /// The rarely read part of the order at a position.
-    #[inline]
-    pub fn detail(&self, index: u32) -> &OrderDetail {
-        &self.details[index as usize]
+    pub fn detail(&self, index: u32) -> OrderDetail {
+        let history = self.histories[index as usize];
+        OrderDetail {
+            link_id: self.link_ids.get(&index).copied().unwrap_or_default(),
+            created_market_ms: history.created_market_ms,
+            created_wall_us: history.created_wall_us,
+            updated_wall_us: history.updated_wall_us,
+            filled_value: i128::from(history.filled_value),
+            fee: i128::from(history.fee),
+        }
     }
 
-    /// The rarely read part of the order at a position, to change.
+    /// Notes that the order at a position changed.
     #[inline]
-    pub fn detail_mut(&mut self, index: u32) -> &mut OrderDetail {
-        &mut self.details[index as usize]
+    pub fn note_change(&mut self, index: u32, wall_us: i64) {
+        self.histories[index as usize].updated_wall_us = wall_us;
+    }
+
+    /// Notes a fill of the order at a position. An order's value is within `MONEY_MAX`.
+    #[inline]
+    pub fn note_fill(&mut self, index: u32, value: i128, fee: i128, wall_us: i64) {
+        let history = &mut self.histories[index as usize];
+        history.filled_value = history.filled_value.saturating_add(saturate(value));
+        history.fee = history.fee.saturating_add(saturate(fee));
+        history.updated_wall_us = wall_us;
     }
 
     /// How many orders live.
@@ -141,22 +205,33 @@ impl Orders {
     }
 
     /// Keeps an order and appends it to its account's list; returns its position.
-    pub fn add(&mut self, mut order: Order, detail: OrderDetail, list: &mut OrderList) -> u32 {
-        order.older = list.youngest;
-        order.younger = NONE;
+    pub fn add(&mut self, order: Order, detail: &OrderDetail, list: &mut OrderList) -> u32 {
+        let history = History {
+            created_market_ms: detail.created_market_ms,
+            created_wall_us: detail.created_wall_us,
+            updated_wall_us: detail.updated_wall_us,
+            filled_value: saturate(detail.filled_value),
+            fee: saturate(detail.fee),
+        };
+        let siblings = Siblings { younger: NONE, older: list.youngest };
         let index = if let Some(index) = self.free.pop() {
             self.live[index as usize] = order;
-            self.details[index as usize] = detail;
+            self.histories[index as usize] = history;
+            self.siblings[index as usize] = siblings;
             index
         } else {
             self.live.push(order);
-            self.details.push(detail);
+            self.histories.push(history);
+            self.siblings.push(siblings);
             u32::try_from(self.live.len() - 1).unwrap_or(NONE)
         };
+        if !detail.link_id.is_empty() {
+            self.link_ids.insert(index, detail.link_id);
+        }
         if list.youngest == NONE {
             list.oldest = index;
         } else {
-            self.get_mut(list.youngest).younger = index;
+            self.siblings[list.youngest as usize].younger = index;
         }
         list.youngest = index;
         list.count += 1;
@@ -166,51 +241,70 @@ impl Orders {
 
     /// Forgets an order that no level holds any more.
     pub fn remove(&mut self, index: u32, list: &mut OrderList) {
-        let Order { id, younger, older, .. } = *self.get(index);
+        let Siblings { younger, older } = self.siblings[index as usize];
         if older == NONE {
             list.oldest = younger;
         } else {
-            self.get_mut(older).younger = younger;
+            self.siblings[older as usize].younger = younger;
         }
         if younger == NONE {
             list.youngest = older;
         } else {
-            self.get_mut(younger).older = older;
+            self.siblings[younger as usize].older = older;
         }
         list.count -= 1;
-        self.by_id.remove(id);
+        if !self.link_ids.is_empty() {
+            self.link_ids.remove(&index);
+        }
+        self.by_id.remove(self.live[index as usize].id, index);
         self.free.push(index);
+    }
+
+    /// Which positions hold an order.
+    fn lives(&self) -> Vec<bool> {
+        let mut lives = vec![true; self.live.len()];
+        for index in &self.free {
+            if let Some(lives) = lives.get_mut(*index as usize) {
+                *lives = false;
+            }
+        }
+        lives
     }
 
     /// Whether every position leads to an order, and no walk along a queue or a list comes back to where it was: each
     /// neighbour must know its neighbour.
     pub(crate) fn is_sound(&self) -> bool {
-        let mut lives = vec![true; self.live.len()];
-        let freed = self
-            .free
-            .iter()
-            .all(|index| lives.get_mut(*index as usize).is_some_and(|lives| std::mem::replace(lives, false)));
+        let lives = self.lives();
         let is_live = |index: u32| lives.get(index as usize) == Some(&true);
-        let knows = |neighbour: u32, back: fn(&Order) -> u32, index: u32| {
-            neighbour == NONE || is_live(neighbour) && back(self.get(neighbour)) == index
+        let freed = lives.iter().filter(|lives| !**lives).count() == self.free.len();
+        let knows = |neighbour: u32, back: &dyn Fn(u32) -> u32, index: u32| {
+            neighbour == NONE || is_live(neighbour) && back(neighbour) == index
         };
         let is_linked = |index: u32| {
-            let order = self.get(index);
+            let (order, siblings) = (self.get(index), self.siblings[index as usize]);
             self.find(order.id) == Some(index)
-                && knows(order.next, |order| order.previous, index)
-                && knows(order.previous, |order| order.next, index)
-                && knows(order.younger, |order| order.older, index)
-                && knows(order.older, |order| order.younger, index)
+                && knows(order.next, &|neighbour| self.get(neighbour).previous, index)
+                && knows(order.previous, &|neighbour| self.get(neighbour).next, index)
+                && knows(siblings.younger, &|neighbour| self.siblings[neighbour as usize].older, index)
+                && knows(siblings.older, &|neighbour| self.siblings[neighbour as usize].younger, index)
         };
         freed
-            && self.details.len() == self.live.len()
+            && self.histories.len() == self.live.len()
+            && self.siblings.len() == self.live.len()
+            && self.link_ids.keys().all(|index| is_live(*index))
             && self.len() == self.live.len() - self.free.len()
             && (0..).take(self.live.len()).filter(|index| is_live(*index)).all(is_linked)
+    }
+
+    /// The next older order of the account in the instrument, or [`NONE`].
+    #[inline]
+    pub fn older(&self, index: u32) -> u32 {
+        self.siblings[index as usize].older
     }
 
     /// Positions of an account's orders in an instrument, oldest first.
     pub fn of(&self, list: OrderList) -> impl Iterator<Item = u32> + '_ {
         let step = |index: u32| (index != NONE).then_some(index);
-        std::iter::successors(step(list.oldest), move |index| step(self.get(*index).younger))
+        std::iter::successors(step(list.oldest), move |index| step(self.siblings[*index as usize].younger))
     }
 }

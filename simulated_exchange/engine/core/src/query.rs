@@ -279,7 +279,7 @@ impl Exchange {
             link_id: detail.link_id,
             created_market_ms: detail.created_market_ms,
             created_wall_us: detail.created_wall_us,
-            updated_wall_us: order.updated_wall_us,
+            updated_wall_us: detail.updated_wall_us,
         }
     }
 
