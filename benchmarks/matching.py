@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks import runner
 from benchmarks.table import Row, compared
-from simulated_exchange.commits import CommitThread
+from simulated_exchange.disk import DiskThread
 
 __all__ = ["NAMES", "run"]
 
@@ -114,14 +114,14 @@ def _journal_on(folder: Path) -> Row:
     for number in range(ROUNDS):
         for journal, speeds in ((None, off), (folder / f"{number}.journal", on)):
             engine = runner.engine(instruments, setup, journal)
-            commits = CommitThread(engine.sync)
+            commits = DiskThread("commit")
             start = time.perf_counter()
-            commit = commits.ask()
+            commit = commits.ask(engine.sync)
             for batch in runner.batches(stream):
                 engine.apply_batch(batch)
                 if commit.done():
-                    commit = commits.ask()
-            commits.ask().result()
+                    commit = commits.ask(engine.sync)
+            commits.ask(engine.sync).result()
             speeds.append(COMMANDS / (time.perf_counter() - start) / 1e6)
             commits.close()
             del engine

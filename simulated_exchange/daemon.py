@@ -12,6 +12,7 @@ import fcntl
 import resource
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,6 @@ from simulated_exchange.driver import (
     Driver,
     DriverSettings,
     engine_errors,
-    replayed_events,
 )
 from simulated_exchange.errors import AddressInUseError, ConfigurationError
 from simulated_exchange.gateway.app import Gateway
@@ -46,6 +46,7 @@ from simulated_exchange.scenario import (
     scenarios_folder,
 )
 from simulated_exchange.settings import VenueSettings
+from simulated_exchange.snapshots import Snapshots, fold_history
 
 __all__ = ["JOURNAL_NAME", "Plan", "plan_venue", "serve"]
 
@@ -146,6 +147,7 @@ def _open_venue(plan: Plan, folder: Path) -> tuple[Driver, Ledger, Catalogue, Ke
     keys = KeyStore.open(folder / ACCOUNTS_NAME)
     clock = MarketClock(plan.start_ms, plan.factor, held=plan.settings.scenario.held)
     journal = folder / JOURNAL_NAME
+    begun = time.perf_counter()
     driver = Driver.open(DriverSettings(plan.genesis_json, clock, journal, plan.settings.durability))
     clock.not_before(driver.market_ms())
     genesis_json = driver.recovery.genesis_json if driver.recovery else plan.genesis_json
@@ -158,12 +160,15 @@ def _open_venue(plan: Plan, folder: Path) -> tuple[Driver, Ledger, Catalogue, Ke
             log.warning(
                 "the instruments of the journal stand, not those of the settings", journal=str(journal)
             )
-        for events in replayed_events(journal):
-            for event in events:
-                ledger.fold(event)
+        for remark in driver.recovery.remarks:
+            log.warning("snapshot passed over", reason=remark)
+        fold_history(ledger, driver.recovery, journal)
         log.info(
             "journal recovered",
             commands=driver.recovery.commands,
+            snapshot_commands=driver.recovery.snapshot_commands,
+            applied_again=driver.recovery.commands - driver.recovery.snapshot_commands,
+            seconds=round(time.perf_counter() - begun, 3),
             truncated_bytes=driver.recovery.truncated_bytes,
             state_hash=driver.recovery.state_hash,
         )
@@ -232,6 +237,7 @@ async def _run(
     tasks = _Tasks()
     try:
         tasks.start(driver.run(), "commit")
+        tasks.start(Snapshots(driver, ledger, settings.journal.snapshot_every).run(), "snapshots")
         _establish_accounts(settings, venue)
         if scenario is not None:
             scenario.prepare()

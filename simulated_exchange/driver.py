@@ -40,7 +40,7 @@ from simulated_exchange._engine import (
     WalletReason,
 )
 from simulated_exchange.clock import MarketClock
-from simulated_exchange.commits import CommitThread
+from simulated_exchange.disk import DiskThread
 from simulated_exchange.errors import (
     ConfigurationError,
     InvariantBrokenError,
@@ -60,6 +60,7 @@ __all__ = [
     "DriverSettings",
     "Event",
     "FillKind",
+    "JournalError",
     "OrderType",
     "OrderView",
     "Outcome",
@@ -94,9 +95,9 @@ class DriverSettings:
     durability: Literal["fsync", "os", "none"] = "fsync"
 
 
-def replayed_events(journal_path: Path) -> Iterator[list[Event]]:
-    """What happened so far, told again from the journal; changes nothing."""
-    for batch in Engine.replay(str(journal_path)):
+def replayed_events(journal_path: Path, snapshot_commands: int = 0) -> Iterator[list[Event]]:
+    """What happened so far, or since a snapshot, told again from the journal; changes nothing."""
+    for batch in Engine.replay(str(journal_path), snapshot_commands=snapshot_commands):
         yield batch.events()
 
 
@@ -138,7 +139,7 @@ class Driver:
         self._wake = asyncio.Event()
         self._failure: JournalFailedError | None = None
         self._deferred: list[tuple[int, Callable[[], None]]] = []
-        self._thread = CommitThread(engine.sync)
+        self._thread = DiskThread("commit")
 
     @classmethod
     def open(cls, settings: DriverSettings) -> Driver:
@@ -330,7 +331,7 @@ class Driver:
                 try:
                     if self._commits_beside_loop:
                         async with asyncio.timeout(COMMIT_SECONDS_MAX):
-                            await asyncio.wrap_future(self._thread.ask())
+                            await asyncio.wrap_future(self._thread.ask(self.engine.sync))
                     else:
                         self.engine.sync()
                 except Exception as error:
@@ -343,7 +344,7 @@ class Driver:
         try:
             if self._failure is None and self._durable < self._applied:
                 events, self._pending = self._pending, []
-                self._thread.ask().result(LAST_COMMIT_SECONDS_MAX)
+                self._thread.ask(self.engine.sync).result(LAST_COMMIT_SECONDS_MAX)
                 self._release(self._applied, events)
         except TimeoutError as error:
             self._fail(error)

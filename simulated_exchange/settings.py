@@ -31,6 +31,7 @@ __all__ = [
     "SECTIONS",
     "AccountSettings",
     "GatewaySettings",
+    "JournalSettings",
     "ScenarioSettings",
     "VenueSettings",
     "default_configuration_folder",
@@ -87,6 +88,12 @@ class GatewaySettings(_Section):
     recv_window_ms: Annotated[int, Field(ge=1, le=60_000, description="1 to 60000")] = 5000
 
 
+class JournalSettings(_Section):
+    """How a restart is kept short."""
+
+    snapshot_every: Annotated[int, Field(ge=1, le=10**9, description="1 to 1000000000 commands")] = 50_000
+
+
 class VenueSettings(BaseSettings):
     """Everything `simulated-exchange serve` can be told."""
 
@@ -109,6 +116,7 @@ class VenueSettings(BaseSettings):
     ] = {}
     accounts: Annotated[list[AccountSettings], Field(description="tables [[accounts]]")] = []
     scenario: Annotated[ScenarioSettings, Field(description="a table [scenario]")] = ScenarioSettings()
+    journal: Annotated[JournalSettings, Field(description="a table [journal]")] = JournalSettings()
     gateway: Annotated[GatewaySettings, Field(description="a table [gateway]")] = GatewaySettings()
 
 
@@ -252,6 +260,7 @@ def _known_keys(location: list[str]) -> list[str]:
 SECTIONS: dict[str, type[BaseModel]] = {
     "accounts": AccountSettings,
     "scenario": ScenarioSettings,
+    "journal": JournalSettings,
     "gateway": GatewaySettings,
 }
 OPTIONS = {"accounts": "--account", "scenario.name": "--scenario", "scenario.held": "--hold"}

@@ -58,6 +58,7 @@ __all__ = [
     "Reject",
     "Replay",
     "Side",
+    "SnapshotDraft",
     "Stage",
     "TimeInForce",
     "Verification",
@@ -985,14 +986,43 @@ class Conservation:
 class Recovery:
     """What a recovery found."""
 
-    commands: Final[int]
-    """Commands replayed, refused ones included."""
-    truncated_bytes: Final[int]
-    """Bytes of a torn last record that were cut off; 0 after a clean end."""
-    state_hash: Final[str]
-    """As `Engine.state_hash`."""
-    genesis_json: Final[str]
-    """The genesis as it was given to `Engine.create`."""
+    @property
+    def commands(self) -> int:
+        """Commands in the journal, refused ones included."""
+    @property
+    def snapshot_commands(self) -> int:
+        """Commands that a snapshot stood for, so that they were not applied again; 0 without one."""
+    @property
+    def attachment(self) -> bytes:
+        """What was given to `SnapshotDraft.write` with that snapshot."""
+    @property
+    def remarks(self) -> list[str]:
+        """One line for each newer snapshot that was passed over, with the reason."""
+    @property
+    def truncated_bytes(self) -> int:
+        """Bytes of a torn last write that were cut off; 0 after a clean end."""
+    @property
+    def state_hash(self) -> str:
+        """As `Engine.state_hash`."""
+    @property
+    def genesis_json(self) -> str:
+        """The genesis as it was given to `Engine.create`."""
+
+@final
+class SnapshotDraft:
+    """A copy of the state on its way into a snapshot, a file beside the journal."""
+
+    @property
+    def commands(self) -> int:
+        """Commands that it stands for."""
+    def write(self, attachment: bytes) -> int:
+        """Writes the snapshot, once, while other threads run, and removes all but the one before it. Returns
+        its size in bytes.
+
+        `attachment` is kept beside the state and given back by a recovery. What it tells of must be in the
+        journal; it may know of later commands than the state. Raises JournalError when the file cannot be
+        written or a later draft was begun (the engine goes on either way); ValueError the second time.
+        """
 
 @final
 class Verification:
@@ -1046,11 +1076,14 @@ class Engine:
 
     @staticmethod
     def recover(journal_path: str, durability: str) -> tuple[Engine, Recovery]:
-        """The exchange as its journal left it, ready for the next command. A torn last record is cut off.
+        """The exchange as its journal left it, ready for the next command. A torn last write is cut off.
 
-        Raises JournalError when the file cannot be read, is in use by another process, or is damaged (with
-        the byte at which the damage begins; nothing is changed then); InvariantError when its commands
-        break the exchange.
+        Goes on from the newest snapshot beside the journal that belongs to it and that this build wrote; of
+        what the snapshot stands for only the checksums are read.
+
+        Raises JournalError when the file cannot be read, is in use by another process, is damaged (with the
+        byte at which the damage begins) or has lost records that a snapshot stands for (nothing is changed
+        then); InvariantError when its commands break the exchange.
         """
 
     @staticmethod
@@ -1062,11 +1095,11 @@ class Engine:
         """
 
     @staticmethod
-    def replay(journal_path: str) -> Replay:
-        """Replays a journal batch by batch, for whoever rebuilds a view of it. Changes and locks nothing.
+    def replay(journal_path: str, *, snapshot_commands: int = 0) -> Replay:
+        """A journal told again from its first command, or behind the snapshot that stands for so many.
 
-        Works on the journal of a running exchange: it ends with what has been written so far. Raises
-        JournalError when the file cannot be read, GenesisError when its genesis is not usable.
+        Changes and locks nothing. Works on the journal of a running exchange: it ends with what has been
+        written so far. Raises as `recover`, the iterator too.
         """
 
     def create_account(self, market_ms: int, wall_us: int, account: int) -> Outcome:
@@ -1171,6 +1204,9 @@ class Engine:
         go on. Callers that wait at the same time share one commit. Without a journal it returns at once.
         Raises JournalError; nothing may be acknowledged then, and no command is accepted any more.
         """
+
+    def begin_snapshot(self) -> SnapshotDraft | None:
+        """Copies the state, commands waiting meanwhile; None without a journal."""
 
     def position(self, account: int, instrument: int, position_index: PositionIndex = ...) -> PositionView:
         """A position, also a flat one. Raises LookupError."""

@@ -1,7 +1,7 @@
 """The read model: everything clients may ask about the past, folded from events and from nothing else.
 
 Belongs here: handing each event to the memory it concerns, and counting. Does not belong here: decisions,
-wire text, clocks. Rebuilt after a restart by folding the journal's events again.
+wire text, clocks. Brought back after a restart by `keeping`, or by folding the journal's events again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from simulated_exchange.driver import Event, Side
 from simulated_exchange.ledger.accounts import AccountMemory
@@ -74,6 +74,23 @@ class Ledger:
     def account(self, account: int) -> AccountMemory | None:
         """The memory of a watched account."""
         return self._accounts.get(account)
+
+    def memories(self) -> list[AccountMemory]:
+        """The memories of all watched accounts."""
+        return list(self._accounts.values())
+
+    def remember(self, memory: AccountMemory) -> None:
+        """Take a memory as it was kept."""
+        self._accounts[memory.account] = memory
+
+    def rest(self) -> dict[str, Any]:
+        """Everything that is neither a market nor an account's memory, by name."""
+        apart = {"markets", "_accounts", "_handlers"}
+        return {name: value for name, value in vars(self).items() if name not in apart}
+
+    def set_rest(self, rest: dict[str, Any]) -> None:
+        """Take the rest as it was kept."""
+        vars(self).update(rest)
 
     def fold(self, event: Event) -> None:
         """Take one event, in the order of its sequence."""

@@ -8,8 +8,10 @@ times are market milliseconds. Minutes without a tick get a flat bar, as the rea
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from operator import attrgetter
 
 __all__ = ["BARS_MAX", "INTERVALS", "MINUTE_MS", "Bar", "CandleSeries", "bar_end_ms", "bar_start_ms"]
 
@@ -55,6 +57,13 @@ class Bar:
         self.volume = 0
         self.turnover = 0
 
+    @classmethod
+    def of_row(cls, row: _Row) -> Bar:
+        """A bar whose seven values are known."""
+        bar = cls(row[0], row[1])
+        _, _, bar.high, bar.low, bar.close, bar.volume, bar.turnover = row
+        return bar
+
     def tick(self, price: int, volume: int, turnover: int) -> None:
         """Take one trade, or one sample with no volume."""
         self.high = max(self.high, price)
@@ -79,6 +88,11 @@ class Bar:
         return other
 
 
+_Row = tuple[int, int, int, int, int, int, int]
+_State = tuple[dict[str, list[_Row]], _Row | None, int]
+_ROW: Callable[[Bar], _Row] = attrgetter("start_ms", "open", "high", "low", "close", "volume", "turnover")
+
+
 class CandleSeries:
     """All intervals of one series. The running minute is kept apart and joined when somebody looks."""
 
@@ -86,6 +100,17 @@ class CandleSeries:
         self._bars: dict[str, deque[Bar]] = {name: deque(maxlen=BARS_MAX) for name in INTERVALS}
         self._minute: Bar | None = None
         self._minute_end_ms = 0
+
+    def __getstate__(self) -> _State:
+        """Rows instead of bars: a tenth of the time, and there are many."""
+        rows = {name: [_ROW(bar) for bar in bars] for name, bars in self._bars.items()}
+        minute = _ROW(self._minute) if self._minute else None
+        return rows, minute, self._minute_end_ms
+
+    def __setstate__(self, state: _State) -> None:
+        rows, minute, self._minute_end_ms = state
+        self._bars = {name: deque(map(Bar.of_row, rows[name]), maxlen=BARS_MAX) for name in INTERVALS}
+        self._minute = Bar.of_row(minute) if minute else None
 
     def tick(self, market_ms: int, price: int, volume: int = 0, turnover: int = 0) -> None:
         """One trade or sample; times never go backwards."""

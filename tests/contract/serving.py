@@ -89,15 +89,15 @@ def run(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextlib.contextmanager
-def served(data_dir: Path, *arguments: str) -> Iterator[VenueProcess]:
-    """A venue on a free port; ended when the block ends."""
+def served(data_dir: Path, *arguments: str, **extra: str) -> Iterator[VenueProcess]:
+    """A venue on a free port; ended when the block ends. `extra` are environment variables."""
     log = (data_dir.parent / f"{data_dir.name}.log").open("w")
     process = subprocess.Popen(
         command("serve", "--data-dir", str(data_dir), "--port", "0", *arguments),
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
-        env=environment(),
+        env=environment(**extra),
     )
     timer = threading.Timer(READY_SECONDS_MAX, process.kill)
     timer.start()

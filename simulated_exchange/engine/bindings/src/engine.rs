@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use exchange_core::{
     AccountId, Action, COMMAND_BYTES, Command, Exchange, InstrumentId, Money, NewOrder, Price, Qty,
 };
-use exchange_journal::{Durability, Journal};
+use exchange_journal::{Durability, Journal, SnapshotWriter};
 use pyo3::exceptions::PyLookupError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -21,9 +21,9 @@ use crate::errors;
 use crate::machine::{Failure, Machine};
 use crate::outcome::{BatchOutcome, Outcome};
 use crate::replay::Replay;
+use crate::restart::{Recovery, SnapshotDraft};
 use crate::views::{
-    AccountView, CoinView, Conservation, InstrumentView, OrderView, PositionView, PriceView, Recovery,
-    Verification,
+    AccountView, CoinView, Conservation, InstrumentView, OrderView, PositionView, PriceView, Verification,
 };
 use crate::words::{OrderType, PositionIndex, Side, TimeInForce};
 
@@ -37,6 +37,7 @@ type Levels = Vec<(i64, i64)>;
 pub struct Engine {
     machine: Mutex<Machine>,
     journal: Option<Arc<Journal>>,
+    snapshots: Arc<Mutex<SnapshotWriter>>,
 }
 
 #[pymethods]
@@ -50,25 +51,22 @@ impl Engine {
         durability: &str,
     ) -> PyResult<Self> {
         let durability = parse_durability(durability)?;
-        let journal = journal_path.map(|path| (Path::new(path), durability));
+        let path = journal_path.map(Path::new);
+        let journal = path.map(|path| (path, durability));
         let (machine, journal) =
             py.detach(|| Machine::create(genesis_json, journal)).map_err(to_exception)?;
-        Ok(Self { machine: Mutex::new(machine), journal })
+        Ok(Self::new(machine, journal, path.unwrap_or(Path::new("")), None))
     }
 
     /// The exchange as its journal left it, ready for the next command.
     #[staticmethod]
     fn recover(py: Python<'_>, journal_path: &str, durability: &str) -> PyResult<(Self, Recovery)> {
-        let durability = parse_durability(durability)?;
-        let recovered = py.detach(|| Machine::recover(Path::new(journal_path), durability));
-        let (machine, journal, replayed) = recovered.map_err(to_exception)?;
-        let recovery = Recovery {
-            commands: replayed.commands,
-            truncated_bytes: replayed.torn_bytes,
-            state_hash: hex(replayed.state_hash),
-            genesis_json: replayed.genesis_json,
-        };
-        Ok((Self { machine: Mutex::new(machine), journal: Some(journal) }, recovery))
+        let (path, durability) = (Path::new(journal_path), parse_durability(durability)?);
+        let recovered = py.detach(|| Machine::recover(path, durability));
+        let (machine, journal, replayed, start) = recovered.map_err(to_exception)?;
+        let newest = Some(start.commands).filter(|commands| *commands > 0);
+        let recovery = Recovery::new(replayed, start);
+        Ok((Self::new(machine, Some(journal), path, newest), recovery))
     }
 
     /// Replays a journal and recomputes every invariant after every command; changes and locks nothing.
@@ -90,8 +88,9 @@ impl Engine {
 
     /// A journal told again, batch by batch; changes and locks nothing.
     #[staticmethod]
-    fn replay(journal_path: &str) -> PyResult<Replay> {
-        Replay::open(Path::new(journal_path)).map_err(to_exception)
+    #[pyo3(signature = (journal_path, *, snapshot_commands=0))]
+    fn replay(py: Python<'_>, journal_path: &str, snapshot_commands: u64) -> PyResult<Replay> {
+        py.detach(|| Replay::open(Path::new(journal_path), snapshot_commands)).map_err(to_exception)
     }
 
     /// Opens an account; numbers from 1000 on are for users.
@@ -314,6 +313,14 @@ impl Engine {
         }
     }
 
+    /// Copies the state for a snapshot. None without a journal.
+    fn begin_snapshot(&self, py: Python<'_>) -> PyResult<Option<SnapshotDraft>> {
+        let draft =
+            py.detach(|| self.machine.lock().unwrap_or_else(PoisonError::into_inner).begin_snapshot());
+        let draft = draft.map_err(to_exception)?;
+        Ok(draft.map(|draft| SnapshotDraft::new(draft, Arc::clone(&self.snapshots))))
+    }
+
     /// A position, also a flat one.
     #[pyo3(signature = (account, instrument, position_index=PositionIndex::OneWay))]
     fn position(
@@ -461,6 +468,11 @@ impl Engine {
 }
 
 impl Engine {
+    fn new(machine: Machine, journal: Option<Arc<Journal>>, path: &Path, newest: Option<u64>) -> Self {
+        let snapshots = Arc::new(Mutex::new(SnapshotWriter::new(path, newest)));
+        Self { machine: Mutex::new(machine), journal, snapshots }
+    }
+
     pub(crate) fn apply(
         &self,
         py: Python<'_>,
@@ -517,7 +529,7 @@ fn parse_durability(text: &str) -> PyResult<Durability> {
     }
 }
 
-fn hex(digest: u128) -> String {
+pub(crate) fn hex(digest: u128) -> String {
     format!("{digest:032x}")
 }
 

@@ -14,6 +14,7 @@ mod genesis;
 mod machine;
 mod outcome;
 mod replay;
+mod restart;
 mod rules;
 mod views;
 mod words;
@@ -33,6 +34,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     views::register(module)?;
     outcome::register(module)?;
     replay::register(module)?;
+    restart::register(module)?;
     rules::register(module)?;
     engine::register(module)
 }

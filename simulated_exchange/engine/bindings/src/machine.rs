@@ -7,7 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use exchange_core::{Applied, COMMAND_BYTES, Command, Event, Exchange};
-use exchange_journal::{Durability, Journal, JournalError, Reader, Record, Recovering, padded, trimmed};
+use exchange_journal::{
+    Durability, Journal, JournalError, Place, Reader, Record, Recovering, Snapshot, SnapshotFile, padded,
+    trimmed,
+};
 
 use crate::genesis;
 
@@ -53,6 +56,25 @@ pub(crate) struct Replayed {
     pub(crate) torn_bytes: u64,
 }
 
+/// What a recovery went on from.
+#[derive(Default)]
+pub(crate) struct Start {
+    /// Commands that a snapshot stood for; 0 without one.
+    pub(crate) commands: u64,
+    /// What lay beside the snapshot's state.
+    pub(crate) attachment: Vec<u8>,
+    /// Why other snapshots were passed over.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// A state on its way into a snapshot.
+pub(crate) struct Draft {
+    pub(crate) exchange: Exchange,
+    pub(crate) journal: Arc<Journal>,
+    /// The last command that it has seen.
+    pub(crate) number: u64,
+}
+
 impl Machine {
     pub(crate) fn create(
         genesis_json: &str,
@@ -64,23 +86,35 @@ impl Machine {
                 Journal::create(path, genesis_json.as_bytes(), durability).map(Arc::new)
             })
             .transpose()?;
-        let machine = Self { exchange, journal: journal.clone(), events: Vec::new(), broken: None };
-        Ok((machine, journal))
+        Ok((Self { journal: journal.clone(), ..Self::of(exchange) }, journal))
     }
 
-    /// Rebuilds the exchange from its journal, which is locked, cut where it is torn, and open for more.
+    /// Rebuilds the exchange from its newest snapshot and the journal behind it, which is locked, cut where it is torn,
+    /// and open for more.
     pub(crate) fn recover(
         path: &Path,
         durability: Durability,
-    ) -> Result<(Self, Arc<Journal>, Replayed), Failure> {
+    ) -> Result<(Self, Arc<Journal>, Replayed, Start), Failure> {
         let mut recovering = Recovering::open(path)?;
-        let (mut machine, genesis_json) = Self::from_genesis(path, recovering.reader())?;
+        let (mut machine, genesis_json, start) = Self::start(path, recovering.reader())?;
         machine.follow(path, recovering.reader(), false)?;
         machine.check()?;
         let replayed = machine.replayed(genesis_json, recovering.reader())?;
         let journal = Arc::new(recovering.finish(durability)?);
         machine.journal = Some(Arc::clone(&journal));
-        Ok((machine, journal, replayed))
+        Ok((machine, journal, replayed, start))
+    }
+
+    fn start(path: &Path, reader: &mut Reader) -> Result<(Self, String, Start), Failure> {
+        let genesis_json = genesis_json(path, reader)?;
+        let (resumed, remarks) = reader.resume(rebuilt)?;
+        let Some(resumed) = resumed else {
+            let (machine, genesis_json) = Self::from_genesis(path, reader)?;
+            return Ok((machine, genesis_json, Start { remarks, ..Start::default() }));
+        };
+        let commands = resumed.snapshot.position.number;
+        let attachment = resumed.snapshot.into_attachment();
+        Ok((Self::of(resumed.state), genesis_json, Start { commands, attachment, remarks }))
     }
 
     /// Replays a journal without locking or changing it, and checks everything after every command.
@@ -94,11 +128,24 @@ impl Machine {
 
     /// The exchange as a journal's first record describes it, without a journal of its own.
     pub(crate) fn from_genesis(path: &Path, reader: &mut Reader) -> Result<(Self, String), Failure> {
-        let is_not = |what| Failure::Genesis(format!("journal {}: its genesis {what}", path.display()));
-        let record = reader.next_record()?.ok_or_else(|| is_not("is missing"))?;
-        let text = std::str::from_utf8(record.payload).map_err(|_| is_not("is not text"))?;
-        let machine = Self { exchange: exchange(text)?, journal: None, events: Vec::new(), broken: None };
-        Ok((machine, text.to_owned()))
+        let text = genesis_json(path, reader)?;
+        Ok((Self::of(exchange(&text)?), text))
+    }
+
+    /// The exchange as a snapshot has it, and the reader behind it.
+    pub(crate) fn from_snapshot(path: &Path, reader: &mut Reader, number: u64) -> Result<Self, Failure> {
+        let file = SnapshotFile::after(path, number);
+        let snapshot = file.read()?;
+        let wrong = |reason| JournalError::Snapshot { path: file.path.clone(), reason };
+        let exchange = rebuilt(&snapshot).map_err(wrong)?;
+        match reader.seek_to(&snapshot.position)? {
+            Place::Here => Ok(Self::of(exchange)),
+            _ => Err(wrong("it belongs to another journal".to_owned()).into()),
+        }
+    }
+
+    fn of(exchange: Exchange) -> Self {
+        Self { exchange, journal: None, events: Vec::new(), broken: None }
     }
 
     fn follow(&mut self, path: &Path, reader: &mut Reader, checks: bool) -> Result<(), Failure> {
@@ -166,6 +213,14 @@ impl Machine {
         }
     }
 
+    /// Copies the state for a snapshot; nothing without a journal.
+    pub(crate) fn begin_snapshot(&mut self) -> Result<Option<Draft>, Failure> {
+        self.check_running()?;
+        let Some(journal) = self.journal.clone() else { return Ok(None) };
+        let exchange = self.ask(Exchange::clone)?;
+        Ok(Some(Draft { exchange, number: journal.mark(), journal }))
+    }
+
     /// Takes the last command's events away; give the buffer back with `return_events`.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
@@ -229,6 +284,22 @@ fn decode_all(records: &[u8]) -> Result<Vec<Command>, Failure> {
     Ok(commands)
 }
 
+fn genesis_json(path: &Path, reader: &mut Reader) -> Result<String, Failure> {
+    let is_not = |what| Failure::Genesis(format!("journal {}: its genesis {what}", path.display()));
+    let record = reader.next_record()?.ok_or_else(|| is_not("is missing"))?;
+    std::str::from_utf8(record.payload).map(str::to_owned).map_err(|_| is_not("is not text"))
+}
+
+/// The state of a snapshot, or what is wrong with it.
+fn rebuilt(snapshot: &Snapshot) -> Result<Exchange, String> {
+    let exchange = Exchange::restore(snapshot.state()).map_err(|error| error.to_string())?;
+    if exchange.command_count() == snapshot.position.number {
+        Ok(exchange)
+    } else {
+        Err(format!("its state has seen {} commands", exchange.command_count()))
+    }
+}
+
 fn exchange(genesis_json: &str) -> Result<Exchange, Failure> {
     let genesis = genesis::parse(genesis_json).map_err(Failure::Genesis)?;
     match catch_unwind(|| Exchange::new(&genesis)) {
@@ -237,7 +308,7 @@ fn exchange(genesis_json: &str) -> Result<Exchange, Failure> {
     }
 }
 
-fn describe(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn describe(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     format!("panic: {}", text.unwrap_or("without a message"))

@@ -36,9 +36,13 @@ impl Replay {
 }
 
 impl Replay {
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+    /// From the first command, or behind the snapshot that stands for so many.
+    pub(crate) fn open(path: &Path, snapshot: u64) -> Result<Self, Failure> {
         let mut reader = Reader::open(path)?;
-        let (machine, _) = Machine::from_genesis(path, &mut reader)?;
+        let machine = match snapshot {
+            0 => Machine::from_genesis(path, &mut reader)?.0,
+            number => Machine::from_snapshot(path, &mut reader, number)?,
+        };
         Ok(Self(Mutex::new(Tale { path: path.to_owned(), reader, machine })))
     }
 }

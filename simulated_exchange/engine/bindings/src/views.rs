@@ -66,8 +66,6 @@ views! {
     }
     /// The venue's books.
     Conservation { coins: Vec<CoinConservation>, position_qty_sums: Vec<i128>, adds_up: bool }
-    /// What a recovery found.
-    Recovery { commands: u64, truncated_bytes: u64, state_hash: String, genesis_json: String }
     /// What a verification found.
     Verification {
         commands: u64, truncated_bytes: u64, state_hash: String, genesis_json: String,
@@ -225,6 +223,5 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<CoinView>()?;
     module.add_class::<CoinConservation>()?;
     module.add_class::<Conservation>()?;
-    module.add_class::<Recovery>()?;
     module.add_class::<Verification>()
 }

@@ -50,6 +50,12 @@ impl Snapshot {
     pub fn attachment(&self) -> &[u8] {
         &self.bytes[self.state_end..]
     }
+
+    /// What was put beside the state, without the rest.
+    #[must_use]
+    pub fn into_attachment(mut self) -> Vec<u8> {
+        self.bytes.split_off(self.state_end)
+    }
 }
 
 /// A snapshot that lies beside a journal, by its name.
@@ -78,6 +84,12 @@ impl SnapshotFile {
         }
         found.sort_unstable_by_key(|file| std::cmp::Reverse(file.number));
         Ok(found)
+    }
+
+    /// The one that was taken after a record, if there is one.
+    #[must_use]
+    pub fn after(journal: &Path, number: u64) -> Self {
+        Self { number, path: named(journal, &number.to_string()) }
     }
 
     /// Reads it whole.

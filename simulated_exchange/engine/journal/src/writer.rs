@@ -224,6 +224,12 @@ impl Journal {
         }
     }
 
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Number of the last record that a commit has covered.
     #[must_use]
     pub fn committed_number(&self) -> u64 {
