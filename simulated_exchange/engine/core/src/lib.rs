@@ -60,6 +60,7 @@ pub mod view;
 
 pub use coin::{Coin, CoinPrice, CoinSpec, CollateralTier, PoolSpec};
 pub use command::{Action, Command, NewOrder, COMMAND_BYTES};
+pub use digest::Digest;
 pub use event::{Event, EventKind, EVENT_BYTES};
 pub use exchange::{Applied, Exchange, Fatal};
 pub use genesis::{Genesis, GenesisError, Listing, Pool};

@@ -1,0 +1,153 @@
+//! Both exchanges on the same commands: after every one the refusal, the events one by one and the hash of the state must
+//! be equal.
+
+use std::collections::BTreeMap;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use exchange_core::{Action, Applied, Command, Event, Exchange, Genesis, OrderId};
+
+use crate::exchange::Twin;
+use crate::random::Random;
+use crate::stream::{Step, Stream, STEP_MARK};
+use crate::world;
+
+/// Where the two part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The step after which they differ.
+    pub step: u64,
+    /// In what.
+    pub what: String,
+}
+
+/// Both exchanges.
+#[derive(Debug)]
+pub struct Duel {
+    core: Exchange,
+    twin: Twin,
+    placed: BTreeMap<u64, OrderId>,
+    events: u64,
+    refused: u64,
+}
+
+impl Duel {
+    /// Both before their first command.
+    pub fn new(genesis: &Genesis) -> Self {
+        let core = Exchange::new(genesis).expect("the genesis is sound");
+        Self { core, twin: Twin::new(genesis), placed: BTreeMap::new(), events: 0, refused: 0 }
+    }
+
+    /// Applies a step to both.
+    pub fn step(&mut self, step: &Step) -> Result<Applied, Difference> {
+        let command = self.resolved(&step.command);
+        let run = catch_unwind(AssertUnwindSafe(|| self.compare(&command)));
+        let compared = run.unwrap_or_else(|panic| Err(format!("panic: {}", words_of(panic.as_ref()))));
+        let applied = compared.map_err(|what| Difference { step: step.number, what })?;
+        if matches!(command.action, Action::PlaceOrder(_)) && applied.reject.is_none() {
+            self.placed.insert(step.number, applied.order_id);
+        }
+        Ok(applied)
+    }
+
+    /// Events so far, and commands refused.
+    pub fn tally(&self) -> (u64, u64) {
+        (self.events, self.refused)
+    }
+
+    /// The model.
+    pub fn twin(&self) -> &Twin {
+        &self.twin
+    }
+
+    fn compare(&mut self, command: &Command) -> Result<Applied, String> {
+        let mut events = Vec::new();
+        let by_core = self.core.apply(command, &mut events).map_err(|fatal| format!("the core stopped: {fatal}"))?;
+        let (by_twin, told) = self.twin.apply(command);
+        if by_core != by_twin {
+            return Err(format!("answers differ\n  core: {by_core:?}\n  twin: {by_twin:?}"));
+        }
+        self.events += events.len() as u64;
+        self.refused += u64::from(by_core.reject.is_some());
+        compare_events(&events, &told)?;
+        if self.core.state_hash() != self.twin.state_hash() {
+            let shown: Vec<String> = events.iter().map(|event| format!("    {:?}", event.kind)).collect();
+            return Err(format!("states differ, events are equal:\n{}", shown.join("\n")));
+        }
+        Ok(by_core)
+    }
+
+    /// The command with orders named by their identifiers.
+    fn resolved(&self, command: &Command) -> Command {
+        let mut resolved = *command;
+        match &mut resolved.action {
+            Action::AmendOrder { order_id, .. } | Action::CancelOrder { order_id, .. } => {
+                if order_id.0 & STEP_MARK != 0 && order_id.0 != u64::MAX {
+                    let named = self.placed.get(&(order_id.0 & !STEP_MARK));
+                    *order_id = named.copied().unwrap_or(*order_id);
+                }
+            }
+            _ => {}
+        }
+        resolved
+    }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+fn compare_events(by_core: &[Event], by_twin: &[Event]) -> Result<(), String> {
+    for at in 0..by_core.len().max(by_twin.len()) {
+        let (core, twin) = (by_core.get(at), by_twin.get(at));
+        if core != twin {
+            let mut shared = String::new();
+            for event in &by_core[..at.min(by_core.len())] {
+                shared += &format!("\n  both: {:?}", event.kind);
+            }
+            return Err(format!("event {at} differs{shared}\n  core: {core:?}\n  twin: {twin:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs given steps; where the two part first.
+pub fn replay(genesis: &Genesis, steps: &[Step]) -> Option<Difference> {
+    let mut duel = Duel::new(genesis);
+    steps.iter().find_map(|step| duel.step(step).err())
+}
+
+/// What one seed gave.
+#[derive(Debug)]
+pub struct Hunt {
+    /// What is listed.
+    pub genesis: Genesis,
+    /// The steps, up to the difference if there is one.
+    pub steps: Vec<Step>,
+    /// Where the two part, if they do.
+    pub difference: Option<Difference>,
+    /// Events, and commands refused.
+    pub tally: (u64, u64),
+}
+
+/// Draws a venue and so many commands from a seed, and runs both exchanges on them.
+pub fn hunt(seed: u64, length: usize) -> Hunt {
+    let mut random = Random::new(seed);
+    let genesis = world::genesis(&mut random);
+    let mut stream = Stream::new(random, genesis.instruments.len());
+    let mut duel = Duel::new(&genesis);
+    let mut steps = Vec::new();
+    let mut difference = None;
+    for _ in 0..length {
+        let step = stream.next(duel.twin().state());
+        steps.push(step);
+        match duel.step(&step) {
+            Ok(applied) => stream.note(step.number, applied.order_id),
+            Err(found) => {
+                difference = Some(found);
+                break;
+            }
+        }
+    }
+    Hunt { genesis, steps, difference, tally: duel.tally() }
+}

@@ -1,0 +1,108 @@
+//! `apply`: one command through the stages of the core, in their order. A refused command leaves nothing behind but the
+//! count of commands: the model works on a copy and throws it away.
+
+use exchange_core::limits::MARKET_MS_MAX;
+use exchange_core::{Action, Applied, Command, Event, Genesis, InstrumentId, OrderId, Price, Reject, Side};
+
+use crate::state::State;
+
+/// The exchange a second time.
+#[derive(Clone, Debug)]
+pub struct Twin {
+    state: State,
+}
+
+impl Twin {
+    /// An exchange with no accounts but its own. The genesis must be one that the core accepts.
+    pub fn new(genesis: &Genesis) -> Self {
+        Self { state: State::new(genesis) }
+    }
+
+    /// Applies one command; also tells what happened.
+    pub fn apply(&mut self, command: &Command) -> (Applied, Vec<Event>) {
+        let mut next = self.state.clone();
+        let performed = next.run(command);
+        let applied = match performed {
+            Ok(order_id) => {
+                self.state = next;
+                Applied { reject: None, order_id }
+            }
+            Err(reject) => Applied { reject: Some(reject), order_id: OrderId(0) },
+        };
+        self.state.commands += 1;
+        (applied, std::mem::take(&mut self.state.out))
+    }
+
+    /// Digest of the whole state, the same as the core's.
+    pub fn state_hash(&self) -> u128 {
+        self.state.state_hash()
+    }
+
+    /// Everything it remembers.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+impl State {
+    fn run(&mut self, command: &Command) -> Result<OrderId, Reject> {
+        if command.market_ms < self.now {
+            return Err(Reject::TimeBackwards);
+        }
+        if command.market_ms > MARKET_MS_MAX {
+            return Err(Reject::TimeInvalid);
+        }
+        (self.now, self.wall_us) = (command.market_ms, command.wall_us);
+        let order = self.perform(&command.action)?;
+        match command.action {
+            Action::SetIndexSource { instrument, .. } => self.remark(usize::from(instrument.0)),
+            Action::AdvanceTime => self.pass_time(),
+            _ => {}
+        }
+        self.liquidate(command.action == Action::AdvanceTime);
+        Ok(order)
+    }
+
+    fn perform(&mut self, action: &Action) -> Result<OrderId, Reject> {
+        let done = match *action {
+            Action::PlaceOrder(ref order) => return self.place_order(order),
+            Action::AmendOrder { account, order_id, price, qty } => {
+                return self.amend_order(account, order_id, price, qty);
+            }
+            Action::CancelOrder { account, order_id } => return self.cancel_order(account, order_id),
+            Action::CancelAll { account, instrument } => self.cancel_all(account, instrument),
+            Action::CreateAccount { account } => self.create_account(account),
+            Action::Deposit { account, coin, amount } => self.deposit(account, coin, amount),
+            Action::Withdraw { account, coin, amount } => self.withdraw(account, coin, amount),
+            Action::SetLeverage { account, instrument, leverage } => {
+                self.set_leverage(account, instrument, leverage)
+            }
+            Action::SetIndexSource { instrument, source, price } => self.report_index(instrument, source, price),
+            Action::SetCoinPrice { coin, price } => self.set_coin_price(coin, price),
+            Action::AdvanceTime => Ok(()),
+        };
+        done.map(|()| OrderId(0))
+    }
+
+    fn report_index(&mut self, instrument: InstrumentId, source: u32, price: Price) -> Result<(), Reject> {
+        let at = self.listed(instrument)?;
+        let spec = &self.contracts[at].spec;
+        if price < spec.tick_size || price > spec.max_price {
+            return Err(Reject::IndexPriceInvalid);
+        }
+        if source as usize >= spec.index_sources.len() {
+            return Err(Reject::UnknownSource);
+        }
+        self.markets[at].report(source as usize, price, self.now);
+        Ok(())
+    }
+
+    fn pass_time(&mut self) {
+        for instrument in 0..self.contracts.len() {
+            let best = (self.best(instrument, Side::Buy), self.best(instrument, Side::Sell));
+            let contract = self.contract(instrument);
+            self.markets[instrument].sample(&contract, self.now, best);
+            self.remark(instrument);
+        }
+    }
+}

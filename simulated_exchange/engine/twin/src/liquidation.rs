@@ -1,0 +1,215 @@
+//! Liquidation and take-over: rules 5. When an account's maintenance margin is no longer covered, its orders are
+//! cancelled; if that does not help, positions above the lowest tier are reduced in the book, one order at a time, by
+//! what stands above the tier below; what still does not hold is taken over at the price where nothing is left.
+//!
+//! The due are served by their place in the list of accounts, so many per command. After each the others are looked at
+//! again, because his orders may have moved them. Then the venue works off what it has taken over (see `adl`).
+//!
+//! - A reducing order goes to the first position, by instrument, that can be reduced and finds somebody. It is limited by
+//!   the account's bankruptcy as if this position alone used up the coin's equity, rounded towards the mark to the tick,
+//!   and by the price band. It pays the taker fee as far as the margin balance goes.
+//! - Take-over, coin by coin: first the taker fee of each position at the mark, as far as the coin's equity goes; then
+//!   each position bears its share of the coin's equity by size at the mark, rounded down, the last one what is left. Short
+//!   positions come first. None bears more than its size at the mark less its size at the best price there is for it.
+
+use exchange_core::limits::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
+use exchange_core::{AccountId, CancelReason, CoinId, EventKind, FillKind, Money, PositionIndex, WalletReason};
+
+use crate::contract::{side_of, sign, Contract, ONE};
+use crate::matching::{book_fill, FeeRule, Incoming, Leg};
+use crate::orders::{instrument_id, within_band};
+use crate::rounding::{ceil, floor, shown};
+use crate::state::{Key, State, FEES, FIRST_POOL, TAKEOVER};
+
+impl State {
+    /// Serves the due, then works what was taken over: everywhere when time has passed, else only where something was
+    /// taken over just now.
+    pub fn liquidate(&mut self, time_passed: bool) {
+        self.note_breaches();
+        for _ in 0..LIQUIDATIONS_MAX {
+            let Some(account) = self.due.pop_first() else { break };
+            self.liquidate_account(account);
+            self.note_breaches();
+        }
+        for instrument in 0..self.contracts.len() {
+            if time_passed || self.taken_over.contains(&instrument) {
+                self.work_takeover(instrument);
+            }
+        }
+        self.taken_over.clear();
+        self.note_breaches();
+    }
+
+    fn note_breaches(&mut self) {
+        for account in self.users() {
+            if self.is_breached(account) {
+                self.due.insert(account);
+            }
+        }
+    }
+
+    fn liquidate_account(&mut self, account: usize) {
+        if !self.is_breached(account) {
+            return;
+        }
+        let figures = self.figures(account);
+        self.emit(EventKind::LiquidationStarted {
+            account: AccountId(self.accounts[account].id),
+            margin_balance: Money(shown(figures.balance)),
+            maintenance_margin: Money(shown(figures.maintenance)),
+        });
+        self.cancel_orders(account, None, CancelReason::Liquidation);
+        for _ in 0..LADDER_STEPS_MAX {
+            let stepped = self.is_breached(account)
+                && self.slots_of(account).into_iter().any(|key| self.step_down(key));
+            if !stepped {
+                break;
+            }
+        }
+        if self.is_breached(account) {
+            self.take_over(account);
+        }
+    }
+
+    /// Reduces one position towards the tier below; true when something filled.
+    fn step_down(&mut self, key: Key) -> bool {
+        let contract = self.contract(key.instrument);
+        let (slot, mark) = (self.slot(key), self.markets[key.instrument].mark);
+        let equity = self.equity(key.account, contract.settle);
+        let size = contract.size(slot.qty, mark);
+        let tier = contract.tier_at(size);
+        if equity <= 0 || slot.qty == 0 || tier == 0 {
+            return false;
+        }
+        let step = contract.step();
+        let excess = size - contract.tiers[tier - 1].limit;
+        let steps = ceil(excess, contract.size(step, mark).max(1));
+        let wanted = (steps * step).clamp(step, slot.qty.abs());
+        let side = side_of(slot.qty).opposite();
+        let bankruptcy = bankruptcy_price(&contract, slot.qty, mark, equity);
+        let limit = within_band(
+            side,
+            bankruptcy.clamp(contract.tick(), contract.highest()),
+            self.band_edge(key.instrument, side),
+        );
+        let fee = FeeRule::AsFarAsItCan(contract.spec.taker_fee);
+        let mut order = self.forced(key, wanted, limit, fee);
+        self.match_incoming(&mut order);
+        order.leaves < wanted
+    }
+
+    /// An order the venue sends to close a position, or some of it.
+    pub fn forced(&self, key: Key, qty: i128, limit: i128, fee: FeeRule) -> Incoming {
+        Incoming {
+            order_id: 0,
+            key,
+            side: side_of(self.slot(key).qty).opposite(),
+            limit,
+            leaves: qty,
+            valued: limit,
+            reduce_only: true,
+            fee,
+            kind: FillKind::Trade,
+            blocked: false,
+            filled_value: 0,
+            fee_paid: 0,
+        }
+    }
+
+    fn take_over(&mut self, account: usize) {
+        let open = |key: &Key| self.slot(*key).qty != 0;
+        let keys: Vec<Key> = self.slots_of(account).into_iter().filter(open).collect();
+        for coin in (0..self.coins.len()).filter_map(|at| u16::try_from(at).ok().map(CoinId)) {
+            let in_coin = |key: &Key| self.contracts[key.instrument].settle == coin;
+            let (shorts, longs): (Vec<Key>, Vec<Key>) =
+                keys.iter().copied().filter(in_coin).partition(|key| self.slot(*key).qty < 0);
+            self.take_over_coin(account, coin, &[shorts, longs].concat());
+        }
+    }
+
+    fn take_over_coin(&mut self, account: usize, coin: CoinId, keys: &[Key]) {
+        let size = |state: &Self, key: &Key| {
+            state.contracts[key.instrument].size(state.slot(*key).qty, state.markets[key.instrument].mark)
+        };
+        for key in keys {
+            let contract = self.contract(key.instrument);
+            let fee = Contract::fee(size(self, key), contract.spec.taker_fee);
+            let fee = fee.min(self.equity(account, coin).max(0));
+            self.purse_mut(FEES, coin).wallet += fee;
+            self.slot_mut(*key).realised -= fee;
+            self.credit(account, coin, -fee, WalletReason::TakeOver);
+        }
+        let equity = self.equity(account, coin);
+        let sizes: Vec<i128> = keys.iter().map(|key| size(self, key)).collect();
+        let total: i128 = sizes.iter().sum();
+        let mut left = equity;
+        for (at, (key, size)) in keys.iter().zip(&sizes).enumerate() {
+            let contract = self.contract(key.instrument);
+            let slot = self.slot(*key);
+            let cheapest = if contract.spec.inverse { contract.highest() } else { contract.tick() };
+            let at_most = size - contract.size(slot.qty, cheapest);
+            let share =
+                if at + 1 == keys.len() { left } else { floor(equity * size, total.max(1)).max(-at_most) };
+            left -= share;
+            let value = contract.value(slot.qty, self.markets[key.instrument].mark);
+            self.take_over_position(*key, value - share);
+        }
+    }
+
+    /// Hands a position to the take-over account at a signed value. Where that would cost the pool more than it has,
+    /// because the venue holds the opposite, the venue's position is deleveraged first.
+    fn take_over_position(&mut self, key: Key, value: i128) {
+        let contract = self.contract(key.instrument);
+        let slot = self.slot(key);
+        let side = side_of(slot.qty);
+        let price = contract.price_of(value * sign(side) * contract.direction(), slot.qty);
+        let venue = Key { account: TAKEOVER, instrument: key.instrument, index: PositionIndex::OneWay };
+        let held = self.slot(venue);
+        let realised = book_fill(held.qty, held.cost, slot.qty, value).realised;
+        let pool = FIRST_POOL + usize::from(contract.pool.0);
+        if self.purse(pool, contract.settle).wallet + realised < 0 {
+            self.deleverage(key.instrument, Some(key.account));
+        }
+        self.emit(EventKind::TakenOver {
+            account: AccountId(self.accounts[key.account].id),
+            instrument: instrument_id(key.instrument),
+            position_index: key.index,
+            qty: Contract::shown_qty(slot.qty),
+            bankruptcy_price: Contract::shown_price(price),
+        });
+        self.last_trade += 1;
+        let leg = Leg {
+            trade_id: self.last_trade,
+            order_id: 0,
+            key,
+            side: side.opposite(),
+            qty: slot.qty.abs(),
+            value: -value,
+            price,
+            fee: FeeRule::None,
+            is_maker: false,
+            leaves: 0,
+            kind: FillKind::TakeOver,
+        };
+        self.settle(&leg);
+        self.settle(&Leg { key: venue, side, value, is_maker: true, ..leg });
+        self.taken_over.insert(key.instrument);
+    }
+}
+
+/// Price, a whole tick, at which closing a position uses up an equity in the settlement coin, rounded towards the mark.
+/// Where no price does, the highest.
+fn bankruptcy_price(contract: &Contract, qty: i128, mark: i128, equity: i128) -> i128 {
+    let tick = contract.tick();
+    if !contract.spec.inverse {
+        let room = floor(equity, contract.size(qty, tick)); // in ticks
+        return mark - qty.signum() * room * tick;
+    }
+    // a long inverse contract may grow by the equity in coin, a short one shrink
+    let size = contract.size(qty, mark) + qty.signum() * equity;
+    if size <= 0 {
+        return contract.highest();
+    }
+    let exact = qty.abs() * ONE;
+    tick * if qty > 0 { ceil(exact, size * tick) } else { floor(exact, size * tick) }
+}

@@ -1,0 +1,119 @@
+//! The digest of the whole state, from the plain state, in the canonical order that the header of the core's
+//! `state_hash` lays down. Only the digest primitive is shared.
+
+use exchange_core::{CoinId, Digest, Side};
+
+use crate::contract::Contract;
+use crate::rounding::shown;
+use crate::state::{State, Slot};
+
+impl State {
+    /// The digest.
+    pub fn state_hash(&self) -> u128 {
+        let mut digest = Digest::default();
+        for counter in [self.commands, self.last_event, self.last_order, self.last_trade] {
+            digest.word(counter);
+        }
+        digest.signed(self.now);
+        for (price, (deposits, withdrawals)) in self.coin_prices.iter().zip(&self.moved) {
+            digest.signed(shown(*price)).wide(*deposits).wide(*withdrawals);
+        }
+        for instrument in 0..self.contracts.len() {
+            self.fold_market(instrument, &mut digest);
+            self.fold_book(instrument, &mut digest);
+        }
+        let mut places: Vec<usize> = (0..self.accounts.len()).collect();
+        places.sort_by_key(|place| self.accounts[*place].id);
+        for place in places {
+            self.fold_account(place, &mut digest);
+        }
+        digest.finish()
+    }
+
+    fn fold_market(&self, instrument: usize, digest: &mut Digest) {
+        let (market, tick) = (&self.markets[instrument], self.contracts[instrument].tick());
+        for source in &market.sources {
+            digest.signed(source.price).signed(source.updated_ms).signed(source.changed_ms);
+        }
+        digest.signed(shown(market.index));
+        for price in [market.mark, market.last, market.max_buy, market.min_sell] {
+            digest.signed(shown(price / tick));
+        }
+        digest.signed(market.funding_rate).signed(market.sampled_second);
+        match market.last_sample {
+            Some((basis, premium)) => digest.signed(shown(basis)).signed(shown(premium)),
+            None => digest.signed(i64::MIN).signed(i64::MIN),
+        };
+        for sample in market.basis.iter().chain(&market.premium) {
+            digest.signed(shown(*sample));
+        }
+    }
+
+    fn fold_book(&self, instrument: usize, digest: &mut Digest) {
+        let contract = &self.contracts[instrument];
+        for side in [Side::Buy, Side::Sell] {
+            let mut price = 0;
+            for order in self.queue(instrument, side) {
+                if order.price != price {
+                    price = order.price;
+                    digest.signed(shown(price / contract.tick()));
+                }
+                let flags = u64::from(order.reduce_only)
+                    | u64::from(order.time_in_force.to_wire()) << 8
+                    | u64::from(order.order_type.to_wire()) << 16;
+                digest.word(order.id).word(u64::from(self.accounts[order.key.account].id)).word(flags);
+                digest.signed(steps(contract, order.qty)).signed(steps(contract, order.leaves));
+                digest.signed(order.created_ms).wide(order.filled_value).wide(order.fee);
+                digest.bytes(order.link.as_bytes());
+            }
+            digest.word(u64::MAX);
+        }
+    }
+
+    fn fold_account(&self, place: usize, digest: &mut Digest) {
+        let account = &self.accounts[place];
+        digest.word(u64::from(account.id)).word128(self.links_digest(place));
+        digest.word(u64::from(account.mode.to_wire()));
+        for coin in (0_u16..).map(CoinId).take(self.coins.len()) {
+            let purse = self.purse(place, coin);
+            let amounts = [purse.wallet, 0, 0, 0, 0];
+            if amounts != [0; 5] || !purse.is_collateral {
+                digest.word(u64::from(coin.0)).word(u64::from(purse.is_collateral));
+                for amount in amounts {
+                    digest.wide(amount);
+                }
+            }
+        }
+        digest.word(u64::from(self.due.contains(&place)));
+        for key in self.slots_of(place) {
+            let (slot, orders) = (self.slot(key), self.orders_of(key));
+            let contract = &self.contracts[key.instrument];
+            let Slot { leverage, qty, cost, realised } = slot;
+            let is_fresh = leverage == contract.default_leverage();
+            if qty == 0 && realised == 0 && orders.is_empty() && is_fresh {
+                continue;
+            }
+            digest.word((key.instrument as u64) << 8 | u64::from(key.index.to_wire()));
+            digest.signed(shown(leverage)).signed(steps(contract, qty));
+            digest.wide(cost).wide(realised).wide(0);
+            for order in orders {
+                digest.word(order.id);
+            }
+        }
+    }
+
+    /// Every link id ever used, chained.
+    fn links_digest(&self, place: usize) -> u128 {
+        let account = &self.accounts[place];
+        account.links.iter().fold(0, |earlier, link| {
+            let mut own = Digest::default();
+            own.word(u64::from(account.id)).bytes(link.as_bytes());
+            Digest::continued(earlier).word128(own.finish()).finish()
+        })
+    }
+}
+
+/// A quantity in whole steps.
+fn steps(contract: &Contract, qty: i128) -> i64 {
+    shown(qty / contract.step())
+}

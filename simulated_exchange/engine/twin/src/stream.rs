@@ -1,0 +1,299 @@
+//! Random commands, drawn from a seed with an eye on the state, so that orders meet, positions grow to what their accounts
+//! can bear, and prices jump far enough to liquidate them. Rubbish is mixed in.
+//!
+//! A step names an order by the step that placed it, so that it still means the same order when other steps are left out.
+
+use exchange_core::{
+    AccountId, Action, CoinId, Command, InstrumentId, LinkId, Money, NewOrder, OrderId, OrderType, PositionIndex,
+    Price, Qty, Side, TimeInForce, SCALE,
+};
+
+use crate::contract::Contract;
+use crate::random::Random;
+use crate::rounding::shown;
+use crate::state::State;
+use crate::world::{BTC_PRICE, ETH_PRICE};
+
+/// Marks an order id that is the number of a step.
+pub const STEP_MARK: u64 = 1 << 62;
+const FIRST: u32 = 1000;
+
+/// A command of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Its number in the stream as it was drawn.
+    pub number: u64,
+    /// The command; orders are named by their steps.
+    pub command: Command,
+}
+
+/// Draws commands.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    random: Random,
+    accounts: u32,
+    now: i64,
+    next: u64,
+    opening: Vec<Action>,
+    /// The step that placed each order.
+    placed: Vec<(u64, u64)>,
+}
+
+impl Stream {
+    /// A stream for a venue.
+    pub fn new(mut random: Random, instruments: usize) -> Self {
+        let accounts = if random.once_in(40) { 80 } else { u32::try_from(random.between(3, 8)).unwrap_or(3) };
+        let mut opening = Vec::new();
+        for at in (0..instruments).rev() {
+            let price = Price(first_price(at) * SCALE);
+            opening.push(Action::SetIndexSource { instrument: instrument(at), source: 0, price });
+        }
+        for account in (FIRST..FIRST + accounts).map(AccountId) {
+            let coin = if random.percent(70) { CoinId(0) } else { CoinId(1) };
+            let whole = if coin == CoinId(0) { 1_000_000 } else { 40 };
+            let amount = Money(random.scaled(whole) * SCALE);
+            opening.push(Action::Deposit { account, coin, amount });
+            opening.push(Action::CreateAccount { account });
+        }
+        Self { random, accounts, now: 0, next: 0, opening, placed: Vec::new() }
+    }
+
+    /// The next step, given what came of the others.
+    pub fn next(&mut self, state: &State) -> Step {
+        let number = self.next;
+        self.next += 1;
+        let action = match self.opening.pop() {
+            Some(action) => action,
+            None => self.draw(state),
+        };
+        self.now = self.now.max(state.now) + self.pause();
+        let market_ms = if self.random.once_in(300) {
+            self.random.pick(&[-1, self.now - 1, i64::MAX, i64::MIN])
+        } else {
+            self.now
+        };
+        let wall_us = self.random.pick(&[self.now, 0, i64::MAX]);
+        Step { number, command: Command { market_ms, wall_us, action } }
+    }
+
+    /// Notes the order that a step placed.
+    pub fn note(&mut self, step: u64, order: OrderId) {
+        self.placed.push((order.0, step));
+    }
+
+    fn pause(&mut self) -> i64 {
+        let longest = self.random.weighted(&[(60, 0), (30, 2_000), (8, 60_000), (1, 3_600_000), (1, 30_000_000)]);
+        self.random.between(0, longest)
+    }
+
+    fn draw(&mut self, state: &State) -> Action {
+        let kind = self.random.weighted(&[
+            (46, 0),
+            (10, 1),
+            (5, 2),
+            (1, 3),
+            (4, 4),
+            (14, 5),
+            (10, 6),
+            (2, 7),
+            (3, 8),
+            (2, 9),
+            (1, 10),
+        ]);
+        let account = self.account();
+        match kind {
+            0 => Action::PlaceOrder(self.new_order(state)),
+            1 => self.amendment(state),
+            2 => {
+                let (account, order_id, _) = self.order(state);
+                Action::CancelOrder { account, order_id }
+            }
+            3 => {
+                let instrument = self.random.percent(50).then(|| self.instrument(state));
+                Action::CancelAll { account, instrument }
+            }
+            4 => Action::SetLeverage { account, instrument: self.instrument(state), leverage: self.leverage() },
+            5 => self.report(state),
+            6 => Action::AdvanceTime,
+            7 => Action::SetCoinPrice { coin: self.coin(), price: self.moved(state.coin_prices[1]) },
+            8 => {
+                let coin = self.coin();
+                let whole = if coin == CoinId(0) { 100_000 } else { 4 };
+                let account = if self.random.once_in(10) { AccountId(100 + u32::from(coin.0)) } else { account };
+                Action::Deposit { account, coin, amount: Money(self.amount(whole)) }
+            }
+            9 => Action::Withdraw { account, coin: CoinId(0), amount: Money(self.amount(100_000)) },
+            _ => Action::CreateAccount { account },
+        }
+    }
+
+    fn account(&mut self) -> AccountId {
+        let known = AccountId(FIRST + u32::try_from(self.random.between(0, i64::from(self.accounts) - 1)).unwrap_or(0));
+        let strange = [0, 1, 3, 4, 100, 999, FIRST + self.accounts, 1 << 22, (1 << 22) + 1, u32::MAX].map(AccountId);
+        if self.random.once_in(100) {
+            self.random.pick(&strange)
+        } else {
+            known
+        }
+    }
+
+    fn instrument(&mut self, state: &State) -> InstrumentId {
+        if self.random.once_in(200) {
+            return self.random.pick(&[InstrumentId(u16::MAX), instrument(state.contracts.len())]);
+        }
+        let last = state.contracts.len() - 1;
+        let at = self.random.between(0, i64::try_from(last).unwrap_or(0));
+        instrument(usize::try_from(at).unwrap_or(0))
+    }
+
+    fn coin(&mut self) -> CoinId {
+        self.random.weighted(&[(60, CoinId(0)), (38, CoinId(1)), (1, CoinId(2)), (1, CoinId(u16::MAX))])
+    }
+
+    fn leverage(&mut self) -> u32 {
+        let whole = u32::try_from(self.random.between(1, 100) * 100).unwrap_or(100);
+        self.random.weighted(&[(90, whole), (6, 10_000), (1, 0), (1, 99), (1, u32::MAX), (1, 4321)])
+    }
+
+    fn amount(&mut self, whole: i64) -> i64 {
+        let usual = self.random.scaled(whole) * SCALE + self.random.between(0, 1) * 7;
+        self.random.weighted(&[(95, usual), (1, 0), (1, -1), (1, i64::MAX), (1, i64::MIN), (1, 1)])
+    }
+
+    /// A price some way off another.
+    fn moved(&mut self, price: i128) -> Price {
+        let reach = self.random.weighted(&[(50, 20), (40, 200), (8, 1_500), (2, 5_000)]); // of 10,000
+        let factor = 10_000 + i128::from(self.random.between(-reach, reach));
+        let usual = shown(price * factor / 10_000).clamp(SCALE / 10, 400_000 * SCALE);
+        Price(self.random.weighted(&[(99, usual), (1, 0)]))
+    }
+
+    fn report(&mut self, state: &State) -> Action {
+        let instrument = self.instrument(state);
+        let at = usize::from(instrument.0);
+        let Some(contract) = state.contracts.get(at) else {
+            return Action::SetIndexSource { instrument, source: 0, price: Price(SCALE) };
+        };
+        let sources = i64::try_from(contract.spec.index_sources.len()).unwrap_or(1);
+        let source = if self.random.once_in(200) { u32::MAX } else { u32::try_from(self.random.between(0, sources - 1)).unwrap_or(0) };
+        // what strays too far comes back
+        let first = i128::from(first_price(at) * SCALE);
+        let index = state.markets[at].index.clamp(first / 3, first * 3);
+        let rubbish = self.random.pick(&[Price(0), Price(-1), Price(1), Price(i64::MAX), Price(i64::MIN), contract.spec.max_price]);
+        let price = if self.random.once_in(300) { rubbish } else { self.moved(index) };
+        Action::SetIndexSource { instrument, source, price }
+    }
+
+    /// An order that rests, by its step, with its owner; sometimes somebody else's, sometimes none.
+    fn order(&mut self, state: &State) -> (AccountId, OrderId, Option<crate::state::Order>) {
+        if state.orders.is_empty() || self.random.once_in(30) {
+            let id = self.random.pick(&[OrderId(0), OrderId(1), OrderId(u64::MAX), OrderId(STEP_MARK)]);
+            return (self.account(), id, None);
+        }
+        let last = i64::try_from(state.orders.len() - 1).unwrap_or(0);
+        let order = state.orders[usize::try_from(self.random.between(0, last)).unwrap_or(0)].clone();
+        let step = self.placed.iter().find(|(id, _)| *id == order.id).map_or(0, |(_, step)| *step);
+        let owner = if self.random.once_in(30) { self.account() } else { AccountId(state.accounts[order.key.account].id) };
+        (owner, OrderId(STEP_MARK | step), Some(order))
+    }
+
+    fn amendment(&mut self, state: &State) -> Action {
+        let (account, order_id, order) = self.order(state);
+        let Some(order) = order else {
+            return Action::AmendOrder { account, order_id, price: Some(Price(SCALE)), qty: None };
+        };
+        let contract = state.contract(order.key.instrument);
+        let price = self.random.percent(60).then(|| self.price(state, order.key.instrument));
+        let step = shown(contract.step());
+        let near = shown(order.qty) / step;
+        let qty = self.random.percent(60).then(|| {
+            let steps = self.random.between(near / 2, near + near / 2 + 1);
+            Qty(self.random.weighted(&[(96, steps.saturating_mul(step)), (1, 0), (1, -step), (1, i64::MAX), (1, step / 2)]))
+        });
+        Action::AmendOrder { account, order_id, price, qty }
+    }
+
+    /// A price near the mark, on few levels, so that orders meet.
+    fn price(&mut self, state: &State, at: usize) -> Price {
+        let (contract, mark) = (state.contract(at), state.markets[at].mark);
+        if self.random.once_in(150) {
+            return self.random.pick(&[Price(0), Price(-1), Price(1), Price(i64::MAX), Price(i64::MIN), contract.spec.max_price]);
+        }
+        let coarse = (mark / 2_000 / contract.tick()).max(1) * contract.tick();
+        let reach = self.random.weighted(&[(60, 3), (30, 20), (10, 300)]);
+        let middle = mark / coarse * coarse;
+        let price = middle + i128::from(self.random.between(-reach, reach)) * coarse;
+        Price(shown(price.max(contract.tick())))
+    }
+
+    fn new_order(&mut self, state: &State) -> NewOrder {
+        let (account, instrument) = (self.account(), self.instrument(state));
+        let at = usize::from(instrument.0).min(state.contracts.len() - 1);
+        let place = state.place_of(account.0);
+        let side = self.random.pick(&[Side::Buy, Side::Sell]);
+        let key = place.map(|account| crate::state::Key { account, instrument: at, index: PositionIndex::OneWay });
+        let held = key.map_or(0, |key| state.slot(key).qty);
+        let reduce_only = self.random.percent(if held == 0 { 2 } else { 25 });
+        let closing = if held > 0 { Side::Sell } else { Side::Buy };
+        NewOrder {
+            account,
+            instrument,
+            side: if reduce_only && self.random.percent(95) { closing } else { side },
+            order_type: self.random.weighted(&[(75, OrderType::Limit), (25, OrderType::Market)]),
+            time_in_force: self.random.weighted(&[
+                (65, TimeInForce::GoodTillCancel),
+                (12, TimeInForce::ImmediateOrCancel),
+                (13, TimeInForce::FillOrKill),
+                (10, TimeInForce::PostOnly),
+            ]),
+            qty: self.qty(state, at, place, shown(held)),
+            reduce_only,
+            link_id: self.link(),
+            ..NewOrder::limit(account, instrument, side, Qty(0), self.price(state, at))
+        }
+    }
+
+    fn link(&mut self) -> LinkId {
+        if self.random.percent(90) {
+            return LinkId::NONE;
+        }
+        LinkId::parse(&format!("link-{}", self.random.between(0, 200))).unwrap_or_default()
+    }
+
+    /// Often as much as the account can bear, often as much as it holds.
+    fn qty(&mut self, state: &State, at: usize, place: Option<usize>, held: i64) -> Qty {
+        let contract = state.contract(at);
+        let step = shown(contract.step());
+        if self.random.once_in(100) {
+            return Qty(self.random.pick(&[0, -1, 1, step - 1, -step, i64::MAX, i64::MIN, contract.spec.max_qty.0 + step]));
+        }
+        if held != 0 && self.random.percent(20) {
+            return Qty(held.saturating_abs());
+        }
+        let largest = place.map_or(1, |place| bearable_steps(state, &contract, at, place));
+        Qty(self.random.scaled(largest.clamp(1, 1 << 40)).saturating_mul(step))
+    }
+}
+
+/// About as many steps of quantity as an account could open at forty times what it has.
+fn bearable_steps(state: &State, contract: &Contract, at: usize, place: usize) -> i64 {
+    let mark = state.markets[at].mark;
+    if mark == 0 {
+        return 10;
+    }
+    let step = state.in_usd(contract.settle, contract.size(contract.step(), mark)).max(1);
+    shown(state.figures(place).available().max(0) * 40 / step)
+}
+
+/// The identifier of an instrument that may not be listed.
+fn instrument(at: usize) -> InstrumentId {
+    InstrumentId(u16::try_from(at).unwrap_or(u16::MAX))
+}
+
+fn first_price(at: usize) -> i64 {
+    if at == 1 {
+        ETH_PRICE
+    } else {
+        BTC_PRICE
+    }
+}
