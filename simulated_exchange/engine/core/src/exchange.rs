@@ -357,7 +357,8 @@ impl Exchange {
         let margin = current.exposure(self.markets[index].mark_ticks).margin(&self.instruments[index]);
         let (account, is_flat) = (current.account, current.position.lots == 0);
         self.ledger.set_margin(slot, margin);
-        if !is_flat {
+        // without a position too, what its orders would lose counts against the account's other positions
+        if !is_flat || margin.order_loss > 0 {
             self.touch(account);
         }
     }

@@ -173,3 +173,25 @@ fn many_liquidations_carry_over_to_the_next_command() {
     story.passes(1);
     assert_eq!(taken_over(&story).len(), 36);
 }
+
+#[test]
+fn what_orders_elsewhere_would_lose_counts_against_a_position() {
+    let mut story = Story::new("0", "0");
+    story.tell(
+        "who   | does    | qty
+         alice | deposit | 1000
+         maker | deposit | 1000000",
+    );
+    story.tell(
+        "who   | does | qty  | price | in  | then
+         maker | sell | 0.01 | 50000 | BTC | rests 0.01 at 50000
+         alice | buy  | 0.01 | 50000 | BTC | 0.01 at 50000
+         alice | sell | 4    | 2000  | ETH | rests 4 at 2000",
+    );
+    story.index(exchange_core::InstrumentId(1), "2300");
+    let started = story.happened(|event| match event {
+        EventKind::LiquidationStarted { account, .. } => Some(*account),
+        _ => None,
+    });
+    assert_eq!(started, [who("alice")], "4 x 300 are more than the 1,000 behind the position");
+}

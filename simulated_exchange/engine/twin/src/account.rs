@@ -39,7 +39,8 @@ impl State {
     pub fn exposure(&self, key: Key) -> Exposure {
         let slot = self.slot(key);
         let openings = self.orders_of(key).into_iter().filter(|order| !order.reduce_only);
-        let orders = openings.map(|order| Opening { side: order.side, qty: order.leaves, price: order.price });
+        let orders =
+            openings.map(|order| Opening { side: order.side, qty: order.leaves, price: order.price });
         Exposure {
             qty: slot.qty,
             cost: slot.cost,
@@ -112,7 +113,8 @@ impl State {
     /// One USD, always, and all of it counts.
     pub fn is_par(&self, coin: CoinId) -> bool {
         let listed = &self.coins[usize::from(coin.0)];
-        let whole = matches!(listed.collateral.as_slice(), [all] if all.limit.0 == i64::MAX && all.ratio == SCALE);
+        let whole =
+            matches!(listed.collateral.as_slice(), [all] if all.limit.0 == i64::MAX && all.ratio == SCALE);
         let fixed = listed.price == CoinPrice::Fixed(Price(SCALE));
         fixed && whole && listed.is_collateral && !listed.can_switch
     }
@@ -241,7 +243,12 @@ impl State {
     }
 
     /// Sets the leverage of an account in an instrument. What the new leverage needs in addition must be available.
-    pub fn set_leverage(&mut self, account: AccountId, instrument: InstrumentId, chosen: u32) -> Result<(), Reject> {
+    pub fn set_leverage(
+        &mut self,
+        account: AccountId,
+        instrument: InstrumentId,
+        chosen: u32,
+    ) -> Result<(), Reject> {
         let account_at = self.user(account)?;
         let at = self.listed(instrument)?;
         let leverage = i128::from(chosen);

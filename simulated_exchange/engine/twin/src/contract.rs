@@ -44,9 +44,9 @@ impl Contract {
         for listed in &spec.tiers {
             let rate = i128::from(listed.maintenance_rate);
             // deduction = limit below x (rate - rate below) + deduction below, rounded down at each step
-            let deduction = tiers.last().map_or(0, |below| {
-                below.deduction + floor(below.limit * (rate - below.rate), ONE)
-            });
+            let deduction = tiers
+                .last()
+                .map_or(0, |below| below.deduction + floor(below.limit * (rate - below.rate), ONE));
             let (limit, leverage) = (i128::from(listed.limit.0), i128::from(listed.max_leverage));
             tiers.push(Tier { limit, leverage, rate, deduction });
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use exchange_core::{Action, Applied, Command, Event, Exchange, Genesis, OrderId};
+use exchange_core::{Action, Applied, Command, Event, EventKind, Exchange, Genesis, OrderId};
 
 use crate::exchange::Twin;
 use crate::random::Random;
@@ -26,15 +26,17 @@ pub struct Duel {
     core: Exchange,
     twin: Twin,
     placed: BTreeMap<u64, OrderId>,
-    events: u64,
-    refused: u64,
+    tally: Tally,
 }
+
+/// How often each thing happened, by its name: kinds of events with their reasons, and refusals.
+pub type Tally = BTreeMap<String, u64>;
 
 impl Duel {
     /// Both before their first command.
     pub fn new(genesis: &Genesis) -> Self {
         let core = Exchange::new(genesis).expect("the genesis is sound");
-        Self { core, twin: Twin::new(genesis), placed: BTreeMap::new(), events: 0, refused: 0 }
+        Self { core, twin: Twin::new(genesis), placed: BTreeMap::new(), tally: Tally::new() }
     }
 
     /// Applies a step to both.
@@ -49,9 +51,9 @@ impl Duel {
         Ok(applied)
     }
 
-    /// Events so far, and commands refused.
-    pub fn tally(&self) -> (u64, u64) {
-        (self.events, self.refused)
+    /// What has happened so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// The model.
@@ -61,13 +63,16 @@ impl Duel {
 
     fn compare(&mut self, command: &Command) -> Result<Applied, String> {
         let mut events = Vec::new();
-        let by_core = self.core.apply(command, &mut events).map_err(|fatal| format!("the core stopped: {fatal}"))?;
+        let by_core =
+            self.core.apply(command, &mut events).map_err(|fatal| format!("the core stopped: {fatal}"))?;
         let (by_twin, told) = self.twin.apply(command);
         if by_core != by_twin {
             return Err(format!("answers differ\n  core: {by_core:?}\n  twin: {by_twin:?}"));
         }
-        self.events += events.len() as u64;
-        self.refused += u64::from(by_core.reject.is_some());
+        let names = events.iter().map(|event| name_of(&event.kind));
+        for name in names.chain(by_core.reject.map(|reject| format!("refused {reject:?}"))) {
+            *self.tally.entry(name).or_default() += 1;
+        }
         compare_events(&events, &told)?;
         if self.core.state_hash() != self.twin.state_hash() {
             let shown: Vec<String> = events.iter().map(|event| format!("    {:?}", event.kind)).collect();
@@ -89,6 +94,16 @@ impl Duel {
             _ => {}
         }
         resolved
+    }
+}
+
+/// A kind of event, with its reason where it has one.
+fn name_of(kind: &EventKind) -> String {
+    match kind {
+        EventKind::OrderCancelled { reason, .. } => format!("OrderCancelled {reason:?}"),
+        EventKind::WalletChanged { reason, .. } => format!("WalletChanged {reason:?}"),
+        EventKind::Fill { kind, .. } => format!("Fill {kind:?}"),
+        other => format!("{other:?}").split(' ').next().unwrap_or_default().to_owned(),
     }
 }
 
@@ -126,8 +141,8 @@ pub struct Hunt {
     pub steps: Vec<Step>,
     /// Where the two part, if they do.
     pub difference: Option<Difference>,
-    /// Events, and commands refused.
-    pub tally: (u64, u64),
+    /// What happened.
+    pub tally: Tally,
 }
 
 /// Draws a venue and so many commands from a seed, and runs both exchanges on them.
@@ -149,5 +164,5 @@ pub fn hunt(seed: u64, length: usize) -> Hunt {
             }
         }
     }
-    Hunt { genesis, steps, difference, tally: duel.tally() }
+    Hunt { genesis, steps, difference, tally: duel.tally }
 }

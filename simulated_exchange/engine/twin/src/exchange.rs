@@ -77,7 +77,9 @@ impl State {
             Action::SetLeverage { account, instrument, leverage } => {
                 self.set_leverage(account, instrument, leverage)
             }
-            Action::SetIndexSource { instrument, source, price } => self.report_index(instrument, source, price),
+            Action::SetIndexSource { instrument, source, price } => {
+                self.report_index(instrument, source, price)
+            }
             Action::SetCoinPrice { coin, price } => self.set_coin_price(coin, price),
             Action::AdvanceTime => Ok(()),
         };

@@ -13,7 +13,9 @@
 //!   positions come first. None bears more than its size at the mark less its size at the best price there is for it.
 
 use exchange_core::limits::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
-use exchange_core::{AccountId, CancelReason, CoinId, EventKind, FillKind, Money, PositionIndex, WalletReason};
+use exchange_core::{
+    AccountId, CancelReason, CoinId, EventKind, FillKind, Money, PositionIndex, WalletReason,
+};
 
 use crate::contract::{side_of, sign, Contract, ONE};
 use crate::matching::{book_fill, FeeRule, Incoming, Leg};

@@ -124,8 +124,7 @@ impl Exposure {
         let (size, value) = (contract.size(self.qty, self.mark), contract.value(self.qty, self.mark));
         let toward = sign(side_of(self.qty)) * contract.direction();
         let fee = i128::from(contract.spec.taker_fee);
-        let closing_fee =
-            ceil(self.cost.abs() * fee * (leverage - toward * LEVERAGE_ONE), ONE * leverage);
+        let closing_fee = ceil(self.cost.abs() * fee * (leverage - toward * LEVERAGE_ONE), ONE * leverage);
         let tier = contract.tiers[contract.tier_at(size)];
         Margin {
             unrealised: value - self.cost,

@@ -126,7 +126,9 @@ impl State {
         let instrument = incoming.key.instrument;
         while incoming.leaves > 0 && !incoming.blocked {
             let book = self.queue(instrument, incoming.side.opposite());
-            let Some(maker) = book.first().filter(|maker| reaches(incoming.side, incoming.limit, maker.price)) else {
+            let Some(maker) =
+                book.first().filter(|maker| reaches(incoming.side, incoming.limit, maker.price))
+            else {
                 return;
             };
             let mut wanted = incoming.leaves.min(maker.leaves);

@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use exchange_core::limits::ACTIVE_ORDERS_MAX;
 use exchange_core::{
-    AccountId, CancelReason, EventKind, FillKind, InstrumentId, NewOrder, OrderId, OrderType, Price, Qty, Reject,
-    Side, TimeInForce,
+    AccountId, CancelReason, EventKind, FillKind, InstrumentId, NewOrder, OrderId, OrderType, Price, Qty,
+    Reject, Side, TimeInForce,
 };
 
 use crate::contract::{side_of, sign, Contract};
@@ -64,7 +64,9 @@ impl State {
         let mut incoming = self.incoming(&order, valued);
         let refusal = match order.time_in_force {
             TimeInForce::PostOnly if self.would_take(&order) => Some(CancelReason::PostOnlyWouldTake),
-            TimeInForce::FillOrKill if self.sure_to_fill(&incoming) < order.leaves => Some(CancelReason::FillOrKill),
+            TimeInForce::FillOrKill if self.sure_to_fill(&incoming) < order.leaves => {
+                Some(CancelReason::FillOrKill)
+            }
             _ => None,
         };
         if let Some(reason) = refusal {
@@ -150,7 +152,9 @@ impl State {
     /// looked at fill by fill; its own limit when it must fill whole.
     fn valued_at(&self, order: &Order) -> i128 {
         match self.best(order.key.instrument, order.side.opposite()) {
-            Some(best) if order.time_in_force != TimeInForce::FillOrKill => within_band(order.side, order.price, best),
+            Some(best) if order.time_in_force != TimeInForce::FillOrKill => {
+                within_band(order.side, order.price, best)
+            }
             _ => order.price,
         }
     }

@@ -118,7 +118,8 @@ impl Market {
             return false; // nobody has reported yet
         }
         let mark = self.median_of_three(contract, now);
-        self.mark = (half_up(mark, contract.tick()) * contract.tick()).clamp(contract.tick(), contract.highest());
+        self.mark =
+            (half_up(mark, contract.tick()) * contract.tick()).clamp(contract.tick(), contract.highest());
         self.set_band(contract);
         before != (self.index, self.mark)
     }

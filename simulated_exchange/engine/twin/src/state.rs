@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use exchange_core::{
-    CoinId, CoinPrice, CoinSpec, Event, EventKind, Genesis, LinkId, MarginMode, OrderType, PoolId, PositionIndex,
-    Side, TimeInForce, FEE_ACCOUNT, FIRST_POOL_ACCOUNT, LENDING_ACCOUNT, TAKEOVER_ACCOUNT,
+    CoinId, CoinPrice, CoinSpec, Event, EventKind, Genesis, LinkId, MarginMode, OrderType, PoolId,
+    PositionIndex, Side, TimeInForce, FEE_ACCOUNT, FIRST_POOL_ACCOUNT, LENDING_ACCOUNT, TAKEOVER_ACCOUNT,
 };
 
 use crate::contract::Contract;
@@ -158,9 +158,8 @@ impl State {
         };
         let pools: Vec<CoinId> = genesis.pools.iter().map(|pool| coin_of(&pool.coin)).collect();
         let pool_of = |name: &str, settle: CoinId| {
-            let fits = |at: &usize| {
-                pools[*at] == settle && (name.is_empty() || genesis.pools[*at].name == name)
-            };
+            let fits =
+                |at: &usize| pools[*at] == settle && (name.is_empty() || genesis.pools[*at].name == name);
             let at = (0..pools.len()).find(fits).expect("a sound genesis");
             PoolId(u16::try_from(at).expect("a sound genesis"))
         };

@@ -5,7 +5,7 @@ use exchange_core::{CoinId, Digest, Side};
 
 use crate::contract::Contract;
 use crate::rounding::shown;
-use crate::state::{State, Slot};
+use crate::state::{Slot, State};
 
 impl State {
     /// The digest.

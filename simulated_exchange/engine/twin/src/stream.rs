@@ -4,8 +4,8 @@
 //! A step names an order by the step that placed it, so that it still means the same order when other steps are left out.
 
 use exchange_core::{
-    AccountId, Action, CoinId, Command, InstrumentId, LinkId, Money, NewOrder, OrderId, OrderType, PositionIndex,
-    Price, Qty, Side, TimeInForce, SCALE,
+    AccountId, Action, CoinId, Command, InstrumentId, LinkId, Money, NewOrder, OrderId, OrderType,
+    PositionIndex, Price, Qty, Side, TimeInForce, SCALE,
 };
 
 use crate::contract::Contract;
@@ -82,7 +82,8 @@ impl Stream {
     }
 
     fn pause(&mut self) -> i64 {
-        let longest = self.random.weighted(&[(60, 0), (30, 2_000), (8, 60_000), (1, 3_600_000), (1, 30_000_000)]);
+        let longest =
+            self.random.weighted(&[(60, 0), (30, 2_000), (8, 60_000), (1, 3_600_000), (1, 30_000_000)]);
         self.random.between(0, longest)
     }
 
@@ -112,14 +113,17 @@ impl Stream {
                 let instrument = self.random.percent(50).then(|| self.instrument(state));
                 Action::CancelAll { account, instrument }
             }
-            4 => Action::SetLeverage { account, instrument: self.instrument(state), leverage: self.leverage() },
+            4 => {
+                Action::SetLeverage { account, instrument: self.instrument(state), leverage: self.leverage() }
+            }
             5 => self.report(state),
             6 => Action::AdvanceTime,
             7 => Action::SetCoinPrice { coin: self.coin(), price: self.moved(state.coin_prices[1]) },
             8 => {
                 let coin = self.coin();
                 let whole = if coin == CoinId(0) { 100_000 } else { 4 };
-                let account = if self.random.once_in(10) { AccountId(100 + u32::from(coin.0)) } else { account };
+                let account =
+                    if self.random.once_in(10) { AccountId(100 + u32::from(coin.0)) } else { account };
                 Action::Deposit { account, coin, amount: Money(self.amount(whole)) }
             }
             9 => Action::Withdraw { account, coin: CoinId(0), amount: Money(self.amount(100_000)) },
@@ -128,8 +132,11 @@ impl Stream {
     }
 
     fn account(&mut self) -> AccountId {
-        let known = AccountId(FIRST + u32::try_from(self.random.between(0, i64::from(self.accounts) - 1)).unwrap_or(0));
-        let strange = [0, 1, 3, 4, 100, 999, FIRST + self.accounts, 1 << 22, (1 << 22) + 1, u32::MAX].map(AccountId);
+        let known = AccountId(
+            FIRST + u32::try_from(self.random.between(0, i64::from(self.accounts) - 1)).unwrap_or(0),
+        );
+        let strange =
+            [0, 1, 3, 4, 100, 999, FIRST + self.accounts, 1 << 22, (1 << 22) + 1, u32::MAX].map(AccountId);
         if self.random.once_in(100) {
             self.random.pick(&strange)
         } else {
@@ -162,7 +169,7 @@ impl Stream {
 
     /// A price some way off another.
     fn moved(&mut self, price: i128) -> Price {
-        let reach = self.random.weighted(&[(50, 20), (40, 200), (8, 1_500), (2, 5_000)]); // of 10,000
+        let reach = self.random.weighted(&[(45, 20), (40, 250), (12, 1_500), (3, 5_000)]); // of 10,000
         let factor = 10_000 + i128::from(self.random.between(-reach, reach));
         let usual = shown(price * factor / 10_000).clamp(SCALE / 10, 400_000 * SCALE);
         Price(self.random.weighted(&[(99, usual), (1, 0)]))
@@ -175,11 +182,22 @@ impl Stream {
             return Action::SetIndexSource { instrument, source: 0, price: Price(SCALE) };
         };
         let sources = i64::try_from(contract.spec.index_sources.len()).unwrap_or(1);
-        let source = if self.random.once_in(200) { u32::MAX } else { u32::try_from(self.random.between(0, sources - 1)).unwrap_or(0) };
+        let source = if self.random.once_in(200) {
+            u32::MAX
+        } else {
+            u32::try_from(self.random.between(0, sources - 1)).unwrap_or(0)
+        };
         // what strays too far comes back
         let first = i128::from(first_price(at) * SCALE);
         let index = state.markets[at].index.clamp(first / 3, first * 3);
-        let rubbish = self.random.pick(&[Price(0), Price(-1), Price(1), Price(i64::MAX), Price(i64::MIN), contract.spec.max_price]);
+        let rubbish = self.random.pick(&[
+            Price(0),
+            Price(-1),
+            Price(1),
+            Price(i64::MAX),
+            Price(i64::MIN),
+            contract.spec.max_price,
+        ]);
         let price = if self.random.once_in(300) { rubbish } else { self.moved(index) };
         Action::SetIndexSource { instrument, source, price }
     }
@@ -193,7 +211,11 @@ impl Stream {
         let last = i64::try_from(state.orders.len() - 1).unwrap_or(0);
         let order = state.orders[usize::try_from(self.random.between(0, last)).unwrap_or(0)].clone();
         let step = self.placed.iter().find(|(id, _)| *id == order.id).map_or(0, |(_, step)| *step);
-        let owner = if self.random.once_in(30) { self.account() } else { AccountId(state.accounts[order.key.account].id) };
+        let owner = if self.random.once_in(30) {
+            self.account()
+        } else {
+            AccountId(state.accounts[order.key.account].id)
+        };
         (owner, OrderId(STEP_MARK | step), Some(order))
     }
 
@@ -208,7 +230,13 @@ impl Stream {
         let near = shown(order.qty) / step;
         let qty = self.random.percent(60).then(|| {
             let steps = self.random.between(near / 2, near + near / 2 + 1);
-            Qty(self.random.weighted(&[(96, steps.saturating_mul(step)), (1, 0), (1, -step), (1, i64::MAX), (1, step / 2)]))
+            Qty(self.random.weighted(&[
+                (96, steps.saturating_mul(step)),
+                (1, 0),
+                (1, -step),
+                (1, i64::MAX),
+                (1, step / 2),
+            ]))
         });
         Action::AmendOrder { account, order_id, price, qty }
     }
@@ -217,7 +245,14 @@ impl Stream {
     fn price(&mut self, state: &State, at: usize) -> Price {
         let (contract, mark) = (state.contract(at), state.markets[at].mark);
         if self.random.once_in(150) {
-            return self.random.pick(&[Price(0), Price(-1), Price(1), Price(i64::MAX), Price(i64::MIN), contract.spec.max_price]);
+            return self.random.pick(&[
+                Price(0),
+                Price(-1),
+                Price(1),
+                Price(i64::MAX),
+                Price(i64::MIN),
+                contract.spec.max_price,
+            ]);
         }
         let coarse = (mark / 2_000 / contract.tick()).max(1) * contract.tick();
         let reach = self.random.weighted(&[(60, 3), (30, 20), (10, 300)]);
@@ -231,7 +266,8 @@ impl Stream {
         let at = usize::from(instrument.0).min(state.contracts.len() - 1);
         let place = state.place_of(account.0);
         let side = self.random.pick(&[Side::Buy, Side::Sell]);
-        let key = place.map(|account| crate::state::Key { account, instrument: at, index: PositionIndex::OneWay });
+        let key =
+            place.map(|account| crate::state::Key { account, instrument: at, index: PositionIndex::OneWay });
         let held = key.map_or(0, |key| state.slot(key).qty);
         let reduce_only = self.random.percent(if held == 0 { 2 } else { 25 });
         let closing = if held > 0 { Side::Sell } else { Side::Buy };
@@ -265,13 +301,30 @@ impl Stream {
         let contract = state.contract(at);
         let step = shown(contract.step());
         if self.random.once_in(100) {
-            return Qty(self.random.pick(&[0, -1, 1, step - 1, -step, i64::MAX, i64::MIN, contract.spec.max_qty.0 + step]));
+            return Qty(self.random.pick(&[
+                0,
+                -1,
+                1,
+                step - 1,
+                -step,
+                i64::MAX,
+                i64::MIN,
+                contract.spec.max_qty.0 + step,
+            ]));
         }
         if held != 0 && self.random.percent(20) {
             return Qty(held.saturating_abs());
         }
         let largest = place.map_or(1, |place| bearable_steps(state, &contract, at, place));
-        Qty(self.random.scaled(largest.clamp(1, 1 << 40)).saturating_mul(step))
+        let largest = largest.clamp(1, 1 << 40);
+        let steps = if self.random.percent(30) {
+            self.random.between(1, largest)
+        } else {
+            self.random.scaled(largest)
+        };
+        let least = contract.spec.min_qty.0 / step;
+        let steps = if self.random.percent(90) { steps.max(least) } else { steps };
+        Qty(steps.saturating_mul(step))
     }
 }
 

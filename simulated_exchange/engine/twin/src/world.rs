@@ -2,8 +2,8 @@
 //! tiers, are liquidated and deleveraged all the time.
 
 use exchange_core::{
-    CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentSpec, Money, PoolSpec, Price, Qty,
-    TierSpec, SCALE,
+    CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentSpec, Money, PoolSpec, Price,
+    Qty, TierSpec, SCALE,
 };
 
 use crate::random::Random;

@@ -3,11 +3,12 @@
 //! `TWIN_SEED=7 cargo test -p exchange-twin --test differential -- --nocapture` repeats one seed; `TWIN_SEEDS` and
 //! `TWIN_LENGTH` say how many seeds and how many commands each; `TWIN_FROM` the first of them.
 
-use exchange_twin::duel::hunt;
+use exchange_twin::duel::{hunt, Tally};
 use exchange_twin::shrink::{shrink, told};
 
 fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
+    std::env::var(name)
+        .map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
 #[test]
@@ -16,11 +17,13 @@ fn the_core_and_its_twin_agree_after_every_command() {
     let single = std::env::var("TWIN_SEED").is_ok();
     let first = if single { number("TWIN_SEED", 0) } else { number("TWIN_FROM", 1) };
     let count = if single { 1 } else { number("TWIN_SEEDS", 60) };
-    let (mut commands, mut events, mut refused) = (0, 0, 0);
+    let (mut commands, mut tally) = (0, Tally::new());
     for seed in first..first + count {
         let found = hunt(seed, length);
         commands += found.steps.len();
-        (events, refused) = (events + found.tally.0, refused + found.tally.1);
+        for (name, times) in &found.tally {
+            *tally.entry(name.clone()).or_default() += times;
+        }
         if found.difference.is_some() {
             let (story, difference) = shrink(&found.genesis, &found.steps);
             panic!(
@@ -30,5 +33,5 @@ fn the_core_and_its_twin_agree_after_every_command() {
             );
         }
     }
-    println!("seeds {first} to {}: {commands} commands, {refused} refused, {events} events", first + count - 1);
+    println!("seeds {first} to {}: {commands} commands, {tally:#?}", first + count - 1);
 }
