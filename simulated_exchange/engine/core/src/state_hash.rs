@@ -1,6 +1,22 @@
-//! The digest of the whole state, folded in canonical order: counters, instruments with their prices and books (bids
-//! best first, then asks, orders by age), then accounts by identifier with their slots by instrument. Nothing that
-//! depends on where something lies in memory is folded.
+//! The digest of the whole state, folded in canonical order. Nothing that depends on where something lies in memory, and
+//! nothing that can be worked out from the rest, is folded. Whoever keeps the same state in another shape folds it so too:
+//!
+//! 1. Numbers of the last command, event, order, trade; market time.
+//! 2. Each coin as listed: price, deposits (wide), withdrawals (wide).
+//! 3. Each instrument as listed: each index source (price, time of the report, time of the change); index, mark, last
+//!    price, highest buy, lowest sell (all but the index in ticks), funding rate, second of the last sample, last basis and
+//!    premium (the lowest number for none), samples of the basis and then of the premium, oldest first. Then its book: bids,
+//!    then asks; each price in ticks, best first, followed by its orders in their queue; a side ends with all ones.
+//!    An order: number, owner's identifier, flags (reduce-only, time in force << 8, type << 16), lots, unfilled lots, time
+//!    of acceptance, value filled (wide), fees (wide), link id.
+//! 4. Each account by identifier: identifier, digest of its link ids, margin mode; each coin of it that holds anything or is
+//!    not collateral, as listed (coin, is collateral, wallet, isolated, spot borrow, locked, funding wallet; wide); whether
+//!    its liquidation is due; each position by instrument and index that is not flat, untouched and without orders, at
+//!    default leverage (instrument << 8 + index, leverage, lots, then wide: cost, realised, assigned), followed by the numbers
+//!    of its orders, oldest first.
+//!
+//! The digest of link ids goes on from 0 with the digest of (account's identifier, link id) for every one ever used.
+//! Quantities are in lots. Wide numbers are two words, low first.
 
 use crate::digest::Digest;
 use crate::exchange::Exchange;

@@ -121,7 +121,8 @@ impl Exchange {
         let value = position.cost_share(lots); // closing at cost realises exactly nothing for the venue
         let side = Side::of_position(position.lots);
         let listed = &self.instruments[instrument];
-        let price = Price(saturate(price_of(value * i128::from(side.sign()), lots, listed)));
+        let toward = i128::from(side.sign() * listed.direction);
+        let price = Price(saturate(price_of(value * toward, lots, listed)));
         let maker_fee = listed.spec.maker_fee;
         let qty = listed.qty(lots * -side.sign());
         let owner = self.ledger.slot(counterparty).account;

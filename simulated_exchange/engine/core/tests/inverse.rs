@@ -170,3 +170,22 @@ fn accounts_in_several_coins_back_contracts_of_each_other() {
     story.must(Action::SetCoinPrice { coin: BTC_COIN, price: Price(40_000 * SCALE) });
     story.expect("who | in | available\n alice | BTCPERP | 36147.75");
 }
+
+#[test]
+fn a_deleveraging_in_coin_names_the_price_of_the_take_over() {
+    let mut story = Story::of(&many_coins(vec![btc(), btc_inverse()], "0"), &[]);
+    story.tell("who | does | coin | qty\n alice | deposit | BTC | 0.3\n maker | deposit | BTC | 100");
+    story.index(BTCUSD, "50000");
+    story.tell("who | does | in | qty | price\n maker | sell | BTCUSD | 50000 | 50000\n alice | buy | BTCUSD | 50000 |");
+    story.index(BTCUSD, "38000");
+    let taken_over = story.happened(|event| match event {
+        exchange_core::EventKind::TakenOver { bankruptcy_price, .. } => Some(*bankruptcy_price),
+        _ => None,
+    });
+    let deleveraged = story.happened(|event| match event {
+        exchange_core::EventKind::Deleveraged { price, .. } => Some(*price),
+        _ => None,
+    });
+    assert_eq!(taken_over.len(), 1);
+    assert_eq!(deleveraged, taken_over);
+}

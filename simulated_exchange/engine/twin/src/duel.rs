@@ -21,7 +21,7 @@ pub struct Difference {
 }
 
 /// Both exchanges.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Duel {
     core: Exchange,
     twin: Twin,
@@ -35,8 +35,13 @@ pub type Tally = BTreeMap<String, u64>;
 impl Duel {
     /// Both before their first command.
     pub fn new(genesis: &Genesis) -> Self {
-        let core = Exchange::new(genesis).expect("the genesis is sound");
-        Self { core, twin: Twin::new(genesis), placed: BTreeMap::new(), tally: Tally::new() }
+        Self::between(genesis, genesis)
+    }
+
+    /// A core and a twin of another venue, to see that a difference is found.
+    pub fn between(core: &Genesis, twin: &Genesis) -> Self {
+        let core = Exchange::new(core).expect("the genesis is sound");
+        Self { core, twin: Twin::new(twin), placed: BTreeMap::new(), tally: Tally::new() }
     }
 
     /// Applies a step to both.
@@ -84,14 +89,11 @@ impl Duel {
     /// The command with orders named by their identifiers.
     fn resolved(&self, command: &Command) -> Command {
         let mut resolved = *command;
-        match &mut resolved.action {
-            Action::AmendOrder { order_id, .. } | Action::CancelOrder { order_id, .. } => {
-                if order_id.0 & STEP_MARK != 0 && order_id.0 != u64::MAX {
-                    let named = self.placed.get(&(order_id.0 & !STEP_MARK));
-                    *order_id = named.copied().unwrap_or(*order_id);
-                }
-            }
-            _ => {}
+        if let Action::AmendOrder { order_id, .. } | Action::CancelOrder { order_id, .. } =
+            &mut resolved.action
+        {
+            let named = self.placed.get(&(order_id.0 ^ STEP_MARK));
+            *order_id = named.copied().unwrap_or(*order_id);
         }
         resolved
     }
@@ -116,27 +118,25 @@ fn compare_events(by_core: &[Event], by_twin: &[Event]) -> Result<(), String> {
     for at in 0..by_core.len().max(by_twin.len()) {
         let (core, twin) = (by_core.get(at), by_twin.get(at));
         if core != twin {
-            let mut shared = String::new();
-            for event in &by_core[..at.min(by_core.len())] {
-                shared += &format!("\n  both: {:?}", event.kind);
-            }
-            return Err(format!("event {at} differs{shared}\n  core: {core:?}\n  twin: {twin:?}"));
+            let shared: Vec<String> =
+                by_core.iter().take(at).map(|event| format!("\n  both: {:?}", event.kind)).collect();
+            return Err(format!("event {at} differs{}\n  core: {core:?}\n  twin: {twin:?}", shared.concat()));
         }
     }
     Ok(())
 }
 
 /// Runs given steps; where the two part first.
-pub fn replay(genesis: &Genesis, steps: &[Step]) -> Option<Difference> {
-    let mut duel = Duel::new(genesis);
+pub fn replay(start: &Duel, steps: &[Step]) -> Option<Difference> {
+    let mut duel = start.clone();
     steps.iter().find_map(|step| duel.step(step).err())
 }
 
 /// What one seed gave.
 #[derive(Debug)]
 pub struct Hunt {
-    /// What is listed.
-    pub genesis: Genesis,
+    /// Both before the first step.
+    pub start: Duel,
     /// The steps, up to the difference if there is one.
     pub steps: Vec<Step>,
     /// Where the two part, if they do.
@@ -149,8 +149,13 @@ pub struct Hunt {
 pub fn hunt(seed: u64, length: usize) -> Hunt {
     let mut random = Random::new(seed);
     let genesis = world::genesis(&mut random);
-    let mut stream = Stream::new(random, genesis.instruments.len());
-    let mut duel = Duel::new(&genesis);
+    hunt_from(Duel::new(&genesis), random, length)
+}
+
+/// Draws so many commands and runs both exchanges on them.
+pub fn hunt_from(start: Duel, random: Random, length: usize) -> Hunt {
+    let mut stream = Stream::new(random, start.twin.state().contracts.len());
+    let mut duel = start.clone();
     let mut steps = Vec::new();
     let mut difference = None;
     for _ in 0..length {
@@ -164,5 +169,5 @@ pub fn hunt(seed: u64, length: usize) -> Hunt {
             }
         }
     }
-    Hunt { genesis, steps, difference, tally: duel.tally }
+    Hunt { start, steps, difference, tally: duel.tally }
 }

@@ -211,7 +211,7 @@ impl State {
     }
 
     fn knows_link(&self, account: usize, new: &NewOrder) -> bool {
-        self.accounts[account].links.iter().any(|link| *link == new.link_id)
+        self.accounts[account].links.contains(&new.link_id)
     }
 
     /// An order about to meet the book.

@@ -151,7 +151,7 @@ impl Market {
 
 fn keep(samples: &mut Vec<i128>, sample: i128, times: i64, window: usize) {
     let times = usize::try_from(times).unwrap_or(usize::MAX).min(window);
-    samples.extend(std::iter::repeat(sample).take(times));
+    samples.extend(std::iter::repeat_n(sample, times));
     let excess = samples.len().saturating_sub(window);
     samples.drain(..excess);
 }

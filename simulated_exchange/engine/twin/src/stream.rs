@@ -50,8 +50,16 @@ impl Stream {
         }
         for account in (FIRST..FIRST + accounts).map(AccountId) {
             let coin = if random.percent(70) { CoinId(0) } else { CoinId(1) };
-            let whole = if coin == CoinId(0) { 1_000_000 } else { 40 };
+            let whole = if coin == CoinId(0) { 200_000 } else { 20 };
             let amount = Money(random.scaled(whole) * SCALE);
+            if random.percent(70) {
+                let leverage = u32::try_from(random.between(20, 100) * 100).unwrap_or(5000);
+                opening.extend((0..instruments).map(|at| Action::SetLeverage {
+                    account,
+                    instrument: instrument(at),
+                    leverage,
+                }));
+            }
             opening.push(Action::Deposit { account, coin, amount });
             opening.push(Action::CreateAccount { account });
         }
@@ -335,7 +343,7 @@ fn bearable_steps(state: &State, contract: &Contract, at: usize, place: usize) -
         return 10;
     }
     let step = state.in_usd(contract.settle, contract.size(contract.step(), mark)).max(1);
-    shown(state.figures(place).available().max(0) * 40 / step)
+    shown(state.figures(place).available().max(0) * 30 / step)
 }
 
 /// The identifier of an instrument that may not be listed.

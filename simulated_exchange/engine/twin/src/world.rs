@@ -3,7 +3,7 @@
 
 use exchange_core::{
     CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentSpec, Money, PoolSpec, Price,
-    Qty, TierSpec, SCALE,
+    Qty, TierSpec, MONEY_MAX, SCALE,
 };
 
 use crate::random::Random;
@@ -59,7 +59,7 @@ fn linear(base: &str, quote: &str, random: &mut Random) -> InstrumentSpec {
         max_price: Price((if is_ether { 199_999 } else { 1_999_999 }) * SCALE),
         qty_step: Qty(step),
         min_qty: Qty(step * random.pick(&[1, 5])),
-        max_qty: Qty(step * random.pick(&[5000, 500_000])),
+        max_qty: Qty(step * random.pick(&[20_000, 500_000])),
         max_market_qty: Qty(step * random.pick(&[1000, 200_000])),
         tiers: tiers(20_000 * SCALE, random),
         ..terms(random)
@@ -76,7 +76,7 @@ fn inverse(base: &str, random: &mut Random) -> InstrumentSpec {
         max_price: Price(1_999_999 * SCALE),
         qty_step: Qty(SCALE),
         min_qty: Qty(SCALE),
-        max_qty: Qty(SCALE * random.pick(&[50_000, 5_000_000])),
+        max_qty: Qty(SCALE * random.pick(&[500_000, 5_000_000])),
         max_market_qty: Qty(SCALE * random.pick(&[50_000, 1_000_000])),
         tiers: tiers(SCALE / 2, random),
         ..terms(random)
@@ -85,12 +85,15 @@ fn inverse(base: &str, random: &mut Random) -> InstrumentSpec {
 
 /// Rising tiers from a first limit on.
 fn tiers(first: i64, random: &mut Random) -> Vec<TierSpec> {
-    let (mut limit, mut leverage, mut rate) = (first, 10_000, SCALE / 200);
+    let (mut limit, mut leverage, mut rate) = (first * random.pick(&[1, 5]), 10_000, SCALE / 200);
     let mut tiers = Vec::new();
-    for _ in 0..random.between(1, 6) {
+    for _ in 0..random.between(2, 7) {
         tiers.push(TierSpec { limit: Money(limit), max_leverage: leverage, maintenance_rate: rate });
-        limit *= random.pick(&[2, 3, 10]);
-        leverage = (leverage * random.between(40, 100) / 100).max(100);
+        limit = limit.saturating_mul(random.pick(&[2, 3, 10]));
+        if limit > MONEY_MAX {
+            break;
+        }
+        leverage = (leverage * random.between(60, 100) / 100).max(100);
         rate = (rate + rate * random.between(0, 100) / 100).min(SCALE / 2);
     }
     tiers
