@@ -157,12 +157,14 @@ impl Exchange {
         if order.reduce_only {
             return Ok(());
         }
-        let listed = &self.instruments[intent.instrument];
         let mark_ticks = self.markets[intent.instrument].mark_ticks;
         let slot = self.ledger.find_slot(intent.account, intent.instrument, intent.position_index);
         let slot = slot.map(|slot| self.ledger.slot(slot));
-        let nothing = Exposure { leverage: listed.default_leverage(), mark_ticks, ..Exposure::default() };
-        let before = slot.map_or(nothing, |slot| slot.exposure(mark_ticks));
+        let nothing = || {
+            let leverage = self.leverage_of(intent.account, intent.instrument, intent.position_index);
+            Exposure { leverage, mark_ticks, ..Exposure::default() }
+        };
+        let before = slot.map_or_else(nothing, |slot| slot.exposure(mark_ticks));
         let held = slot.map_or(0, |slot| i128::from(slot.margin.order_initial));
         self.check_risk(intent.account, intent.instrument, &before, held, (order.side, intent.lots, valued))
     }

@@ -11,9 +11,10 @@
 //!    of acceptance, value filled (wide), fees (wide), link id.
 //! 4. Each account by identifier: identifier, digest of its link ids, margin mode; each coin of it that holds anything or is
 //!    not collateral, as listed (coin, is collateral, wallet, isolated, spot borrow, locked, funding wallet; wide); whether
-//!    its liquidation is due; each position by instrument and index that is not flat, untouched and without orders, at
-//!    default leverage (instrument << 8 + index, leverage, lots, then wide: cost, realised, assigned), followed by the numbers
-//!    of its orders, oldest first.
+//!    its liquidation is due; each position by instrument and index, unless it is flat, without orders and anything realised,
+//!    not of an account that has two legs there instead, and at its usual leverage: the default one, for a leg that of the only
+//!    position. A position: instrument << 8 + index, has legs instead, leverage, lots, then wide: cost, realised, assigned;
+//!    then the numbers of its orders, oldest first.
 //!
 //! The digest of link ids goes on from 0 with the digest of (account's identifier, link id) for every one ever used.
 //! Quantities are in lots. Wide numbers are two words, low first.

@@ -182,3 +182,15 @@ fn a_market_order_of_a_leg_meets_the_accounts_other_leg() {
     story.must(Action::PlaceOrder(order));
     story.expect("who | leg | qty\n alice | long | 1\n alice | short | -1");
 }
+
+#[test]
+fn the_first_order_of_a_leg_is_held_at_the_leverage_of_the_only_position() {
+    let mut story = Story::new("0", "1000");
+    assert_eq!(story.leverage("alice", 100).reject, None);
+    hedge(&mut story, "alice");
+    // 10,000 of value need 100 at 100x, and 1,000 with fees at the default
+    story.tell(
+        "who   | does | qty | price | leg  | then
+         alice | buy  | 0.2 | 50000 | long | rests 0.2 at 50000",
+    );
+}

@@ -1,15 +1,14 @@
-//! Accounts: what they are worth and owe, and the commands that open them, move their money and set their leverage.
-//! Rules 6.
+//! Accounts: what they are worth and owe, and the commands that open them and move their money. Rules 6.
 //!
 //! Roundings: what a coin adds to the margin balance rounds down, requirements round up, coin by coin. Each collateral
 //! bracket rounds down on its own. A coin that is always worth one USD and counts whole (*par*) is not bracketed.
 
 use exchange_core::{
-    AccountId, CoinId, CoinPrice, EventKind, InstrumentId, Money, PositionIndex, Price, Reject, WalletReason,
+    AccountId, CoinId, CoinPrice, EventKind, InstrumentId, Money, Price, Reject, WalletReason,
     ACCOUNT_ID_MAX, FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, MONEY_MAX, SCALE,
 };
 
-use crate::contract::{LEVERAGE_ONE, ONE};
+use crate::contract::ONE;
 use crate::margin::{Exposure, Margin, Opening};
 use crate::rounding::{ceil, floor, shown};
 use crate::state::{Key, State, FIRST_POOL};
@@ -165,7 +164,8 @@ impl State {
         }
     }
 
-    fn known_coin(&self, coin: CoinId) -> Result<usize, Reject> {
+    /// A coin that exists.
+    pub fn known_coin(&self, coin: CoinId) -> Result<usize, Reject> {
         let at = usize::from(coin.0);
         if at < self.coins.len() {
             Ok(at)
@@ -239,43 +239,6 @@ impl State {
         }
         self.coin_prices[at] = i128::from(price.0);
         self.emit(EventKind::CoinPriceChanged { coin, price });
-        Ok(())
-    }
-
-    /// Sets the leverage of an account in an instrument. What the new leverage needs in addition must be available.
-    pub fn set_leverage(
-        &mut self,
-        account: AccountId,
-        instrument: InstrumentId,
-        chosen: u32,
-    ) -> Result<(), Reject> {
-        let account_at = self.user(account)?;
-        let at = self.listed(instrument)?;
-        let leverage = i128::from(chosen);
-        let contract = self.contract(at);
-        if leverage < LEVERAGE_ONE {
-            return Err(Reject::LeverageInvalid);
-        }
-        if leverage > contract.tiers[0].leverage {
-            return Err(Reject::LeverageAboveTier);
-        }
-        let key = Key { account: account_at, instrument: at, index: PositionIndex::OneWay };
-        let mut exposure = self.exposure(key);
-        if exposure.leverage == leverage {
-            return Err(Reject::LeverageUnchanged);
-        }
-        if leverage > exposure.leverage_allowed(&contract) {
-            return Err(Reject::LeverageAboveTier);
-        }
-        let initial = |margin: Margin| margin.position_initial + margin.order_initial;
-        let before = initial(exposure.margin(&contract));
-        exposure.leverage = leverage;
-        let more = self.in_usd(contract.settle, initial(exposure.margin(&contract)) - before);
-        if more > 0 && more > self.figures(account_at).available() {
-            return Err(Reject::InsufficientBalance);
-        }
-        self.slot_mut(key).leverage = leverage;
-        self.emit(EventKind::LeverageChanged { account, instrument, leverage: i64::from(chosen) });
         Ok(())
     }
 }

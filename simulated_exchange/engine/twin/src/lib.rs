@@ -6,8 +6,8 @@
 //! give the same events in the same order, the same refusals and the same state hash. It is never linked into the
 //! bindings.
 //!
-//! - the model: `exchange` runs a command; `orders`, `matching`, `margin`, `account`, `prices`, `liquidation`, `adl` are
-//!   the rules; `contract` is a listed instrument; `state` all that is remembered; `state_hash` its digest;
+//! - the model: `exchange` runs a command; `orders`, `matching`, `margin`, `account`, `holding`, `prices`, `liquidation`,
+//!   `adl` are the rules; `contract` is a listed instrument; `state` all that is remembered; `state_hash` its digest;
 //! - the comparison: `stream` makes random commands, `duel` runs both exchanges on them, `shrink` makes a short story of a
 //!   difference.
 //!
@@ -20,6 +20,7 @@ pub mod adl;
 pub mod contract;
 pub mod duel;
 pub mod exchange;
+pub mod holding;
 pub mod liquidation;
 pub mod margin;
 pub mod matching;

@@ -1,8 +1,9 @@
 //! Orders coming in, changing and going: rules 3 as far as one order and its account are concerned. What happens when
 //! orders meet is in `matching`.
 //!
-//! Order of the refusals of a new order: account, instrument, quantity (step, minimum, maximum), market ready, price,
-//! smallest value, link id, number of orders, reduce-only, limits of the position, margin.
+//! Order of the refusals of a new order: account, instrument, a leg of a hedge outside hedge mode, quantity (step, minimum,
+//! maximum), market ready, price, smallest value, link id, number of orders, the only position in hedge mode, reduce-only,
+//! limits of the position, margin.
 //!
 //! An order keeps its place in the queue only when nothing but its quantity falls. One that is amended otherwise joins the
 //! end of the queue at its price; among the orders of its account it keeps its age, unless it met the other side.
@@ -11,8 +12,8 @@ use std::rc::Rc;
 
 use exchange_core::limits::ACTIVE_ORDERS_MAX;
 use exchange_core::{
-    AccountId, CancelReason, EventKind, FillKind, InstrumentId, NewOrder, OrderId, OrderType, Price, Qty,
-    Reject, Side, TimeInForce,
+    AccountId, CancelReason, EventKind, FillKind, InstrumentId, NewOrder, OrderId, OrderType, PositionIndex,
+    Price, Qty, Reject, Side, TimeInForce,
 };
 
 use crate::contract::{side_of, sign, Contract};
@@ -58,6 +59,8 @@ impl State {
             let opening = Opening { side: order.side, qty: order.leaves, price: valued };
             self.check_risk(order.key, &self.exposure(order.key), &opening)?;
         }
+        let fresh = self.slot(order.key);
+        self.slots.entry(order.key).or_insert(fresh); // used from now on
         self.last_order += 1;
         order.id = self.last_order;
         self.accept(&order);
@@ -96,11 +99,22 @@ impl State {
         let account = self.user(new.account)?;
         let instrument = self.listed(new.instrument)?;
         let contract = self.contract(instrument);
+        let is_hedged = self.hedged.contains(&(account, instrument));
+        let opened_by = match new.position_index {
+            PositionIndex::OneWay => None,
+            PositionIndex::HedgeBuy => Some(Side::Buy),
+            PositionIndex::HedgeSell => Some(Side::Sell),
+        };
+        if opened_by.is_some() && !is_hedged {
+            return Err(Reject::PositionIndexMismatch);
+        }
+        // an order against a leg's direction only reduces it
+        let reduce_only = new.reduce_only || opened_by.is_some_and(|side| side != new.side);
         let key = Key { account, instrument, index: new.position_index };
         let is_market = new.order_type == OrderType::Market;
         let time_in_force = if is_market { TimeInForce::ImmediateOrCancel } else { new.time_in_force };
         let largest = if is_market { contract.spec.max_market_qty } else { contract.spec.max_qty };
-        let mut qty = check_qty(&contract, new.qty, largest, new.reduce_only)?;
+        let mut qty = check_qty(&contract, new.qty, largest, reduce_only)?;
         if self.markets[instrument].mark == 0 {
             return Err(Reject::MarketNotReady);
         }
@@ -109,7 +123,7 @@ impl State {
             if is_market { edge } else { within_band(new.side, check_price(&contract, new.price)?, edge) };
         let valued = if is_market { self.markets[instrument].mark } else { price };
         let smallest = i128::from(contract.spec.min_notional.0);
-        if !new.reduce_only && contract.notional(qty, valued) < smallest {
+        if !reduce_only && contract.notional(qty, valued) < smallest {
             return Err(Reject::BelowMinimumNotional);
         }
         if !new.link_id.is_empty() && self.knows_link(account, new) {
@@ -119,7 +133,10 @@ impl State {
         if may_rest && self.orders_of(key).len() >= ACTIVE_ORDERS_MAX as usize {
             return Err(Reject::TooManyOrders);
         }
-        if new.reduce_only {
+        if opened_by.is_none() && is_hedged {
+            return Err(Reject::PositionIndexMismatch);
+        }
+        if reduce_only {
             let held = self.slot(key).qty;
             if held == 0 {
                 return Err(Reject::ReduceOnlyNoPosition);
@@ -138,7 +155,7 @@ impl State {
             price,
             qty,
             leaves: qty,
-            reduce_only: new.reduce_only,
+            reduce_only,
             link: new.link_id,
             created_ms: self.now,
             filled_value: 0,

@@ -125,6 +125,8 @@ pub struct State {
     pub purses: BTreeMap<(usize, CoinId), Purse>,
     /// Positions.
     pub slots: BTreeMap<Key, Slot>,
+    /// Accounts and instruments in which they hold a long and a short position side by side.
+    pub hedged: BTreeSet<(usize, usize)>,
     /// Resting orders, in no order.
     pub orders: Vec<Order>,
     /// Accounts whose liquidation is due.
@@ -182,6 +184,7 @@ impl State {
             accounts: Vec::new(),
             purses: BTreeMap::new(),
             slots: BTreeMap::new(),
+            hedged: BTreeSet::new(),
             orders: Vec::new(),
             due: BTreeSet::new(),
             taken_over: BTreeSet::new(),
@@ -237,7 +240,7 @@ impl State {
         self.purses.entry((account, coin)).or_default()
     }
 
-    /// A position; a flat one at the instrument's leverage if it was never used.
+    /// A position; a fresh one if it was never used.
     pub fn slot(&self, key: Key) -> Slot {
         self.slots.get(&key).cloned().unwrap_or_else(|| self.fresh_slot(key))
     }
@@ -248,8 +251,13 @@ impl State {
         self.slots.entry(key).or_insert(fresh)
     }
 
-    fn fresh_slot(&self, key: Key) -> Slot {
-        let leverage = self.contracts[key.instrument].default_leverage();
+    /// A position never used: at the instrument's leverage, a leg of a hedge at that of the only position.
+    pub fn fresh_slot(&self, key: Key) -> Slot {
+        let only = self.slots.get(&Key { index: PositionIndex::OneWay, ..key });
+        let leverage = match (key.index, only) {
+            (PositionIndex::HedgeBuy | PositionIndex::HedgeSell, Some(only)) => only.leverage,
+            _ => self.contracts[key.instrument].default_leverage(),
+        };
         Slot { leverage, qty: 0, cost: 0, realised: 0 }
     }
 

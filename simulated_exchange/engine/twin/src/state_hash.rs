@@ -1,11 +1,11 @@
 //! The digest of the whole state, from the plain state, in the canonical order that the header of the core's
 //! `state_hash` lays down. Only the digest primitive is shared.
 
-use exchange_core::{CoinId, Digest, Side};
+use exchange_core::{CoinId, Digest, PositionIndex, Side};
 
 use crate::contract::Contract;
 use crate::rounding::shown;
-use crate::state::{Slot, State};
+use crate::state::{Key, Slot, State};
 
 impl State {
     /// The digest.
@@ -89,11 +89,18 @@ impl State {
             let (slot, orders) = (self.slot(key), self.orders_of(key));
             let contract = &self.contracts[key.instrument];
             let Slot { leverage, qty, cost, realised } = slot;
-            let is_fresh = leverage == contract.default_leverage();
+            let is_only = key.index == PositionIndex::OneWay;
+            let is_hedged = is_only && self.hedged.contains(&(place, key.instrument));
+            let usual = match key.index {
+                PositionIndex::OneWay => contract.default_leverage(),
+                _ => self.slot(Key { index: PositionIndex::OneWay, ..key }).leverage,
+            };
+            let is_fresh = leverage == usual && !is_hedged;
             if qty == 0 && realised == 0 && orders.is_empty() && is_fresh {
                 continue;
             }
             digest.word((key.instrument as u64) << 8 | u64::from(key.index.to_wire()));
+            digest.word(u64::from(is_hedged));
             digest.signed(shown(leverage)).signed(steps(contract, qty));
             digest.wide(cost).wide(realised).wide(0);
             for order in orders {

@@ -4,14 +4,14 @@
 //! A step names an order by the step that placed it, so that it still means the same order when other steps are left out.
 
 use exchange_core::{
-    AccountId, Action, CoinId, Command, InstrumentId, LinkId, Money, NewOrder, OrderId, OrderType,
-    PositionIndex, Price, Qty, Side, TimeInForce, SCALE,
+    AccountId, Action, CoinId, Command, InstrumentId, LinkId, ModeScope, Money, NewOrder, OrderId, OrderType,
+    PositionAction, PositionIndex, PositionMode, Price, Qty, Side, TimeInForce, SCALE,
 };
 
 use crate::contract::Contract;
 use crate::random::Random;
 use crate::rounding::shown;
-use crate::state::State;
+use crate::state::{Key, Order, State};
 use crate::world::{BTC_PRICE, ETH_PRICE};
 
 /// Marks an order id that is the number of a step.
@@ -52,6 +52,10 @@ impl Stream {
             let coin = if random.percent(70) { CoinId(0) } else { CoinId(1) };
             let whole = if coin == CoinId(0) { 200_000 } else { 20 };
             let amount = Money(random.scaled(whole) * SCALE);
+            if random.percent(30) {
+                let (scope, mode) = (ModeScope::Coin(CoinId(0)), PositionMode::Hedge);
+                opening.push(Action::Position(PositionAction::SetPositionMode { account, scope, mode }));
+            }
             if random.percent(70) {
                 let leverage = u32::try_from(random.between(20, 100) * 100).unwrap_or(5000);
                 opening.extend((0..instruments).map(|at| Action::SetLeverage {
@@ -108,6 +112,8 @@ impl Stream {
             (3, 8),
             (2, 9),
             (1, 10),
+            (2, 11),
+            (2, 12),
         ]);
         let account = self.account();
         match kind {
@@ -135,7 +141,21 @@ impl Stream {
                 Action::Deposit { account, coin, amount: Money(self.amount(whole)) }
             }
             9 => Action::Withdraw { account, coin: CoinId(0), amount: Money(self.amount(100_000)) },
-            _ => Action::CreateAccount { account },
+            10 => Action::CreateAccount { account },
+            11 => {
+                let scope = if self.random.percent(70) {
+                    ModeScope::Instrument(self.instrument(state))
+                } else {
+                    ModeScope::Coin(self.coin())
+                };
+                let mode = self.random.pick(PositionMode::ALL);
+                Action::Position(PositionAction::SetPositionMode { account, scope, mode })
+            }
+            _ => {
+                let (instrument, buy) = (self.instrument(state), self.leverage());
+                let sell = if self.random.percent(80) { buy } else { self.leverage() };
+                Action::Position(PositionAction::SetSideLeverage { account, instrument, buy, sell })
+            }
         }
     }
 
@@ -211,7 +231,7 @@ impl Stream {
     }
 
     /// An order that rests, by its step, with its owner; sometimes somebody else's, sometimes none.
-    fn order(&mut self, state: &State) -> (AccountId, OrderId, Option<crate::state::Order>) {
+    fn order(&mut self, state: &State) -> (AccountId, OrderId, Option<Order>) {
         if state.orders.is_empty() || self.random.once_in(30) {
             let id = self.random.pick(&[OrderId(0), OrderId(1), OrderId(u64::MAX), OrderId(STEP_MARK)]);
             return (self.account(), id, None);
@@ -274,14 +294,14 @@ impl Stream {
         let at = usize::from(instrument.0).min(state.contracts.len() - 1);
         let place = state.place_of(account.0);
         let side = self.random.pick(&[Side::Buy, Side::Sell]);
-        let key =
-            place.map(|account| crate::state::Key { account, instrument: at, index: PositionIndex::OneWay });
+        let position_index =
+            self.position_index(place.is_some_and(|place| state.hedged.contains(&(place, at))));
+        let key = place.map(|account| Key { account, instrument: at, index: position_index });
         let held = key.map_or(0, |key| state.slot(key).qty);
         let reduce_only = self.random.percent(if held == 0 { 2 } else { 25 });
         let closing = if held > 0 { Side::Sell } else { Side::Buy };
         NewOrder {
-            account,
-            instrument,
+            position_index,
             side: if reduce_only && self.random.percent(95) { closing } else { side },
             order_type: self.random.weighted(&[(75, OrderType::Limit), (25, OrderType::Market)]),
             time_in_force: self.random.weighted(&[
@@ -294,6 +314,17 @@ impl Stream {
             reduce_only,
             link_id: self.link(),
             ..NewOrder::limit(account, instrument, side, Qty(0), self.price(state, at))
+        }
+    }
+
+    fn position_index(&mut self, is_hedged: bool) -> PositionIndex {
+        if self.random.once_in(50) {
+            return self.random.pick(PositionIndex::ALL);
+        }
+        if is_hedged {
+            self.random.pick(&[PositionIndex::HedgeBuy, PositionIndex::HedgeSell])
+        } else {
+            PositionIndex::OneWay
         }
     }
 
