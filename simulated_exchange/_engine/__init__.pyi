@@ -47,6 +47,7 @@ __all__ = [
     "InstrumentView",
     "InvariantError",
     "JournalError",
+    "MarginMode",
     "OrderType",
     "OrderView",
     "Outcome",
@@ -123,6 +124,20 @@ class PositionMode:
     """One, long or short."""
     Hedge: ClassVar[PositionMode]
     """A long and a short one side by side."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class MarginMode:
+    """What backs an account's positions."""
+
+    Cross: ClassVar[MarginMode]
+    """The whole account."""
+    Isolated: ClassVar[MarginMode]
+    """Each position its own margin."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -291,6 +306,16 @@ class Reject:
     PositionModeUnchanged: ClassVar[Reject]
     PositionModeInUse: ClassVar[Reject]
     """There are positions or orders."""
+    NotIsolated: ClassVar[Reject]
+    """Only positions of an account in isolated margin have margin of their own."""
+    PositionMissing: ClassVar[Reject]
+    """No position to give margin to."""
+    MarginModeUnchanged: ClassVar[Reject]
+    AutoAddMarginUnchanged: ClassVar[Reject]
+    MarginModeShort: ClassVar[Reject]
+    """The requirements of the margin mode would not be met."""
+    MarginNotFree: ClassVar[Reject]
+    """Above the initial margin, losses counted, there is not that much to take back."""
     OrderNotFound: ClassVar[Reject]
     TooManyOrders: ClassVar[Reject]
     ReduceOnlyNoPosition: ClassVar[Reject]
@@ -750,6 +775,61 @@ class Event:
             wall_us: int,
         ) -> Event.SideLeverageChanged: ...
 
+    @final
+    class MarginModeChanged(Event):
+        """What backs an account's positions changed."""
+
+        account: Final[int]
+        mode: Final[MarginMode]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, account: int, mode: MarginMode, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.MarginModeChanged: ...
+
+    @final
+    class MarginAdded(Event):
+        """Margin was added to an isolated position, or (negative) taken back; `assigned` is what it has then."""
+
+        account: Final[int]
+        instrument: Final[int]
+        position_index: Final[PositionIndex]
+        amount: Final[int]
+        assigned: Final[int]
+        is_automatic: Final[bool]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            instrument: int,
+            position_index: PositionIndex,
+            amount: int,
+            assigned: int,
+            is_automatic: bool,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.MarginAdded: ...
+
+    @final
+    class AutoAddMarginChanged(Event):
+        """Whether margin is added to an isolated position before it is liquidated."""
+
+        account: Final[int]
+        instrument: Final[int]
+        position_index: Final[PositionIndex]
+        is_on: Final[bool]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            instrument: int,
+            position_index: PositionIndex,
+            is_on: bool,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.AutoAddMarginChanged: ...
+
 @final
 class Outcome:
     """What became of one command."""
@@ -820,6 +900,15 @@ class PositionView:
     """Lights of the deleveraging queue: 0 without a position, 5 is next in line."""
     tier: Final[int]
     """Risk-limit tier, from 1."""
+    margin_mode: Final[MarginMode]
+    assigned_margin: Final[int]
+    """Margin assigned to an isolated position; 0 in cross margin."""
+    auto_add_margin: Final[bool]
+    """Margin is added to an isolated position before it is liquidated."""
+    break_even_price: Final[int]
+    """Price at which closing pays for the fees and what the present holding realised; 0 when there is none."""
+    current_realised_pnl: Final[int]
+    """Realised by the present holding, less fees; the last holding's while flat."""
 
 @final
 class AccountView:
@@ -858,6 +947,10 @@ class CoinView:
     position_margin: Final[int]
     order_margin: Final[int]
     maintenance_margin: Final[int]
+    isolated_margin: Final[int]
+    """Margin assigned to isolated positions."""
+    locked: Final[int]
+    """Held by spot orders."""
     usd_value: Final[int]
     """Worth of the equity in USD, without haircut."""
     usd_price: Final[int]
@@ -1170,6 +1263,33 @@ class Engine:
     ) -> Outcome:
         """Sets the leverage of both sides, in hundredths; they may differ in isolated hedge mode only."""
 
+    def set_margin_mode(self, market_ms: int, wall_us: int, *, account: int, mode: MarginMode) -> Outcome:
+        """Sets what backs an account's positions, if the requirements hold afterwards."""
+
+    def add_margin(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        instrument: int,
+        amount: int,
+        position_index: PositionIndex = ...,
+    ) -> Outcome:
+        """Adds margin to an isolated position; a negative amount takes back what lies above the initial margin."""
+
+    def set_auto_add_margin(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        instrument: int,
+        is_on: bool,
+        position_index: PositionIndex = ...,
+    ) -> Outcome:
+        """Sets whether margin is added to an isolated position before it is liquidated."""
+
     def set_index_source(
         self, market_ms: int, wall_us: int, *, instrument: int, source: int, price: int
     ) -> Outcome:
@@ -1210,6 +1330,9 @@ class Engine:
 
     def position(self, account: int, instrument: int, position_index: PositionIndex = ...) -> PositionView:
         """A position, also a flat one. Raises LookupError."""
+
+    def margin_mode(self, account: int) -> MarginMode:
+        """What backs an account's positions. Raises LookupError."""
 
     def position_mode(self, account: int, instrument: int) -> PositionMode:
         """Position mode of an account in an instrument. Raises LookupError."""

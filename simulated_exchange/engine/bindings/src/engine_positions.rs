@@ -1,15 +1,16 @@
-//! The part of `Engine` about how accounts hold positions: modes, leverage of both sides.
+//! The part of `Engine` about how accounts hold positions: modes, leverage of both sides, isolated margin.
 
 #![expect(clippy::too_many_arguments, reason = "a command has as many fields, and Python names them all")]
 
-use exchange_core::{Action, ModeScope, PositionAction};
+use exchange_core::{Action, ModeScope, Money, PositionAction};
+use pyo3::exceptions::PyLookupError;
 use pyo3::prelude::*;
 
 use crate::arguments::{self, Argument};
 use crate::engine::{Engine, unknown};
 use crate::errors;
 use crate::outcome::Outcome;
-use crate::words::PositionMode;
+use crate::words::{MarginMode, PositionIndex, PositionMode};
 
 #[pymethods]
 impl Engine {
@@ -54,6 +55,71 @@ impl Engine {
             sell: arguments::unsigned("sell", sell)?,
         };
         self.apply(py, market_ms, wall_us, Action::Position(action))
+    }
+
+    /// Sets what backs an account's positions.
+    #[pyo3(signature = (market_ms, wall_us, *, account, mode))]
+    fn set_margin_mode(
+        &self,
+        py: Python<'_>,
+        market_ms: Argument<'_, '_>,
+        wall_us: Argument<'_, '_>,
+        account: Argument<'_, '_>,
+        mode: MarginMode,
+    ) -> PyResult<Outcome> {
+        let account = arguments::account(account)?;
+        let action = PositionAction::SetMarginMode { account, mode: mode.into() };
+        self.apply(py, market_ms, wall_us, Action::Position(action))
+    }
+
+    /// Adds margin to an isolated position; a negative amount takes back.
+    #[pyo3(signature = (market_ms, wall_us, *, account, instrument, amount, position_index=PositionIndex::OneWay))]
+    fn add_margin(
+        &self,
+        py: Python<'_>,
+        market_ms: Argument<'_, '_>,
+        wall_us: Argument<'_, '_>,
+        account: Argument<'_, '_>,
+        instrument: Argument<'_, '_>,
+        amount: Argument<'_, '_>,
+        position_index: PositionIndex,
+    ) -> PyResult<Outcome> {
+        let action = PositionAction::AddMargin {
+            account: arguments::account(account)?,
+            instrument: arguments::instrument(instrument)?,
+            position_index: position_index.into(),
+            amount: Money(arguments::signed("amount", amount)?),
+        };
+        self.apply(py, market_ms, wall_us, Action::Position(action))
+    }
+
+    /// Sets whether margin is added to an isolated position before it is liquidated.
+    #[pyo3(signature = (market_ms, wall_us, *, account, instrument, is_on, position_index=PositionIndex::OneWay))]
+    fn set_auto_add_margin(
+        &self,
+        py: Python<'_>,
+        market_ms: Argument<'_, '_>,
+        wall_us: Argument<'_, '_>,
+        account: Argument<'_, '_>,
+        instrument: Argument<'_, '_>,
+        is_on: bool,
+        position_index: PositionIndex,
+    ) -> PyResult<Outcome> {
+        let action = PositionAction::SetAutoAddMargin {
+            account: arguments::account(account)?,
+            instrument: arguments::instrument(instrument)?,
+            position_index: position_index.into(),
+            is_on,
+        };
+        self.apply(py, market_ms, wall_us, Action::Position(action))
+    }
+
+    /// What backs an account's positions.
+    fn margin_mode(&self, py: Python<'_>, account: Argument<'_, '_>) -> PyResult<MarginMode> {
+        let account = arguments::account(account)?;
+        let mode = self.ask(py, |exchange| exchange.margin_mode(account))?;
+        let missing = || PyLookupError::new_err(format!("account: {} does not exist", account.0));
+        mode.map(Into::into).ok_or_else(missing)
     }
 
     /// Position mode of an account in an instrument.

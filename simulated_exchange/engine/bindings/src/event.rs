@@ -9,7 +9,8 @@ use pyo3::types::PyString;
 
 use crate::arguments;
 use crate::words::{
-    CancelReason, FillKind, OrderType, PositionIndex, PositionMode, Side, TimeInForce, WalletReason,
+    CancelReason, FillKind, MarginMode, OrderType, PositionIndex, PositionMode, Side, TimeInForce,
+    WalletReason,
 };
 
 /// A client's order identifier; text in Python.
@@ -68,6 +69,7 @@ outward! {
     bool => bool: std::convert::identity;
     core::Side => Side: Side::from;
     core::PositionIndex => PositionIndex: PositionIndex::from;
+    core::MarginMode => MarginMode: MarginMode::from;
     core::PositionMode => PositionMode: PositionMode::from;
     core::OrderType => OrderType: OrderType::from;
     core::TimeInForce => TimeInForce: TimeInForce::from;
@@ -94,6 +96,7 @@ macro_rules! shown {
 shown!("{}": i64, u64, u32, u16);
 shown!("Side.{:?}": Side);
 shown!("PositionIndex.{:?}": PositionIndex);
+shown!("MarginMode.{:?}": MarginMode);
 shown!("PositionMode.{:?}": PositionMode);
 shown!("OrderType.{:?}": OrderType);
 shown!("TimeInForce.{:?}": TimeInForce);
@@ -210,6 +213,12 @@ events! {
     CoinPriceChanged { coin: u16, price: i64 }
     PositionModeChanged { account: u32, instrument: u16, mode: PositionMode }
     SideLeverageChanged { account: u32, instrument: u16, buy: i64, sell: i64 }
+    MarginModeChanged { account: u32, mode: MarginMode }
+    MarginAdded {
+        account: u32, instrument: u16, position_index: PositionIndex, amount: i64, assigned: i64,
+        is_automatic: bool,
+    }
+    AutoAddMarginChanged { account: u32, instrument: u16, position_index: PositionIndex, is_on: bool }
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -3,7 +3,7 @@
 use exchange_core as core;
 use pyo3::prelude::*;
 
-use crate::words::{OrderType, PositionIndex, Side, TimeInForce};
+use crate::words::{MarginMode, OrderType, PositionIndex, Side, TimeInForce};
 
 /// Declares a frozen class with readable attributes and a `repr` that names them.
 macro_rules! views {
@@ -28,7 +28,8 @@ views! {
     PositionView {
         instrument: u16, position_index: PositionIndex, qty: i64, entry_price: i64, mark_price: i64, leverage: i64, value: i64,
         initial_margin: i64, maintenance_margin: i64, unrealised_pnl: i64, realised_pnl: i64,
-        liquidation_price: i64, bankruptcy_price: i64, adl_rank: u8, tier: u8,
+        liquidation_price: i64, bankruptcy_price: i64, adl_rank: u8, tier: u8, margin_mode: MarginMode,
+        assigned_margin: i64, auto_add_margin: bool, break_even_price: i64, current_realised_pnl: i64,
     }
     /// An account's margin figures in USD.
     AccountView {
@@ -38,7 +39,7 @@ views! {
     /// One coin of an account.
     CoinView {
         coin: u16, wallet_balance: i64, equity: i64, unrealised_pnl: i64, position_margin: i64,
-        order_margin: i64, maintenance_margin: i64, usd_value: i64, usd_price: i64,
+        order_margin: i64, maintenance_margin: i64, isolated_margin: i64, locked: i64, usd_value: i64, usd_price: i64,
     }
     /// A live order.
     OrderView {
@@ -91,6 +92,11 @@ impl From<core::PositionView> for PositionView {
             bankruptcy_price: view.bankruptcy_price.0,
             adl_rank: view.adl_rank,
             tier: view.tier,
+            margin_mode: view.margin_mode.into(),
+            assigned_margin: view.assigned_margin.0,
+            auto_add_margin: view.auto_add_margin,
+            break_even_price: view.break_even_price.0,
+            current_realised_pnl: view.current_realised_pnl.0,
         }
     }
 }
@@ -121,6 +127,8 @@ impl From<core::CoinView> for CoinView {
             position_margin: view.position_margin.0,
             order_margin: view.order_margin.0,
             maintenance_margin: view.maintenance_margin.0,
+            isolated_margin: view.isolated_margin.0,
+            locked: view.locked.0,
             usd_value: view.usd_value.0,
             usd_price: view.usd_price.0,
         }

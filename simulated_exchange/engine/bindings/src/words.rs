@@ -48,6 +48,8 @@ words! {
     PositionIndex { OneWay, HedgeBuy, HedgeSell }
     /// Whether an account has one position in an instrument, or two.
     PositionMode { OneWay, Hedge }
+    /// What backs an account's positions.
+    MarginMode { Cross, Isolated }
     /// Kind of order.
     OrderType { Limit, Market }
     /// How long an order lives.
@@ -72,6 +74,7 @@ words! {
         BelowMinimumNotional, MarketNotReady, DuplicateLinkId, LeverageInvalid, IndexPriceInvalid,
         CoinPriceInvalid,
         NotAContract, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
+        NotIsolated, PositionMissing, MarginModeUnchanged, AutoAddMarginUnchanged, MarginModeShort, MarginNotFree,
         OrderNotFound, TooManyOrders, ReduceOnlyNoPosition, ReduceOnlySameSide, AmendUnchanged,
         AmendBelowFilled, InsufficientBalance, LeverageAboveTier, LeverageUnchanged, PositionLimit,
         WithdrawTooLarge,
@@ -100,6 +103,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Side>()?;
     module.add_class::<PositionIndex>()?;
     module.add_class::<PositionMode>()?;
+    module.add_class::<MarginMode>()?;
     module.add_class::<OrderType>()?;
     module.add_class::<TimeInForce>()?;
     module.add_class::<CancelReason>()?;

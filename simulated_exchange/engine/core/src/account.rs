@@ -83,6 +83,8 @@ pub struct Slot {
     pub has_reduce_only: bool,
     /// Of the slot of the only position: the account has legs of a hedge instead.
     pub is_hedged: bool,
+    /// Its position is backed by margin of its own.
+    pub is_isolated: bool,
     /// Position.
     pub position: Position,
     /// Sums of its orders that may open.
@@ -102,6 +104,10 @@ pub struct SlotDetail {
     pub reduce_only_lots: [i64; 2],
     /// Margin assigned to an isolated position.
     pub assigned: i128,
+    /// Margin is added to the isolated position before it is liquidated.
+    pub adds_margin: bool,
+    /// Realised by the present holding, less fees.
+    pub realised_since_open: i128,
 }
 
 impl Slot {
@@ -109,7 +115,22 @@ impl Slot {
     #[inline]
     pub fn exposure(&self, mark_ticks: i64) -> Exposure {
         let leverage = i64::from(self.leverage);
-        Exposure { position: self.position, orders: self.open_orders, leverage, mark_ticks }
+        Exposure {
+            position: self.position,
+            orders: self.open_orders,
+            leverage,
+            mark_ticks,
+            is_isolated: self.is_isolated,
+        }
+    }
+
+    /// The part of its margin that counts for the account: an isolated position stands for itself.
+    pub fn counted(&self, margin: &Margin) -> Margin {
+        if self.is_isolated {
+            Margin { order_initial: margin.order_initial, order_loss: margin.order_loss, ..Margin::default() }
+        } else {
+            *margin
+        }
     }
 
     /// Lots an order of `side` can close.
@@ -376,6 +397,7 @@ impl Ledger {
             leverage,
             has_reduce_only: false,
             is_hedged: false,
+            is_isolated: owner.margin_mode == MarginMode::Isolated,
             position: Position::default(),
             open_orders: OpenOrders::default(),
             orders: OrderList::default(),
@@ -438,9 +460,36 @@ impl Ledger {
     #[inline]
     pub fn set_margin(&mut self, slot: u32, margin: Margin) {
         let slot = &mut self.slots[slot as usize];
-        self.purses[slot.purse as usize].margin.replace(&slot.margin, &margin);
+        let sum = &mut self.purses[slot.purse as usize].margin;
+        if slot.is_isolated {
+            sum.replace(&slot.counted(&slot.margin), &slot.counted(&margin));
+        } else {
+            sum.replace(&slot.margin, &margin);
+        }
         slot.margin = margin;
         let purse = slot.purse;
+        self.revalue(purse);
+    }
+
+    /// Sets an account's margin mode; its slots follow by `isolate`.
+    pub fn set_margin_mode(&mut self, account: u32, mode: MarginMode) {
+        self.accounts[account as usize].margin_mode = mode;
+    }
+
+    /// Lets a slot's position stand for itself, or count for its account, with this margin.
+    pub fn isolate(&mut self, slot: u32, is_isolated: bool, margin: Margin) {
+        self.set_margin(slot, Margin::default());
+        self.slots[slot as usize].is_isolated = is_isolated;
+        self.set_margin(slot, margin);
+    }
+
+    /// Sets the margin assigned to an isolated position.
+    pub fn assign(&mut self, slot: u32, assigned: i128) {
+        let detail = &mut self.details[slot as usize];
+        let change = assigned - detail.assigned;
+        detail.assigned = assigned;
+        let purse = self.slots[slot as usize].purse;
+        self.purses[purse as usize].isolated += change;
         self.revalue(purse);
     }
 

@@ -8,8 +8,8 @@ use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order, OrderDetail, NONE};
 use crate::reject::Reject;
 use crate::types::{
-    AccountId, CancelReason, FillKind, InstrumentId, OrderId, OrderType, PositionIndex, Price, Qty, Side,
-    TimeInForce,
+    AccountId, CancelReason, FillKind, InstrumentId, MarginMode, OrderId, OrderType, PositionIndex, Price,
+    Qty, Side, TimeInForce,
 };
 
 /// Active orders an account may have in one instrument.
@@ -221,8 +221,13 @@ impl Exchange {
                 return Err(Reject::LeverageAboveTier);
             }
         }
+        let more = i128::from(after.order_initial()) - held;
+        if self.ledger.account(account).margin_mode == MarginMode::Isolated {
+            let addition = (side, opening.min(lots), ticks);
+            return self.check_isolated_risk(account, instrument, &after, more, addition);
+        }
         let loss = listed.loss(opening.min(lots), ticks, after.mark_ticks, side);
-        let more = self.in_usd(listed.settle, i128::from(after.order_initial()) - held);
+        let more = self.in_usd(listed.settle, more);
         let loss = self.in_usd(listed.settle, loss);
         let available = self.ledger.account(account).available();
         if available < 0 || available < (more + loss).max(0) {

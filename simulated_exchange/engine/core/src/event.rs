@@ -11,8 +11,8 @@
 
 use crate::record::{DecodeError, Reader, Writer};
 use crate::types::{
-    AccountId, CancelReason, CoinId, FillKind, InstrumentId, LinkId, Money, OrderId, OrderType, PoolId,
-    PositionIndex, PositionMode, Price, Qty, Rate, Side, TimeInForce, TradeId, WalletReason,
+    AccountId, CancelReason, CoinId, FillKind, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType,
+    PoolId, PositionIndex, PositionMode, Price, Qty, Rate, Side, TimeInForce, TradeId, WalletReason,
 };
 
 /// Size of an event record.
@@ -60,7 +60,17 @@ macro_rules! enum_fields {
     )+};
 }
 number_fields!(Price => i64, Qty => i64, Money => i64, OrderId => u64, TradeId => u64, AccountId => u32, InstrumentId => u16, CoinId => u16, PoolId => u16, Rate => i64);
-enum_fields!(Side, OrderType, TimeInForce, CancelReason, FillKind, WalletReason, PositionIndex, PositionMode);
+enum_fields!(
+    Side,
+    OrderType,
+    TimeInForce,
+    CancelReason,
+    FillKind,
+    WalletReason,
+    PositionIndex,
+    PositionMode,
+    MarginMode
+);
 
 impl Field for bool {
     #[inline]
@@ -365,6 +375,39 @@ events! {
         buy: i64,
         /// Of the short side, in hundredths.
         sell: i64,
+    }
+    /// What backs an account's positions changed.
+    MarginModeChanged = 102 {
+        /// Account.
+        account: AccountId,
+        /// The mode.
+        mode: MarginMode,
+    }
+    /// Margin was added to an isolated position, or taken back.
+    MarginAdded = 103 {
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Which of the account's positions.
+        position_index: PositionIndex,
+        /// How much; negative when taken back.
+        amount: Money,
+        /// Assigned to the position afterwards.
+        assigned: Money,
+        /// The venue added it instead of liquidating.
+        is_automatic: bool,
+    }
+    /// Whether margin is added to a position before it is liquidated.
+    AutoAddMarginChanged = 104 {
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Which of the account's positions.
+        position_index: PositionIndex,
+        /// Whether it is.
+        is_on: bool,
     }
     /// A coin's price in USD changed.
     CoinPriceChanged = 18 {

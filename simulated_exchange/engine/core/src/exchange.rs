@@ -21,7 +21,7 @@ use crate::order::Orders;
 use crate::position_command::PositionAction;
 use crate::reject::Reject;
 use crate::types::{
-    AccountId, CoinId, InstrumentId, Money, OrderId, PoolId, Price, WalletReason, FEE_ACCOUNT,
+    AccountId, CoinId, InstrumentId, MarginMode, Money, OrderId, PoolId, Price, WalletReason, FEE_ACCOUNT,
     FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, LENDING_ACCOUNT, MONEY_MAX, SCALE, TAKEOVER_ACCOUNT,
 };
 
@@ -224,6 +224,13 @@ impl Exchange {
             PositionAction::SetSideLeverage { account, instrument, buy, sell } => {
                 self.set_side_leverage(account, instrument, buy, sell)
             }
+            PositionAction::SetMarginMode { account, mode } => self.set_margin_mode(account, mode),
+            PositionAction::AddMargin { account, instrument, position_index, amount } => {
+                self.add_margin(account, instrument, position_index, amount)
+            }
+            PositionAction::SetAutoAddMargin { account, instrument, position_index, is_on } => {
+                self.set_auto_add_margin(account, instrument, position_index, is_on)
+            }
         }
     }
 
@@ -287,6 +294,9 @@ impl Exchange {
     /// What may leave a purse: its own cash, and no more than the account can spare.
     fn withdrawable(&self, purse: u32) -> i128 {
         let held = self.ledger.purse(purse);
+        if self.ledger.account(held.account).margin_mode == MarginMode::Isolated {
+            return held.isolated_free().max(0);
+        }
         let spare = self.ledger.account(held.account).available() - held.margin.unrealised.max(0);
         let cash = held.wallet - held.isolated - held.locked + held.margin.unrealised.min(0);
         cash.min(spare).max(0)

@@ -38,11 +38,23 @@ impl Exchange {
     #[cold]
     pub(crate) fn for_leg(&self, order: &NewOrder) -> Result<NewOrder, Reject> {
         let (owner, instrument) = (self.user(order.account)?, self.listed(order.instrument)?);
-        if self.position_mode_of(owner, instrument) == PositionMode::OneWay {
-            return Err(Reject::PositionIndexMismatch);
-        }
+        self.fits_mode(owner, instrument, order.position_index)?;
         let goes_against = order.position_index.opened_by() != Some(order.side);
         Ok(NewOrder { reduce_only: order.reduce_only || goes_against, ..*order })
+    }
+
+    /// Refuses an index of the other position mode.
+    pub(crate) fn fits_mode(
+        &self,
+        owner: u32,
+        instrument: usize,
+        index: PositionIndex,
+    ) -> Result<(), Reject> {
+        let is_hedged = self.position_mode_of(owner, instrument) == PositionMode::Hedge;
+        if is_hedged == (index == PositionIndex::OneWay) {
+            return Err(Reject::PositionIndexMismatch);
+        }
+        Ok(())
     }
 
     /// Sets the mode in one instrument, or in all that settle in a coin; only without positions and orders there.

@@ -6,7 +6,7 @@ use crate::exchange::{Exchange, Fatal, FEES};
 use crate::margin::{Margin, MarginSum};
 use crate::order::Order;
 use crate::purse::Worth;
-use crate::types::{CoinId, PoolId, Side};
+use crate::types::{CoinId, MarginMode, PoolId, Side};
 use crate::view::{CoinConservation, Conservation};
 
 type Check = Result<(), &'static str>;
@@ -112,6 +112,7 @@ impl Exchange {
                 holds(fresh == held.worth, "worth of a purse is up to date")?;
                 worth.replace(&Worth::default(), &fresh);
                 holds(self.margin_of(purse) == held.margin, "margin of a purse is the sum over its slots")?;
+                holds(self.assigned_of(purse) == held.isolated, "assigned margin is the sum over positions")?;
             }
             holds(worth == account.worth, "worth of an account is the sum over its purses")?;
             let mut open = 0;
@@ -129,10 +130,16 @@ impl Exchange {
         for slot in self.ledger.slots_of(self.ledger.purse(purse).account) {
             let slot = self.ledger.slot(slot);
             if slot.purse == purse {
-                sum.replace(&Margin::default(), &slot.margin);
+                sum.replace(&Margin::default(), &slot.counted(&slot.margin));
             }
         }
         sum
+    }
+
+    fn assigned_of(&self, purse: u32) -> i128 {
+        let slots = self.ledger.slots_of(self.ledger.purse(purse).account);
+        let own = slots.into_iter().filter(|slot| self.ledger.slot(*slot).purse == purse);
+        own.map(|slot| self.ledger.detail(slot).assigned).sum()
     }
 
     /// Checks one slot; returns how many orders it has.
@@ -143,6 +150,14 @@ impl Exchange {
         let margin = held.exposure(mark_ticks).margin(&self.instruments[index]);
         holds(margin == held.margin, "margin of a slot is up to date")?;
         holds(held.position.lots != 0 || held.position.cost == 0, "flat means no cost")?;
+        let assigned = self.ledger.detail(slot).assigned;
+        let may_be_assigned = held.is_isolated && held.position.lots != 0;
+        holds(
+            assigned == 0 || (may_be_assigned && assigned > 0),
+            "margin is assigned to isolated positions",
+        )?;
+        let mode = self.ledger.account(held.account).margin_mode;
+        holds(held.is_isolated == (mode == MarginMode::Isolated), "slots follow the margin mode")?;
         self.check_orders(&self.ledger, slot)
     }
 

@@ -3,7 +3,7 @@
 
 use crate::event::EventKind;
 use crate::exchange::Exchange;
-use crate::margin::{Margin, OpenOrders};
+use crate::margin::OpenOrders;
 use crate::reject::Reject;
 use crate::types::{AccountId, InstrumentId, MarginMode, PositionIndex, PositionMode, LEVERAGE_SCALE};
 
@@ -13,6 +13,8 @@ struct Releveraged {
     orders: OpenOrders,
     /// Initial margin it would need on top, in the settlement coin; negative when it needs less.
     more: i128,
+    /// Margin assigned to it then.
+    assigned: i128,
 }
 
 impl Exchange {
@@ -87,6 +89,7 @@ impl Exchange {
         }
         for changed in slots {
             self.ledger.slot_mut(changed.slot).open_orders = changed.orders;
+            self.ledger.assign(changed.slot, changed.assigned);
             self.recost_orders(changed.slot);
             self.refresh(changed.slot);
         }
@@ -111,16 +114,30 @@ impl Exchange {
         }
         exposure.leverage = leverage;
         exposure.orders.cost = self.costs_at(slot, leverage);
-        let initial =
-            |margin: &Margin| i128::from(margin.position_initial) + i128::from(margin.order_initial);
-        let more = initial(&exposure.margin(listed)) - initial(&held.margin);
-        Ok(Releveraged { slot, orders: exposure.orders, more })
+        let after = exposure.margin(listed);
+        let for_orders = i128::from(after.order_initial) - i128::from(held.margin.order_initial);
+        let for_position = i128::from(after.position_initial) - i128::from(held.margin.position_initial);
+        let mut assigned = self.ledger.detail(slot).assigned;
+        if held.is_isolated && held.position.lots != 0 {
+            assigned += for_position;
+            if i128::from(after.maintenance) >= assigned + i128::from(after.unrealised) {
+                return Err(Reject::InsufficientBalance);
+            }
+        }
+        Ok(Releveraged { slot, orders: exposure.orders, more: for_orders + for_position, assigned })
     }
 
     /// Refuses what needs more margin in an instrument than there is.
     fn require_margin(&self, owner: u32, instrument: usize, more: i128) -> Result<(), Reject> {
-        let more = self.in_usd(self.instruments[instrument].settle, more);
-        if more > 0 && more > self.ledger.account(owner).available() {
+        let settle = self.instruments[instrument].settle;
+        let account = self.ledger.account(owner);
+        let (more, available) = if account.margin_mode == MarginMode::Isolated {
+            let purse = self.ledger.find_purse(owner, settle);
+            (more, purse.map_or(0, |purse| self.ledger.purse(purse).isolated_free()))
+        } else {
+            (self.in_usd(settle, more), account.available())
+        };
+        if more > 0 && more > available {
             return Err(Reject::InsufficientBalance);
         }
         Ok(())

@@ -4,7 +4,7 @@
 //! hash on every machine. Dependencies between modules point one way:
 //!
 //! - stages: `exchange` runs `entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover`, `invariants`;
-//! - how accounts hold positions: `leverage` and `hedge`, asked by `position_command`;
+//! - how accounts hold positions: `leverage`, `hedge`, `margin_mode` and `isolated`, asked by `position_command`;
 //! - outside views: `query`, `state_hash`, `snapshot`;
 //! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `collateral`,
 //!   `lending`, `repayment`, `kyc`;
@@ -20,9 +20,11 @@ mod entry;
 mod hedge;
 mod id_map;
 mod invariants;
+mod isolated;
 mod ladder;
 mod leverage;
 mod liquidation;
+mod margin_mode;
 mod matching;
 mod order;
 mod order_ids;

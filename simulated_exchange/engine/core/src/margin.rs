@@ -17,6 +17,9 @@ use crate::instrument::{Instrument, Tier};
 use crate::position::Position;
 use crate::types::{Side, LEVERAGE_SCALE, SCALE};
 
+/// The least closing fee that a break-even price reckons with: 0.055 %.
+const BREAK_EVEN_FEE_MIN: i64 = 55_000;
+
 /// Opening orders of an account in an instrument: sums per side (buy, sell), reduce-only orders left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenOrders {
@@ -39,6 +42,8 @@ pub struct Exposure {
     pub leverage: i64,
     /// Mark price in ticks.
     pub mark_ticks: i64,
+    /// The position is backed by its own margin: its initial margin comes from its entry, not from the mark.
+    pub is_isolated: bool,
 }
 
 /// Margin of an account in one instrument. Users' figures are bounded far below 64 bits by the largest position;
@@ -206,7 +211,8 @@ impl Exposure {
             let size = value.abs();
             let tier = &instrument.tiers[tier_index(&instrument.tiers, size)];
             margin.unrealised = saturate(value - self.position.cost);
-            let at_leverage = share_ceil(size, LEVERAGE_SCALE.unsigned_abs(), leverage.unsigned_abs());
+            let valued = if self.is_isolated { self.position.cost.abs() } else { size };
+            let at_leverage = share_ceil(valued, LEVERAGE_SCALE.unsigned_abs(), leverage.unsigned_abs());
             margin.position_initial = saturate(at_leverage + fee);
             margin.maintenance = saturate(maintenance(size, tier) + fee);
         }
@@ -250,6 +256,15 @@ pub fn bankruptcy_price(
     let toward = Side::of_position(position.lots).sign() * instrument.direction;
     let size = (position.cost - wallet_and_others) * i128::from(toward);
     (size > 0).then(|| price_of(size, position.lots, instrument))
+}
+
+/// Price at which closing a position pays for what the present holding has realised so far, fees included, and for the
+/// closing fee itself: rules 9. In units of `10^-8`, rounded half up; `None` when no positive price does it.
+pub fn break_even_price(position: &Position, realised: i128, instrument: &Instrument) -> Option<i128> {
+    let toward = i128::from(Side::of_position(position.lots).sign() * instrument.direction);
+    let fee = i128::from(instrument.spec.taker_fee.max(BREAK_EVEN_FEE_MIN));
+    let (size, keep) = ((position.cost - realised) * toward, i128::from(SCALE) - toward * fee);
+    (size > 0 && position.lots != 0).then(|| price_of_share(size, keep, position.lots, instrument))
 }
 
 /// Price per whole unit of a size spread over lots, rounded half up; 0 for no lots or a size below zero.

@@ -10,6 +10,7 @@ use crate::exchange::{Exchange, TAKEOVER};
 use crate::fixed::{mul_div_ceil, mul_div_floor, saturate};
 use crate::margin::price_of;
 use crate::order::NONE;
+use crate::position::Settled;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, Money, OrderId, Price, Side, TradeId, WalletReason,
     SCALE,
@@ -119,7 +120,11 @@ impl Exchange {
     /// whole position could lose there: the margin balance. What opens must have its loss at the mark available, and,
     /// with `cost`, margin and fees as well: a resting order holds them already.
     fn bearable(&self, slot: u32, side: Side, lots: i64, ticks: i64, cost: bool) -> i64 {
-        let slot = self.ledger.slot(slot);
+        let place = slot;
+        let slot = self.ledger.slot(place);
+        if slot.is_isolated {
+            return self.bearable_isolated(place, side, lots, ticks, cost);
+        }
         let index = usize::from(slot.instrument);
         let mark_ticks = self.markets[index].mark_ticks;
         let through = side.sign() * (ticks - mark_ticks);
@@ -261,8 +266,11 @@ impl Exchange {
     pub(crate) fn settle(&mut self, leg: &Leg) -> i128 {
         let signed = leg.lots * leg.side.sign();
         let settled = self.ledger.fill(leg.slot, signed, leg.value);
-        let Slot { account: owner, purse, instrument, .. } = *self.ledger.slot(leg.slot);
+        let Slot { account: owner, purse, instrument, is_isolated, .. } = *self.ledger.slot(leg.slot);
         self.ledger.credit(purse, settled.realised);
+        if is_isolated {
+            self.reassign(leg.slot, signed, &settled);
+        }
         let fee = match leg.fee {
             FeeRule::None => 0,
             FeeRule::Rate(rate) => fee_of(leg.value, rate),
@@ -274,7 +282,7 @@ impl Exchange {
         let fees = self.fee_purse(self.ledger.purse(purse).coin);
         self.ledger.credit(purse, -fee);
         self.ledger.credit(fees, fee);
-        self.ledger.detail_mut(leg.slot).realised += settled.realised - fee;
+        self.count_realised(leg, &settled, fee);
         self.refresh(leg.slot);
         self.touch(owner);
         self.emit_leg(leg, settled.closed_lots, settled.realised, fee);
@@ -288,6 +296,22 @@ impl Exchange {
             self.sweep_takeover(usize::from(instrument));
         }
         fee
+    }
+
+    /// Counts what a fill realised for its position and for the present holding, which begins where lots open from flat.
+    #[inline]
+    fn count_realised(&mut self, leg: &Leg, settled: &Settled, fee: i128) {
+        let opened = leg.lots - settled.closed_lots;
+        let begins = opened > 0 && self.ledger.slot(leg.slot).position.lots.abs() == opened;
+        let detail = self.ledger.detail_mut(leg.slot);
+        detail.realised += settled.realised - fee;
+        if begins {
+            let share =
+                if opened == leg.lots { fee } else { fee * i128::from(opened) / i128::from(leg.lots) };
+            detail.realised_since_open = -share;
+        } else {
+            detail.realised_since_open += settled.realised - fee;
+        }
     }
 
     fn emit_leg(&mut self, leg: &Leg, closed_lots: i64, realised: i128, fee: i128) {

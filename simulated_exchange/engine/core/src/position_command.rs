@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::command::{Fields, HAS_INSTRUMENT};
 use crate::record::DecodeError;
-use crate::types::{AccountId, CoinId, InstrumentId, PositionMode};
+use crate::types::{AccountId, CoinId, InstrumentId, MarginMode, Money, PositionIndex, PositionMode};
 
 /// Kinds of these commands.
 pub(crate) const KINDS: RangeInclusive<u8> = 80..=89;
@@ -42,6 +42,35 @@ pub enum PositionAction {
         /// Of the short side.
         sell: u32,
     },
+    /// Sets what backs an account's positions.
+    SetMarginMode {
+        /// Account.
+        account: AccountId,
+        /// The mode.
+        mode: MarginMode,
+    },
+    /// Adds margin to an isolated position.
+    AddMargin {
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Which of the account's positions.
+        position_index: PositionIndex,
+        /// How much; negative takes back.
+        amount: Money,
+    },
+    /// Sets whether margin is added to an isolated position before it is liquidated.
+    SetAutoAddMargin {
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Which of the account's positions.
+        position_index: PositionIndex,
+        /// Whether it is.
+        is_on: bool,
+    },
 }
 
 impl PositionAction {
@@ -59,6 +88,21 @@ impl PositionAction {
             Self::SetSideLeverage { account, instrument, buy, sell } => {
                 Fields { instrument: instrument.0, number: buy, qty: i64::from(sell), ..fields(81, account) }
             }
+            Self::SetMarginMode { account, mode } => {
+                Fields { number: u32::from(mode.to_wire()), ..fields(82, account) }
+            }
+            Self::AddMargin { account, instrument, position_index, amount } => Fields {
+                instrument: instrument.0,
+                position_index: position_index.to_wire(),
+                price: amount.0,
+                ..fields(83, account)
+            },
+            Self::SetAutoAddMargin { account, instrument, position_index, is_on } => Fields {
+                instrument: instrument.0,
+                position_index: position_index.to_wire(),
+                number: u32::from(is_on),
+                ..fields(84, account)
+            },
         }
     }
 
@@ -66,6 +110,7 @@ impl PositionAction {
     pub(crate) fn from_fields(fields: &Fields) -> Result<Self, DecodeError> {
         let account = AccountId(fields.account);
         let instrument = InstrumentId(fields.instrument);
+        let position_index = PositionIndex::from_wire(fields.position_index).ok_or(DecodeError::Field)?;
         Ok(match fields.kind {
             80 => Self::SetPositionMode {
                 account,
@@ -81,6 +126,12 @@ impl PositionAction {
                 buy: fields.number,
                 sell: u32::try_from(fields.qty).map_err(|_| DecodeError::Field)?,
             },
+            82 => Self::SetMarginMode { account, mode: word(fields.number, MarginMode::from_wire)? },
+            83 => Self::AddMargin { account, instrument, position_index, amount: Money(fields.price) },
+            84 => {
+                let is_on = fields.number == 1;
+                Self::SetAutoAddMargin { account, instrument, position_index, is_on }
+            }
             _ => return Err(DecodeError::Kind),
         })
     }

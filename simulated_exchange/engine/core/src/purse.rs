@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coin::Coin;
+use crate::collateral::isolated_free;
 use crate::fixed::{div_ceil, div_floor};
 use crate::margin::MarginSum;
 use crate::types::{CoinId, SCALE};
@@ -87,6 +88,11 @@ impl Purse {
     #[inline]
     pub fn equity(&self) -> i128 {
         self.wallet - self.spot_borrow + self.margin.unrealised
+    }
+
+    /// What orders of an account in isolated margin may use of the coin.
+    pub fn isolated_free(&self) -> i128 {
+        isolated_free(self.wallet, self.isolated, self.margin.order_initial, self.locked, 0)
     }
 
     /// What it adds to the account's totals at a price of the coin, in `10^-8` USD.

@@ -5,11 +5,11 @@ use crate::coin::Coin;
 use crate::exchange::Exchange;
 use crate::fixed::{div_floor, saturate};
 use crate::instrument::Instrument;
-use crate::margin::{bankruptcy_price, liquidation_price, price_of, tier_index};
+use crate::margin::{bankruptcy_price, break_even_price, liquidation_price, price_of, tier_index};
 use crate::order::Order;
 use crate::types::{
-    AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, PoolId, PositionIndex, PositionMode, Price,
-    Side, SCALE,
+    AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, PoolId, PositionIndex, PositionMode,
+    Price, Side, SCALE,
 };
 use crate::view::{AccountView, BookLevel, CoinView, OrderView, PositionView, PriceView};
 
@@ -64,8 +64,9 @@ impl Exchange {
             let held = self.ledger.purse(purse);
             let usd = |amount: i128| self.floor_usd(held.coin, amount);
             add(&mut view.wallet_balance, usd(held.wallet - held.spot_borrow));
-            add(&mut view.equity, usd(held.equity()));
-            add(&mut view.unrealised_pnl, usd(held.margin.unrealised));
+            let unrealised = self.unrealised_of(purse);
+            add(&mut view.equity, usd(held.wallet - held.spot_borrow + unrealised));
+            add(&mut view.unrealised_pnl, usd(unrealised));
             add(&mut view.position_margin, self.in_usd(held.coin, held.margin.position_initial));
             add(&mut view.order_margin, self.in_usd(held.coin, held.margin.order_initial));
         }
@@ -78,18 +79,32 @@ impl Exchange {
         self.ledger.purses_of(place).into_iter().map(|purse| self.view_coin(purse)).collect()
     }
 
+    /// Profit at the marks of what settles in a purse's coin, isolated positions included.
+    fn unrealised_of(&self, purse: u32) -> i128 {
+        let held = self.ledger.purse(purse);
+        if held.isolated == 0 {
+            return held.margin.unrealised;
+        }
+        let slots = self.ledger.slots_of(held.account).into_iter().map(|slot| self.ledger.slot(slot));
+        slots.filter(|slot| slot.purse == purse).map(|slot| i128::from(slot.margin.unrealised)).sum()
+    }
+
     fn view_coin(&self, purse: u32) -> CoinView {
         let held = self.ledger.purse(purse);
         let money = |amount: i128| Money(saturate(amount));
+        let unrealised = self.unrealised_of(purse);
+        let equity = held.wallet - held.spot_borrow + unrealised;
         CoinView {
             coin: held.coin,
             wallet_balance: money(held.wallet),
-            equity: money(held.equity()),
-            unrealised_pnl: money(held.margin.unrealised),
+            equity: money(equity),
+            unrealised_pnl: money(unrealised),
             position_margin: money(held.margin.position_initial),
             order_margin: money(held.margin.order_initial),
             maintenance_margin: money(held.margin.maintenance),
-            usd_value: money(self.floor_usd(held.coin, held.equity())),
+            isolated_margin: money(held.isolated),
+            locked: money(held.locked),
+            usd_value: money(self.floor_usd(held.coin, equity)),
             usd_price: Price(self.ledger.coin_price(held.coin)),
         }
     }
@@ -122,6 +137,7 @@ impl Exchange {
             mark_price: listed.price(self.markets[index].mark_ticks),
             leverage: self.leverage_of(owner, index, position_index),
             tier: 1,
+            margin_mode: self.ledger.account(owner).margin_mode,
             ..PositionView::default()
         };
         let slot = self.ledger.find_slot(owner, index, position_index);
@@ -132,6 +148,11 @@ impl Exchange {
     pub fn position_mode(&self, account: AccountId, instrument: InstrumentId) -> Option<PositionMode> {
         let owner = self.ledger.find(account.0)?;
         self.listed(instrument).ok().map(|index| self.position_mode_of(owner, index))
+    }
+
+    /// What backs an account's positions.
+    pub fn margin_mode(&self, account: AccountId) -> Option<MarginMode> {
+        self.ledger.find(account.0).map(|owner| self.ledger.account(owner).margin_mode)
     }
 
     /// Positions that are not flat, by instrument.
@@ -155,7 +176,12 @@ impl Exchange {
         let owner = self.ledger.account(held.account).worth;
         let others = self.in_coin(listed.settle, owner.balance) - i128::from(held.margin.unrealised);
         let maintenance = self.in_coin(listed.settle, owner.maintenance + owner.at_risk);
-        let cushion = others - (maintenance - i128::from(held.margin.maintenance));
+        let (behind, cushion) = if held.is_isolated {
+            (self.isolated_cushion(slot), self.ledger.detail(slot).assigned)
+        } else {
+            (others, others - (maintenance - i128::from(held.margin.maintenance)))
+        };
+        let detail = self.ledger.detail(slot);
         let is_open = position.lots != 0;
         let shown = |price: Option<i128>| {
             let price = price.filter(|price| is_open && *price < i128::from(listed.spec.max_price.0));
@@ -172,11 +198,16 @@ impl Exchange {
             initial_margin: Money(held.margin.position_initial),
             maintenance_margin: Money(held.margin.maintenance),
             unrealised_pnl: Money(held.margin.unrealised),
-            realised_pnl: Money(saturate(self.ledger.detail(slot).realised)),
+            realised_pnl: Money(saturate(detail.realised)),
             liquidation_price: shown(liquidation_price(&exposure, cushion, listed)),
-            bankruptcy_price: shown(bankruptcy_price(&position, others, listed)),
+            bankruptcy_price: shown(bankruptcy_price(&position, behind, listed)),
             adl_rank: self.adl_lights(slot),
             tier: u8::try_from(tier_index(&listed.tiers, value) + 1).unwrap_or(u8::MAX),
+            margin_mode: self.ledger.account(held.account).margin_mode,
+            assigned_margin: Money(saturate(detail.assigned)),
+            auto_add_margin: detail.adds_margin,
+            break_even_price: shown(break_even_price(&position, detail.realised_since_open, listed)),
+            current_realised_pnl: Money(saturate(detail.realised_since_open)),
         }
     }
 

@@ -89,6 +89,14 @@ rejects! {
     PositionModeUnchanged = 331, "Position mode is not modified";
     /// There are positions or orders.
     PositionModeInUse = 332, "position mode cannot change with positions or orders";
+    /// Only positions of an account in isolated margin have margin of their own.
+    NotIsolated = 333, "account is not in isolated margin mode";
+    /// No position to give margin to.
+    PositionMissing = 334, "position does not exist";
+    /// Margin mode as it was.
+    MarginModeUnchanged = 335, "margin mode is not modified";
+    /// Adding margin automatically as it was.
+    AutoAddMarginUnchanged = 336, "auto add margin is not modified";
     /// Not enough margin.
     InsufficientBalance = 400, "ab not enough for new order";
     /// Leverage above what the tier allows.
@@ -97,6 +105,10 @@ rejects! {
     LeverageUnchanged = 402, "leverage not modified";
     /// Position and orders would pass the highest risk limit.
     PositionLimit = 403, "position size would exceed the highest risk limit";
+    /// The requirements of the margin mode would not be met.
+    MarginModeShort = 430, "margin requirements would not be met in this margin mode";
+    /// Above the initial margin, losses counted, there is not that much to take back.
+    MarginNotFree = 431, "position margin cannot be reduced that far";
     /// Not enough money to withdraw.
     WithdrawTooLarge = 404, "insufficient balance";
 }

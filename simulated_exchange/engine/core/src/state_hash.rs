@@ -120,11 +120,12 @@ impl Exchange {
                 && realised == 0
                 && slot.orders.count == 0
                 && !slot.is_hedged
+                && !detail.adds_margin
                 && i64::from(slot.leverage) == default_leverage;
             if !is_untouched {
                 digest
                     .word(u64::from(slot.instrument) << 8 | u64::from(slot.index.to_wire()))
-                    .word(u64::from(slot.is_hedged))
+                    .word(u64::from(slot.is_hedged) | u64::from(detail.adds_margin) << 1)
                     .signed(i64::from(slot.leverage))
                     .signed(slot.position.lots);
                 digest.wide(slot.position.cost).wide(realised).wide(detail.assigned);

@@ -161,8 +161,10 @@ wire_enum! {
 
 wire_enum! {
     /// What backs an account's positions.
+    #[derive(Default)]
     MarginMode {
         /// The whole account.
+        #[default]
         Cross = 0,
         /// Each position its own margin.
         Isolated = 1,

@@ -1,8 +1,8 @@
 //! The shapes in which queries answer. Plain data; how it is computed stands in `query`.
 
 use crate::types::{
-    AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, OrderType, PositionIndex, Price, Qty, Side,
-    TimeInForce,
+    AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType, PositionIndex, Price,
+    Qty, Side, TimeInForce,
 };
 
 /// A position of one account in one instrument.
@@ -38,6 +38,16 @@ pub struct PositionView {
     pub adl_rank: u8,
     /// Risk-limit tier, from 1.
     pub tier: u8,
+    /// What backs the position.
+    pub margin_mode: MarginMode,
+    /// Margin assigned to an isolated position; 0 in cross margin.
+    pub assigned_margin: Money,
+    /// Margin is added to an isolated position before it is liquidated.
+    pub auto_add_margin: bool,
+    /// Price at which closing pays for the fees and what the present holding has realised; 0 when there is none.
+    pub break_even_price: Price,
+    /// Realised by the present holding, less fees; the last holding's while flat.
+    pub current_realised_pnl: Money,
 }
 
 /// An account's margin figures in USD.
@@ -80,6 +90,10 @@ pub struct CoinView {
     pub order_margin: Money,
     /// Maintenance margin of positions settled in the coin.
     pub maintenance_margin: Money,
+    /// Margin assigned to isolated positions.
+    pub isolated_margin: Money,
+    /// Held by spot orders.
+    pub locked: Money,
     /// Worth of the equity in USD, without haircut.
     pub usd_value: Money,
     /// Price of the coin in USD.

@@ -5,7 +5,6 @@ mod support;
 use exchange_core::fixed::Ratio;
 use exchange_core::margin::{
     bankruptcy_price, closing_fee, liquidation_price, maintenance, order_cost, tier_index, Exposure,
-    OpenOrders,
 };
 use exchange_core::mark::price_band;
 use exchange_core::position::Position;
@@ -27,7 +26,7 @@ fn wide(text: &str) -> i128 {
 /// One BTC (1000 lots), or the given lots, at 50,000.
 fn exposure(lots: i64, leverage: i64, mark: i64) -> Exposure {
     let position = Position { lots, cost: i128::from(lots) * 50 * i128::from(SCALE) };
-    Exposure { position, orders: OpenOrders::default(), leverage, mark_ticks: mark * 10 }
+    Exposure { position, leverage, mark_ticks: mark * 10, ..Exposure::default() }
 }
 
 #[test]

@@ -3,9 +3,7 @@
 mod support;
 
 use exchange_core::fixed::Ratio;
-use exchange_core::margin::{
-    bankruptcy_price, closing_fee, liquidation_price, order_cost, Exposure, OpenOrders,
-};
+use exchange_core::margin::{bankruptcy_price, closing_fee, liquidation_price, order_cost, Exposure};
 use exchange_core::position::Position;
 use exchange_core::{Action, CoinId, Instrument, InstrumentId, InstrumentSpec, PoolId, Price, SCALE};
 use support::{btc, btc_inverse, btc_perp, fixed, many_coins, shown, Story};
@@ -33,7 +31,7 @@ fn story(price: &str) -> Story {
 /// Signed contracts entered at a price, at a leverage in hundredths.
 fn exposure(contracts: i64, entry_ticks: i64, leverage: i64, listed: &Instrument) -> Exposure {
     let position = Position { lots: contracts, cost: listed.value(contracts, entry_ticks) };
-    Exposure { position, orders: OpenOrders::default(), leverage, mark_ticks: entry_ticks }
+    Exposure { position, leverage, mark_ticks: entry_ticks, ..Exposure::default() }
 }
 
 #[test]

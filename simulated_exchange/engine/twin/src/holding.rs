@@ -33,6 +33,9 @@ impl State {
                 self.emit(EventKind::SideLeverageChanged { account, instrument, buy, sell });
                 Ok(())
             }
+            PositionAction::SetMarginMode { .. }
+            | PositionAction::AddMargin { .. }
+            | PositionAction::SetAutoAddMargin { .. } => unreachable!("not modelled: {action:?}"),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Random streams of commands: mostly plausible, now and then absurd. No expectations.
 
 use exchange_core::{
-    AccountId, Action, CoinId, Command, Genesis, InstrumentId, LinkId, ModeScope, Money, NewOrder, OrderId,
-    OrderType, PositionAction, PositionIndex, PositionMode, Price, Qty, Side, TimeInForce, SCALE,
+    AccountId, Action, CoinId, Command, Genesis, InstrumentId, LinkId, MarginMode, ModeScope, Money,
+    NewOrder, OrderId, OrderType, PositionAction, PositionIndex, PositionMode, Price, Qty, Side, TimeInForce,
+    SCALE,
 };
 use proptest::prelude::*;
 
@@ -80,7 +81,7 @@ pub fn new_order() -> impl Strategy<Value = NewOrder> {
 
 /// Accounts that begin in hedge mode, in BTCUSDT and in BTCUSD.
 fn is_hedged(account: AccountId, instrument: InstrumentId) -> bool {
-    account.0.is_multiple_of(3) && instrument.0.is_multiple_of(2)
+    account.0 % 3 == 1 && instrument.0.is_multiple_of(2)
 }
 
 /// The index of the mode an account begins with; a leg is closed by what reduces.
@@ -96,12 +97,19 @@ fn position_action() -> impl Strategy<Value = PositionAction> {
     let scope = prop_oneof![
         4 => instrument().prop_map(ModeScope::Instrument), 1 => coin().prop_map(ModeScope::Coin),
     ];
+    let index = || prop::sample::select(PositionIndex::ALL);
     let leverage = || prop_oneof![5 => (1_u32..=100).prop_map(|whole| whole * 100), 1 => any::<u32>()];
     prop_oneof![
         1 => (account(), scope, prop::sample::select(PositionMode::ALL))
             .prop_map(|(account, scope, mode)| PositionAction::SetPositionMode { account, scope, mode }),
         1 => (account(), instrument(), leverage(), leverage())
             .prop_map(|(account, instrument, buy, sell)| PositionAction::SetSideLeverage { account, instrument, buy, sell }),
+        1 => (account(), prop::sample::select(MarginMode::ALL))
+            .prop_map(|(account, mode)| PositionAction::SetMarginMode { account, mode }),
+        2 => (account(), instrument(), index(), number(0, SCALE, 2000))
+            .prop_map(|(account, instrument, position_index, amount)| PositionAction::AddMargin { account, instrument, position_index, amount: Money(amount) }),
+        1 => (account(), instrument(), index(), any::<bool>())
+            .prop_map(|(account, instrument, position_index, is_on)| PositionAction::SetAutoAddMargin { account, instrument, position_index, is_on }),
     ]
 }
 
@@ -127,7 +135,7 @@ pub fn action() -> impl Strategy<Value = Action> {
         1 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Withdraw { account, coin, amount }),
         1 => (coin(), number(50_000 * SCALE, SCALE, 25_000)).prop_map(|(coin, price)| Action::SetCoinPrice { coin, price: Price(price) }),
         1 => account().prop_map(|account| Action::CreateAccount { account }),
-        2 => position_action().prop_map(Action::Position),
+        3 => position_action().prop_map(Action::Position),
     ]
 }
 
@@ -157,6 +165,10 @@ pub fn opening() -> Vec<Command> {
         for (coin, part) in [(CoinId(0), 1), (CoinId(1), 10), (CoinId(2), 100_000)] {
             let amount = Money(deposit * SCALE / part);
             commands.push(command(Action::Deposit { account, coin, amount }));
+        }
+        if number % 4 >= 2 {
+            let mode = MarginMode::Isolated;
+            commands.push(command(Action::Position(PositionAction::SetMarginMode { account, mode })));
         }
         for instrument in (0..INSTRUMENTS).map(InstrumentId) {
             if is_hedged(account, instrument) {
