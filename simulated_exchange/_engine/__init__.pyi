@@ -33,6 +33,8 @@ __all__ = [
     "LEVERAGE_SCALE",
     "SCALE",
     "AccountView",
+    "AdlAlertView",
+    "AdlPlaceView",
     "BatchOutcome",
     "CancelReason",
     "CoinConservation",
@@ -51,6 +53,7 @@ __all__ = [
     "OrderType",
     "OrderView",
     "Outcome",
+    "PoolView",
     "PositionIndex",
     "PositionMode",
     "PositionView",
@@ -214,6 +217,8 @@ class FillKind:
     """The venue took a position over at its bankruptcy price."""
     Adl: ClassVar[FillKind]
     """Auto-deleveraging."""
+    Netting: ClassVar[FillKind]
+    """A long and a short of one account closed against each other at the mark, before a liquidation."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -232,6 +237,8 @@ class WalletReason:
     """Realised profit less fee of a take-over."""
     Adl: ClassVar[WalletReason]
     """Realised profit less fee of a deleveraging."""
+    Netting: ClassVar[WalletReason]
+    """Realised profit of a long and a short closed against each other before a liquidation."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -713,6 +720,8 @@ class Event:
         position_index: Final[PositionIndex]
         qty: Final[int]
         price: Final[int]
+        place: Final[int]
+        """Place in the queue when the closing began; 1 is the first."""
         __match_args__: ClassVar[tuple[str, ...]]
         def __new__(
             cls,
@@ -721,6 +730,7 @@ class Event:
             position_index: PositionIndex,
             qty: int,
             price: int,
+            place: int,
             sequence: int,
             market_ms: int,
             wall_us: int,
@@ -829,6 +839,32 @@ class Event:
             market_ms: int,
             wall_us: int,
         ) -> Event.AutoAddMarginChanged: ...
+
+    @final
+    class AdlStarted(Event):
+        """An insurance pool does not bear a contract's further losses: positions taken over are deleveraged."""
+
+        pool: Final[int]
+        instrument: Final[int]
+        ratio: Final[int]
+        """The contract's drawdown per eight-hour maximum of the pool, 10**-8."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, pool: int, instrument: int, ratio: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.AdlStarted: ...
+
+    @final
+    class AdlStopped(Event):
+        """The pool bears the contract's losses again."""
+
+        pool: Final[int]
+        instrument: Final[int]
+        ratio: Final[int]
+        """The contract's drawdown per eight-hour maximum of the pool, 10**-8."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, pool: int, instrument: int, ratio: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.AdlStopped: ...
 
 @final
 class Outcome:
@@ -1044,6 +1080,54 @@ class InstrumentView:
     """
     index_sources: Final[list[tuple[str, int]]]
     """Components of the index: name and relative weight."""
+
+@final
+class PoolView:
+    """An insurance pool; amounts in its coin."""
+
+    pool: Final[int]
+    """Its number."""
+    coin: Final[int]
+    balance: Final[int]
+    balance_peak: Final[int]
+    """Its eight-hour maximum, sampled each market minute."""
+
+@final
+class AdlAlertView:
+    """How far a contract is from deleveraging; amounts in the pool's coin, ratios in 10**-8."""
+
+    instrument: Final[int]
+    pool: Final[int]
+    balance: Final[int]
+    """What the pool holds."""
+    balance_peak: Final[int]
+    """The pool's eight-hour maximum."""
+    pnl: Final[int]
+    """What the contract gained for the pool, less what it cost."""
+    pnl_peak: Final[int]
+    """The eight-hour maximum of that."""
+    open_loss: Final[int]
+    """What the contract's positions taken over would lose at the mark."""
+    ratio: Final[int]
+    """Loss since the peak, open loss included, per maximum of the pool."""
+    threshold: Final[int]
+    """Pools that hold no more are not watched for drawdown."""
+    trigger_ratio: Final[int]
+    """Ratio at which deleveraging starts."""
+    stop_ratio: Final[int]
+    """Ratio above which it stops."""
+    is_deleveraging: Final[bool]
+
+@final
+class AdlPlaceView:
+    """A place in the queue of the deleveraging."""
+
+    account: Final[int]
+    position_index: Final[PositionIndex]
+    qty: Final[int]
+    """Signed quantity."""
+    lights: Final[int]
+    """5 lights: next in line."""
 
 @final
 class CoinConservation:
@@ -1371,6 +1455,17 @@ class Engine:
 
     def insurance_pool(self, pool: int) -> int:
         """Balance of an insurance pool. Raises LookupError."""
+
+    def insurance_pools(self) -> list[PoolView]:
+        """Every insurance pool, by number."""
+
+    def adl_alert(self, instrument: int) -> AdlAlertView:
+        """How far an instrument is from deleveraging. Raises LookupError."""
+
+    def adl_places(self, instrument: int, side: Side) -> list[AdlPlaceView]:
+        """The queue of the deleveraging of longs (Buy) or shorts (Sell), first in line first; empty for an
+        unknown instrument.
+        """
 
     def coins(self) -> list[str]:
         """Names of the coins, by number."""

@@ -419,15 +419,6 @@ impl Engine {
         })
     }
 
-    /// Balance of an insurance pool.
-    fn insurance_pool(&self, py: Python<'_>, pool: Argument<'_, '_>) -> PyResult<i64> {
-        let pool = arguments::pool(pool)?;
-        let balance = self.ask(py, |exchange| exchange.insurance_pool(pool))?;
-        balance
-            .map(|balance| balance.0)
-            .ok_or_else(|| PyLookupError::new_err(format!("pool: {} does not exist", pool.0)))
-    }
-
     /// Names of the coins, by number.
     fn coins(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         self.ask(py, |exchange| exchange.listed_coins().iter().map(|coin| coin.spec.name.clone()).collect())
@@ -512,7 +503,7 @@ pub(crate) fn unknown(account: AccountId, instrument: InstrumentId) -> PyErr {
     PyLookupError::new_err(format!("account {} or instrument {} does not exist", account.0, instrument.0))
 }
 
-fn unknown_instrument(instrument: exchange_core::InstrumentId) -> PyErr {
+pub(crate) fn unknown_instrument(instrument: exchange_core::InstrumentId) -> PyErr {
     PyLookupError::new_err(format!("instrument: {} does not exist", instrument.0))
 }
 

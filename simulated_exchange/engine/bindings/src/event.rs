@@ -209,7 +209,9 @@ events! {
         account: u32, instrument: u16, position_index: PositionIndex, qty: i64, bankruptcy_price: i64,
     }
     InsuranceFundChanged { pool: u16, balance: i64, change: i64 }
-    Deleveraged { account: u32, instrument: u16, position_index: PositionIndex, qty: i64, price: i64 }
+    Deleveraged {
+        account: u32, instrument: u16, position_index: PositionIndex, qty: i64, price: i64, place: i64,
+    }
     CoinPriceChanged { coin: u16, price: i64 }
     PositionModeChanged { account: u32, instrument: u16, mode: PositionMode }
     SideLeverageChanged { account: u32, instrument: u16, buy: i64, sell: i64 }
@@ -219,6 +221,8 @@ events! {
         is_automatic: bool,
     }
     AutoAddMarginChanged { account: u32, instrument: u16, position_index: PositionIndex, is_on: bool }
+    AdlStarted { pool: u16, instrument: u16, ratio: i64 }
+    AdlStopped { pool: u16, instrument: u16, ratio: i64 }
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

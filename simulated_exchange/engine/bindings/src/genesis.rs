@@ -5,8 +5,8 @@
 use exchange_core::instrument::TICKS_MAX;
 use exchange_core::types::{Money, Price, Qty, SCALE};
 use exchange_core::{
-    CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentId, InstrumentSpec, Kind,
-    PoolSpec, TierSpec,
+    AdlSpec, CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentId, InstrumentSpec,
+    Kind, PoolSpec, TierSpec,
 };
 use serde_json::{Map, Value};
 
@@ -36,10 +36,17 @@ pub(crate) fn parse(text: &str) -> Result<Genesis, String> {
 
 fn pool(path: &str, value: &Value) -> Result<PoolSpec, String> {
     let mut object = Object::new(path, value)?;
+    let rule = AdlSpec::default();
     let spec = PoolSpec {
         name: object.text("name")?,
         coin: object.text("coin")?,
         balance: Money(object.decimal("balance")?),
+        adl: AdlSpec {
+            threshold: Money(object.decimal_or("adl_threshold", rule.threshold.0)?),
+            trigger_ratio: object.decimal_or("adl_trigger_ratio", rule.trigger_ratio)?,
+            stop_ratio: object.decimal_or("adl_stop_ratio", rule.stop_ratio)?,
+            mark_beyond: object.decimal_or("adl_mark_beyond", rule.mark_beyond)?,
+        },
     };
     object.end()?;
     Ok(spec)

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod engine;
+mod engine_insurance;
 mod engine_positions;
 mod errors;
 mod event;

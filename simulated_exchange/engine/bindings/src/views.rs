@@ -60,6 +60,15 @@ views! {
         maker_fee: i64, price_band_x: i64, price_band_y: i64, default_leverage: i64,
         tiers: Vec<(i64, i64, i64)>, index_sources: Vec<(String, i64)>,
     }
+    /// An insurance pool.
+    PoolView { pool: u16, coin: u16, balance: i64, balance_peak: i64 }
+    /// How far a contract is from deleveraging.
+    AdlAlertView {
+        instrument: u16, pool: u16, balance: i64, balance_peak: i64, pnl: i64, pnl_peak: i64, open_loss: i64,
+        ratio: i64, threshold: i64, trigger_ratio: i64, stop_ratio: i64, is_deleveraging: bool,
+    }
+    /// A place in the queue of the deleveraging.
+    AdlPlaceView { account: u32, position_index: PositionIndex, qty: i64, lights: u8 }
     /// The books of one coin, recomputed from every account.
     CoinConservation {
         coin: u16, delta: i128, wallets: i128, entry_costs: i128, insurance: i128, fees: i128, deposits: i128,
@@ -175,6 +184,47 @@ impl From<core::PriceView> for PriceView {
     }
 }
 
+impl From<core::PoolView> for PoolView {
+    fn from(view: core::PoolView) -> Self {
+        Self {
+            pool: view.pool.0,
+            coin: view.coin.0,
+            balance: view.balance.0,
+            balance_peak: view.balance_peak.0,
+        }
+    }
+}
+
+impl From<core::AdlAlertView> for AdlAlertView {
+    fn from(view: core::AdlAlertView) -> Self {
+        Self {
+            instrument: view.instrument.0,
+            pool: view.pool.0,
+            balance: view.balance.0,
+            balance_peak: view.balance_peak.0,
+            pnl: view.pnl.0,
+            pnl_peak: view.pnl_peak.0,
+            open_loss: view.open_loss.0,
+            ratio: view.ratio,
+            threshold: view.threshold.0,
+            trigger_ratio: view.trigger_ratio,
+            stop_ratio: view.stop_ratio,
+            is_deleveraging: view.is_deleveraging,
+        }
+    }
+}
+
+impl From<core::AdlPlaceView> for AdlPlaceView {
+    fn from(view: core::AdlPlaceView) -> Self {
+        Self {
+            account: view.account.0,
+            position_index: view.position_index.into(),
+            qty: view.qty.0,
+            lights: view.lights,
+        }
+    }
+}
+
 impl InstrumentView {
     pub(crate) fn new(instrument: u16, spec: &core::InstrumentSpec) -> Self {
         let tiers = spec.tiers.iter();
@@ -231,5 +281,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<CoinView>()?;
     module.add_class::<CoinConservation>()?;
     module.add_class::<Conservation>()?;
+    module.add_class::<PoolView>()?;
+    module.add_class::<AdlAlertView>()?;
+    module.add_class::<AdlPlaceView>()?;
     module.add_class::<Verification>()
 }

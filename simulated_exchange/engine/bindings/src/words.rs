@@ -60,9 +60,9 @@ words! {
         InsufficientMargin,
     }
     /// How a fill came about.
-    FillKind { Trade, TakeOver, Adl }
+    FillKind { Trade, TakeOver, Adl, Netting }
     /// Why a wallet changed.
-    WalletReason { Deposit, Withdraw, Trade, TakeOver, Adl }
+    WalletReason { Deposit, Withdraw, Trade, TakeOver, Adl, Netting }
     /// How the components of an index become one price.
     IndexMethod { Clamp, Drop, TwoPass }
     /// The stage that refused a command.

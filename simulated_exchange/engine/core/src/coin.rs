@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::genesis::{require, GenesisError};
+use crate::insurance::AdlSpec;
 use crate::types::{InstrumentId, Money, Price, Qty, MONEY_MAX, SCALE};
 
 /// Most coins one exchange knows.
@@ -76,6 +77,8 @@ pub struct PoolSpec {
     pub coin: String,
     /// Opening balance.
     pub balance: Money,
+    /// When it stops bearing a contract's losses.
+    pub adl: AdlSpec,
 }
 
 /// Checks a coin and derives what the exchange computes with.

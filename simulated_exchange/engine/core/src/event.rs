@@ -355,6 +355,8 @@ events! {
         qty: Qty,
         /// Price.
         price: Price,
+        /// Place in the queue when the closing began; 1 is the first.
+        place: i64,
     }
     /// The position mode of an account in an instrument changed.
     PositionModeChanged = 100 {
@@ -415,6 +417,24 @@ events! {
         coin: CoinId,
         /// Price.
         price: Price,
+    }
+    /// An insurance pool does not bear a contract's further losses: positions taken over are deleveraged.
+    AdlStarted = 90 {
+        /// Pool.
+        pool: PoolId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// The contract's drawdown per eight-hour maximum of the pool, in `10^-8`.
+        ratio: i64,
+    }
+    /// The pool bears the contract's losses again.
+    AdlStopped = 91 {
+        /// Pool.
+        pool: PoolId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// The contract's drawdown per eight-hour maximum of the pool, in `10^-8`.
+        ratio: i64,
     }
 }
 

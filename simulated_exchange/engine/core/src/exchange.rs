@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Ledger;
+use crate::adl_queue::LightBoard;
 use crate::book::Book;
 use crate::coin::CoinPrice;
 use crate::command::{Action, Command};
@@ -15,6 +16,7 @@ use crate::event::{Event, EventKind};
 use crate::fixed::{div_ceil, saturate};
 use crate::genesis::{validate, Genesis, GenesisError, Pool};
 use crate::instrument::Instrument;
+use crate::insurance_book::InsuranceBook;
 use crate::margin::Margin;
 use crate::mark::Market;
 use crate::order::Orders;
@@ -75,6 +77,10 @@ pub struct Exchange {
     pub(crate) touched: Vec<u32>,
     /// Instruments in which a position was taken over in this command.
     pub(crate) taken_over: BTreeSet<usize>,
+    /// What the insurance pools gained and lost.
+    pub(crate) insurance: InsuranceBook,
+    #[serde(skip)]
+    pub(crate) lights: LightBoard,
     pub(crate) last_order: u64,
     pub(crate) last_trade: u64,
     pub(crate) last_event: u64,
@@ -105,7 +111,11 @@ impl Exchange {
             ledger.totals[usize::from(pool.coin.0)].deposits += balance;
             first_user = account + 1;
         }
+        let balances = listing.pools.iter().map(|pool| i128::from(pool.spec.balance.0));
+        let insurance = InsuranceBook::new(balances, instruments.len(), ledger.coins().len());
         Ok(Self {
+            insurance,
+            lights: LightBoard::default(),
             pools: listing.pools,
             first_user,
             books: vec![Book::default(); instruments.len()],

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::coin::{self, Coin, CoinSpec, PoolSpec, COINS_MAX};
 use crate::instrument::{self, Instrument, InstrumentSpec, INSTRUMENTS_MAX};
-use crate::types::{CoinId, Money, PoolId, FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, MONEY_MAX};
+use crate::insurance::AdlSpec;
+use crate::types::{CoinId, Money, PoolId, FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, MONEY_MAX, SCALE};
 
 /// Most insurance pools: their accounts lie below the users'.
 pub const POOLS_MAX: usize = (FIRST_USER_ACCOUNT - FIRST_POOL_ACCOUNT) as usize;
@@ -29,7 +30,10 @@ impl Genesis {
                 names.push(spec.quote.clone());
             }
         }
-        let pool = |name: &String| PoolSpec { name: name.clone(), coin: name.clone(), balance: fund };
+        let pool = |name: &String| {
+            let (name, coin) = (name.clone(), name.clone());
+            PoolSpec { name, coin, balance: fund, adl: AdlSpec::default() }
+        };
         Self {
             coins: names.iter().map(|name| CoinSpec::par(name)).collect(),
             pools: names.iter().map(pool).collect(),
@@ -116,6 +120,7 @@ pub fn validate(genesis: &Genesis) -> Result<Listing, GenesisError> {
             format!("was {balance}, allowed 0 to {MONEY_MAX}")
         })?;
         let coin = known_coin(&listing, &spec.coin, &format!("pools[{at}].coin"))?;
+        check_adl(&spec.adl, &format!("pools[{at}].adl"))?;
         listing.pools.push(Pool { spec: spec.clone(), coin });
     }
     for (at, spec) in genesis.instruments.iter().enumerate() {
@@ -123,6 +128,16 @@ pub fn validate(genesis: &Genesis) -> Result<Listing, GenesisError> {
         listing.instruments.push(instrument);
     }
     Ok(listing)
+}
+
+fn check_adl(rule: &AdlSpec, at: &str) -> Result<(), GenesisError> {
+    let fits = rule.threshold.0 >= 0
+        && (-SCALE..=0).contains(&rule.trigger_ratio)
+        && (rule.trigger_ratio..=0).contains(&rule.stop_ratio)
+        && (0..=SCALE).contains(&rule.mark_beyond);
+    require(fits, at, || {
+        "threshold must not be negative, -1 <= trigger_ratio <= stop_ratio <= 0, mark_beyond lie between 0 and 1".into()
+    })
 }
 
 pub(crate) fn known_coin(listing: &Listing, name: &str, field: &str) -> Result<CoinId, GenesisError> {

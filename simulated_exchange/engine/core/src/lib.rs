@@ -3,22 +3,27 @@
 //! No I/O, no clock, no randomness, no floating point. The same commands give the same events and the same state
 //! hash on every machine. Dependencies between modules point one way:
 //!
-//! - stages: `exchange` runs `entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover`, `invariants`;
+//! - stages: `exchange` runs `entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover` over
+//!   `insurance_book`, `invariants`;
 //! - how accounts hold positions: `leverage`, `hedge`, `margin_mode` and `isolated`, asked by `position_command`;
-//! - outside views: `query`, `state_hash`, `snapshot`;
-//! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `collateral`,
+//! - outside views: `query`, `insurance_query`, `adl_queue`, `state_hash`, `snapshot`;
+//! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `insurance`,
+//!   `collateral`,
 //!   `lending`, `repayment`, `kyc`;
 //! - stores: `book` over `ladder`, `order` over `order_ids`, `account` over `id_map` over `purse`;
 //! - words: `types`, `fixed`, `digest`, `record`, `genesis`, `coin`, `instrument`, `command`, `event`, `reject`, `view`.
 #![forbid(unsafe_code)]
 
 mod account;
+mod adl_queue;
 mod amend;
 mod clock;
 mod digest;
 mod entry;
 mod hedge;
 mod id_map;
+mod insurance_book;
+mod insurance_query;
 mod invariants;
 mod isolated;
 mod ladder;
@@ -48,6 +53,7 @@ pub mod genesis;
 pub mod impact;
 pub mod index;
 pub mod instrument;
+pub mod insurance;
 pub mod kyc;
 pub mod lending;
 pub mod margin;
@@ -68,13 +74,15 @@ pub use exchange::{Applied, Exchange, Fatal};
 pub use genesis::{Genesis, GenesisError, Listing, Pool};
 pub use index::IndexMethod;
 pub use instrument::{IndexSourceSpec, Instrument, InstrumentSpec, Kind, Tier, TierSpec};
+pub use insurance::AdlSpec;
 pub use position_command::{ModeScope, PositionAction};
 pub use record::DecodeError;
 pub use reject::{Reject, Stage};
 pub use snapshot::RestoreError;
 pub use types::*;
 pub use view::{
-    AccountView, BookLevel, CoinConservation, CoinView, Conservation, OrderView, PositionView, PriceView,
+    AccountView, AdlAlertView, AdlPlaceView, BookLevel, CoinConservation, CoinView, Conservation, OrderView,
+    PoolView, PositionView, PriceView,
 };
 
 /// Bounds on memory and on the work of one command.

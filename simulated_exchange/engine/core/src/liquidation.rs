@@ -29,6 +29,9 @@ impl Exchange {
         if !time_passed && self.touched.is_empty() && self.pending.is_empty() && self.taken_over.is_empty() {
             return;
         }
+        if time_passed {
+            self.sample_pools();
+        }
         self.note_breaches();
         for _ in 0..LIQUIDATIONS_MAX {
             let Some(account) = self.pending.pop_first() else { break };
@@ -181,13 +184,9 @@ impl Exchange {
         let side = Side::of_position(lots);
         let toward = i128::from(side.sign() * listed.direction);
         let price = Price(saturate(price_of(value * toward, lots, listed)));
-        let (qty, pool, position_index) = (listed.qty(lots), listed.pool, owner.index);
-        let taker = self.ledger.slot_for(TAKEOVER, index, PositionIndex::OneWay, listed);
-        // against an opposite position the venue realises at once; a loss beyond the fund is deleveraged before
-        let mut netted = self.ledger.slot(taker).position;
-        if self.ledger.purse(self.pool_purse(pool)).wallet + netted.fill(lots, value).realised < 0 {
-            self.deleverage(taker, index, self.ledger.slot(slot).account);
-        }
+        let (qty, position_index) = (listed.qty(lots), owner.index);
+        let apart = if lots > 0 { PositionIndex::HedgeBuy } else { PositionIndex::HedgeSell };
+        let taker = self.ledger.slot_for(TAKEOVER, index, apart, listed);
         self.emit(EventKind::TakenOver { account, instrument, position_index, qty, bankruptcy_price: price });
         self.last_trade += 1;
         let leg = Leg {

@@ -290,6 +290,7 @@ impl Exchange {
             FillKind::Trade => WalletReason::Trade,
             FillKind::TakeOver => WalletReason::TakeOver,
             FillKind::Adl => WalletReason::Adl,
+            FillKind::Netting => WalletReason::Netting,
         };
         self.emit_wallet(purse, settled.realised - fee, reason);
         if owner == TAKEOVER {
@@ -408,22 +409,6 @@ impl Exchange {
             return balance;
         }
         mul_div_floor(balance, i128::from(SCALE), i128::from(self.ledger.coin_price(coin)))
-    }
-
-    /// Hands what the take-over account realised in an instrument to its insurance pool, or covers it from there. A
-    /// loss beyond the pool stays on the take-over account's wallet and is covered by what that account gains next.
-    pub(crate) fn sweep_takeover(&mut self, instrument: usize) {
-        let (settle, pool) = (self.instruments[instrument].settle, self.instruments[instrument].pool);
-        let (own, purse) = (self.ledger.purse_for(TAKEOVER, settle), self.pool_purse(pool));
-        let gained = self.ledger.purse(own).wallet;
-        let change = gained.max(-self.ledger.purse(purse).wallet);
-        if change == 0 {
-            return;
-        }
-        self.ledger.credit(own, -change);
-        self.ledger.credit(purse, change);
-        let balance = self.wallet(purse);
-        self.emit(EventKind::InsuranceFundChanged { pool, balance, change: Money(saturate(change)) });
     }
 }
 

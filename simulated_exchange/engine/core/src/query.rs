@@ -1,6 +1,5 @@
 //! Queries: what the state looks like from outside. They change nothing and are not journaled.
 
-use crate::adl::lights;
 use crate::coin::Coin;
 use crate::exchange::Exchange;
 use crate::fixed::{div_floor, saturate};
@@ -8,8 +7,8 @@ use crate::instrument::Instrument;
 use crate::margin::{bankruptcy_price, break_even_price, liquidation_price, price_of, tier_index};
 use crate::order::Order;
 use crate::types::{
-    AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, PoolId, PositionIndex, PositionMode,
-    Price, Side, SCALE,
+    AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, PositionIndex, PositionMode, Price,
+    Side, SCALE,
 };
 use crate::view::{AccountView, BookLevel, CoinView, OrderView, PositionView, PriceView};
 
@@ -113,14 +112,6 @@ impl Exchange {
         div_floor(amount.saturating_mul(i128::from(self.ledger.coin_price(coin))), i128::from(SCALE))
     }
 
-    /// An amount of USD in a coin, rounded down; 0 while the coin has no price.
-    fn in_coin(&self, coin: CoinId, usd: i128) -> i128 {
-        match self.ledger.coin_price(coin) {
-            0 => 0,
-            price => div_floor(usd.saturating_mul(i128::from(SCALE)), i128::from(price)),
-        }
-    }
-
     /// A position, also a flat one.
     pub fn position(
         &self,
@@ -209,16 +200,6 @@ impl Exchange {
             break_even_price: shown(break_even_price(&position, detail.realised_since_open, listed)),
             current_realised_pnl: Money(saturate(detail.realised_since_open)),
         }
-    }
-
-    fn adl_lights(&self, slot: u32) -> u8 {
-        let held = self.ledger.slot(slot);
-        if held.position.lots == 0 || held.account < self.first_user {
-            return 0;
-        }
-        let queue = self.adl_queue(usize::from(held.instrument), held.position.lots > 0);
-        let place = queue.iter().position(|(_, _, queued)| *queued == slot);
-        place.map_or(0, |place| lights(place, queue.len()))
     }
 
     /// Levels of a book from the best on: bids, asks.
@@ -312,11 +293,5 @@ impl Exchange {
             created_wall_us: detail.created_wall_us,
             updated_wall_us: detail.updated_wall_us,
         }
-    }
-
-    /// Balance of an insurance pool; `None` for an unknown one.
-    pub fn insurance_pool(&self, pool: PoolId) -> Option<Money> {
-        let known = usize::from(pool.0) < self.pools.len();
-        known.then(|| self.wallet(self.pool_purse(pool)))
     }
 }

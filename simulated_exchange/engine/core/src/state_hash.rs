@@ -3,13 +3,16 @@
 //!
 //! 1. Numbers of the last command, event, order, trade; market time.
 //! 2. Each coin as listed: price, deposits (wide), withdrawals (wide).
-//! 3. Each instrument as listed: each index source (price, time of the report, time of the change); index, mark, last
+//! 3. Insurance: market minute of the last sample; each pool's samples; then of each instrument what it gained for its pool
+//!    (wide), what it owes (wide), whether it is being deleveraged, and its samples. Samples are those of the last eight
+//!    hours that no later one reaches, oldest first: minute, value (wide); all ones end them.
+//! 4. Each instrument as listed: each index source (price, time of the report, time of the change); index, mark, last
 //!    price, highest buy, lowest sell (all but the index in ticks), funding rate, second of the last sample, last basis and
 //!    premium (the lowest number for none), samples of the basis and then of the premium, oldest first. Then its book: bids,
 //!    then asks; each price in ticks, best first, followed by its orders in their queue; a side ends with all ones.
 //!    An order: number, owner's identifier, flags (reduce-only, time in force << 8, type << 16), lots, unfilled lots, time
 //!    of acceptance, value filled (wide), fees (wide), link id.
-//! 4. Each account by identifier: identifier, digest of its link ids, margin mode; each coin of it that holds anything or is
+//! 5. Each account by identifier: identifier, digest of its link ids, margin mode; each coin of it that holds anything or is
 //!    not collateral, as listed (coin, is collateral, wallet, isolated, spot borrow, locked, funding wallet; wide); whether
 //!    its liquidation is due; each position by instrument and index, unless it is flat, without orders and anything realised,
 //!    not of an account that has two legs there instead, and at its usual leverage: the default one, for a leg that of the only
@@ -21,6 +24,7 @@
 
 use crate::digest::Digest;
 use crate::exchange::Exchange;
+use crate::insurance::Peak;
 use crate::types::{CoinId, PositionIndex, Side};
 
 impl Exchange {
@@ -34,6 +38,7 @@ impl Exchange {
         for (coin, totals) in (0_u16..).map(CoinId).zip(&self.ledger.totals) {
             digest.signed(self.ledger.coin_price(coin)).wide(totals.deposits).wide(totals.withdrawals);
         }
+        self.fold_insurance(&mut digest);
         for index in 0..self.instruments.len() {
             self.fold_market(index, &mut digest);
             self.fold_book(index, &mut digest);
@@ -45,6 +50,24 @@ impl Exchange {
             self.fold_account(place, &mut digest);
         }
         digest.finish()
+    }
+
+    /// The minute of the last sample, the pools' samples, then the contracts' records.
+    fn fold_insurance(&self, digest: &mut Digest) {
+        digest.signed(self.insurance.minute);
+        let fold_peak = |peak: &Peak, digest: &mut Digest| {
+            for (minute, value) in peak.samples() {
+                digest.signed(minute).wide(value);
+            }
+            digest.word(u64::MAX);
+        };
+        for peak in &self.insurance.pools {
+            fold_peak(peak, digest);
+        }
+        for record in &self.insurance.contracts {
+            digest.wide(record.pnl).wide(record.owed).word(u64::from(record.is_deleveraging));
+            fold_peak(&record.peak, digest);
+        }
     }
 
     fn fold_market(&self, index: usize, digest: &mut Digest) {

@@ -1,29 +1,57 @@
-//! Stage 7, continued: what the venue has taken over is worked off in the real book within the price band. The
-//! insurance fund gains what fills better than bankruptcy and pays what fills worse; when it cannot, the rest is closed
-//! by auto-deleveraging against the highest ranked opposite positions, at the price it was taken over at (rules 8).
-//! Nobody is deleveraged into debt; what no counterparty can bear stays with the venue and is tried again every tick.
+//! Stage 8, continued: what the venue has taken over is worked off in the real book within the price band. The insurance
+//! pool gains what fills better than bankruptcy and pays what fills worse, up to what it may lose in the contract
+//! (`insurance`); beyond that, positions are closed by auto-deleveraging against the highest ranked opposite ones, at
+//! the price they were taken over at (rules 8).
 //!
-//! Deleveraging is due when the next fill would cost more than the fund holds, or when the position's loss at the mark
-//! already exceeds it.
+//! Longs and shorts that the venue holds in one contract close against each other at the mark first, when the pool can
+//! bear it. Of a position only the part whose loss at the mark lies beyond what the pool may lose is deleveraged; a part
+//! without loss waits for the book. Nobody is deleveraged into debt; what no counterparty can bear stays with the venue
+//! and is tried again every tick.
 
-use crate::account::NOBODY;
-use crate::adl::rank;
 use crate::entry::band_edge;
 use crate::event::EventKind;
-use crate::exchange::{Exchange, TAKEOVER};
+use crate::exchange::Exchange;
 use crate::fixed::{div_ceil, saturate};
 use crate::liquidation::forced;
 use crate::margin::price_of;
 use crate::matching::{FeeRule, Leg, Taker};
-use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, PositionIndex, Price, Side};
+use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, Price, Side, SCALE};
 
 /// Accounts deleveraged per command and instrument.
 pub const ADL_COUNTERPARTIES_MAX: usize = 128;
 
 impl Exchange {
-    /// Works off the venue's position in an instrument as far as book, band and fund allow.
+    /// Works off the venue's positions in an instrument as far as book, band and pool allow.
     pub(crate) fn work_takeover(&mut self, instrument: usize) {
-        let Some(slot) = self.ledger.find_slot(TAKEOVER, instrument, PositionIndex::OneWay) else { return };
+        let is_open = |slot: &u32| self.ledger.slot(*slot).position.lots != 0;
+        let mut slots: Vec<u32> = self.takeover_slots(instrument).filter(is_open).collect();
+        if slots.is_empty() && !self.insurance.contracts[instrument].is_deleveraging {
+            return;
+        }
+        if let [long, short] = slots[..] {
+            self.net_takeover(long, short);
+        }
+        // the better one first: what it gains is there for the other
+        slots.sort_by_key(|slot| std::cmp::Reverse(self.ledger.slot(*slot).margin.unrealised));
+        for slot in slots {
+            self.work_off(slot, instrument);
+        }
+        self.watch_drawdown(instrument);
+        self.deleverage_excess(instrument);
+    }
+
+    /// Closes the venue's long and short against each other at the mark, if the pool can bear what that realises.
+    fn net_takeover(&mut self, long: u32, short: u32) {
+        let [long_held, short_held] = [long, short].map(|slot| self.ledger.slot(slot).position);
+        let lots = long_held.lots.min(-short_held.lots);
+        let loss = long_held.cost_share(lots) + short_held.cost_share(lots);
+        let instrument = usize::from(self.ledger.slot(long).instrument);
+        if loss <= self.headroom(instrument) {
+            self.net_legs(long, short);
+        }
+    }
+
+    fn work_off(&mut self, slot: u32, instrument: usize) {
         let lots = self.ledger.slot(slot).position.lots;
         if lots == 0 {
             return;
@@ -33,14 +61,9 @@ impl Exchange {
         let limit = band_edge(side, market.max_buy_ticks, market.min_sell_ticks);
         let mut taker = forced(slot, instrument, side, (lots.abs(), limit), FeeRule::None);
         self.match_taker(&mut taker);
-        let unrealised = self.ledger.slot(slot).margin.unrealised;
-        let unrealised = i128::from(unrealised);
-        if taker.blocked || self.pool_balance(instrument) + unrealised < 0 {
-            self.deleverage(slot, instrument, NOBODY);
-        }
     }
 
-    /// Lots the fund can afford to trade at a price: each may lose no more than its share of the fund.
+    /// Lots the pool can afford to trade at a price: each may lose no more than its share of what the pool may lose.
     pub(crate) fn affordable_lots(&self, taker: &Taker, ticks: i64) -> i64 {
         let position = self.ledger.slot(taker.slot).position;
         let held = i128::from(position.lots.abs());
@@ -51,85 +74,93 @@ impl Exchange {
             return taker.leaves;
         }
         // one unit is kept back for the rounding of a partial close's cost
-        let fund = self.pool_balance(taker.instrument) - 1;
-        saturate((fund / loss).clamp(0, i128::from(taker.leaves)))
+        let bears = self.headroom(taker.instrument) - 1;
+        saturate((bears / loss).clamp(0, i128::from(taker.leaves)))
     }
 
-    /// What the instrument's insurance pool holds.
-    pub(crate) fn pool_balance(&self, instrument: usize) -> i128 {
-        self.ledger.purse(self.pool_purse(self.instruments[instrument].pool)).wallet
-    }
-
-    /// Closes the venue's position against the highest ranked opposite ones, each as far as its account bears it: what
-    /// the venue loses at the mark, a counterparty would lose. `spared` is an account that is being taken over.
-    pub(crate) fn deleverage(&mut self, slot: u32, instrument: usize, spared: u32) {
-        let mut closed = 0;
-        for (_, _, counterparty) in self.adl_queue(instrument, self.ledger.slot(slot).position.lots < 0) {
+    /// Deleverages the part of the venue's positions whose loss at the mark the pool may not bear, the worse one first.
+    fn deleverage_excess(&mut self, instrument: usize) {
+        let mut slots: Vec<u32> = self.takeover_slots(instrument).collect();
+        slots.sort_by_key(|slot| self.ledger.slot(*slot).margin.unrealised);
+        let rule = self.adl_rule(instrument);
+        for slot in slots {
+            let excess = self.drawdown(instrument).excess(&rule);
             let held = self.ledger.slot(slot);
-            let left = held.position.lots.abs();
+            let loss = -i128::from(held.margin.unrealised);
+            if excess > 0 && loss > 0 {
+                let left = held.position.lots.abs();
+                let lots = saturate(div_ceil(excess.saturating_mul(i128::from(left)), loss)).min(left);
+                self.deleverage(slot, instrument, lots);
+            }
+        }
+    }
+
+    /// Closes lots of the venue's position against the highest ranked opposite ones, each as far as its account bears
+    /// it: what the venue loses at the mark, a counterparty would lose.
+    fn deleverage(&mut self, slot: u32, instrument: usize, lots: i64) {
+        let opposite = Side::of_position(self.ledger.slot(slot).position.lots).opposite();
+        let queue = self.adl_queue(instrument, opposite);
+        let (mut left, mut closed) = (lots, 0);
+        for (place, counterparty) in (1_i64..).zip(queue) {
             if left == 0 || closed == ADL_COUNTERPARTIES_MAX {
                 break;
             }
-            let loss = div_ceil(-i128::from(held.margin.unrealised), i128::from(left));
-            let owner = self.ledger.slot(counterparty).account;
-            let equity = self.ledger.purse(self.ledger.slot(counterparty).purse).equity();
-            let bearable = if loss > 0 { saturate((equity / loss).max(0)) } else { left };
+            let held = self.ledger.slot(slot);
+            let loss =
+                div_ceil(-i128::from(held.margin.unrealised), i128::from(held.position.lots.abs().max(1)));
+            let bearable =
+                if loss > 0 { saturate(self.bears_deleveraging(counterparty) / loss) } else { left };
             let lots = left.min(bearable).min(self.ledger.slot(counterparty).position.lots.abs());
-            if lots > 0 && owner != spared {
+            if lots > 0 {
+                let owner = self.ledger.slot(counterparty).account;
                 self.cancel_orders(owner, instrument, CancelReason::Adl);
-                self.deleverage_one(slot, counterparty, instrument, lots);
+                self.deleverage_one(slot, counterparty, (lots, place));
+                left -= lots;
                 closed += 1;
             }
         }
     }
 
-    /// Users' positions on one side of an instrument, first in line first: (negated rank, account, slot).
-    pub(crate) fn adl_queue(&self, instrument: usize, longs: bool) -> Vec<(i128, u32, u32)> {
-        let mut queue: Vec<(i128, u32, u32)> = self
-            .ledger
-            .members(instrument)
-            .iter()
-            .filter(|slot| {
-                let slot = self.ledger.slot(**slot);
-                let is_wanted = if longs { slot.position.lots > 0 } else { slot.position.lots < 0 };
-                slot.account >= self.first_user && is_wanted
-            })
-            .map(|slot| (self.adl_rank_of(*slot).saturating_neg(), self.ledger.slot(*slot).account, *slot))
-            .collect();
-        queue.sort_unstable();
-        queue
-    }
-
-    fn adl_rank_of(&self, slot: u32) -> i128 {
+    /// What an account can lose in a position without owing anything: no more than it has in the coin, and than it has
+    /// at all.
+    fn bears_deleveraging(&self, slot: u32) -> i128 {
         let held = self.ledger.slot(slot);
-        let owner = self.ledger.account(held.account);
-        let value: i128 = self
-            .ledger
-            .slots_of(held.account)
-            .into_iter()
-            .map(|slot| {
-                let slot = self.ledger.slot(slot);
-                let value = (slot.position.cost + i128::from(slot.margin.unrealised)).abs();
-                self.in_usd(self.instruments[usize::from(slot.instrument)].settle, value)
-            })
-            .sum();
-        rank(i128::from(held.margin.unrealised), held.position.cost.abs(), value, owner.worth.balance)
+        let coin = self.instruments[usize::from(held.instrument)].settle;
+        let balance = self.ledger.account(held.account).worth.balance;
+        self.ledger.purse(held.purse).equity().min(self.in_coin(coin, balance)).max(0)
     }
 
-    fn deleverage_one(&mut self, slot: u32, counterparty: u32, instrument: usize, lots: i64) {
-        let position = self.ledger.slot(slot).position;
-        let value = position.cost_share(lots); // closing at cost realises exactly nothing for the venue
-        let side = Side::of_position(position.lots);
-        let listed = &self.instruments[instrument];
+    /// Signed value at which lots of a position of the venue are deleveraged: what they cost, so that the venue realises
+    /// nothing; or, by the pool's rule, the value at the mark when that is far away and the pool can pay for it.
+    fn adl_value(&self, slot: u32, lots: i64) -> i128 {
+        let held = self.ledger.slot(slot);
+        let index = usize::from(held.instrument);
+        let listed = &self.instruments[index];
+        let at_cost = held.position.cost_share(lots);
+        let beyond = self.adl_rule(index).mark_beyond;
+        let at_mark = listed.value(lots * held.position.lots.signum(), self.markets[index].mark_ticks);
+        let loss = at_cost - at_mark;
+        let is_near = loss.abs().saturating_mul(i128::from(SCALE)) <= at_mark.abs() * i128::from(beyond);
+        if beyond == 0 || is_near {
+            return at_cost;
+        }
+        at_cost - loss.min(self.pool_balance(index))
+    }
+
+    fn deleverage_one(&mut self, slot: u32, counterparty: u32, (lots, place): (i64, i64)) {
+        let held = self.ledger.slot(slot);
+        let index = usize::from(held.instrument);
+        let side = Side::of_position(held.position.lots);
+        let value = self.adl_value(slot, lots);
+        let listed = &self.instruments[index];
         let toward = i128::from(side.sign() * listed.direction);
         let price = Price(saturate(price_of(value * toward, lots, listed)));
-        let maker_fee = listed.spec.maker_fee;
-        let qty = listed.qty(lots * -side.sign());
+        let (maker_fee, qty) = (listed.spec.maker_fee, listed.qty(lots * -side.sign()));
         let owner = self.ledger.slot(counterparty).account;
         let account = AccountId(self.ledger.account(owner).id);
-        let instrument = InstrumentId(u16::try_from(instrument).unwrap_or(u16::MAX));
+        let instrument = InstrumentId(held.instrument);
         let position_index = self.ledger.slot(counterparty).index;
-        self.emit(EventKind::Deleveraged { account, instrument, position_index, qty, price });
+        self.emit(EventKind::Deleveraged { account, instrument, position_index, qty, price, place });
         self.last_trade += 1;
         let leg = Leg {
             trade_id: self.last_trade,
@@ -148,5 +179,47 @@ impl Exchange {
         let fee = FeeRule::AsFarAsItCan(maker_fee);
         self.settle(&Leg { slot: counterparty, side, value, fee, is_maker: true, ..leg });
         self.trim_reduce_only(counterparty);
+    }
+
+    /// Closes a long and a short of one account in one instrument against each other at the mark, free of charge; the
+    /// one with the profit is booked first.
+    pub(crate) fn net_legs(&mut self, long: u32, short: u32) {
+        let held = [long, short].map(|slot| self.ledger.slot(slot).position.lots.abs());
+        let lots = held[0].min(held[1]);
+        if lots == 0 {
+            return;
+        }
+        let index = usize::from(self.ledger.slot(long).instrument);
+        let (listed, mark_ticks) = (&self.instruments[index], self.markets[index].mark_ticks);
+        let value = listed.value(lots, mark_ticks);
+        let price = listed.price(mark_ticks);
+        self.last_trade += 1;
+        let leg = Leg {
+            trade_id: self.last_trade,
+            order_id: 0,
+            slot: long,
+            side: Side::Sell,
+            lots,
+            value: -value,
+            price,
+            fee: FeeRule::None,
+            is_maker: false,
+            leaves: 0,
+            kind: FillKind::Netting,
+        };
+        let mut legs = [leg, Leg { slot: short, side: Side::Buy, value, is_maker: true, ..leg }];
+        legs.sort_by_key(|leg| std::cmp::Reverse(self.ledger.slot(leg.slot).margin.unrealised));
+        for leg in &legs {
+            self.settle(leg);
+            self.trim_reduce_only(leg.slot);
+        }
+    }
+
+    /// An amount of USD in a coin, rounded down; 0 while the coin has no price.
+    pub(crate) fn in_coin(&self, coin: crate::types::CoinId, usd: i128) -> i128 {
+        match self.ledger.coin_price(coin) {
+            0 => 0,
+            price => crate::fixed::div_floor(usd.saturating_mul(i128::from(SCALE)), i128::from(price)),
+        }
     }
 }

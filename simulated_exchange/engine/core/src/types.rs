@@ -228,6 +228,8 @@ wire_enum! {
         TakeOver = 1,
         /// Auto-deleveraging.
         Adl = 2,
+        /// A long and a short of one account closed against each other at the mark, before a liquidation.
+        Netting = 9,
     }
 }
 
@@ -244,6 +246,8 @@ wire_enum! {
         TakeOver = 3,
         /// Realised profit less fee of a deleveraging.
         Adl = 4,
+        /// Realised profit of a long and a short closed against each other before a liquidation.
+        Netting = 19,
     }
 }
 

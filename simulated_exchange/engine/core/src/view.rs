@@ -1,8 +1,8 @@
 //! The shapes in which queries answer. Plain data; how it is computed stands in `query`.
 
 use crate::types::{
-    AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType, PositionIndex, Price,
-    Qty, Side, TimeInForce,
+    AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType, PoolId, PositionIndex,
+    Price, Qty, Side, TimeInForce,
 };
 
 /// A position of one account in one instrument.
@@ -160,6 +160,61 @@ pub struct PriceView {
     pub min_sell: Price,
     /// Sum of all long positions.
     pub open_interest: Qty,
+}
+
+/// An insurance pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolView {
+    /// Pool.
+    pub pool: PoolId,
+    /// Its coin.
+    pub coin: CoinId,
+    /// What it holds.
+    pub balance: Money,
+    /// Its eight-hour maximum.
+    pub balance_peak: Money,
+}
+
+/// How far a contract is from deleveraging (`adlAlert`). Amounts in the pool's coin, ratios in `10^-8`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AdlAlertView {
+    /// Instrument.
+    pub instrument: InstrumentId,
+    /// Its pool.
+    pub pool: PoolId,
+    /// What the pool holds.
+    pub balance: Money,
+    /// The pool's eight-hour maximum.
+    pub balance_peak: Money,
+    /// What the contract gained for the pool, less what it cost.
+    pub pnl: Money,
+    /// The eight-hour maximum of that.
+    pub pnl_peak: Money,
+    /// What the contract's positions taken over would lose at the mark.
+    pub open_loss: Money,
+    /// Loss since the peak, open loss included, per maximum of the pool.
+    pub ratio: i64,
+    /// Pools that hold no more are not watched for drawdown.
+    pub threshold: Money,
+    /// Ratio at which deleveraging starts.
+    pub trigger_ratio: i64,
+    /// Ratio above which it stops.
+    pub stop_ratio: i64,
+    /// It has started and not stopped.
+    pub is_deleveraging: bool,
+}
+
+/// A place in the queue of the deleveraging.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AdlPlaceView {
+    /// Account.
+    pub account: AccountId,
+    /// Which of its positions.
+    pub position_index: PositionIndex,
+    /// Signed quantity.
+    pub qty: Qty,
+    /// 5 lights: next in line.
+    pub lights: u8,
 }
 
 /// One price level of the book.

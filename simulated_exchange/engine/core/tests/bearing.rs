@@ -135,7 +135,7 @@ fn bob_hedges_badly() -> Story {
     story.index(BTC, "47000");
     story.index(ETH, "1150");
     assert_eq!(
-        story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::OneWay).unwrap().qty.0,
+        story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::HedgeBuy).unwrap().qty.0,
         fixed("1")
     );
     story
@@ -144,10 +144,11 @@ fn bob_hedges_badly() -> Story {
 #[test]
 fn deleveraging_makes_no_debtor() {
     let mut story = bob_hedges_badly();
+    story.index(BTC, "46000");
+    story.index(ETH, "1055");
     let before = story.exchange.account(who("bob")).unwrap().equity.0;
-    story.index(BTC, "46900");
     story.passes(250);
-    // the venue loses 2,054.56 on the coin, more than the fund; bob bears what he has and no more
+    // the venue loses 2,954.56 on the coin, 954.56 more than the fund; bob bears what he has and no more
     let deleveraged: i64 = story
         .happened(|event| match event {
             EventKind::Deleveraged { qty, .. } => Some(-qty.0),
@@ -155,7 +156,8 @@ fn deleveraging_makes_no_debtor() {
         })
         .iter()
         .sum();
-    let bearable = (before + fixed("100")) / 205_456_000; // of lots
+    let bearable = before / 295_456_000; // of lots
+    assert!(bearable < 323);
     assert_eq!(deleveraged, bearable * fixed("0.001"));
     for _ in 0..3 {
         story.passes(250);
@@ -182,7 +184,7 @@ fn a_take_over_against_the_venues_own_position_deleverages_before_it_loses_more_
     story.index(BTC, "49200");
     story.index(BTC, "47000");
     assert_eq!(
-        story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::OneWay).unwrap().qty.0,
+        story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::HedgeBuy).unwrap().qty.0,
         fixed("1")
     );
     // dave falls through his bankruptcy; netting his short with alice's long would cost the venue 2,400

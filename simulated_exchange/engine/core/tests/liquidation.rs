@@ -89,7 +89,7 @@ fn a_crash_drains_the_fund_and_deleverages_the_highest_ranked() {
     // bob: 4,000 - 5 + 522.72 - 4.895456; his order in the contract is gone
     story.expect("who | qty | wallet\n bob | 0 | 4512.824544\n seller | -0.428 | 1000069.56673433\n maker | 0.428 | 999995.82944");
     assert!(story.exchange.open_orders(who("bob"), None).is_empty());
-    assert_eq!(story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::OneWay).unwrap().qty.0, 0);
+    assert_eq!(story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::HedgeBuy).unwrap().qty.0, 0);
     assert!(story.exchange.conservation().adds_up());
 }
 
@@ -144,12 +144,12 @@ fn a_position_taken_over_without_buyers_waits_for_the_next_tick() {
     let mut story = alice_is_long("500");
     story.index(BTC, "49200");
     assert_eq!(
-        story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::OneWay).unwrap().qty.0,
+        story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::HedgeBuy).unwrap().qty.0,
         fixed("1")
     );
     story.tell("who | does | qty | price | then\n maker | buy | 1 | 49000 | rests 1 at 49000");
     story.passes(250);
-    assert_eq!(story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::OneWay).unwrap().qty.0, 0);
+    assert_eq!(story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::HedgeBuy).unwrap().qty.0, 0);
     assert_eq!(shown(story.fund()), "545.44");
 }
 

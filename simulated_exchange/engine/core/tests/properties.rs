@@ -301,6 +301,6 @@ fn the_streams_reach_every_kind_of_event_and_most_refusals() {
             *refusals.entry(applied.reject).or_insert(0) += 1;
         }
     }
-    assert_eq!(kinds.len(), 23, "{kinds:?}");
+    assert!(kinds.len() >= 25, "{kinds:?}");
     assert!(refusals.len() >= 34, "{refusals:?}");
 }

@@ -1,41 +1,90 @@
 //! What the venue took over, worked off in the book; and auto-deleveraging: rules 8.
 //!
-//! The pool gains what fills better than the price of the take-over and pays what fills worse. Deleveraging is due when the
-//! next fill would cost more than the pool holds, or when the position's loss at the mark does. The venue's position is
-//! closed against the highest ranked opposite ones at the venue's own cost; each counterparty gives up no more than its
-//! equity in the coin bears of the venue's loss at the mark.
+//! The venue keeps longs and shorts apart. Those of one contract it closes against each other at the mark first, unless
+//! what that realises is more than the pool may lose. The rest goes to the book, what gains at the mark first; the pool
+//! gains what fills better than the price of the take-over and pays what fills worse, as far as it may lose (`insurance`).
+//! What is left is deleveraged so far that its loss at the mark is one the pool may bear: the worse of the two first, as
+//! many lots of it as it takes, against the highest ranked opposite positions and at the venue's own cost. A counterparty
+//! bears of the venue's loss at the mark no more than his equity in the coin, and than his margin balance.
 //!
 //! `rank = return x leverage` for winners, `return / leverage` for losers: return is profit at the mark over cost, leverage
 //! all the account's positions in USD over its margin balance; both, and the result, in `10^-8` rounded towards zero, and
 //! no larger than 128 bits hold. Without a margin balance one is last. Equals go by the place of their accounts.
 
 use exchange_core::limits::ADL_COUNTERPARTIES_MAX;
-use exchange_core::{AccountId, CancelReason, EventKind, FillKind, Money, PositionIndex};
+use exchange_core::{AccountId, CancelReason, EventKind, FillKind, Side};
 
 use crate::contract::{side_of, sign, Contract, ONE};
 use crate::matching::{FeeRule, Incoming, Leg};
 use crate::orders::instrument_id;
-use crate::rounding::{ceil, floor, shown, toward_zero};
-use crate::state::{Key, State, FIRST_POOL, TAKEOVER};
+use crate::rounding::{ceil, floor, toward_zero};
+use crate::state::{Key, State};
 
 impl State {
-    fn pool_balance(&self, instrument: usize) -> i128 {
-        let contract = &self.contracts[instrument];
-        self.purse(FIRST_POOL + usize::from(contract.pool.0), contract.settle).wallet
-    }
-
-    /// Works off the venue's position in an instrument.
+    /// Works off the venue's positions in an instrument.
     pub fn work_takeover(&mut self, instrument: usize) {
-        let venue = Key { account: TAKEOVER, instrument, index: PositionIndex::OneWay };
-        let held = self.slot(venue).qty;
-        if held == 0 {
+        let keys = Self::takeover_keys(instrument);
+        let mut held: Vec<Key> = keys.into_iter().filter(|key| self.slot(*key).qty != 0).collect();
+        if held.is_empty() && !self.records[instrument].is_on {
             return;
         }
-        let edge = self.band_edge(instrument, side_of(held).opposite());
-        let mut order = self.forced(venue, held.abs(), edge, FeeRule::None);
-        self.match_incoming(&mut order);
-        if order.blocked || self.pool_balance(instrument) + self.margin(venue).unrealised < 0 {
-            self.deleverage(instrument, None);
+        if held.len() == 2 {
+            let [long, short] = keys.map(|key| self.slot(key));
+            let qty = long.qty.min(-short.qty);
+            let cost = toward_zero(long.cost * qty, long.qty) + toward_zero(short.cost * qty, -short.qty);
+            if cost <= self.headroom(instrument) {
+                self.close_legs(keys);
+            }
+        }
+        held.sort_by_key(|key| -self.margin(*key).unrealised);
+        for key in held {
+            let qty = self.slot(key).qty;
+            if qty != 0 {
+                let edge = self.band_edge(instrument, side_of(qty).opposite());
+                let mut order = self.forced(key, qty.abs(), edge, FeeRule::None);
+                self.match_incoming(&mut order);
+            }
+        }
+        self.watch_drawdown(instrument);
+        let mut worse_first = keys;
+        worse_first.sort_by_key(|key| self.margin(*key).unrealised);
+        for key in worse_first {
+            let (excess, loss) = (self.excess_loss(instrument), -self.margin(key).unrealised);
+            if excess > 0 && loss > 0 {
+                let step = self.contract(instrument).step();
+                let lots = self.slot(key).qty.abs() / step;
+                self.deleverage(key, ceil(excess * lots, loss).min(lots) * step);
+            }
+        }
+    }
+
+    /// Closes a long and a short of one account against each other at the mark, free of charge; what gains first.
+    pub fn close_legs(&mut self, keys: [Key; 2]) {
+        let qty = self.slot(keys[0]).qty.abs().min(self.slot(keys[1]).qty.abs());
+        if qty == 0 {
+            return;
+        }
+        let (contract, mark) = (self.contract(keys[0].instrument), self.markets[keys[0].instrument].mark);
+        let value = contract.value(qty, mark);
+        self.last_trade += 1;
+        let leg = Leg {
+            trade_id: self.last_trade,
+            order_id: 0,
+            key: keys[0],
+            side: Side::Sell,
+            qty,
+            value: -value,
+            price: mark,
+            fee: FeeRule::None,
+            is_maker: false,
+            leaves: 0,
+            kind: FillKind::Netting,
+        };
+        let mut legs = [leg, Leg { key: keys[1], side: Side::Buy, value, is_maker: true, ..leg }];
+        legs.sort_by_key(|leg| -self.margin(leg.key).unrealised);
+        for leg in &legs {
+            self.settle(leg);
+            self.trim_reduce_only(leg.key);
         }
     }
 
@@ -49,45 +98,29 @@ impl State {
         if loss <= 0 {
             return order.leaves;
         }
-        (floor(self.pool_balance(order.key.instrument) - 1, loss) * step).clamp(0, order.leaves)
+        (floor(self.headroom(order.key.instrument) - 1, loss) * step).clamp(0, order.leaves)
     }
 
-    /// Hands what the take-over account has realised to the pool of the instrument, or covers it from there as far as
-    /// the pool goes.
-    pub fn sweep_takeover(&mut self, instrument: usize) {
-        let contract = self.contract(instrument);
-        let (coin, pool) = (contract.settle, FIRST_POOL + usize::from(contract.pool.0));
-        let gained = self.purse(TAKEOVER, coin).wallet;
-        let change = gained.max(-self.purse(pool, coin).wallet);
-        if change == 0 {
-            return;
-        }
-        self.purse_mut(TAKEOVER, coin).wallet -= change;
-        self.purse_mut(pool, coin).wallet += change;
-        let (balance, change) = (Money(shown(self.purse(pool, coin).wallet)), Money(shown(change)));
-        self.emit(EventKind::InsuranceFundChanged { pool: contract.pool, balance, change });
-    }
-
-    /// Closes the venue's position against its counterparties. Nobody is asked who is being taken over himself.
-    pub fn deleverage(&mut self, instrument: usize, spared: Option<usize>) {
-        let venue = Key { account: TAKEOVER, instrument, index: PositionIndex::OneWay };
-        let mut asked = 0;
-        for counterparty in self.deleveraging_queue(venue) {
-            let held = self.slot(venue);
-            if held.qty == 0 || asked == ADL_COUNTERPARTIES_MAX {
+    /// Closes so much of a position of the venue against its counterparties.
+    fn deleverage(&mut self, venue: Key, wanted: i128) {
+        let (mut left, mut asked) = (wanted, 0);
+        for (place, counterparty) in (1_i64..).zip(self.deleveraging_queue(venue)) {
+            if left == 0 || asked == ADL_COUNTERPARTIES_MAX {
                 break;
             }
-            let contract = self.contract(instrument);
+            let contract = self.contract(venue.instrument);
             let step = contract.step();
-            let loss = ceil(-self.margin(venue).unrealised * step, held.qty.abs());
+            let loss = ceil(-self.margin(venue).unrealised * step, self.slot(venue).qty.abs().max(step));
             let equity = self.equity(counterparty.account, contract.settle);
-            let mut qty = held.qty.abs().min(self.slot(counterparty).qty.abs());
+            let bears = equity.min(self.balance_in(counterparty.account, contract.settle)).max(0);
+            let mut qty = left.min(self.slot(counterparty).qty.abs());
             if loss > 0 {
-                qty = qty.min(floor(equity, loss).max(0) * step);
+                qty = qty.min(floor(bears, loss) * step);
             }
-            if qty > 0 && Some(counterparty.account) != spared {
-                self.cancel_orders(counterparty.account, Some(instrument), CancelReason::Adl);
-                self.deleverage_one(venue, counterparty, qty);
+            if qty > 0 {
+                self.cancel_orders(counterparty.account, Some(venue.instrument), CancelReason::Adl);
+                self.deleverage_one(venue, counterparty, qty, place);
+                left -= qty;
                 asked += 1;
             }
         }
@@ -129,12 +162,26 @@ impl State {
         }
     }
 
-    /// Closes some of the venue's position at its own cost, which realises nothing for the venue.
-    fn deleverage_one(&mut self, venue: Key, counterparty: Key, qty: i128) {
+    /// What so much of the venue's position cost it. By the pool's rule, when that is too far from the mark: what it is
+    /// worth there, but no more worse for the venue than the pool can pay.
+    fn deleveraging_value(&self, venue: Key, qty: i128) -> i128 {
+        let (contract, held) = (self.contract(venue.instrument), self.slot(venue));
+        let beyond = i128::from(self.rule(venue.instrument).mark_beyond);
+        let at_cost = toward_zero(held.cost * qty, held.qty.abs());
+        let at_mark = contract.value(qty * held.qty.signum(), self.markets[venue.instrument].mark);
+        let loss = at_cost - at_mark;
+        if beyond == 0 || loss.abs() * ONE <= at_mark.abs() * beyond {
+            return at_cost;
+        }
+        at_cost - loss.min(self.pool_balance(venue.instrument))
+    }
+
+    /// Closes some of the venue's position, usually at its own cost, which realises nothing for the venue.
+    fn deleverage_one(&mut self, venue: Key, counterparty: Key, qty: i128, place: i64) {
         let contract = self.contract(venue.instrument);
         let held = self.slot(venue);
         let side = side_of(held.qty);
-        let value = toward_zero(held.cost * qty, held.qty.abs());
+        let value = self.deleveraging_value(venue, qty);
         let price = contract.price_of(value * sign(side) * contract.direction(), qty);
         self.emit(EventKind::Deleveraged {
             account: AccountId(self.accounts[counterparty.account].id),
@@ -142,6 +189,7 @@ impl State {
             position_index: counterparty.index,
             qty: Contract::shown_qty(-qty * sign(side)),
             price: Contract::shown_price(price),
+            place,
         });
         self.last_trade += 1;
         let leg = Leg {

@@ -7,7 +7,8 @@
 //! bindings.
 //!
 //! - the model: `exchange` runs a command; `orders`, `matching`, `margin`, `account`, `holding`, `prices`, `liquidation`,
-//!   `adl` are the rules; `contract` is a listed instrument; `state` all that is remembered; `state_hash` its digest;
+//!   `adl`,
+//!   `insurance` are the rules; `contract` is a listed instrument; `state` all that is remembered; `state_hash` its digest;
 //! - the comparison: `stream` makes random commands, `duel` runs both exchanges on them, `shrink` makes a short story of a
 //!   difference.
 //!
@@ -21,6 +22,7 @@ pub mod contract;
 pub mod duel;
 pub mod exchange;
 pub mod holding;
+pub mod insurance;
 pub mod liquidation;
 pub mod margin;
 pub mod matching;

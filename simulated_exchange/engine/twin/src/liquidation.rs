@@ -18,15 +18,18 @@ use exchange_core::{
 };
 
 use crate::contract::{side_of, sign, Contract, ONE};
-use crate::matching::{book_fill, FeeRule, Incoming, Leg};
+use crate::matching::{FeeRule, Incoming, Leg};
 use crate::orders::{instrument_id, within_band};
 use crate::rounding::{ceil, floor, shown};
-use crate::state::{Key, State, FEES, FIRST_POOL, TAKEOVER};
+use crate::state::{Key, State, FEES, TAKEOVER};
 
 impl State {
     /// Serves the due, then works what was taken over: everywhere when time has passed, else only where something was
     /// taken over just now.
     pub fn liquidate(&mut self, time_passed: bool) {
+        if time_passed {
+            self.sample_pools();
+        }
         self.note_breaches();
         for _ in 0..LIQUIDATIONS_MAX {
             let Some(account) = self.due.pop_first() else { break };
@@ -158,20 +161,14 @@ impl State {
         }
     }
 
-    /// Hands a position to the take-over account at a signed value. Where that would cost the pool more than it has,
-    /// because the venue holds the opposite, the venue's position is deleveraged first.
+    /// Hands a position to the take-over account at a signed value.
     fn take_over_position(&mut self, key: Key, value: i128) {
         let contract = self.contract(key.instrument);
         let slot = self.slot(key);
         let side = side_of(slot.qty);
         let price = contract.price_of(value * sign(side) * contract.direction(), slot.qty);
-        let venue = Key { account: TAKEOVER, instrument: key.instrument, index: PositionIndex::OneWay };
-        let held = self.slot(venue);
-        let realised = book_fill(held.qty, held.cost, slot.qty, value).realised;
-        let pool = FIRST_POOL + usize::from(contract.pool.0);
-        if self.purse(pool, contract.settle).wallet + realised < 0 {
-            self.deleverage(key.instrument, Some(key.account));
-        }
+        let index = if slot.qty > 0 { PositionIndex::HedgeBuy } else { PositionIndex::HedgeSell };
+        let venue = Key { account: TAKEOVER, instrument: key.instrument, index };
         self.emit(EventKind::TakenOver {
             account: AccountId(self.accounts[key.account].id),
             instrument: instrument_id(key.instrument),

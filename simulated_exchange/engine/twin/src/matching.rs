@@ -307,6 +307,7 @@ impl State {
             FillKind::Trade => WalletReason::Trade,
             FillKind::TakeOver => WalletReason::TakeOver,
             FillKind::Adl => WalletReason::Adl,
+            FillKind::Netting => WalletReason::Netting,
         };
         self.tell_wallet(leg.key.account, coin, booked.realised - fee, reason);
         if leg.key.account == TAKEOVER {
@@ -316,7 +317,7 @@ impl State {
     }
 
     /// An account's margin balance in a coin, rounded down; 0 when it is negative.
-    fn balance_in(&self, account: usize, coin: exchange_core::CoinId) -> i128 {
+    pub fn balance_in(&self, account: usize, coin: exchange_core::CoinId) -> i128 {
         let balance = self.figures(account).balance.max(0);
         floor(balance * ONE, self.coin_prices[usize::from(coin.0)])
     }

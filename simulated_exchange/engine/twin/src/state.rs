@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use exchange_core::{
-    CoinId, CoinPrice, CoinSpec, Event, EventKind, Genesis, LinkId, MarginMode, OrderType, PoolId,
+    AdlSpec, CoinId, CoinPrice, CoinSpec, Event, EventKind, Genesis, LinkId, MarginMode, OrderType, PoolId,
     PositionIndex, Side, TimeInForce, FEE_ACCOUNT, FIRST_POOL_ACCOUNT, LENDING_ACCOUNT, TAKEOVER_ACCOUNT,
 };
 
 use crate::contract::Contract;
+use crate::insurance::{Record, Samples};
 use crate::prices::Market;
 
 /// Place of the fee account in the list of accounts.
@@ -115,6 +116,14 @@ pub struct State {
     pub moved: Vec<(i128, i128)>,
     /// Coin of each insurance pool.
     pub pools: Vec<CoinId>,
+    /// Rule of each insurance pool.
+    pub rules: Vec<AdlSpec>,
+    /// Balances of each insurance pool.
+    pub pool_samples: Vec<Samples>,
+    /// What each contract gained for its pool.
+    pub records: Vec<Record>,
+    /// Market minute of the last samples.
+    pub sampled_minute: i64,
     /// Instruments.
     pub contracts: Vec<Rc<Contract>>,
     /// Their prices.
@@ -174,10 +183,15 @@ impl State {
             CoinPrice::Fixed(price) | CoinPrice::Reported(price) => i128::from(price.0),
             CoinPrice::Index(_) => 0,
         };
+        let fresh_record = Record { gained: 0, samples: vec![(0, 0)], owed: 0, is_on: false };
         let mut state = Self {
             coins: Rc::new(genesis.coins.clone()),
             coin_prices: genesis.coins.iter().map(opening_price).collect(),
             moved: vec![(0, 0); genesis.coins.len()],
+            rules: genesis.pools.iter().map(|pool| pool.adl).collect(),
+            pool_samples: genesis.pools.iter().map(|pool| vec![(0, i128::from(pool.balance.0))]).collect(),
+            records: vec![fresh_record; contracts.len()],
+            sampled_minute: 0,
             pools,
             markets: contracts.iter().map(|contract| Market::new(&contract.spec)).collect(),
             contracts,

@@ -4,6 +4,7 @@
 use exchange_core::{CoinId, Digest, PositionIndex, Side};
 
 use crate::contract::Contract;
+use crate::insurance::{unreached, Samples};
 use crate::rounding::shown;
 use crate::state::{Key, Slot, State};
 
@@ -18,6 +19,7 @@ impl State {
         for (price, (deposits, withdrawals)) in self.coin_prices.iter().zip(&self.moved) {
             digest.signed(shown(*price)).wide(*deposits).wide(*withdrawals);
         }
+        self.fold_insurance(&mut digest);
         for instrument in 0..self.contracts.len() {
             self.fold_market(instrument, &mut digest);
             self.fold_book(instrument, &mut digest);
@@ -28,6 +30,23 @@ impl State {
             self.fold_account(place, &mut digest);
         }
         digest.finish()
+    }
+
+    fn fold_insurance(&self, digest: &mut Digest) {
+        let fold = |samples: &Samples, digest: &mut Digest| {
+            for (minute, value) in unreached(samples) {
+                digest.signed(minute).wide(value);
+            }
+            digest.word(u64::MAX);
+        };
+        digest.signed(self.sampled_minute);
+        for samples in &self.pool_samples {
+            fold(samples, digest);
+        }
+        for record in &self.records {
+            digest.wide(record.gained).wide(record.owed).word(u64::from(record.is_on));
+            fold(&record.samples, digest);
+        }
     }
 
     fn fold_market(&self, instrument: usize, digest: &mut Digest) {

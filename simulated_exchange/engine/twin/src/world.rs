@@ -2,8 +2,8 @@
 //! tiers, are liquidated and deleveraged all the time.
 
 use exchange_core::{
-    CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentSpec, Money, PoolSpec, Price,
-    Qty, TierSpec, MONEY_MAX, SCALE,
+    AdlSpec, CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentSpec, Money, PoolSpec,
+    Price, Qty, TierSpec, MONEY_MAX, SCALE,
 };
 
 use crate::random::Random;
@@ -19,10 +19,16 @@ pub fn genesis(random: &mut Random) -> Genesis {
     if random.percent(60) {
         instruments.push(inverse("BTC", random));
     }
+    let adl = AdlSpec {
+        threshold: Money(if random.percent(50) { 0 } else { 10_000 * SCALE }),
+        mark_beyond: if random.percent(20) { SCALE / 20 } else { 0 },
+        ..AdlSpec::default()
+    };
     let pool = |name: &str, coin: &str, balance: i64| PoolSpec {
         name: name.into(),
         coin: coin.into(),
         balance: Money(balance),
+        adl,
     };
     let mut fund = |whole: i64| if random.percent(30) { 0 } else { random.scaled(whole) * SCALE / 100 };
     Genesis {

@@ -7,9 +7,9 @@ pub mod streams;
 use std::collections::BTreeMap;
 
 use exchange_core::{
-    AccountId, Action, Applied, CancelReason, CoinId, CoinPrice, CoinSpec, CollateralTier, Command, Event,
-    EventKind, Exchange, FillKind, Genesis, InstrumentId, InstrumentSpec, LinkId, Money, NewOrder, OrderId,
-    OrderType, PoolId, PoolSpec, PositionIndex, Price, Qty, Side, TierSpec, TimeInForce, SCALE,
+    AccountId, Action, AdlSpec, Applied, CancelReason, CoinId, CoinPrice, CoinSpec, CollateralTier, Command,
+    Event, EventKind, Exchange, FillKind, Genesis, InstrumentId, InstrumentSpec, LinkId, Money, NewOrder,
+    OrderId, OrderType, PoolId, PoolSpec, PositionIndex, Price, Qty, Side, TierSpec, TimeInForce, SCALE,
 };
 
 /// People of the stories and their accounts.
@@ -139,7 +139,12 @@ pub fn many_coins(instruments: Vec<InstrumentSpec>, funds: &str) -> Genesis {
         can_switch: true,
         ..CoinSpec::par("BTC")
     };
-    let pool = |coin: &str| PoolSpec { name: coin.into(), coin: coin.into(), balance: Money(fixed(funds)) };
+    let pool = |coin: &str| PoolSpec {
+        name: coin.into(),
+        coin: coin.into(),
+        balance: Money(fixed(funds)),
+        adl: AdlSpec::default(),
+    };
     Genesis {
         coins: vec![CoinSpec::par("USDT"), CoinSpec::par("USDC"), btc],
         pools: vec![pool("USDT"), pool("USDC"), pool("BTC")],
