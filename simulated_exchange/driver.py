@@ -1,8 +1,8 @@
 """The one owner of the engine: commands in, events out after they are durable.
 
 Belongs here: stamping both clocks onto commands, the group commit, handing events on. Does not belong here:
-rules (the engine's), wire shapes (`gateway`), prices (`scenario`). Only this module imports `_engine`; others
-take the engine's types from here.
+rules (the engine's), wire shapes (`gateway`), prices (`scenario`). Only this module and
+the calls by subject beside it (`driver_orders`) import `_engine`; others take the engine's types from here.
 """
 
 from __future__ import annotations
@@ -26,21 +26,26 @@ from simulated_exchange._engine import (
     GenesisError,
     InvariantError,
     JournalError,
+    OrderSettings,
     OrderType,
     OrderView,
     Outcome,
     PositionIndex,
     PositionView,
     PriceView,
+    ProductClass,
     Recovery,
     Reject,
+    SelfMatch,
     Side,
+    Terms,
     TimeInForce,
     Verification,
     WalletReason,
 )
 from simulated_exchange.clock import MarketClock
 from simulated_exchange.disk import DiskThread
+from simulated_exchange.driver_orders import OrderCalls
 from simulated_exchange.errors import (
     ConfigurationError,
     InvariantBrokenError,
@@ -61,15 +66,19 @@ __all__ = [
     "Event",
     "FillKind",
     "JournalError",
+    "OrderSettings",
     "OrderType",
     "OrderView",
     "Outcome",
     "PositionIndex",
     "PositionView",
     "PriceView",
+    "ProductClass",
     "Recovery",
     "Reject",
+    "SelfMatch",
     "Side",
+    "Terms",
     "TimeInForce",
     "Verification",
     "WalletReason",
@@ -119,7 +128,7 @@ def verify_journal_file(journal_path: Path) -> Verification:
     return Engine.verify(str(journal_path))
 
 
-class Driver:
+class Driver(OrderCalls):
     """Sole owner of the engine. All methods belong to the loop's thread; only the commit runs beside it."""
 
     def __init__(
@@ -177,62 +186,6 @@ class Driver:
     def withdraw(self, account: int, amount: int, coin: int = 0) -> Outcome:
         """Take money out of a wallet; coin 0 is the first listed."""
         return self._applied_with(self.engine.withdraw(*self._times(), account, coin, amount))
-
-    def place_order(
-        self,
-        *,
-        account: int,
-        instrument: int,
-        side: Side,
-        order_type: OrderType,
-        time_in_force: TimeInForce,
-        qty: int,
-        price: int = 0,
-        reduce_only: bool = False,
-        link_id: str = "",
-    ) -> Outcome:
-        """A new order."""
-        outcome = self.engine.place_order(
-            *self._times(),
-            account=account,
-            instrument=instrument,
-            side=side,
-            order_type=order_type,
-            time_in_force=time_in_force,
-            qty=qty,
-            price=price,
-            reduce_only=reduce_only,
-            link_id=link_id,
-        )
-        return self._applied_with(outcome)
-
-    def amend_order(
-        self, *, account: int, order_id: int, price: int | None = None, qty: int | None = None
-    ) -> Outcome:
-        """Change price or whole quantity of a live order; None stays as it is."""
-        return self._applied_with(
-            self.engine.amend_order(*self._times(), account=account, order_id=order_id, price=price, qty=qty)
-        )
-
-    def cancel_order(self, *, account: int, order_id: int) -> Outcome:
-        """Take a live order off the book."""
-        return self._applied_with(
-            self.engine.cancel_order(*self._times(), account=account, order_id=order_id)
-        )
-
-    def cancel_all(self, *, account: int, instrument: int | None = None) -> Outcome:
-        """Take all orders of an account off the book, of one instrument or of all."""
-        return self._applied_with(
-            self.engine.cancel_all(*self._times(), account=account, instrument=instrument)
-        )
-
-    def set_leverage(self, *, account: int, instrument: int, leverage: int) -> Outcome:
-        """Leverage of a position, in hundredths."""
-        return self._applied_with(
-            self.engine.set_leverage(
-                *self._times(), account=account, instrument=instrument, leverage=leverage
-            )
-        )
 
     def set_index_source(self, *, instrument: int, source: int, price: int) -> Outcome:
         """A new price of one source of the index."""

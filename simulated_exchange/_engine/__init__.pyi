@@ -50,6 +50,7 @@ __all__ = [
     "InvariantError",
     "JournalError",
     "MarginMode",
+    "OrderSettings",
     "OrderType",
     "OrderView",
     "Outcome",
@@ -58,12 +59,15 @@ __all__ = [
     "PositionMode",
     "PositionView",
     "PriceView",
+    "ProductClass",
     "Recovery",
     "Reject",
     "Replay",
+    "SelfMatch",
     "Side",
     "SnapshotDraft",
     "Stage",
+    "Terms",
     "TimeInForce",
     "Verification",
     "WalletReason",
@@ -262,6 +266,35 @@ class IndexMethod:
     def __ne__(self, other: object, /) -> bool: ...
 
 @final
+class SelfMatch:
+    """What happens when an order would meet one of the same trader. The incoming order decides."""
+
+    Allow: ClassVar[SelfMatch]
+    """They trade."""
+    CancelMaker: ClassVar[SelfMatch]
+    """The resting order is cancelled."""
+    CancelTaker: ClassVar[SelfMatch]
+    """The incoming order is cancelled."""
+    CancelBoth: ClassVar[SelfMatch]
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class ProductClass:
+    """What is traded, as far as an account's settings tell it apart."""
+
+    Contracts: ClassVar[ProductClass]
+    Spot: ClassVar[ProductClass]
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
 class Stage:
     """The stage that refused a command."""
 
@@ -323,6 +356,9 @@ class Reject:
     """The requirements of the margin mode would not be met."""
     MarginNotFree: ClassVar[Reject]
     """Above the initial margin, losses counted, there is not that much to take back."""
+    SlippageInvalid: ClassVar[Reject]
+    OrderSettingInvalid: ClassVar[Reject]
+    PriceBeyondBand: ClassVar[Reject]
     OrderNotFound: ClassVar[Reject]
     TooManyOrders: ClassVar[Reject]
     ReduceOnlyNoPosition: ClassVar[Reject]
@@ -490,13 +526,17 @@ class Event:
 
     @final
     class OrderCancelled(Event):
-        """An order ended without being filled whole; `leaves` was unfilled."""
+        """An order ended without being filled whole; `leaves` was unfilled.
+
+        `counterparty` is the order it would have met, where self-match prevention cancelled it; 0 otherwise.
+        """
 
         order_id: Final[int]
         account: Final[int]
         instrument: Final[int]
         leaves: Final[int]
         reason: Final[CancelReason]
+        counterparty: Final[int]
         __match_args__: ClassVar[tuple[str, ...]]
         def __new__(
             cls,
@@ -505,6 +545,7 @@ class Event:
             instrument: int,
             leaves: int,
             reason: CancelReason,
+            counterparty: int,
             sequence: int,
             market_ms: int,
             wall_us: int,
@@ -746,6 +787,30 @@ class Event:
         def __new__(
             cls, coin: int, price: int, sequence: int, market_ms: int, wall_us: int
         ) -> Event.CoinPriceChanged: ...
+
+    @final
+    class OrderSettingsChanged(Event):
+        """An account's settings for its orders changed; all of them as they are now."""
+
+        account: Final[int]
+        smp_group: Final[int]
+        contracts_disconnect_s: Final[int]
+        spot_disconnect_s: Final[int]
+        contracts_move_to_band: Final[bool]
+        spot_moves_to_band: Final[bool]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            smp_group: int,
+            contracts_disconnect_s: int,
+            spot_disconnect_s: int,
+            contracts_move_to_band: bool,
+            spot_moves_to_band: bool,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.OrderSettingsChanged: ...
 
     @final
     class PositionModeChanged(Event):
@@ -1013,6 +1078,7 @@ class OrderView:
     fee: Final[int]
     """Fees paid so far."""
     reduce_only: Final[bool]
+    self_match: Final[SelfMatch]
     link_id: Final[str]
     """The client's own identifier; empty if none."""
     created_market_ms: Final[int]
@@ -1021,6 +1087,42 @@ class OrderView:
     """Wall time of acceptance, in microseconds."""
     updated_wall_us: Final[int]
     """Wall time of the last change, in microseconds."""
+
+@final
+class Terms:
+    """What an order asks for beyond side, quantity and price.
+
+    `slippage_ticks` (1 to 10000) or `slippage_ratio` (of the best price, in 10**-8: 0.01 % to 10 %) bounds
+    how far a market order fills beyond the best price; ValueError for both at once.
+    """
+
+    self_match: Final[SelfMatch]
+    slippage_ticks: Final[int | None]
+    slippage_ratio: Final[int | None]
+    def __new__(
+        cls,
+        *,
+        self_match: SelfMatch = ...,
+        slippage_ticks: int | None = None,
+        slippage_ratio: int | None = None,
+    ) -> Terms: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class OrderSettings:
+    """An account's settings for its orders."""
+
+    smp_group: Final[int]
+    """The group of accounts that count as one trader; 0 for none."""
+    contracts_disconnect_s: Final[int]
+    """Seconds after which contracts' orders of a client that is gone are to be cancelled; 0 for never."""
+    spot_disconnect_s: Final[int]
+    contracts_move_to_band: Final[bool]
+    """Limits beyond the price band are moved to its edge; otherwise refused."""
+    spot_moves_to_band: Final[bool]
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
 
 @final
 class PriceView:
@@ -1303,6 +1405,7 @@ class Engine:
         reduce_only: bool,
         link_id: str,
         position_index: PositionIndex = ...,
+        terms: Terms | None = None,
     ) -> Outcome:
         """Places an order; `Outcome.order_id` is its number.
 
@@ -1315,6 +1418,24 @@ class Engine:
         self, market_ms: int, wall_us: int, *, account: int, order_id: int, price: int | None, qty: int | None
     ) -> Outcome:
         """Changes a resting order's price, its total quantity (filled part included), or both; None keeps."""
+
+    def set_smp_group(self, market_ms: int, wall_us: int, *, account: int, group: int) -> Outcome:
+        """Puts an account into a group that counts as one trader; 0 takes it out."""
+
+    def set_disconnect_window(
+        self, market_ms: int, wall_us: int, *, account: int, products: ProductClass, seconds: int
+    ) -> Outcome:
+        """Sets after how many seconds (3 to 300; 0 for never) the orders of a client that is gone are to be
+        cancelled. Kept here; fired by whoever serves the clients.
+        """
+
+    def set_moves_to_band(
+        self, market_ms: int, wall_us: int, *, account: int, products: ProductClass, moves: bool
+    ) -> Outcome:
+        """Sets whether limits beyond the price band are moved to its edge, or refused."""
+
+    def order_settings(self, account: int) -> OrderSettings:
+        """An account's settings for its orders. LookupError for an unknown account."""
 
     def cancel_order(self, market_ms: int, wall_us: int, *, account: int, order_id: int) -> Outcome:
         """Cancels an order."""

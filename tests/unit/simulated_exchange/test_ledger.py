@@ -74,6 +74,7 @@ class Story:
                 instrument=0,
                 leaves=0,
                 reason=CancelReason.User,
+                counterparty=0,
                 **self.stamps,
             )
         )

@@ -7,7 +7,7 @@ use exchange_core::types::{
     TimeInForce,
 };
 use exchange_core::{
-    Action as Ask, Command, Genesis, IndexSourceSpec, InstrumentSpec, NewOrder, SCALE, TierSpec,
+    Action as Ask, Command, Genesis, IndexSourceSpec, InstrumentSpec, NewOrder, SCALE, Terms, TierSpec,
 };
 
 use crate::workload::{Action, Instruction, START_PRICE, Side, Workload};
@@ -130,5 +130,6 @@ fn limit(
         price: Price(ticks * TICK),
         reduce_only: false,
         link_id: LinkId::NONE,
+        terms: Terms::NONE,
     })
 }

@@ -22,6 +22,7 @@ use crate::machine::{Failure, Machine};
 use crate::outcome::{BatchOutcome, Outcome};
 use crate::replay::Replay;
 use crate::restart::{Recovery, SnapshotDraft};
+use crate::terms::Terms;
 use crate::views::{
     AccountView, CoinView, Conservation, InstrumentView, OrderView, PositionView, PriceView, Verification,
 };
@@ -136,7 +137,7 @@ impl Engine {
     }
 
     /// Places an order.
-    #[pyo3(signature = (market_ms, wall_us, *, account, instrument, side, order_type, time_in_force, qty, price, reduce_only, link_id, position_index=PositionIndex::OneWay))]
+    #[pyo3(signature = (market_ms, wall_us, *, account, instrument, side, order_type, time_in_force, qty, price, reduce_only, link_id, position_index=PositionIndex::OneWay, terms=None))]
     fn place_order(
         &self,
         py: Python<'_>,
@@ -152,6 +153,7 @@ impl Engine {
         reduce_only: bool,
         link_id: &str,
         position_index: PositionIndex,
+        terms: Option<Terms>,
     ) -> PyResult<Outcome> {
         let order = NewOrder {
             account: arguments::account(account)?,
@@ -164,6 +166,7 @@ impl Engine {
             price: Price(arguments::signed("price", price)?),
             reduce_only,
             link_id: arguments::link_id(link_id)?,
+            terms: terms.map_or(exchange_core::Terms::NONE, |terms| terms.0),
         };
         self.apply(py, market_ms, wall_us, Action::PlaceOrder(order))
     }

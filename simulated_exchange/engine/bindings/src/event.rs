@@ -190,7 +190,11 @@ events! {
         time_in_force: TimeInForce, price: i64, qty: i64, reduce_only: bool, link_id: Link,
     }
     OrderAmended { order_id: u64, account: u32, instrument: u16, price: i64, qty: i64, leaves: i64 }
-    OrderCancelled { order_id: u64, account: u32, instrument: u16, leaves: i64, reason: CancelReason }
+    OrderCancelled { order_id: u64, account: u32, instrument: u16, leaves: i64, reason: CancelReason, counterparty: u64 }
+    OrderSettingsChanged {
+        account: u32, smp_group: i64, contracts_disconnect_s: i64, spot_disconnect_s: i64,
+        contracts_move_to_band: bool, spot_moves_to_band: bool,
+    }
     Trade { trade_id: u64, instrument: u16, price: i64, qty: i64, taker_side: Side }
     Fill {
         trade_id: u64, order_id: u64, account: u32, instrument: u16, position_index: PositionIndex, side: Side, price: i64, qty: i64,

@@ -8,6 +8,7 @@
 mod arguments;
 mod engine;
 mod engine_insurance;
+mod engine_orders;
 mod engine_positions;
 mod errors;
 mod event;
@@ -17,6 +18,7 @@ mod outcome;
 mod replay;
 mod restart;
 mod rules;
+mod terms;
 mod views;
 mod words;
 
@@ -32,6 +34,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     words::register(module)?;
     event::register(module)?;
+    terms::register(module)?;
     views::register(module)?;
     outcome::register(module)?;
     replay::register(module)?;

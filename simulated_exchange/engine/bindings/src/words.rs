@@ -65,6 +65,10 @@ words! {
     WalletReason { Deposit, Withdraw, Trade, TakeOver, Adl, Netting }
     /// How the components of an index become one price.
     IndexMethod { Clamp, Drop, TwoPass }
+    /// What happens when an order would meet one of the same trader.
+    SelfMatch { Allow, CancelMaker, CancelTaker, CancelBoth }
+    /// What is traded, as far as settings tell it apart.
+    ProductClass { Contracts, Spot }
     /// The stage that refused a command.
     Stage { Admit, Filter, Order, Risk }
     /// Why a command was refused. The hundreds of the number are the stage.
@@ -75,6 +79,7 @@ words! {
         CoinPriceInvalid,
         NotAContract, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
         NotIsolated, PositionMissing, MarginModeUnchanged, AutoAddMarginUnchanged, MarginModeShort, MarginNotFree,
+        SlippageInvalid, OrderSettingInvalid, PriceBeyondBand,
         OrderNotFound, TooManyOrders, ReduceOnlyNoPosition, ReduceOnlySameSide, AmendUnchanged,
         AmendBelowFilled, InsufficientBalance, LeverageAboveTier, LeverageUnchanged, PositionLimit,
         WithdrawTooLarge,
@@ -110,6 +115,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<FillKind>()?;
     module.add_class::<WalletReason>()?;
     module.add_class::<IndexMethod>()?;
+    module.add_class::<SelfMatch>()?;
+    module.add_class::<ProductClass>()?;
     module.add_class::<Stage>()?;
     module.add_class::<Reject>()
 }

@@ -2,7 +2,6 @@
 //! quantity changes, downwards.
 
 use crate::book::reaches;
-use crate::entry::{band_edge, within_band};
 use crate::exchange::Exchange;
 use crate::margin::Exposure;
 use crate::matching::{FeeRule, Taker};
@@ -90,11 +89,11 @@ impl Exchange {
     fn amended(&self, before: &Order, price: Option<Price>, qty: Option<Qty>) -> Result<Order, Reject> {
         let instrument = usize::from(before.instrument);
         let listed = &self.instruments[instrument];
-        let market = &self.markets[instrument];
         let mut after = *before;
         if let Some(price) = price {
-            let edge = band_edge(before.side, market.max_buy_ticks, market.min_sell_ticks);
-            after.tick = small_tick(within_band(before.side, self.ticks_of(instrument, price)?, edge));
+            let ticks = self.ticks_of(instrument, price)?;
+            let account = self.ledger.slot(before.slot).account;
+            after.tick = small_tick(self.within_band(account, instrument, before.side, ticks)?);
         }
         if let Some(qty) = qty {
             let lots = self.lots_within_limits(instrument, qty, false, before.reduce_only)?;
@@ -187,7 +186,9 @@ impl Exchange {
             return;
         }
         self.match_taker(&mut taker);
-        if taker.blocked {
+        if taker.met != 0 {
+            self.emit_self_match(&taker);
+        } else if taker.blocked {
             let reason = CancelReason::InsufficientMargin;
             self.emit_cancelled(before.id, account, instrument, taker.leaves, reason);
         } else if taker.leaves > 0 {
@@ -211,6 +212,8 @@ impl Exchange {
             fee: FeeRule::Rate(self.instruments[instrument].spec.taker_fee),
             kind: FillKind::Trade,
             blocked: false,
+            self_match: order.self_match,
+            met: 0,
             filled_value: 0,
             fee_paid: 0,
         }

@@ -11,11 +11,13 @@
 //! | 4 | flags: 1 reduce-only, 2 price given, 4 qty given, 8 instrument given | | 48..56 | qty |
 //! | 5 | length of the link id | | 56..92 | link id |
 //! | 6..8 | instrument or coin | | 92 | position index |
-//! | 8..12 | account | | 93..160 | zero |
+//! | 8..12 | account | | 93..160 | an order's terms, or zero |
 //! | 12..16 | leverage or source | | | |
 
 use crate::position_command::{self, PositionAction};
 use crate::record::{DecodeError, Reader, Writer};
+use crate::terms::Terms;
+use crate::trading_command::{self, TradingAction};
 use crate::types::{
     AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, OrderType, PositionIndex, Price, Qty, Side,
     TimeInForce,
@@ -117,6 +119,8 @@ pub enum Action {
     Position(PositionAction),
     /// Lets market time pass: basis samples, staleness, mark prices, liquidations.
     AdvanceTime,
+    /// Orders beyond placing, changing and cancelling.
+    Trading(TradingAction),
 }
 
 /// A new order.
@@ -142,6 +146,8 @@ pub struct NewOrder {
     pub reduce_only: bool,
     /// The client's own identifier.
     pub link_id: LinkId,
+    /// What few orders ask for.
+    pub terms: Terms,
 }
 
 impl NewOrder {
@@ -164,6 +170,7 @@ impl NewOrder {
             price,
             reduce_only: false,
             link_id: LinkId::NONE,
+            terms: Terms::NONE,
         }
     }
 
@@ -180,7 +187,7 @@ impl NewOrder {
 const PLACE_ORDER: u8 = 4;
 /// Where the link id begins.
 const LINK_ID_AT: usize = 56;
-/// Where the position index stands; zeros follow it to the end.
+/// Where the position index stands; terms follow it to the end.
 const POSITION_INDEX_AT: usize = LINK_ID_AT + LinkId::LENGTH_MAX;
 
 const REDUCE_ONLY: u8 = 1;
@@ -209,13 +216,14 @@ impl Command {
     /// The command as a record.
     pub fn encode(&self) -> [u8; COMMAND_BYTES] {
         let fields = self.action.fields();
-        let link_id = self.action.link_id();
+        let (link_id, terms) = self.action.extras();
         let length = u8::try_from(link_id.as_bytes().len()).unwrap_or(0);
         let mut writer = Writer::new();
         writer.u8(fields.kind).u8(fields.side).u8(fields.order_type).u8(fields.time_in_force);
         writer.u8(fields.flags).u8(length).u16(fields.instrument).u32(fields.account).u32(fields.number);
         writer.i64(self.market_ms).i64(self.wall_us).u64(fields.order_id);
         writer.i64(fields.price).i64(fields.qty).raw(link_id.padded()).u8(fields.position_index);
+        terms.put(&mut writer);
         writer.finish()
     }
 
@@ -242,9 +250,11 @@ impl Command {
             qty,
             position_index: record[POSITION_INDEX_AT],
         };
-        let link_id = link_id_in(record, usize::from(length))?;
-        let action = fields.action(link_id)?;
-        if action.fields() == fields && (fields.kind == PLACE_ORDER || link_id.is_empty()) {
+        let link_id = Reader::new(&record[LINK_ID_AT..]).raw()?;
+        let link_id = LinkId::from_padded(usize::from(length), &link_id)?;
+        let terms = Terms::take(&record[POSITION_INDEX_AT + 1..])?;
+        let action = fields.action(link_id, terms)?;
+        if action.fields() == fields && action.extras() == (link_id, terms) {
             Ok(Self { market_ms, wall_us, action })
         } else {
             Err(DecodeError::Padding)
@@ -252,21 +262,13 @@ impl Command {
     }
 }
 
-/// The link id of a record, and whether what follows the fields is zero.
-#[inline]
-fn link_id_in(record: &[u8; COMMAND_BYTES], length: usize) -> Result<LinkId, DecodeError> {
-    let mut reader = Reader::new(&record[LINK_ID_AT..]);
-    let link_id = LinkId::from_padded(length, &reader.raw()?)?;
-    reader.u8()?; // position index
-    reader.end()?;
-    Ok(link_id)
-}
-
 impl Action {
-    fn link_id(&self) -> LinkId {
+    /// What only some records hold.
+    #[inline]
+    fn extras(&self) -> (LinkId, Terms) {
         match self {
-            Self::PlaceOrder(order) => order.link_id,
-            _ => LinkId::NONE,
+            Self::PlaceOrder(order) => (order.link_id, order.terms),
+            _ => (LinkId::NONE, Terms::NONE),
         }
     }
 
@@ -316,13 +318,14 @@ impl Action {
             Self::SetCoinPrice { coin, price } => {
                 Fields { instrument: coin.0, price: price.0, ..fields(11, AccountId(0)) }
             }
+            Self::Trading(action) => action.fields(),
         }
     }
 }
 
 impl Fields {
     #[inline]
-    fn action(&self, link_id: LinkId) -> Result<Action, DecodeError> {
+    fn action(&self, link_id: LinkId, terms: Terms) -> Result<Action, DecodeError> {
         let account = AccountId(self.account);
         let instrument = InstrumentId(self.instrument);
         let order_id = OrderId(self.order_id);
@@ -344,6 +347,7 @@ impl Fields {
                 price,
                 reduce_only: given(REDUCE_ONLY),
                 link_id,
+                terms,
             }),
             5 => Action::AmendOrder {
                 account,
@@ -359,6 +363,9 @@ impl Fields {
             11 => Action::SetCoinPrice { coin: CoinId(self.instrument), price },
             kind if position_command::KINDS.contains(&kind) => {
                 Action::Position(PositionAction::from_fields(self)?)
+            }
+            kind if trading_command::KINDS.contains(&kind) => {
+                Action::Trading(TradingAction::from_fields(self)?)
             }
             _ => return Err(DecodeError::Kind),
         })

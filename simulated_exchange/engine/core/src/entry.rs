@@ -3,10 +3,15 @@
 use crate::command::NewOrder;
 use crate::event::EventKind;
 use crate::exchange::Exchange;
+use crate::fixed::{div_ceil, div_floor, saturate};
 use crate::margin::Exposure;
+use crate::mark::{slippage_limit, Slippage};
 use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order, OrderDetail, NONE};
 use crate::reject::Reject;
+use crate::terms::{
+    ProductClass, SlippageTolerance, SLIPPAGE_RATIO_MAX, SLIPPAGE_RATIO_MIN, SLIPPAGE_TICKS_MAX,
+};
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, MarginMode, OrderId, OrderType, PositionIndex, Price,
     Qty, Side, TimeInForce,
@@ -56,6 +61,8 @@ impl Exchange {
             fee: FeeRule::Rate(taker_fee),
             kind: FillKind::Trade,
             blocked: false,
+            self_match: order.terms.self_match,
+            met: 0,
             filled_value: 0,
             fee_paid: 0,
         };
@@ -89,8 +96,9 @@ impl Exchange {
         let ticks = if is_market {
             edge
         } else {
-            within_band(order.side, self.ticks_of(instrument, order.price)?, edge)
+            self.within_band(account, instrument, order.side, self.ticks_of(instrument, order.price)?)?
         };
+        let ticks = self.within_tolerance(order, instrument, ticks)?;
         let value = listed.notional(lots, if is_market { market.mark_ticks } else { ticks });
         if !order.reduce_only && value < i128::from(listed.spec.min_notional.0) {
             return Err(Reject::BelowMinimumNotional);
@@ -119,6 +127,54 @@ impl Exchange {
             lots = lots.min(held.abs());
         }
         Ok(Intent { account, instrument, position_index: order.position_index, time_in_force, lots, ticks })
+    }
+
+    /// A limit as far as the price band lets it: one beyond is moved to the edge, or refused where the account's setting
+    /// says so (rules 3.3).
+    #[inline]
+    pub(crate) fn within_band(
+        &self,
+        account: u32,
+        instrument: usize,
+        side: Side,
+        ticks: i64,
+    ) -> Result<i64, Reject> {
+        let market = &self.markets[instrument];
+        let edge = band_edge(side, market.max_buy_ticks, market.min_sell_ticks);
+        if within_band(side, ticks, edge) == ticks {
+            return Ok(ticks);
+        }
+        let products = if self.instruments[instrument].is_contract() {
+            ProductClass::Contracts
+        } else {
+            ProductClass::Spot
+        };
+        let moves = self.settings_of(account).moves_to_band[usize::from(products.to_wire())];
+        moves.then_some(edge).ok_or(Reject::PriceBeyondBand)
+    }
+
+    /// The limit of a market order that tolerates only so much slippage: rules 3.4. It does not matter on an empty book.
+    #[inline]
+    fn within_tolerance(&self, order: &NewOrder, instrument: usize, limit: i64) -> Result<i64, Reject> {
+        if order.terms.slippage == SlippageTolerance::None {
+            return Ok(limit);
+        }
+        let tick = self.instruments[instrument].spec.tick_size.0;
+        let tolerated = match order.terms.slippage {
+            _ if order.order_type != OrderType::Market => return Err(Reject::SlippageInvalid),
+            SlippageTolerance::Ticks(ticks) if (1..=SLIPPAGE_TICKS_MAX).contains(&ticks) => {
+                Slippage::Distance(i64::from(ticks).saturating_mul(tick))
+            }
+            SlippageTolerance::Ratio(ratio) if (SLIPPAGE_RATIO_MIN..=SLIPPAGE_RATIO_MAX).contains(&ratio) => {
+                Slippage::Ratio(i64::from(ratio))
+            }
+            _ => return Err(Reject::SlippageInvalid),
+        };
+        let Some(best) = self.books[instrument].best(order.side.opposite()) else { return Ok(limit) };
+        let worst = i128::from(slippage_limit(order.side, best.saturating_mul(tick), tolerated));
+        let tick = i128::from(tick);
+        let worst = if order.side == Side::Buy { div_floor(worst, tick) } else { div_ceil(worst, tick) };
+        Ok(within_band(order.side, limit, saturate(worst).max(1)))
     }
 
     /// A quantity in lots, if the instrument allows it. The largest order does not bind reduce-only orders.
@@ -263,6 +319,10 @@ impl Exchange {
         if taker.leaves == 0 {
             return;
         }
+        if taker.met != 0 {
+            self.emit_self_match(taker);
+            return;
+        }
         let reason = match intent.time_in_force {
             _ if taker.blocked => Some(CancelReason::InsufficientMargin),
             TimeInForce::GoodTillCancel | TimeInForce::PostOnly => None,
@@ -288,6 +348,7 @@ impl Exchange {
             reduce_only: order.reduce_only,
             time_in_force: intent.time_in_force,
             order_type: order.order_type,
+            self_match: order.terms.self_match,
         };
         let detail = OrderDetail {
             link_id: order.link_id,
@@ -376,7 +437,8 @@ impl Exchange {
         reason: CancelReason,
     ) {
         let leaves = self.instruments[usize::from(instrument.0)].qty(lots);
-        self.emit(EventKind::OrderCancelled { order_id: OrderId(id), account, instrument, leaves, reason });
+        let (order_id, counterparty) = (OrderId(id), OrderId(0));
+        self.emit(EventKind::OrderCancelled { order_id, account, instrument, leaves, reason, counterparty });
     }
 
     pub(crate) fn emit_amended(&mut self, order: &Order, account: AccountId) {

@@ -217,6 +217,23 @@ events! {
         leaves: Qty,
         /// Why.
         reason: CancelReason,
+        /// The order it would have met, where self-match prevention cancelled it; 0 otherwise.
+        counterparty: OrderId,
+    }
+    /// An account's settings for its orders changed.
+    OrderSettingsChanged = 53 {
+        /// Account.
+        account: AccountId,
+        /// The group of accounts that count as one trader; 0 for none.
+        smp_group: i64,
+        /// Disconnect window of contracts in seconds; 0 for never.
+        contracts_disconnect_s: i64,
+        /// Disconnect window of spot in seconds; 0 for never.
+        spot_disconnect_s: i64,
+        /// Limits of contracts beyond the price band are moved to its edge.
+        contracts_move_to_band: bool,
+        /// Limits of spot orders beyond the price band are moved to its edge.
+        spot_moves_to_band: bool,
     }
     /// Two orders met.
     Trade = 8 {

@@ -3,7 +3,7 @@
 //! The stages live in files of their own (`entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover`,
 //! `invariants`); this file says in which order they run and holds what they share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,7 @@ use crate::mark::Market;
 use crate::order::Orders;
 use crate::position_command::PositionAction;
 use crate::reject::Reject;
+use crate::terms::OrderSettings;
 use crate::types::{
     AccountId, CoinId, InstrumentId, MarginMode, Money, OrderId, PoolId, Price, WalletReason, FEE_ACCOUNT,
     FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, LENDING_ACCOUNT, MONEY_MAX, SCALE, TAKEOVER_ACCOUNT,
@@ -71,6 +72,8 @@ pub struct Exchange {
     pub(crate) markets: Vec<Market>,
     pub(crate) orders: Orders,
     pub(crate) ledger: Ledger,
+    /// Settings for orders of the accounts (by position) that have any.
+    pub(crate) order_settings: BTreeMap<u32, OrderSettings>,
     /// Accounts (by position) whose liquidation is due.
     pub(crate) pending: BTreeSet<u32>,
     /// Accounts whose margin changed in this command.
@@ -123,6 +126,7 @@ impl Exchange {
             instruments,
             orders: Orders::default(),
             ledger,
+            order_settings: BTreeMap::new(),
             pending: BTreeSet::new(),
             touched: Vec::new(),
             taken_over: BTreeSet::new(),
@@ -223,6 +227,7 @@ impl Exchange {
             Action::SetCoinPrice { coin, price } => self.set_coin_price(coin, price).map(|()| NO_ORDER),
             Action::AdvanceTime => Ok(NO_ORDER),
             Action::Position(action) => self.perform_position(action).map(|()| NO_ORDER),
+            Action::Trading(action) => self.perform_trading(action),
         }
     }
 

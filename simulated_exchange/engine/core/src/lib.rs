@@ -3,6 +3,7 @@
 //! No I/O, no clock, no randomness, no floating point. The same commands give the same events and the same state
 //! hash on every machine. Dependencies between modules point one way:
 //!
+//! - orders beyond the plain: `self_match`, `order_settings`, asked by `trading_command` and `terms`;
 //! - stages: `exchange` runs `entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover` over
 //!   `insurance_book`, `invariants`;
 //! - how accounts hold positions: `leverage`, `hedge`, `margin_mode` and `isolated`, asked by `position_command`;
@@ -33,9 +34,11 @@ mod margin_mode;
 mod matching;
 mod order;
 mod order_ids;
+mod order_settings;
 mod purse;
 mod query;
 mod record;
+mod self_match;
 mod snapshot;
 mod state_hash;
 mod takeover;
@@ -63,6 +66,8 @@ pub mod position_command;
 pub mod reject;
 pub mod repayment;
 pub mod risk_limits;
+pub mod terms;
+pub mod trading_command;
 pub mod types;
 pub mod view;
 
@@ -79,6 +84,8 @@ pub use position_command::{ModeScope, PositionAction};
 pub use record::DecodeError;
 pub use reject::{Reject, Stage};
 pub use snapshot::RestoreError;
+pub use terms::{OrderSetting, OrderSettings, ProductClass, SelfMatch, SlippageTolerance, Terms};
+pub use trading_command::TradingAction;
 pub use types::*;
 pub use view::{
     AccountView, AdlAlertView, AdlPlaceView, BookLevel, CoinConservation, CoinView, Conservation, OrderView,
@@ -97,6 +104,7 @@ pub mod limits {
     };
     pub use crate::liquidation::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
     pub use crate::takeover::ADL_COUNTERPARTIES_MAX;
+    pub use crate::terms::{DISCONNECT_SECONDS, SLIPPAGE_RATIO_MAX, SLIPPAGE_RATIO_MIN, SLIPPAGE_TICKS_MAX};
 }
 
 /// Bytes that one of each takes in the exchange's arrays; for measuring and for planning memory.

@@ -14,6 +14,7 @@ use crate::fixed::{div_ceil, div_floor, mul_div_floor, saturate};
 use crate::instrument::Instrument;
 use crate::margin::{price_of, tier_index};
 use crate::matching::{fee_of, FeeRule, Leg, Taker};
+use crate::terms::SelfMatch;
 use crate::types::{
     AccountId, CancelReason, CoinId, FillKind, InstrumentId, Money, PositionIndex, Price, Side, WalletReason,
 };
@@ -245,6 +246,8 @@ pub(crate) fn forced(
         fee,
         kind: FillKind::Trade,
         blocked: false,
+        self_match: SelfMatch::Allow,
+        met: 0,
         filled_value: 0,
         fee_paid: 0,
     }

@@ -11,6 +11,7 @@ use crate::fixed::{mul_div_ceil, mul_div_floor, saturate};
 use crate::margin::price_of;
 use crate::order::NONE;
 use crate::position::Settled;
+use crate::terms::SelfMatch;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, Money, OrderId, Price, Side, TradeId, WalletReason,
     SCALE,
@@ -43,6 +44,10 @@ pub(crate) struct Taker {
     pub(crate) kind: FillKind,
     /// Set when it stopped because its account, or the insurance fund, cannot bear the next fill.
     pub(crate) blocked: bool,
+    /// What happens when it meets an order of its own trader.
+    pub(crate) self_match: SelfMatch,
+    /// The order of its own trader at which self-match prevention stopped it; 0 for none.
+    pub(crate) met: u64,
     pub(crate) filled_value: i128,
     pub(crate) fee_paid: i128,
 }
@@ -88,7 +93,7 @@ impl Exchange {
         let opposite = taker.side.opposite();
         let mut makers: BTreeMap<u32, Promised> = BTreeMap::new();
         let (mut found, mut last_price) = (0_i64, taker.valued);
-        for price in book.prices(opposite) {
+        'prices: for price in book.prices(opposite) {
             if found >= taker.leaves || !reaches(taker.side, taker.limit, price) {
                 break;
             }
@@ -97,6 +102,12 @@ impl Exchange {
                     break;
                 }
                 let maker = self.orders.get(index);
+                if taker.self_match != SelfMatch::Allow && self.is_same_trader(taker.slot, maker.slot) {
+                    if taker.self_match == SelfMatch::CancelMaker {
+                        continue;
+                    }
+                    break 'prices;
+                }
                 let promised =
                     makers.entry(maker.slot).or_insert(Promised { lots: 0, worst: price, plain: false });
                 if maker.reduce_only && promised.plain {
@@ -187,6 +198,15 @@ impl Exchange {
             let maker = book.level(opposite, ticks).head;
             if maker == NONE {
                 break;
+            }
+            if taker.self_match != SelfMatch::Allow
+                && self.is_same_trader(taker.slot, self.orders.get(maker).slot)
+            {
+                self.prevent_self_match(taker, maker);
+                if taker.met != 0 {
+                    break;
+                }
+                continue;
             }
             let mut lots = taker.leaves.min(self.orders.get(maker).leaves);
             if taker.reduce_only {
@@ -390,6 +410,11 @@ impl Exchange {
 
     /// Takes a resting order out of the book for good.
     pub(crate) fn withdraw_order(&mut self, index: u32, reason: CancelReason) {
+        self.withdraw_order_against(index, reason, OrderId(0));
+    }
+
+    /// As `withdraw_order`; `counterparty` is the order of its own trader that it would have met.
+    pub(crate) fn withdraw_order_against(&mut self, index: u32, reason: CancelReason, counterparty: OrderId) {
         let order = *self.orders.get(index);
         let level = self.books[usize::from(order.instrument)].unlink(&mut self.orders, index);
         self.count_resting(&order, -1);
@@ -397,7 +422,9 @@ impl Exchange {
         self.refresh_orders(order.slot);
         let account = AccountId(self.ledger.account(order.account).id);
         let instrument = InstrumentId(order.instrument);
-        self.emit_cancelled(order.id, account, instrument, order.leaves, reason);
+        let leaves = self.instruments[usize::from(order.instrument)].qty(order.leaves);
+        let order_id = OrderId(order.id);
+        self.emit(EventKind::OrderCancelled { order_id, account, instrument, leaves, reason, counterparty });
         self.emit_level(instrument, order.side, order.ticks(), level);
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fixed::saturate;
 use crate::order_ids::OrderIds;
+use crate::terms::SelfMatch;
 use crate::types::{LinkId, OrderType, Side, TimeInForce};
 
 /// No order.
@@ -43,6 +44,8 @@ pub struct Order {
     pub time_in_force: TimeInForce,
     /// Limit or market.
     pub order_type: OrderType,
+    /// Self-match prevention, for when it comes in again.
+    pub self_match: SelfMatch,
 }
 
 impl Order {

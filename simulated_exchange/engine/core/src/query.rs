@@ -6,6 +6,7 @@ use crate::fixed::{div_floor, saturate};
 use crate::instrument::Instrument;
 use crate::margin::{bankruptcy_price, break_even_price, liquidation_price, price_of, tier_index};
 use crate::order::Order;
+use crate::terms::OrderSettings;
 use crate::types::{
     AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, PositionIndex, PositionMode, Price,
     Side, SCALE,
@@ -252,6 +253,11 @@ impl Exchange {
         self.orders.find(order_id.0).map(|index| self.view_order(index))
     }
 
+    /// An account's settings for its orders.
+    pub fn order_settings(&self, account: AccountId) -> Option<OrderSettings> {
+        self.ledger.find(account.0).map(|owner| self.settings_of(owner))
+    }
+
     /// The order, live or closed, that used a link id.
     pub fn order_id_by_link(&self, account: AccountId, link_id: &LinkId) -> Option<OrderId> {
         let owner = self.ledger.find(account.0)?;
@@ -288,6 +294,7 @@ impl Exchange {
             filled_value: Money(saturate(detail.filled_value)),
             fee: Money(saturate(detail.fee)),
             reduce_only: order.reduce_only,
+            self_match: order.self_match,
             link_id: detail.link_id,
             created_market_ms: detail.created_market_ms,
             created_wall_us: detail.created_wall_us,

@@ -71,6 +71,12 @@ rejects! {
     NotAContract = 230, "instrument is not a contract";
     /// In one-way mode, and in cross margin, both sides have one leverage.
     LeverageSidesDiffer = 231, "buy leverage must equal sell leverage";
+    /// A slippage tolerance of an order that is no market order, or out of its range.
+    SlippageInvalid = 260, "slippage tolerance must be 1 to 10000 ticks or 0.01 to 10 percent, of a market order";
+    /// A setting for orders out of its range.
+    OrderSettingInvalid = 261, "disconnect window must be 0, or 3 to 300 seconds";
+    /// A limit price beyond the price band, where it is not to be moved.
+    PriceBeyondBand = 262, "Order price is beyond the price limit.";
     /// No such live order of this account.
     OrderNotFound = 300, "order not exists or too late to cancel";
     /// Too many active orders in the instrument.

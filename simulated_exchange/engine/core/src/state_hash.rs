@@ -105,7 +105,8 @@ impl Exchange {
                     let owner = self.ledger.account(self.ledger.slot(order.slot).account).id;
                     let flags = u64::from(order.reduce_only)
                         | u64::from(order.time_in_force.to_wire()) << 8
-                        | u64::from(order.order_type.to_wire()) << 16;
+                        | u64::from(order.order_type.to_wire()) << 16
+                        | u64::from(order.self_match.to_wire()) << 24;
                     digest.word(order.id).word(u64::from(owner)).word(flags);
                     digest.signed(order.lots).signed(order.leaves).signed(detail.created_market_ms);
                     digest.wide(detail.filled_value).wide(detail.fee).bytes(detail.link_id.as_bytes());
@@ -119,6 +120,14 @@ impl Exchange {
         let account = self.ledger.account(place);
         digest.word(u64::from(account.id)).word128(self.ledger.links_digest(place));
         digest.word(u64::from(account.margin_mode.to_wire()));
+        if let Some(settings) = self.order_settings.get(&place) {
+            let [contracts, spot] = settings.disconnect_seconds;
+            let moves = u64::from(settings.moves_to_band[0]) | u64::from(settings.moves_to_band[1]) << 1;
+            digest
+                .word(u64::from(settings.smp_group))
+                .word(u64::from(contracts) << 32 | u64::from(spot))
+                .word(moves);
+        }
         for purse in self.ledger.purses_of(place) {
             let held = self.ledger.purse(purse);
             let amounts = [held.wallet, held.isolated, held.spot_borrow, held.locked, held.funding];

@@ -1,5 +1,6 @@
 //! The shapes in which queries answer. Plain data; how it is computed stands in `query`.
 
+use crate::terms::SelfMatch;
 use crate::types::{
     AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType, PoolId, PositionIndex,
     Price, Qty, Side, TimeInForce,
@@ -129,6 +130,8 @@ pub struct OrderView {
     pub fee: Money,
     /// Never grows a position.
     pub reduce_only: bool,
+    /// Self-match prevention.
+    pub self_match: SelfMatch,
     /// Client's identifier.
     pub link_id: LinkId,
     /// Market time of acceptance.

@@ -153,6 +153,7 @@ fn filters_refuse_by_their_own_codes() {
         price: Price(fixed("50000")),
         reduce_only: false,
         link_id: LinkId::NONE,
+        terms: exchange_core::Terms::NONE,
     });
     assert_eq!(story.does(order).reject, Some(Reject::UnknownInstrument));
     if let Action::PlaceOrder(order) = &mut order {

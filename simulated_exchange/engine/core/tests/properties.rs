@@ -5,8 +5,8 @@ mod support;
 
 use exchange_core::{
     AccountId, Action, Command, DecodeError, Event, EventKind, Exchange, FillKind, InstrumentId, LinkId,
-    Money, NewOrder, OrderId, OrderType, PoolId, PositionIndex, Price, Qty, Side, TimeInForce, COMMAND_BYTES,
-    EVENT_BYTES, SCALE,
+    Money, NewOrder, OrderId, OrderType, PoolId, PositionIndex, Price, Qty, Side, Terms, TimeInForce,
+    COMMAND_BYTES, EVENT_BYTES, SCALE,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -205,6 +205,7 @@ fn apply_step(exchange: &mut Exchange, step: &Step, number: u32) -> (Option<Orde
             price: Price(price * SCALE),
             reduce_only: false,
             link_id: LinkId::NONE,
+            terms: Terms::NONE,
         }),
         Step::Cancel(id) => Action::CancelOrder { account: owner(exchange, id), order_id: OrderId(id) },
         Step::Amend(id, price, qty) => Action::AmendOrder {
@@ -301,6 +302,6 @@ fn the_streams_reach_every_kind_of_event_and_most_refusals() {
             *refusals.entry(applied.reject).or_insert(0) += 1;
         }
     }
-    assert!(kinds.len() >= 25, "{kinds:?}");
-    assert!(refusals.len() >= 34, "{refusals:?}");
+    assert!(kinds.len() >= 26, "{kinds:?}");
+    assert!(refusals.len() >= 37, "{refusals:?}");
 }

@@ -83,7 +83,8 @@ impl State {
             Action::SetCoinPrice { coin, price } => self.set_coin_price(coin, price),
             Action::AdvanceTime => Ok(()),
             Action::Position(action) => self.perform_position(action),
-            #[allow(unreachable_patterns)] // what is added to the vocabulary first
+            #[allow(unreachable_patterns, clippy::match_wildcard_for_single_variants)]
+            // what is added to the vocabulary first
             other => panic!("not modelled: {other:?}"),
         };
         done.map(|()| OrderId(0))

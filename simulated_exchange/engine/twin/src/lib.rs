@@ -12,7 +12,8 @@
 //! - the comparison: `stream` makes random commands, `duel` runs both exchanges on them, `shrink` makes a short story of a
 //!   difference.
 //!
-//! Not modelled, and therefore switched off in `stream`: link ids that are forgotten after 65,536 others; isolated margin.
+//! Not modelled, and therefore switched off in `stream`: link ids that are forgotten after 65,536 others; isolated margin;
+//! terms of orders and settings for orders.
 #![forbid(unsafe_code)]
 #![allow(clippy::missing_panics_doc)] // the model stops where something cannot be: the comparison catches it
 

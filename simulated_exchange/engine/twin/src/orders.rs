@@ -449,6 +449,7 @@ impl State {
             instrument: instrument_id(order.key.instrument),
             leaves: Contract::shown_qty(order.leaves),
             reason,
+            counterparty: OrderId(0),
         });
     }
 

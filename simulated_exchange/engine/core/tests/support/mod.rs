@@ -2,6 +2,7 @@
 //! After every step all invariants are recomputed. No expectations of its own.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod order_terms;
 pub mod streams;
 
 use std::collections::BTreeMap;
@@ -161,7 +162,7 @@ pub struct Story {
 }
 
 /// One row of a table by column name.
-type Row = BTreeMap<String, String>;
+pub type Row = BTreeMap<String, String>;
 
 fn rows(table: &str) -> Vec<Row> {
     let cells = |line: &str| -> Vec<String> { line.split('|').map(|cell| cell.trim().to_owned()).collect() };
@@ -251,7 +252,7 @@ impl Story {
 
     /// Columns: `who`, `does` (buy, sell, amend, cancel, cancel all, deposit, withdraw), `order` (label), `qty`,
     /// `price` (empty: market), `how` (gtc, ioc, fok, post, reduce), `in` (symbol, or base coin), `leg` (long or short in
-    /// hedge mode), `coin` (of a deposit or withdrawal), `then` (what comes of it).
+    /// hedge mode), `coin` (of a deposit or withdrawal), `then` (what comes of it), and those of `order_terms`.
     pub fn tell(&mut self, table: &str) {
         for row in rows(table) {
             let get = |name: &str| row.get(name).map_or("", String::as_str);
@@ -306,6 +307,7 @@ impl Story {
                     price: Price(get("price").map_or(0, fixed)),
                     reduce_only: how.starts_with("reduce"),
                     link_id: get("link").map_or(LinkId::NONE, |link| LinkId::parse(link).expect("link id")),
+                    terms: order_terms::of(row),
                 })
             }
         }

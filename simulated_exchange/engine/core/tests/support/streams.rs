@@ -3,9 +3,11 @@
 use exchange_core::{
     AccountId, Action, CoinId, Command, Genesis, InstrumentId, LinkId, MarginMode, ModeScope, Money,
     NewOrder, OrderId, OrderType, PositionAction, PositionIndex, PositionMode, Price, Qty, Side, TimeInForce,
-    SCALE,
+    TradingAction, SCALE,
 };
 use proptest::prelude::*;
+
+use super::order_terms;
 
 pub const ACCOUNTS: u32 = 6;
 pub const INSTRUMENTS: u16 = 4;
@@ -52,7 +54,7 @@ pub fn new_order() -> impl Strategy<Value = NewOrder> {
     let qty = prop_oneof![6 => number(SCALE, SCALE / 100, 99), 2 => number(40 * SCALE, SCALE, 39), 2 => number(50_000 * SCALE, SCALE, 49_999)];
     let price = prop_oneof![3 => number(50_000 * SCALE, SCALE / 10, 3000), 1 => number(2_000 * SCALE, SCALE / 10, 300)];
     let index = prop_oneof![8 => Just(None), 1 => prop::sample::select(PositionIndex::ALL).prop_map(Some)];
-    (account(), instrument(), index, how, qty, price, link).prop_map(
+    (account(), instrument(), index, how, qty, price, link, order_terms::any_terms()).prop_map(
         |(
             account,
             instrument,
@@ -61,6 +63,7 @@ pub fn new_order() -> impl Strategy<Value = NewOrder> {
             qty,
             price,
             link_id,
+            terms,
         )| {
             let position_index = index.unwrap_or_else(|| fitting(account, instrument, side, reduce_only));
             NewOrder {
@@ -74,6 +77,7 @@ pub fn new_order() -> impl Strategy<Value = NewOrder> {
                 price: Price(price),
                 reduce_only,
                 link_id,
+                terms,
             }
         },
     )
@@ -131,6 +135,7 @@ pub fn action() -> impl Strategy<Value = Action> {
         2 => (instrument(), 0_u32..3, number(2_000 * SCALE, SCALE, 500))
             .prop_map(|(instrument, source, price)| Action::SetIndexSource { instrument, source, price: Price(price) }),
         8 => Just(Action::AdvanceTime),
+        1 => (account(), order_terms::any_setting()).prop_map(|(account, setting)| Action::Trading(TradingAction::SetOrderSetting { account, setting })),
         2 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Deposit { account, coin, amount }),
         1 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Withdraw { account, coin, amount }),
         1 => (coin(), number(50_000 * SCALE, SCALE, 25_000)).prop_map(|(coin, price)| Action::SetCoinPrice { coin, price: Price(price) }),

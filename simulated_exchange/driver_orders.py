@@ -1,0 +1,116 @@
+"""The driver's calls about orders: one engine command each.
+
+Belongs here: the engine's order commands with both clocks stamped on. Does not belong here: rules (the
+engine's), durability and subscriptions (`driver`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from simulated_exchange._engine import (
+    Engine,
+    OrderSettings,
+    OrderType,
+    Outcome,
+    ProductClass,
+    Side,
+    Terms,
+    TimeInForce,
+)
+
+__all__ = ["OrderCalls"]
+
+
+class OrderCalls(ABC):
+    """What the driver can be asked about orders."""
+
+    engine: Engine
+
+    @abstractmethod
+    def _times(self) -> tuple[int, int]:
+        """Both clocks, for the next command."""
+
+    @abstractmethod
+    def _applied_with(self, outcome: Outcome) -> Outcome:
+        """Hand on what a command made happen."""
+
+    def place_order(
+        self,
+        *,
+        account: int,
+        instrument: int,
+        side: Side,
+        order_type: OrderType,
+        time_in_force: TimeInForce,
+        qty: int,
+        price: int = 0,
+        reduce_only: bool = False,
+        link_id: str = "",
+        terms: Terms | None = None,
+    ) -> Outcome:
+        """A new order."""
+        outcome = self.engine.place_order(
+            *self._times(),
+            account=account,
+            instrument=instrument,
+            side=side,
+            order_type=order_type,
+            time_in_force=time_in_force,
+            qty=qty,
+            price=price,
+            reduce_only=reduce_only,
+            link_id=link_id,
+            terms=terms,
+        )
+        return self._applied_with(outcome)
+
+    def amend_order(
+        self, *, account: int, order_id: int, price: int | None = None, qty: int | None = None
+    ) -> Outcome:
+        """Change price or whole quantity of a live order; None stays as it is."""
+        return self._applied_with(
+            self.engine.amend_order(*self._times(), account=account, order_id=order_id, price=price, qty=qty)
+        )
+
+    def cancel_order(self, *, account: int, order_id: int) -> Outcome:
+        """Take a live order off the book."""
+        return self._applied_with(
+            self.engine.cancel_order(*self._times(), account=account, order_id=order_id)
+        )
+
+    def cancel_all(self, *, account: int, instrument: int | None = None) -> Outcome:
+        """Take all orders of an account off the book, of one instrument or of all."""
+        return self._applied_with(
+            self.engine.cancel_all(*self._times(), account=account, instrument=instrument)
+        )
+
+    def set_leverage(self, *, account: int, instrument: int, leverage: int) -> Outcome:
+        """Leverage of a position, in hundredths."""
+        return self._applied_with(
+            self.engine.set_leverage(
+                *self._times(), account=account, instrument=instrument, leverage=leverage
+            )
+        )
+
+    def set_smp_group(self, *, account: int, group: int) -> Outcome:
+        """Put an account into a group that counts as one trader; 0 takes it out."""
+        return self._applied_with(self.engine.set_smp_group(*self._times(), account=account, group=group))
+
+    def set_disconnect_window(self, *, account: int, products: ProductClass, seconds: int) -> Outcome:
+        """Set after how many seconds the orders of a client that is gone are cancelled; 0 for never."""
+        return self._applied_with(
+            self.engine.set_disconnect_window(
+                *self._times(), account=account, products=products, seconds=seconds
+            )
+        )
+
+    def set_moves_to_band(self, *, account: int, products: ProductClass, moves: bool) -> Outcome:
+        """Set whether limits beyond the price band are moved to its edge, or refused."""
+        return self._applied_with(
+            self.engine.set_moves_to_band(*self._times(), account=account, products=products, moves=moves)
+        )
+
+    def order_settings(self, account: int) -> OrderSettings:
+        """The settings of an account for its orders."""
+        return self.engine.order_settings(account)

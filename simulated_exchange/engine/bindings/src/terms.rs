@@ -1,0 +1,101 @@
+//! What few orders ask for, and accounts' settings for orders, as Python objects.
+
+use exchange_core as core;
+use pyo3::prelude::*;
+
+use crate::arguments::{self, Argument};
+use crate::errors;
+use crate::words::SelfMatch;
+
+/// What an order asks for beyond side, quantity and price.
+#[pyclass(frozen, eq, from_py_object, module = "simulated_exchange._engine")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Terms(pub(crate) core::Terms);
+
+#[pymethods]
+impl Terms {
+    #[new]
+    #[pyo3(signature = (*, self_match=SelfMatch::Allow, slippage_ticks=None, slippage_ratio=None))]
+    fn new(
+        self_match: SelfMatch,
+        slippage_ticks: Option<Argument<'_, '_>>,
+        slippage_ratio: Option<Argument<'_, '_>>,
+    ) -> PyResult<Self> {
+        let slippage = match (slippage_ticks, slippage_ratio) {
+            (None, None) => core::SlippageTolerance::None,
+            (Some(ticks), None) => {
+                core::SlippageTolerance::Ticks(arguments::unsigned("slippage_ticks", ticks)?)
+            }
+            (None, Some(ratio)) => {
+                core::SlippageTolerance::Ratio(arguments::unsigned("slippage_ratio", ratio)?)
+            }
+            (Some(_), Some(_)) => {
+                return Err(errors::value("slippage_ticks: not together with slippage_ratio"));
+            }
+        };
+        Ok(Self(core::Terms { self_match: self_match.into(), slippage }))
+    }
+
+    /// Self-match prevention.
+    #[getter]
+    fn self_match(&self) -> SelfMatch {
+        self.0.self_match.into()
+    }
+
+    /// Ticks beyond the best price that a market order tolerates; None when not bounded so.
+    #[getter]
+    fn slippage_ticks(&self) -> Option<u32> {
+        match self.0.slippage {
+            core::SlippageTolerance::Ticks(ticks) => Some(ticks),
+            _ => None,
+        }
+    }
+
+    /// Part of the best price, in `10^-8`, that a market order tolerates; None when not bounded so.
+    #[getter]
+    fn slippage_ratio(&self) -> Option<u32> {
+        match self.0.slippage {
+            core::SlippageTolerance::Ratio(ratio) => Some(ratio),
+            _ => None,
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// An account's settings for its orders.
+#[pyclass(frozen, get_all, eq, module = "simulated_exchange._engine")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct OrderSettings {
+    /// The group of accounts that count as one trader; 0 for none.
+    smp_group: u32,
+    /// Disconnect window of contracts in seconds; 0 for never.
+    contracts_disconnect_s: u32,
+    /// Disconnect window of spot in seconds; 0 for never.
+    spot_disconnect_s: u32,
+    /// Limits of contracts beyond the price band are moved to its edge.
+    contracts_move_to_band: bool,
+    /// Limits of spot orders beyond the price band are moved to its edge.
+    spot_moves_to_band: bool,
+}
+
+impl From<core::OrderSettings> for OrderSettings {
+    fn from(settings: core::OrderSettings) -> Self {
+        let [contracts_disconnect_s, spot_disconnect_s] = settings.disconnect_seconds;
+        let [contracts_move_to_band, spot_moves_to_band] = settings.moves_to_band;
+        Self {
+            smp_group: settings.smp_group,
+            contracts_disconnect_s,
+            spot_disconnect_s,
+            contracts_move_to_band,
+            spot_moves_to_band,
+        }
+    }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Terms>()?;
+    module.add_class::<OrderSettings>()
+}

@@ -1,0 +1,59 @@
+//! What accounts set for all their orders: their group of self-match prevention, their disconnect windows, and whether
+//! limits beyond the price band are moved. The windows are kept here so that they survive a restart; their clock is wall
+//! time, so that whoever serves the clients fires them.
+
+use crate::event::EventKind;
+use crate::exchange::Exchange;
+use crate::reject::Reject;
+use crate::terms::{OrderSetting, OrderSettings, DISCONNECT_SECONDS};
+use crate::trading_command::TradingAction;
+use crate::types::{AccountId, OrderId};
+
+impl Exchange {
+    /// Performs a command about orders.
+    pub(crate) fn perform_trading(&mut self, action: TradingAction) -> Result<OrderId, Reject> {
+        match action {
+            TradingAction::SetOrderSetting { account, setting } => {
+                self.set_order_setting(account, setting).map(|()| OrderId(0))
+            }
+        }
+    }
+
+    /// Changes one setting of an account.
+    fn set_order_setting(&mut self, account: AccountId, setting: OrderSetting) -> Result<(), Reject> {
+        let owner = self.user(account)?;
+        let mut settings = self.settings_of(owner);
+        match setting {
+            OrderSetting::SmpGroup(group) => settings.smp_group = group,
+            OrderSetting::DisconnectWindow(products, seconds) => {
+                if seconds != 0 && !DISCONNECT_SECONDS.contains(&seconds) {
+                    return Err(Reject::OrderSettingInvalid);
+                }
+                settings.disconnect_seconds[usize::from(products.to_wire())] = seconds;
+            }
+            OrderSetting::MovesToBand(products, moves) => {
+                settings.moves_to_band[usize::from(products.to_wire())] = moves;
+            }
+        }
+        if settings == OrderSettings::default() {
+            self.order_settings.remove(&owner);
+        } else {
+            self.order_settings.insert(owner, settings);
+        }
+        let [contracts, spot] = settings.disconnect_seconds.map(i64::from);
+        self.emit(EventKind::OrderSettingsChanged {
+            account,
+            smp_group: i64::from(settings.smp_group),
+            contracts_disconnect_s: contracts,
+            spot_disconnect_s: spot,
+            contracts_move_to_band: settings.moves_to_band[0],
+            spot_moves_to_band: settings.moves_to_band[1],
+        });
+        Ok(())
+    }
+
+    /// The settings of the account at a position.
+    pub(crate) fn settings_of(&self, owner: u32) -> OrderSettings {
+        self.order_settings.get(&owner).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,57 @@
+"""Terms of orders, and accounts' settings for orders, across the border. The rules are tested in the core."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulated_exchange._engine import CancelReason, Event, ProductClass, Reject, SelfMatch, Side, Terms
+from tests.unit.simulated_exchange.engine_rooms import ALICE, BOB, Desk
+
+
+def test_self_match_prevention_names_the_counterparty() -> None:
+    desk = Desk.opened()
+    desk.accepted(desk.engine.set_smp_group(*desk.now(), account=ALICE, group=3))
+    desk.accepted(desk.engine.set_smp_group(*desk.now(), account=BOB, group=3))
+    rested = desk.place(ALICE, Side.Sell, "1", "50000", terms=Terms(self_match=SelfMatch.CancelTaker))
+    view = desk.engine.order(rested.order_id)
+    assert view is not None
+    assert view.self_match == SelfMatch.CancelTaker
+    incoming = desk.place(BOB, Side.Buy, "1", "50000", terms=Terms(self_match=SelfMatch.CancelMaker))
+    [end] = [event for event in desk.accepted(incoming) if isinstance(event, Event.OrderCancelled)]
+    assert (end.order_id, end.reason) == (rested.order_id, CancelReason.SelfMatch)
+    assert end.counterparty == incoming.order_id
+
+
+def test_slippage_tolerance_is_ticks_or_a_part() -> None:
+    desk = Desk.opened()
+    desk.accepted(desk.place(ALICE, Side.Sell, "1", "50000"))
+    desk.accepted(desk.place(ALICE, Side.Sell, "1", "50001"))
+    bounded = desk.place(BOB, Side.Buy, "2", terms=Terms(slippage_ticks=5))
+    [end] = [event for event in desk.accepted(bounded) if isinstance(event, Event.OrderCancelled)]
+    assert end.reason == CancelReason.ImmediateOrCancel
+    assert desk.place(BOB, Side.Buy, "1", terms=Terms(slippage_ratio=1)).reject == Reject.SlippageInvalid
+    assert (Terms(slippage_ratio=7).slippage_ratio, Terms(slippage_ratio=7).slippage_ticks) == (7, None)
+    assert Terms(slippage_ticks=5) == Terms(slippage_ticks=5) != Terms()
+    with pytest.raises(ValueError, match="slippage_ticks"):
+        Terms(slippage_ticks=5, slippage_ratio=7)
+    with pytest.raises(OverflowError, match="slippage_ticks"):
+        Terms(slippage_ticks=-1)
+
+
+def test_settings_for_orders_are_kept() -> None:
+    desk = Desk.opened()
+    contracts = ProductClass.Contracts
+    set_window = desk.engine.set_disconnect_window
+    refused = set_window(*desk.now(), account=ALICE, products=contracts, seconds=301)
+    assert refused.reject == Reject.OrderSettingInvalid
+    desk.accepted(set_window(*desk.now(), account=ALICE, products=contracts, seconds=10))
+    moves = desk.engine.set_moves_to_band(*desk.now(), account=ALICE, products=contracts, moves=False)
+    [told] = desk.accepted(moves)
+    assert isinstance(told, Event.OrderSettingsChanged)
+    assert (told.contracts_disconnect_s, told.contracts_move_to_band) == (10, False)
+    settings = desk.engine.order_settings(ALICE)
+    assert (settings.contracts_disconnect_s, settings.spot_disconnect_s) == (10, 0)
+    assert (settings.contracts_move_to_band, settings.spot_moves_to_band) == (False, False)
+    assert desk.place(ALICE, Side.Buy, "1", "60001").reject == Reject.PriceBeyondBand
+    with pytest.raises(LookupError, match="account"):
+        desk.engine.order_settings(999_999)
