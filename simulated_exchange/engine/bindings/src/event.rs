@@ -9,8 +9,8 @@ use pyo3::types::PyString;
 
 use crate::arguments;
 use crate::words::{
-    CancelReason, FillKind, MarginMode, OrderType, PositionIndex, PositionMode, Side, TimeInForce,
-    WalletReason,
+    AccountLevel, CancelReason, FillKind, MarginMode, OrderType, PositionIndex, PositionMode, RepayReason,
+    Side, Strain, TimeInForce, Wallet, WalletReason,
 };
 
 /// A client's order identifier; text in Python.
@@ -76,6 +76,10 @@ outward! {
     core::CancelReason => CancelReason: CancelReason::from;
     core::FillKind => FillKind: FillKind::from;
     core::WalletReason => WalletReason: WalletReason::from;
+    core::Wallet => Wallet: Wallet::from;
+    core::RepayReason => RepayReason: RepayReason::from;
+    core::Strain => Strain: Strain::from;
+    core::AccountLevel => AccountLevel: AccountLevel::from;
 }
 
 /// How a field looks in `repr`.
@@ -103,6 +107,10 @@ shown!("TimeInForce.{:?}": TimeInForce);
 shown!("CancelReason.{:?}": CancelReason);
 shown!("FillKind.{:?}": FillKind);
 shown!("WalletReason.{:?}": WalletReason);
+shown!("Wallet.{:?}": Wallet);
+shown!("RepayReason.{:?}": RepayReason);
+shown!("Strain.{:?}": Strain);
+shown!("AccountLevel.{:?}": AccountLevel);
 
 impl Shown for bool {
     fn shown(&self) -> String {
@@ -227,6 +235,23 @@ events! {
     AutoAddMarginChanged { account: u32, instrument: u16, position_index: PositionIndex, is_on: bool }
     AdlStarted { pool: u16, instrument: u16, ratio: i64 }
     AdlStopped { pool: u16, instrument: u16, ratio: i64 }
+    BorrowChanged { account: u32, coin: u16, borrowed: i64, spot: i64 }
+    InterestCharged {
+        account: u32, coin: u16, borrowed: i64, free: i64, rate: i64, hours: i64, interest: i64,
+    }
+    Repaid { account: u32, coin: u16, amount: i64, left: i64, reason: RepayReason }
+    Converted { account: u32, sold_coin: u16, sold: i64, fee: i64, coin: u16, bought: i64, price: i64 }
+    LendingPoolChanged {
+        coin: u16, assets: i64, loans: i64, utilisation: i64, borrow_rate: i64, supply_rate: i64, index: i64,
+        strain: Strain,
+    }
+    Supplied { account: u32, coin: u16, amount: i64, supplied: i64 }
+    Redeemed { account: u32, coin: u16, amount: i64, supplied: i64 }
+    Transferred { source: u32, target: u32, coin: u16, amount: i64, from_wallet: Wallet, to_wallet: Wallet }
+    CollateralChanged { account: u32, coin: u16, enabled: bool }
+    AccountLevelChanged { account: u32, level: AccountLevel }
+    AutoRepayChanged { account: u32, enabled: bool }
+    SubAccountCreated { account: u32, main: u32 }
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

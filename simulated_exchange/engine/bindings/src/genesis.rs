@@ -3,14 +3,15 @@
 //! Must not be here: whether the values make sense together (the core's `instrument`).
 
 use exchange_core::instrument::TICKS_MAX;
-use exchange_core::types::{Money, Price, Qty, SCALE};
+use exchange_core::types::{Money, Price, Qty, RATE_SCALE, SCALE};
 use exchange_core::{
-    AdlSpec, CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentId, InstrumentSpec,
-    Kind, PoolSpec, TierSpec,
+    AdlSpec, BorrowTier, CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentId,
+    InstrumentSpec, Kind, Ladder, LendingSpec, PoolSpec, RateCurve, TierSpec,
 };
 use serde_json::{Map, Value};
 
 const DECIMALS: usize = 8;
+const RATE_DECIMALS: usize = 12;
 const GENESIS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Reads a genesis; the error is one line that names the field and what is allowed.
@@ -69,6 +70,14 @@ fn coin(path: &str, value: &Value, symbols: &[String]) -> Result<CoinSpec, Strin
         collateral: each(&mut object, "collateral", collateral_tier)?,
         is_collateral: object.flag_or("is_collateral", true)?,
         can_switch: object.flag_or("can_switch", true)?,
+        borrow: if object.map.contains_key("borrow") {
+            each(&mut object, "borrow", borrow_tier)?
+        } else {
+            Vec::new()
+        },
+        user_limit: Qty(object.decimal_or("user_limit", 0)?),
+        free_limit: Qty(object.decimal_or("free_limit", 0)?),
+        lending: object.get("lending").map(|value| lending(&format!("{path}.lending"), value)).transpose()?,
     };
     object.end()?;
     Ok(spec)
@@ -81,6 +90,40 @@ fn collateral_tier(path: &str, value: &Value) -> Result<CollateralTier, String> 
         CollateralTier { limit: Qty(object.decimal_or("limit", i64::MAX)?), ratio: object.decimal("ratio")? };
     object.end()?;
     Ok(tier)
+}
+
+fn borrow_tier(path: &str, value: &Value) -> Result<BorrowTier, String> {
+    let mut object = Object::new(path, value)?;
+    let tier = BorrowTier {
+        limit: Qty(object.decimal("limit")?),
+        initial_rate: object.decimal("initial_rate")?,
+        maintenance_rate: object.decimal("maintenance_rate")?,
+    };
+    object.end()?;
+    Ok(tier)
+}
+
+/// A coin's lending pool; rates of an hour have up to twelve decimals.
+fn lending(path: &str, value: &Value) -> Result<LendingSpec, String> {
+    let mut object = Object::new(path, value)?;
+    let spec = LendingSpec {
+        curve: RateCurve {
+            base: object.rate("base")?,
+            slope1: object.rate("slope1")?,
+            kink: object.decimal("kink")?,
+            slope2: object.rate("slope2")?,
+        },
+        reserve: object.decimal("reserve")?,
+        cap: object.decimal("cap")?,
+        ladder: Ladder {
+            warning: object.decimal("warning")?,
+            repay: object.decimal("repay")?,
+            stop: object.decimal("stop")?,
+        },
+        supplied: Money(object.decimal_or("supplied", 0)?),
+    };
+    object.end()?;
+    Ok(spec)
 }
 
 fn instrument(path: &str, value: &Value) -> Result<InstrumentSpec, String> {
@@ -221,15 +264,24 @@ impl<'a> Object<'a> {
 
     /// A decimal string in units of 10^-8.
     fn decimal(&mut self, key: &'static str) -> Result<i64, String> {
+        self.number(key, DECIMALS, SCALE)
+    }
+
+    /// A decimal string in units of 10^-12.
+    fn rate(&mut self, key: &'static str) -> Result<i64, String> {
+        self.number(key, RATE_DECIMALS, RATE_SCALE)
+    }
+
+    fn number(&mut self, key: &'static str, decimals: usize, scale: i64) -> Result<i64, String> {
         let value = self.required(key)?;
         let text = match value {
             Value::String(text) => text.clone(),
             Value::Number(number) if number.is_i64() => number.to_string(),
             _ => String::new(),
         };
-        fixed_point(&text).ok_or_else(|| {
+        scaled(&text, decimals, scale).ok_or_else(|| {
             let path = self.path_of(key);
-            format!("{path}: was {value}, must be a decimal string with at most {DECIMALS} decimals")
+            format!("{path}: was {value}, must be a decimal string with at most {decimals} decimals")
         })
     }
 
@@ -266,19 +318,24 @@ impl<'a> Object<'a> {
 
 /// `"-12.5"` to `-1_250_000_000`; nothing else than digits, one point, one sign.
 fn fixed_point(text: &str) -> Option<i64> {
+    scaled(text, DECIMALS, SCALE)
+}
+
+/// The same with that many decimals, which the scale has, too.
+fn scaled(text: &str, decimals: usize, scale: i64) -> Option<i64> {
     let (is_negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || fraction.len() > DECIMALS || !all_digits(whole) || !all_digits(fraction) {
+    if whole.is_empty() || fraction.len() > decimals || !all_digits(whole) || !all_digits(fraction) {
         return None;
     }
     if digits.ends_with('.') {
         return None;
     }
-    let units: i64 = format!("{fraction:0<DECIMALS$}").parse().ok()?;
-    let value = whole.parse::<i64>().ok()?.checked_mul(SCALE)?.checked_add(units)?;
+    let units: i64 = format!("{fraction:0<decimals$}").parse().ok()?;
+    let value = whole.parse::<i64>().ok()?.checked_mul(scale)?.checked_add(units)?;
     Some(if is_negative { -value } else { value })
 }

@@ -5,6 +5,7 @@
 //! `OverflowError` that names it, a journal that fails a `JournalError`, a bug an `InvariantError`.
 #![forbid(unsafe_code)]
 
+mod account_calls;
 mod arguments;
 mod engine;
 mod engine_insurance;

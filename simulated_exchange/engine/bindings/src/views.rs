@@ -3,7 +3,9 @@
 use exchange_core as core;
 use pyo3::prelude::*;
 
-use crate::words::{MarginMode, OrderType, PositionIndex, SelfMatch, Side, TimeInForce};
+use crate::words::{
+    AccountLevel, MarginMode, OrderType, PositionIndex, SelfMatch, Side, Strain, TimeInForce,
+};
 
 /// Declares a frozen class with readable attributes and a `repr` that names them.
 macro_rules! views {
@@ -34,12 +36,20 @@ views! {
     /// An account's margin figures in USD.
     AccountView {
         wallet_balance: i64, equity: i64, margin_balance: i64, available: i64, initial_margin: i64, maintenance_margin: i64,
-        order_margin: i64, position_margin: i64, unrealised_pnl: i64,
+        initial_rate: Option<i64>, maintenance_rate: Option<i64>, order_margin: i64, position_margin: i64,
+        unrealised_pnl: i64, borrowed: i64, main: u32, level: AccountLevel, auto_repay: bool, withdrawal_room: i64,
     }
     /// One coin of an account.
     CoinView {
         coin: u16, wallet_balance: i64, equity: i64, unrealised_pnl: i64, position_margin: i64,
-        order_margin: i64, maintenance_margin: i64, isolated_margin: i64, locked: i64, usd_value: i64, usd_price: i64,
+        order_margin: i64, maintenance_margin: i64, isolated_margin: i64, locked: i64, funding_balance: i64,
+        borrowed: i64, spot_borrowed: i64, interest_due: i64, free: i64, is_collateral: bool, collateral_value: i64,
+        usd_value: i64, usd_price: i64,
+    }
+    /// A coin's lending pool.
+    LendingPoolView {
+        coin: u16, assets: i64, cash: i64, loans: i64, lendable: i64, redeemable: i64, utilisation: i64,
+        borrow_rate: i64, supply_rate: i64, index: i64, strain: Strain,
     }
     /// A live order.
     OrderView {
@@ -71,7 +81,8 @@ views! {
     AdlPlaceView { account: u32, position_index: PositionIndex, qty: i64, lights: u8 }
     /// The books of one coin, recomputed from every account.
     CoinConservation {
-        coin: u16, delta: i128, wallets: i128, entry_costs: i128, insurance: i128, fees: i128, deposits: i128,
+        coin: u16, delta: i128, wallets: i128, entry_costs: i128, insurance: i128, fees: i128, lending: i128,
+        loans: i128, deposits: i128,
         withdrawals: i128,
     }
     /// The venue's books.
@@ -119,9 +130,16 @@ impl From<core::AccountView> for AccountView {
             available: view.available.0,
             initial_margin: view.initial_margin.0,
             maintenance_margin: view.maintenance_margin.0,
+            initial_rate: view.initial_rate,
+            maintenance_rate: view.maintenance_rate,
             order_margin: view.order_margin.0,
             position_margin: view.position_margin.0,
             unrealised_pnl: view.unrealised_pnl.0,
+            borrowed: view.borrowed.0,
+            main: view.main.0,
+            level: view.level.into(),
+            auto_repay: view.auto_repay,
+            withdrawal_room: view.withdrawal_room.0,
         }
     }
 }
@@ -138,8 +156,33 @@ impl From<core::CoinView> for CoinView {
             maintenance_margin: view.maintenance_margin.0,
             isolated_margin: view.isolated_margin.0,
             locked: view.locked.0,
+            funding_balance: view.funding_balance.0,
+            borrowed: view.borrowed.0,
+            spot_borrowed: view.spot_borrowed.0,
+            interest_due: view.interest_due.0,
+            free: view.free.0,
+            is_collateral: view.is_collateral,
+            collateral_value: view.collateral_value.0,
             usd_value: view.usd_value.0,
             usd_price: view.usd_price.0,
+        }
+    }
+}
+
+impl From<core::LendingPoolView> for LendingPoolView {
+    fn from(view: core::LendingPoolView) -> Self {
+        Self {
+            coin: view.coin.0,
+            assets: view.assets.0,
+            cash: view.cash.0,
+            loans: view.loans.0,
+            lendable: view.lendable.0,
+            redeemable: view.redeemable.0,
+            utilisation: view.utilisation,
+            borrow_rate: view.borrow_rate.0,
+            supply_rate: view.supply_rate.0,
+            index: view.index,
+            strain: view.strain.into(),
         }
     }
 }
@@ -262,6 +305,8 @@ impl From<core::Conservation> for Conservation {
             entry_costs: coin.entry_costs,
             insurance: coin.insurance,
             fees: coin.fees,
+            lending: coin.lending,
+            loans: coin.loans,
             deposits: coin.deposits,
             withdrawals: coin.withdrawals,
         };
@@ -280,6 +325,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PriceView>()?;
     module.add_class::<InstrumentView>()?;
     module.add_class::<CoinView>()?;
+    module.add_class::<LendingPoolView>()?;
     module.add_class::<CoinConservation>()?;
     module.add_class::<Conservation>()?;
     module.add_class::<PoolView>()?;

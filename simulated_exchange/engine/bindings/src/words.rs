@@ -62,7 +62,17 @@ words! {
     /// How a fill came about.
     FillKind { Trade, TakeOver, Adl, Netting }
     /// Why a wallet changed.
-    WalletReason { Deposit, Withdraw, Trade, TakeOver, Adl, Netting }
+    WalletReason {
+        Deposit, Withdraw, Trade, TakeOver, Adl, Interest, Borrow, Repay, Convert, Transfer, WriteOff, Netting,
+    }
+    /// One of an account's two wallets of a coin.
+    Wallet { Unified, Funding }
+    /// Why a loan was repaid.
+    RepayReason { Manual, Automatic, OverLimit, PoolStrained, Liquidation }
+    /// Where on its ladder a lending pool stands.
+    Strain { Calm, Warning, Repaying }
+    /// How well the venue knows an account's owner.
+    AccountLevel { Unverified, Standard, Advanced, Business, Vip, Vip4, Vip5, Supreme, Pro }
     /// How the components of an index become one price.
     IndexMethod { Clamp, Drop, TwoPass }
     /// What happens when an order would meet one of the same trader.
@@ -74,15 +84,16 @@ words! {
     /// Why a command was refused. The hundreds of the number are the stage.
     Reject {
         TimeBackwards, UnknownAccount, AccountExists, AccountReserved, UnknownInstrument, UnknownSource,
-        AmountInvalid, TimeInvalid, UnknownCoin, QtyInvalid, QtyBelowMinimum, QtyAboveMaximum, PriceOutOfRange,
+        AmountInvalid, TimeInvalid, UnknownCoin, AccountNotVerified, IsSubAccount, AccountsUnrelated, QtyInvalid, QtyBelowMinimum, QtyAboveMaximum, PriceOutOfRange,
         BelowMinimumNotional, MarketNotReady, DuplicateLinkId, LeverageInvalid, IndexPriceInvalid,
         CoinPriceInvalid,
         NotAContract, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
         NotIsolated, PositionMissing, MarginModeUnchanged, AutoAddMarginUnchanged, MarginModeShort, MarginNotFree,
         SlippageInvalid, OrderSettingInvalid, PriceBeyondBand,
+        SettingUnchanged, CollateralFixed, CoinNotLent, SameWallet, RepaymentClosed,
         OrderNotFound, TooManyOrders, ReduceOnlyNoPosition, ReduceOnlySameSide, AmendUnchanged,
-        AmendBelowFilled, InsufficientBalance, LeverageAboveTier, LeverageUnchanged, PositionLimit,
-        WithdrawTooLarge,
+        AmendBelowFilled, NothingOwed, NoLoansInIsolatedMode, InsufficientBalance, LeverageAboveTier, LeverageUnchanged, PositionLimit,
+        WithdrawTooLarge, BorrowLimit, PoolShort, WithdrawalLimit, CoinShort,
     } + {
         /// Its number.
         #[getter]
@@ -117,6 +128,10 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<IndexMethod>()?;
     module.add_class::<SelfMatch>()?;
     module.add_class::<ProductClass>()?;
+    module.add_class::<Wallet>()?;
+    module.add_class::<RepayReason>()?;
+    module.add_class::<Strain>()?;
+    module.add_class::<AccountLevel>()?;
     module.add_class::<Stage>()?;
     module.add_class::<Reject>()
 }

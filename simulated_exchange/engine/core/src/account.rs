@@ -9,11 +9,12 @@ use crate::coin::{Coin, CoinPrice};
 use crate::digest::{Digest, DigestHasher};
 use crate::id_map::IdMap;
 use crate::instrument::Instrument;
+use crate::loan_book::LoanBook;
 use crate::margin::{Exposure, Margin, OpenOrders};
 use crate::order::OrderList;
 use crate::position::{Position, Settled};
 use crate::purse::{Purse, Worth};
-use crate::types::{CoinId, LinkId, MarginMode, PositionIndex, ACCOUNT_ID_MAX};
+use crate::types::{CoinId, LinkId, MarginMode, PositionIndex, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT};
 
 /// Link ids remembered per account, closed orders included; the oldest closed ones are forgotten first.
 pub const LINK_IDS_MAX: usize = 65_536;
@@ -54,12 +55,10 @@ impl Account {
         self.worth.available()
     }
 
-    /// True when the maintenance margin of open cross positions is no longer covered.
+    /// True when the maintenance margin of cross positions and loans is no longer covered.
     #[inline]
     pub fn is_breached(&self) -> bool {
-        self.open_positions > 0
-            && self.worth.maintenance > 0
-            && self.worth.maintenance >= self.worth.balance - self.worth.at_risk
+        self.worth.is_breached()
     }
 }
 
@@ -148,6 +147,7 @@ pub struct Ledger {
     links: Vec<Links>,
     purses: Vec<Purse>,
     purse_of: IdMap,
+    purses_in: Vec<Vec<u32>>,
     slots: Vec<Slot>,
     details: Vec<SlotDetail>,
     slot_of: IdMap,
@@ -157,6 +157,8 @@ pub struct Ledger {
     prices: Vec<i64>,
     /// Running totals per coin.
     pub totals: Vec<CoinTotals>,
+    /// Who owes what.
+    pub loans: LoanBook,
     /// Sum of signed lots per instrument.
     pub lots: Vec<i128>,
     /// Instruments whose signed lots do not sum to zero.
@@ -197,6 +199,8 @@ impl Ledger {
             lots: vec![0; instruments],
             prices: coins.iter().map(first_price).collect(),
             totals: vec![CoinTotals::default(); coins.len()],
+            purses_in: vec![Vec::new(); coins.len()],
+            loans: LoanBook::new(coins.len()),
             coins,
             ..Self::default()
         }
@@ -290,10 +294,18 @@ impl Ledger {
     /// Sets a coin's price and revalues every purse of the coin.
     pub fn set_coin_price(&mut self, coin: CoinId, price: i64) {
         self.prices[usize::from(coin.0)] = price;
-        for purse in 0..self.purses.len() {
-            if self.purses[purse].coin == coin {
-                self.revalue(u32::try_from(purse).unwrap_or(NOBODY));
-            }
+        self.revalue_all(coin);
+    }
+
+    /// Sets whether the venue takes a coin as collateral.
+    pub fn set_venue_collateral(&mut self, coin: CoinId, enabled: bool) {
+        self.coins[usize::from(coin.0)].spec.is_collateral = enabled;
+        self.revalue_all(coin);
+    }
+
+    fn revalue_all(&mut self, coin: CoinId) {
+        for at in 0..self.purses_in[usize::from(coin.0)].len() {
+            self.revalue(self.purses_in[usize::from(coin.0)][at]);
         }
     }
 
@@ -310,8 +322,10 @@ impl Ledger {
         }
         let purse = u32::try_from(self.purses.len()).unwrap_or(NOBODY);
         let owner = &mut self.accounts[account as usize];
-        self.purses.push(Purse::new(account, owner.first_purse, coin));
+        let can_borrow = owner.id >= FIRST_USER_ACCOUNT;
+        self.purses.push(Purse::new(account, owner.first_purse, coin, can_borrow));
         owner.first_purse = purse;
+        self.purses_in[usize::from(coin.0)].push(purse);
         self.purse_of.insert(purse_key(account, coin), purse);
         purse
     }
@@ -324,7 +338,7 @@ impl Ledger {
 
     /// Accounts that hold, or held, a coin.
     pub fn holders(&self, coin: CoinId) -> Vec<u32> {
-        self.purses.iter().filter(|purse| purse.coin == coin).map(|purse| purse.account).collect()
+        self.purses_in[usize::from(coin.0)].iter().map(|purse| self.purse(*purse).account).collect()
     }
 
     /// All purses in the order of their making.
@@ -344,12 +358,42 @@ impl Ledger {
 
     /// Replaces what a purse adds to its account's totals.
     #[inline]
-    pub fn revalue(&mut self, purse: u32) {
-        let purse = &mut self.purses[purse as usize];
+    pub fn revalue(&mut self, place: u32) {
+        let purse = &mut self.purses[place as usize];
         let coin = usize::from(purse.coin.0);
         let worth = purse.worth_at(&self.coins[coin], self.prices[coin]);
         self.accounts[purse.account as usize].worth.replace(&purse.worth, &worth);
         purse.worth = worth;
+        let owed = purse.owed().total();
+        if owed != purse.borrowed {
+            let before = std::mem::replace(&mut purse.borrowed, owed);
+            let (account, coin) = (purse.account, purse.coin);
+            self.loans.replace(place, account, coin, before, owed);
+        }
+    }
+
+    /// Changes a purse and everything that depends on it, save the sums of wallets: what moves between wallets is
+    /// `credit`'s and `credit_funding`'s.
+    pub fn change_purse(&mut self, purse: u32, change: impl FnOnce(&mut Purse)) {
+        let held = &mut self.purses[purse as usize];
+        let spot_before = held.spot_borrow;
+        change(held);
+        let (coin, spot) = (held.coin, held.spot_borrow - spot_before);
+        self.loans.lend_spot(coin, spot);
+        self.revalue(purse);
+    }
+
+    /// Notes that what a purse owes has been told.
+    pub fn note_owing(&mut self, purse: u32) {
+        let held = &mut self.purses[purse as usize];
+        held.was_owing = held.borrowed > 0;
+    }
+
+    /// Moves money into (or, negative, out of) a funding wallet.
+    pub fn credit_funding(&mut self, purse: u32, amount: i128) {
+        let held = &mut self.purses[purse as usize];
+        held.funding += amount;
+        self.totals[usize::from(held.coin.0)].wallets += amount;
     }
 
     /// An account's slot in an instrument, if it was ever used.
@@ -514,6 +558,9 @@ impl Ledger {
                 within(slot.account, accounts) && within(slot.purse, purses) && ends(slot.older, place)
             })
             && self.purse_of.values().all(|purse| within(purse, purses))
+            && self.purses_in.len() == self.coins.len()
+            && self.purses_in.iter().flatten().all(|purse| within(*purse, purses))
+            && self.loans.is_sound(self.coins.len(), purses)
             && self.slot_of.values().all(|slot| within(slot, slots))
             && self.members.iter().flatten().all(|slot| within(*slot, slots))
     }
@@ -534,10 +581,10 @@ impl Ledger {
             return;
         }
         purse.worth.initial += initial;
-        purse.worth.at_risk += loss;
+        purse.worth.order_loss += loss;
         let account = &mut self.accounts[purse.account as usize];
         account.worth.initial += initial;
-        account.worth.at_risk += loss;
+        account.worth.order_loss += loss;
     }
 
     /// The order that used a link id, live or not.

@@ -1,7 +1,7 @@
-//! What a coin counts for as margin, and an account's rates: rules 6. Pure: numbers in, numbers out.
+//! What a coin counts for as margin, and what is required per balance: rules 6. Pure: numbers in, numbers out.
 //!
-//! Everything rounds against the account: what counts is rounded down, what is required is rounded up. The rates are
-//! for showing; whether an account is breached is decided by comparing the two amounts.
+//! Everything rounds against the account: what counts is rounded down, what is required is rounded up. Rates are for
+//! showing; whether an account is breached is decided by comparing the two amounts.
 
 use crate::fixed::{div_floor, div_half_up, mul_div_ceil, mul_div_floor, saturate};
 use crate::types::SCALE;
@@ -34,51 +34,9 @@ pub fn usd_ceil(quantity: i128, price: i64) -> i128 {
     mul_div_ceil(quantity, i128::from(price), ONE)
 }
 
-/// An account's amounts in USD, summed over its coins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AccountSums {
-    /// Collateral value of every coin, unrealised profit included.
-    pub margin_balance: i128,
-    /// Collateral value lost if the spot orders filled.
-    pub haircut: i128,
-    /// What open orders would lose at once if they filled: orders priced through the mark.
-    pub order_loss: i128,
-    /// Initial margin of positions, orders and loans.
-    pub initial: i128,
-    /// Maintenance margin of positions and loans.
-    pub maintenance: i128,
-}
-
-impl AccountSums {
-    /// What the account rates divide by.
-    pub fn denominator(&self) -> i128 {
-        self.margin_balance - self.haircut - self.order_loss
-    }
-
-    /// What new orders, withdrawals and loans may use; negative when the initial margin is not covered.
-    pub fn available(&self) -> i128 {
-        self.margin_balance - self.haircut - self.initial
-    }
-
-    /// True when something must be maintained and the balance does not cover it.
-    pub fn is_breached(&self) -> bool {
-        self.maintenance > 0 && self.maintenance >= self.denominator()
-    }
-
-    /// Initial margin per margin balance, in `10^-8`.
-    pub fn initial_rate(&self) -> i64 {
-        rate(self.initial, self.denominator())
-    }
-
-    /// Maintenance margin per margin balance, in `10^-8`; one whole and more is a breach.
-    pub fn maintenance_rate(&self) -> i64 {
-        rate(self.maintenance, self.denominator())
-    }
-}
-
 /// A requirement per balance in `10^-8`, rounded half up; nothing required is 0, a balance that is used up or worse
 /// the largest number there is.
-fn rate(required: i128, balance: i128) -> i64 {
+pub fn rate(required: i128, balance: i128) -> i64 {
     match (required > 0, balance > 0) {
         (false, _) => 0,
         (true, false) => i64::MAX,
@@ -121,51 +79,15 @@ mod tests {
     }
 
     #[test]
-    fn uta_3_account_rates() {
-        let btc = usd_floor(counted(whole(1), [(10 * SCALE, 98_000_000)]), 100_000 * SCALE);
-        let sums = AccountSums {
-            margin_balance: whole(10_000 - 500) + btc,
-            initial: whole(502_475) / 100,
-            maintenance: whole(28_475) / 100,
-            ..AccountSums::default()
-        };
-        assert_eq!(sums.margin_balance, whole(107_500));
-        assert_eq!((sums.initial_rate(), sums.maintenance_rate()), (4_674_186, 264_884));
-        assert_eq!(sums.available(), whole(10_247_525) / 100);
-    }
-
-    #[test]
     fn uta_4_a_liability_counts_whole() {
         let btc = usd_floor(counted(whole(1), [(10 * SCALE, 95_000_000)]), 50_000 * SCALE);
         assert_eq!(counted(whole(-2_000), btc_brackets()) + btc, whole(45_500));
     }
 
     #[test]
-    fn uta_5_liquidation_trigger() {
-        let sums =
-            AccountSums { margin_balance: whole(400), maintenance: whole(500), ..AccountSums::default() };
-        assert_eq!((sums.maintenance_rate(), sums.is_breached()), (125_000_000, true));
-        let even = AccountSums { margin_balance: whole(500), ..sums };
-        assert_eq!((even.maintenance_rate(), even.is_breached()), (SCALE, true));
-    }
-
-    #[test]
     fn uta_6_isolated_free_balance() {
         let free = isolated_free(whole(1_000), whole(5_005) / 10, whole(20), whole(30), 0);
         assert_eq!(free, whole(4_495) / 10);
-    }
-
-    #[test]
-    fn haircut_and_order_loss_shrink_the_balance() {
-        let sums = AccountSums {
-            margin_balance: whole(100),
-            haircut: whole(10),
-            order_loss: whole(40),
-            initial: whole(25),
-            maintenance: whole(50),
-        };
-        assert_eq!((sums.available(), sums.denominator()), (whole(65), whole(50)));
-        assert!(sums.is_breached());
     }
 
     #[test]
@@ -177,9 +99,7 @@ mod tests {
                 assert!(usd_floor(counted, price) <= usd_ceil(counted, price));
             }
         }
-        let used_up = AccountSums { maintenance: 1, ..AccountSums::default() };
-        assert_eq!((used_up.maintenance_rate(), used_up.is_breached()), (i64::MAX, true));
-        assert_eq!(AccountSums::default().maintenance_rate(), 0);
+        assert_eq!((rate(1, 0), rate(0, 0), rate(1, -1)), (i64::MAX, 0, i64::MAX));
     }
 
     fn brackets() -> impl Strategy<Value = Vec<(i64, i64)>> {
@@ -213,18 +133,6 @@ mod tests {
                 exact += (equity.min(upper) - from).max(0) * ratio;
             }
             prop_assert_eq!(counted(equity, brackets), exact.div_euclid(ONE));
-        }
-
-        #[test]
-        fn the_shown_rate_agrees_with_the_decision(
-            balance in 1_i128..1 << 80, maintenance in 0_i128..1 << 80, haircut in 0_i128..1 << 40,
-        ) {
-            let sums = AccountSums { margin_balance: balance, maintenance, haircut, ..AccountSums::default() };
-            if sums.is_breached() {
-                prop_assert!(sums.maintenance_rate() >= SCALE);
-            } else {
-                prop_assert!(sums.maintenance_rate() <= SCALE);
-            }
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | 8..12 | account | | 93..160 | an order's terms, or zero |
 //! | 12..16 | leverage or source | | | |
 
+use crate::account_command::{self, AccountAction};
 use crate::position_command::{self, PositionAction};
 use crate::record::{DecodeError, Reader, Writer};
 use crate::terms::Terms;
@@ -121,6 +122,8 @@ pub enum Action {
     AdvanceTime,
     /// Orders beyond placing, changing and cancelling.
     Trading(TradingAction),
+    /// An account's money or standing.
+    Account(AccountAction),
 }
 
 /// A new order.
@@ -319,6 +322,7 @@ impl Action {
                 Fields { instrument: coin.0, price: price.0, ..fields(11, AccountId(0)) }
             }
             Self::Trading(action) => action.fields(),
+            Self::Account(action) => action.fields(),
         }
     }
 }
@@ -366,6 +370,9 @@ impl Fields {
             }
             kind if trading_command::KINDS.contains(&kind) => {
                 Action::Trading(TradingAction::from_fields(self)?)
+            }
+            kind if account_command::KINDS.contains(&kind) => {
+                Action::Account(AccountAction::from_fields(self)?)
             }
             _ => return Err(DecodeError::Kind),
         })

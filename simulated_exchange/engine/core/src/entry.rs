@@ -82,7 +82,8 @@ impl Exchange {
 
     /// Stage 2: everything the order and its instrument can say without looking at margin.
     fn filter(&self, order: &NewOrder) -> Result<Intent, Reject> {
-        let account = self.user(order.account)?;
+        let account =
+            if order.reduce_only { self.user(order.account)? } else { self.verified(order.account)? };
         let instrument = self.listed(order.instrument)?;
         let (listed, market) = (&self.instruments[instrument], &self.markets[instrument]);
         let is_market = order.order_type == OrderType::Market;

@@ -9,10 +9,13 @@
 //! fields in the order of their declaration (flags and enums 1 byte, instrument 2, account 4, link id 1 + 36,
 //! everything else 8); the rest is zero.
 
+use crate::kyc::AccountLevel;
+use crate::lending::Strain;
 use crate::record::{DecodeError, Reader, Writer};
 use crate::types::{
     AccountId, CancelReason, CoinId, FillKind, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType,
-    PoolId, PositionIndex, PositionMode, Price, Qty, Rate, Side, TimeInForce, TradeId, WalletReason,
+    PoolId, PositionIndex, PositionMode, Price, Qty, Rate, RepayReason, Side, TimeInForce, TradeId, Wallet,
+    WalletReason,
 };
 
 /// Size of an event record.
@@ -69,7 +72,11 @@ enum_fields!(
     WalletReason,
     PositionIndex,
     PositionMode,
-    MarginMode
+    MarginMode,
+    Wallet,
+    RepayReason,
+    AccountLevel,
+    Strain
 );
 
 impl Field for bool {
@@ -452,6 +459,150 @@ events! {
         instrument: InstrumentId,
         /// The contract's drawdown per eight-hour maximum of the pool, in `10^-8`.
         ratio: i64,
+    }
+    /// What an account owes of a coin changed: by hand, from nothing, or to nothing.
+    BorrowChanged = 60 {
+        /// Account.
+        account: AccountId,
+        /// Coin.
+        coin: CoinId,
+        /// Owed now.
+        borrowed: Money,
+        /// What of it was lent as cash.
+        spot: Money,
+    }
+    /// Interest was taken.
+    InterestCharged = 61 {
+        /// Account.
+        account: AccountId,
+        /// Coin.
+        coin: CoinId,
+        /// Owed when it was taken.
+        borrowed: Money,
+        /// What of it costs nothing.
+        free: Money,
+        /// Rate of one hour, penalty included.
+        rate: Rate,
+        /// For how many hours.
+        hours: i64,
+        /// How much.
+        interest: Money,
+    }
+    /// A loan, or part of it, was repaid.
+    Repaid = 62 {
+        /// Account.
+        account: AccountId,
+        /// Coin.
+        coin: CoinId,
+        /// How much.
+        amount: Money,
+        /// Still owed.
+        left: Money,
+        /// Why.
+        reason: RepayReason,
+    }
+    /// A coin was sold to repay another.
+    Converted = 63 {
+        /// Account.
+        account: AccountId,
+        /// What was sold.
+        sold_coin: CoinId,
+        /// How much of it, fee included.
+        sold: Money,
+        /// Fee, in the coin sold.
+        fee: Money,
+        /// What was bought.
+        coin: CoinId,
+        /// How much of it.
+        bought: Money,
+        /// Price in USD of what was sold.
+        price: Price,
+    }
+    /// A lending pool changed.
+    LendingPoolChanged = 64 {
+        /// Coin.
+        coin: CoinId,
+        /// What suppliers own.
+        assets: Money,
+        /// What is owed to it.
+        loans: Money,
+        /// Loans per assets, in `10^-8`.
+        utilisation: i64,
+        /// What borrowers pay in an hour.
+        borrow_rate: Rate,
+        /// What suppliers earn in an hour.
+        supply_rate: Rate,
+        /// Worth of a share, in `10^-12`.
+        index: i64,
+        /// Where on its ladder it stands.
+        strain: Strain,
+    }
+    /// Money was lent to a pool.
+    Supplied = 65 {
+        /// Account.
+        account: AccountId,
+        /// Coin.
+        coin: CoinId,
+        /// How much.
+        amount: Money,
+        /// Worth of the account's shares now.
+        supplied: Money,
+    }
+    /// Money was taken back from a pool.
+    Redeemed = 66 {
+        /// Account.
+        account: AccountId,
+        /// Coin.
+        coin: CoinId,
+        /// How much.
+        amount: Money,
+        /// Worth of the account's shares now.
+        supplied: Money,
+    }
+    /// Money moved between wallets.
+    Transferred = 67 {
+        /// From whom.
+        source: AccountId,
+        /// To whom.
+        target: AccountId,
+        /// Coin.
+        coin: CoinId,
+        /// How much.
+        amount: Money,
+        /// Out of which wallet.
+        from_wallet: Wallet,
+        /// Into which wallet.
+        to_wallet: Wallet,
+    }
+    /// A coin became collateral or ceased to be.
+    CollateralChanged = 68 {
+        /// Whose; 0 is everybody's.
+        account: AccountId,
+        /// Coin.
+        coin: CoinId,
+        /// It is now.
+        enabled: bool,
+    }
+    /// An account's level was set.
+    AccountLevelChanged = 69 {
+        /// Account.
+        account: AccountId,
+        /// Level.
+        level: AccountLevel,
+    }
+    /// Automatic repayment was switched.
+    AutoRepayChanged = 70 {
+        /// Account.
+        account: AccountId,
+        /// On now.
+        enabled: bool,
+    }
+    /// An account was opened under another.
+    SubAccountCreated = 71 {
+        /// The new account.
+        account: AccountId,
+        /// Its main account.
+        main: AccountId,
     }
 }
 

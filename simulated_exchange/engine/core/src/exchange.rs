@@ -17,15 +17,17 @@ use crate::fixed::{div_ceil, saturate};
 use crate::genesis::{validate, Genesis, GenesisError, Pool};
 use crate::instrument::Instrument;
 use crate::insurance_book::InsuranceBook;
+use crate::lending_book::LendingBook;
 use crate::margin::Margin;
 use crate::mark::Market;
 use crate::order::Orders;
 use crate::position_command::PositionAction;
+use crate::profile::Profiles;
 use crate::reject::Reject;
 use crate::terms::OrderSettings;
 use crate::types::{
-    AccountId, CoinId, InstrumentId, MarginMode, Money, OrderId, PoolId, Price, WalletReason, FEE_ACCOUNT,
-    FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, LENDING_ACCOUNT, MONEY_MAX, SCALE, TAKEOVER_ACCOUNT,
+    AccountId, CoinId, InstrumentId, Money, OrderId, PoolId, Price, WalletReason, CONVERSION_ACCOUNT,
+    FEE_ACCOUNT, FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, LENDING_ACCOUNT, MONEY_MAX, SCALE, TAKEOVER_ACCOUNT,
 };
 
 /// Latest market time a command may carry: 2^53 ms.
@@ -33,7 +35,9 @@ pub const MARKET_MS_MAX: i64 = 1 << 53;
 /// Positions of the venue's own accounts in the ledger; the insurance pools follow, then the users.
 pub(crate) const FEES: u32 = 0;
 pub(crate) const TAKEOVER: u32 = 1;
-const FIRST_POOL: u32 = 3;
+pub(crate) const LENDING: u32 = 2;
+pub(crate) const CONVERSION: u32 = 3;
+const FIRST_POOL: u32 = 4;
 
 /// What became of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +78,8 @@ pub struct Exchange {
     pub(crate) ledger: Ledger,
     /// Settings for orders of the accounts (by position) that have any.
     pub(crate) order_settings: BTreeMap<u32, OrderSettings>,
+    pub(crate) lending: LendingBook,
+    pub(crate) profiles: Profiles,
     /// Accounts (by position) whose liquidation is due.
     pub(crate) pending: BTreeSet<u32>,
     /// Accounts whose margin changed in this command.
@@ -102,7 +108,7 @@ impl Exchange {
         let listing = validate(genesis)?;
         let instruments = listing.instruments;
         let mut ledger = Ledger::new(listing.coins, instruments.len());
-        for own in [FEE_ACCOUNT, TAKEOVER_ACCOUNT, LENDING_ACCOUNT] {
+        for own in [FEE_ACCOUNT, TAKEOVER_ACCOUNT, LENDING_ACCOUNT, CONVERSION_ACCOUNT] {
             ledger.open(own.0);
         }
         let mut first_user = FIRST_POOL;
@@ -116,7 +122,8 @@ impl Exchange {
         }
         let balances = listing.pools.iter().map(|pool| i128::from(pool.spec.balance.0));
         let insurance = InsuranceBook::new(balances, instruments.len(), ledger.coins().len());
-        Ok(Self {
+        let lending = LendingBook::new(ledger.coins().len());
+        let mut exchange = Self {
             insurance,
             lights: LightBoard::default(),
             pools: listing.pools,
@@ -127,6 +134,8 @@ impl Exchange {
             orders: Orders::default(),
             ledger,
             order_settings: BTreeMap::new(),
+            lending,
+            profiles: Profiles::default(),
             pending: BTreeSet::new(),
             touched: Vec::new(),
             taken_over: BTreeSet::new(),
@@ -138,7 +147,9 @@ impl Exchange {
             wall_us: 0,
             out: Vec::new(),
             poison: None,
-        })
+        };
+        exchange.open_pools();
+        Ok(exchange)
     }
 
     /// Applies one command and appends what happened to `events`.
@@ -192,11 +203,16 @@ impl Exchange {
         // 6 re-mark
         match command.action {
             Action::SetIndexSource { instrument, .. } => self.remark(usize::from(instrument.0)),
-            Action::AdvanceTime => self.pass_time(),
+            Action::AdvanceTime => {
+                self.pass_time();
+                self.run_lending();
+            }
             _ => {}
         }
         // 7 liquidate
-        self.liquidate(matches!(command.action, Action::AdvanceTime));
+        let time_passed = matches!(command.action, Action::AdvanceTime);
+        self.liquidate(time_passed);
+        self.settle_loans(time_passed);
         performed
     }
 
@@ -226,6 +242,7 @@ impl Exchange {
             }
             Action::SetCoinPrice { coin, price } => self.set_coin_price(coin, price).map(|()| NO_ORDER),
             Action::AdvanceTime => Ok(NO_ORDER),
+            Action::Account(ref action) => self.perform_account(action).map(|()| NO_ORDER),
             Action::Position(action) => self.perform_position(action).map(|()| NO_ORDER),
             Action::Trading(action) => self.perform_trading(action),
         }
@@ -259,62 +276,6 @@ impl Exchange {
         self.ledger.open(account.0).ok_or(Reject::AccountReserved)?;
         self.emit(EventKind::AccountCreated { account });
         Ok(())
-    }
-
-    fn deposit(&mut self, account: AccountId, coin: CoinId, amount: Money) -> Result<(), Reject> {
-        let at = self.known_coin(coin)?;
-        let target =
-            match account.0.checked_sub(FIRST_POOL_ACCOUNT).and_then(|at| self.pools.get(at as usize)) {
-                Some(pool) if account.0 < FIRST_USER_ACCOUNT && pool.coin == coin => {
-                    self.ledger.find(account.0).ok_or(Reject::UnknownAccount)?
-                }
-                _ => self.user(account)?,
-            };
-        let change = i128::from(amount.0);
-        let held = self.ledger.find_purse(target, coin).map_or(0, |purse| self.ledger.purse(purse).wallet);
-        if amount.0 <= 0 || held + change > i128::from(MONEY_MAX) {
-            return Err(Reject::AmountInvalid);
-        }
-        let purse = self.ledger.purse_for(target, coin);
-        self.ledger.totals[at].deposits += change;
-        self.ledger.credit(purse, change);
-        let balance = self.wallet(purse);
-        self.emit(EventKind::Deposited { account, coin, amount, balance });
-        self.emit_wallet(purse, change, WalletReason::Deposit);
-        self.touch(target);
-        Ok(())
-    }
-
-    /// Profit that is not realised cannot be withdrawn; loss that is not realised stays covered.
-    fn withdraw(&mut self, account: AccountId, coin: CoinId, amount: Money) -> Result<(), Reject> {
-        let source = self.user(account)?;
-        let at = self.known_coin(coin)?;
-        if amount.0 <= 0 {
-            return Err(Reject::AmountInvalid);
-        }
-        let purse = self.ledger.find_purse(source, coin).ok_or(Reject::WithdrawTooLarge)?;
-        let change = i128::from(amount.0);
-        if change > self.withdrawable(purse) {
-            return Err(Reject::WithdrawTooLarge);
-        }
-        self.ledger.totals[at].withdrawals += change;
-        self.ledger.credit(purse, -change);
-        let balance = self.wallet(purse);
-        self.emit(EventKind::Withdrawn { account, coin, amount, balance });
-        self.emit_wallet(purse, -change, WalletReason::Withdraw);
-        self.touch(source);
-        Ok(())
-    }
-
-    /// What may leave a purse: its own cash, and no more than the account can spare.
-    fn withdrawable(&self, purse: u32) -> i128 {
-        let held = self.ledger.purse(purse);
-        if self.ledger.account(held.account).margin_mode == MarginMode::Isolated {
-            return held.isolated_free().max(0);
-        }
-        let spare = self.ledger.account(held.account).available() - held.margin.unrealised.max(0);
-        let cash = held.wallet - held.isolated - held.locked + held.margin.unrealised.min(0);
-        cash.min(spare).max(0)
     }
 
     /// Position of a coin.

@@ -2,7 +2,7 @@
 //! whatever the size of the venue; `check_invariants` recomputes everything and is for tests and verification.
 
 use crate::account::Ledger;
-use crate::exchange::{Exchange, Fatal, FEES};
+use crate::exchange::{Exchange, Fatal, FEES, LENDING};
 use crate::margin::{Margin, MarginSum};
 use crate::order::Order;
 use crate::purse::Worth;
@@ -27,7 +27,12 @@ impl Exchange {
         holds(adds_up, "wallets less entry costs equal deposits less withdrawals, coin by coin")?;
         holds(ledger.unbalanced == 0, "signed positions of every instrument sum to zero")?;
         let solvent = |pool: &u16| ledger.purse(self.pool_purse(PoolId(*pool))).wallet >= 0;
-        holds((0_u16..).take(self.pools.len()).all(|pool| solvent(&pool)), "no insurance pool is below zero")
+        holds(
+            (0_u16..).take(self.pools.len()).all(|pool| solvent(&pool)),
+            "no insurance pool is below zero",
+        )?;
+        let due = crate::lending::interest_hours(self.market_ms);
+        holds(self.lending.interest_hour <= due, "no hour of interest is charged before it is due")
     }
 
     /// Recomputes every invariant from scratch.
@@ -35,6 +40,7 @@ impl Exchange {
         let checks = || -> Check {
             self.assert_invariants()?;
             self.check_totals()?;
+            self.coin_ids().try_for_each(|coin| self.check_loans(coin))?;
             (0..self.instruments.len()).try_for_each(|index| self.check_book(index))?;
             self.check_accounts()
         };
@@ -64,6 +70,8 @@ impl Exchange {
                 entry_costs,
                 insurance: pools.map(|(at, _)| ledger.purse(self.pool_purse(PoolId(at))).wallet).sum(),
                 fees: fees.map_or(0, |purse| ledger.purse(purse).wallet),
+                lending: ledger.find_purse(LENDING, coin).map_or(0, |purse| ledger.purse(purse).wallet),
+                loans: ledger.loans.total(coin),
                 deposits: totals.deposits,
                 withdrawals: totals.withdrawals,
             }
@@ -79,6 +87,30 @@ impl Exchange {
             holds(coin.entry_costs == totals.costs, "running total of entry costs")?;
         }
         holds(books.position_qty_sums.iter().all(|sum| *sum == 0), "positions, recomputed, sum to zero")
+    }
+
+    /// Loans of a coin, and the pool they come from, recomputed.
+    fn check_loans(&self, coin: CoinId) -> Check {
+        let (mut total, mut spot, mut borrowers) = (0, 0, 0);
+        for purse in self.ledger.purses().iter().filter(|purse| purse.coin == coin) {
+            let owed = purse.owed();
+            holds(owed.total() == purse.borrowed, "loan of a purse is up to date")?;
+            holds(purse.spot_borrow >= 0 && purse.funding >= 0, "nobody owes less than nothing")?;
+            let listed = self.ledger.loans.borrowers(coin).contains(&purse.account);
+            holds(listed == (purse.borrowed > 0), "list of borrowers")?;
+            (total, spot) = (total + purse.borrowed, spot + purse.spot_borrow);
+            borrowers += usize::from(purse.borrowed > 0);
+        }
+        let loans = &self.ledger.loans;
+        holds(total == loans.total(coin) && spot == loans.spot(coin), "running totals of loans")?;
+        holds(borrowers == loans.borrowers(coin).len(), "count of borrowers")?;
+        let books = self.pool_books(coin);
+        let held: i128 = self.lending.holdings().filter(|row| row.0 == coin).map(|row| row.2).sum();
+        holds(held == books.shares, "shares of a pool are its suppliers'")?;
+        holds(books.cash >= 0, "a lending pool lends no cash that it does not have")?;
+        holds(books.shares <= books.assets(), "a share of a lending pool never loses")?;
+        let totals = &self.ledger.totals[usize::from(coin.0)];
+        holds(totals.withdrawals <= totals.deposits, "the venue pays out no coin that it does not have")
     }
 
     fn check_book(&self, index: usize) -> Check {

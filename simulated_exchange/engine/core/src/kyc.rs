@@ -11,7 +11,7 @@ wire_enum! {
     /// How well the venue knows an account's owner, and how much it trades.
     AccountLevel {
         /// Not at all (`LEVEL_DEFAULT`).
-        None = 0,
+        Unverified = 0,
         /// Standard verification (`LEVEL_1`).
         Standard = 1,
         /// Advanced verification (`LEVEL_2`).
@@ -35,13 +35,13 @@ impl AccountLevel {
     /// True when the level opens deposits, spot, margin, derivatives and earning; the unverified may only take out what
     /// is there.
     pub const fn opens_products(self) -> bool {
-        !matches!(self, Self::None)
+        !matches!(self, Self::Unverified)
     }
 
     /// Most that may be withdrawn in a day, in USD of `10^-8`.
     pub const fn daily_limit(self) -> i128 {
         let whole: i128 = match self {
-            Self::None => 20_000,
+            Self::Unverified => 20_000,
             Self::Standard => 1_000_000,
             Self::Advanced => 2_000_000,
             Self::Business => 4_000_000,
@@ -54,10 +54,23 @@ impl AccountLevel {
         whole * SCALE as i128
     }
 
+    /// What the level may borrow, in hundredths of the coin's limit for the standard level: our choice, the published
+    /// limits by level change daily.
+    pub const fn borrow_percent(self) -> i64 {
+        match self {
+            Self::Unverified => 0,
+            Self::Standard | Self::Advanced => 100,
+            Self::Business | Self::Vip => 150,
+            Self::Vip4 => 200,
+            Self::Vip5 => 250,
+            Self::Supreme | Self::Pro => 300,
+        }
+    }
+
     /// Most that may be withdrawn in a calendar month, where there is such a limit.
     pub const fn monthly_limit(self) -> Option<i128> {
         match self {
-            Self::None => Some(100_000 * SCALE as i128),
+            Self::Unverified => Some(100_000 * SCALE as i128),
             _ => None,
         }
     }
@@ -136,7 +149,7 @@ mod tests {
         let limits: Vec<i128> =
             AccountLevel::ALL.iter().map(|level| level.daily_limit() / usd(1_000)).collect();
         assert_eq!(limits, [20, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_000, 30_000]);
-        assert_eq!(AccountLevel::None.monthly_limit(), Some(usd(100_000)));
+        assert_eq!(AccountLevel::Unverified.monthly_limit(), Some(usd(100_000)));
         assert_eq!(AccountLevel::Standard.monthly_limit(), None);
     }
 
@@ -152,13 +165,13 @@ mod tests {
         let mut meter = WithdrawalMeter::default();
         let day = |number: i64| number * DAY_MS;
         for number in 0..5 {
-            assert_eq!(meter.room(AccountLevel::None, day(number)), usd(20_000));
+            assert_eq!(meter.room(AccountLevel::Unverified, day(number)), usd(20_000));
             meter.add(usd(20_000), day(number) + 7);
-            assert_eq!(meter.room(AccountLevel::None, day(number) + 8), 0);
+            assert_eq!(meter.room(AccountLevel::Unverified, day(number) + 8), 0);
         }
         // the month's 100,000 are used up until the first of February 1970
-        assert_eq!(meter.room(AccountLevel::None, day(30)), 0);
-        assert_eq!(meter.room(AccountLevel::None, day(31)), usd(20_000));
+        assert_eq!(meter.room(AccountLevel::Unverified, day(30)), 0);
+        assert_eq!(meter.room(AccountLevel::Unverified, day(31)), usd(20_000));
         assert_eq!(meter.room(AccountLevel::Standard, day(4)), usd(980_000));
     }
 

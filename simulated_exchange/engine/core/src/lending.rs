@@ -13,10 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::fixed::{
     div_ceil, div_floor, div_half_up, mul_div_ceil, mul_div_floor, mul_div_half_up, saturate,
 };
-use crate::types::{Qty, SCALE};
+use crate::types::{wire_enum, Money, Qty, RATE_SCALE, SCALE};
 
-/// Units per whole of an interest rate.
-pub const RATE_SCALE: i64 = 1_000_000_000_000;
 /// One hour of market time.
 pub const HOUR_MS: i64 = 3_600_000;
 /// Interest is charged this long after each full hour.
@@ -238,7 +236,7 @@ impl PoolBooks {
 }
 
 /// How a pool defends itself: loans per assets, in `10^-8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ladder {
     /// From here borrowers are warned.
     pub warning: i64,
@@ -248,16 +246,31 @@ pub struct Ladder {
     pub stop: i64,
 }
 
-/// Where on its ladder a pool stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Strain {
-    /// Below the warning.
-    #[default]
-    None,
-    /// Borrowers are warned.
-    Warning,
-    /// Loans are repaid by force.
-    Repaying,
+/// A coin's lending pool as listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LendingSpec {
+    /// Rates.
+    pub curve: RateCurve,
+    /// Part of the interest the venue keeps, in `10^-8`.
+    pub reserve: i64,
+    /// Loans per assets beyond which nothing more is lent on demand, in `10^-8`.
+    pub cap: i64,
+    /// Defence.
+    pub ladder: Ladder,
+    /// What the venue itself supplies at the start.
+    pub supplied: Money,
+}
+
+wire_enum! {
+    /// Where on its ladder a pool stands.
+    Strain {
+        /// Below the warning.
+        Calm = 0,
+        /// Borrowers are warned.
+        Warning = 1,
+        /// Loans are repaid by force.
+        Repaying = 2,
+    }
 }
 
 impl Ladder {
@@ -269,7 +282,7 @@ impl Ladder {
         } else if utilisation >= self.warning {
             Strain::Warning
         } else {
-            Strain::None
+            Strain::Calm
         }
     }
 
@@ -280,9 +293,19 @@ impl Ladder {
     }
 }
 
-/// How many times interest fell due from the beginning of market time.
+/// The last hour whose interest fell due: 0 is the first of market time, -1 none.
 pub const fn interest_hours(market_ms: i64) -> i64 {
     (market_ms - INTEREST_AFTER_MS).div_euclid(HOUR_MS)
+}
+
+/// When the interest of an hour, counted as [`interest_hours`] does, falls due.
+pub const fn interest_due_ms(hour: i64) -> i64 {
+    hour * HOUR_MS + INTEREST_AFTER_MS
+}
+
+/// When a round of automatic repayment, counted as [`auto_repay_rounds`] does, falls due.
+pub const fn auto_repay_due_ms(round: i64) -> i64 {
+    round * AUTO_REPAY_EVERY_MS
 }
 
 /// How many times automatic repayment fell due from the beginning of market time.
@@ -389,9 +412,9 @@ mod tests {
     fn a_pool_in_strain_repays_down_to_the_stop_ratio() {
         let ladder = Ladder { warning: 90_000_000, repay: 120_000_000, stop: 95_000_000 };
         let at = |before: Strain, percent: i64| ladder.strain(before, percent * SCALE / 100);
-        assert_eq!(at(Strain::None, 89), Strain::None);
-        assert_eq!(at(Strain::None, 100), Strain::Warning);
-        assert_eq!(at(Strain::None, 120), Strain::Repaying);
+        assert_eq!(at(Strain::Calm, 89), Strain::Calm);
+        assert_eq!(at(Strain::Calm, 100), Strain::Warning);
+        assert_eq!(at(Strain::Calm, 120), Strain::Repaying);
         assert_eq!(at(Strain::Repaying, 100), Strain::Repaying);
         assert_eq!(at(Strain::Repaying, 95), Strain::Warning);
         assert_eq!(ladder.excess(whole(130), whole(100)), whole(35));
@@ -404,6 +427,11 @@ mod tests {
     fn hours_rounds_and_the_closed_minutes() {
         assert_eq!([299_999, 300_000, 3_899_999, 3_900_000].map(interest_hours), [-1, 0, 0, 1]);
         assert_eq!([0, 1_799_999, 1_800_000, 3_600_000].map(auto_repay_rounds), [0, 0, 1, 2]);
+        assert_eq!((interest_hours(interest_due_ms(7)), interest_hours(interest_due_ms(7) - 1)), (7, 6));
+        assert_eq!(
+            (auto_repay_rounds(auto_repay_due_ms(7)), auto_repay_rounds(auto_repay_due_ms(7) - 1)),
+            (7, 6)
+        );
         let closed = [239_999, 240_000, 329_999, 330_000, HOUR_MS + 240_000].map(is_repayment_closed);
         assert_eq!(closed, [false, true, true, false, true]);
     }

@@ -4,20 +4,24 @@
 //! hash on every machine. Dependencies between modules point one way:
 //!
 //! - orders beyond the plain: `self_match`, `order_settings`, asked by `trading_command` and `terms`;
-//! - stages: `exchange` runs `entry`, `amend`, `matching`, `clock`, `liquidation`, `takeover` over
+//! - stages: `exchange` runs `entry`, `amend`, `matching`, `transfers`, `borrowing`, `supply`,
+//!   `standing`, `clock`, `liquidation`, `takeover` over
 //!   `insurance_book`, `invariants`;
 //! - how accounts hold positions: `leverage`, `hedge`, `margin_mode` and `isolated`, asked by `position_command`;
-//! - outside views: `query`, `insurance_query`, `adl_queue`, `state_hash`, `snapshot`;
+//! - outside views: `query`, `money_query`, `insurance_query`, `adl_queue`, `state_hash`, `snapshot`;
 //! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `insurance`,
 //!   `collateral`,
 //!   `lending`, `repayment`, `kyc`;
-//! - stores: `book` over `ladder`, `order` over `order_ids`, `account` over `id_map` over `purse`;
-//! - words: `types`, `fixed`, `digest`, `record`, `genesis`, `coin`, `instrument`, `command`, `event`, `reject`, `view`.
+//! - stores: `book` over `ladder`, `order` over `order_ids`, `account` over `id_map`, `purse` and `loan_book`, `lending_book`,
+//!   `profile`;
+//! - words: `types`, `fixed`, `digest`, `record`, `genesis`, `coin`, `instrument`, `command`, `account_command`, `event`, `reject`, `view`.
 #![forbid(unsafe_code)]
 
 mod account;
+mod account_command;
 mod adl_queue;
 mod amend;
+mod borrowing;
 mod clock;
 mod digest;
 mod entry;
@@ -28,20 +32,27 @@ mod insurance_query;
 mod invariants;
 mod isolated;
 mod ladder;
+mod lending_book;
 mod leverage;
 mod liquidation;
+mod loan_book;
 mod margin_mode;
 mod matching;
+mod money_query;
 mod order;
 mod order_ids;
 mod order_settings;
+mod profile;
 mod purse;
 mod query;
 mod record;
 mod self_match;
 mod snapshot;
+mod standing;
 mod state_hash;
+mod supply;
 mod takeover;
+mod transfers;
 
 pub mod adl;
 pub mod book;
@@ -71,6 +82,7 @@ pub mod trading_command;
 pub mod types;
 pub mod view;
 
+pub use account_command::AccountAction;
 pub use coin::{Coin, CoinPrice, CoinSpec, CollateralTier, PoolSpec};
 pub use command::{Action, Command, NewOrder, COMMAND_BYTES};
 pub use digest::Digest;
@@ -80,6 +92,8 @@ pub use genesis::{Genesis, GenesisError, Listing, Pool};
 pub use index::IndexMethod;
 pub use instrument::{IndexSourceSpec, Instrument, InstrumentSpec, Kind, Tier, TierSpec};
 pub use insurance::AdlSpec;
+pub use kyc::AccountLevel;
+pub use lending::{BorrowTier, Ladder, LendingSpec, RateCurve, Strain};
 pub use position_command::{ModeScope, PositionAction};
 pub use record::DecodeError;
 pub use reject::{Reject, Stage};
@@ -88,8 +102,8 @@ pub use terms::{OrderSetting, OrderSettings, ProductClass, SelfMatch, SlippageTo
 pub use trading_command::TradingAction;
 pub use types::*;
 pub use view::{
-    AccountView, AdlAlertView, AdlPlaceView, BookLevel, CoinConservation, CoinView, Conservation, OrderView,
-    PoolView, PositionView, PriceView,
+    AccountView, AdlAlertView, AdlPlaceView, BookLevel, CoinConservation, CoinView, Conservation,
+    LendingPoolView, OrderView, PoolView, PositionView, PriceView,
 };
 
 /// Bounds on memory and on the work of one command.

@@ -56,8 +56,7 @@ impl Exchange {
     /// Moves accounts that lost their cover in this command to the list of the due.
     fn note_breaches(&mut self) {
         while let Some(account) = self.touched.pop() {
-            let owner = self.ledger.account(account);
-            if owner.is_breached() {
+            if self.ledger.account(account).is_breached() && self.has_anything(account) {
                 self.pending.insert(account);
             }
         }
@@ -73,6 +72,9 @@ impl Exchange {
         let id = AccountId(owner.id);
         self.emit(EventKind::LiquidationStarted { account: id, margin_balance, maintenance_margin });
         self.cancel_everywhere(account, CancelReason::Liquidation);
+        if self.ledger.account(account).is_breached() {
+            self.cover_debts(account);
+        }
         for _ in 0..LADDER_STEPS_MAX {
             if !self.ledger.account(account).is_breached() || !self.step_down(account) {
                 break;
@@ -80,6 +82,7 @@ impl Exchange {
         }
         if self.ledger.account(account).is_breached() {
             self.take_over(account);
+            self.absorb_debts(account);
         }
     }
 

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::coin::Coin;
-use crate::collateral::isolated_free;
-use crate::fixed::{div_ceil, div_floor};
+use crate::collateral::{counted, isolated_free, rate, usd_ceil, usd_floor};
+use crate::lending::{loan_margin, Borrowed};
 use crate::margin::MarginSum;
-use crate::types::{CoinId, SCALE};
+use crate::types::CoinId;
 
 /// One coin of one account. Amounts are in units of the coin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +20,10 @@ pub struct Purse {
     pub coin: CoinId,
     /// The account uses the coin as collateral.
     pub is_collateral: bool,
+    /// It belongs to a user: falling below nothing is borrowing. The venue's own accounts owe nobody.
+    pub can_borrow: bool,
+    /// It owed something when that was told last.
+    pub was_owing: bool,
     /// Deposits, withdrawals, transfers and realised results; negative when the account owes.
     pub wallet: i128,
     /// Sums over the cross-margined slots that settle in the coin.
@@ -32,6 +36,8 @@ pub struct Purse {
     pub locked: i128,
     /// The separate wallet that deposits and withdrawals use; no collateral.
     pub funding: i128,
+    /// What it owes, and what of that by falling below nothing; kept up to date with `worth`.
+    pub borrowed: i128,
     /// What it adds to the account's totals.
     pub worth: Worth,
 }
@@ -45,8 +51,10 @@ pub struct Worth {
     pub initial: i128,
     /// Maintenance margin of positions and debts.
     pub maintenance: i128,
-    /// What orders would lose at the marks, and collateral that spot orders would lose, if they filled.
-    pub at_risk: i128,
+    /// Collateral value that spot orders would lose if they filled.
+    pub haircut: i128,
+    /// What orders would lose at the marks if they filled.
+    pub order_loss: i128,
 }
 
 impl Worth {
@@ -56,30 +64,56 @@ impl Worth {
         self.balance += new.balance - old.balance;
         self.initial += new.initial - old.initial;
         self.maintenance += new.maintenance - old.maintenance;
-        self.at_risk += new.at_risk - old.at_risk;
+        self.haircut += new.haircut - old.haircut;
+        self.order_loss += new.order_loss - old.order_loss;
     }
 
-    /// What new orders may use; negative when the initial margin is not covered.
+    /// What new orders, withdrawals and loans may use; negative when the initial margin is not covered.
     #[inline]
     pub fn available(&self) -> i128 {
-        self.balance - self.initial
+        self.balance - self.haircut - self.initial
+    }
+
+    /// What the account rates divide by.
+    #[inline]
+    pub fn denominator(&self) -> i128 {
+        self.balance - self.haircut - self.order_loss
+    }
+
+    /// True when something must be maintained and the balance does not cover it.
+    #[inline]
+    pub fn is_breached(&self) -> bool {
+        self.maintenance > 0 && self.maintenance >= self.denominator()
+    }
+
+    /// Initial margin per margin balance, in `10^-8`.
+    pub fn initial_rate(&self) -> i64 {
+        rate(self.initial, self.denominator())
+    }
+
+    /// Maintenance margin per margin balance, in `10^-8`; one whole and more is a breach.
+    pub fn maintenance_rate(&self) -> i64 {
+        rate(self.maintenance, self.denominator())
     }
 }
 
 impl Purse {
     /// An empty purse.
-    pub fn new(account: u32, next: u32, coin: CoinId) -> Self {
+    pub fn new(account: u32, next: u32, coin: CoinId, can_borrow: bool) -> Self {
         Self {
             account,
             next,
             coin,
             is_collateral: true,
+            can_borrow,
+            was_owing: false,
             wallet: 0,
             margin: MarginSum::default(),
             isolated: 0,
             spot_borrow: 0,
             locked: 0,
             funding: 0,
+            borrowed: 0,
             worth: Worth::default(),
         }
     }
@@ -95,6 +129,22 @@ impl Purse {
         isolated_free(self.wallet, self.isolated, self.margin.order_initial, self.locked, 0)
     }
 
+    /// What it owes. Isolated margin and what spot orders hold is not there to pay with.
+    #[inline]
+    pub fn owed(&self) -> Borrowed {
+        let free = self.wallet - self.isolated;
+        if !self.can_borrow {
+            return Borrowed::default();
+        }
+        Borrowed::of(free, self.margin.unrealised, self.locked, self.spot_borrow)
+    }
+
+    /// Cash of its own that nothing holds: neither orders nor isolated positions, loans nor losses at the marks.
+    pub fn spendable(&self) -> i128 {
+        let cash = self.wallet - self.spot_borrow - self.locked - self.isolated;
+        (cash + self.margin.unrealised.min(0)).max(0)
+    }
+
     /// What it adds to the account's totals at a price of the coin, in `10^-8` USD.
     #[inline]
     pub fn worth_at(&self, coin: &Coin, price: i64) -> Worth {
@@ -103,39 +153,77 @@ impl Purse {
             balance: self.equity() - self.isolated,
             initial: margin.position_initial + margin.order_initial,
             maintenance: margin.maintenance,
-            at_risk: margin.order_loss,
+            haircut: 0,
+            order_loss: margin.order_loss,
         };
-        if coin.is_par {
+        let owed = self.owed().total();
+        if coin.is_par && owed == 0 {
             return worth;
         }
-        let (price, scale) = (i128::from(price), i128::from(SCALE));
-        let requirement = |amount: i128| div_ceil(amount.saturating_mul(price), scale);
-        Worth {
-            balance: div_floor(self.counted(worth.balance, coin).saturating_mul(price), scale),
-            initial: requirement(worth.initial),
-            maintenance: requirement(worth.maintenance),
-            at_risk: requirement(worth.at_risk),
-        }
+        self.worth_of(&worth, owed, coin, price)
     }
 
-    /// Part of an amount that counts as collateral; a debt counts whole.
-    fn counted(&self, amount: i128, coin: &Coin) -> i128 {
-        if amount <= 0 {
-            return amount;
+    /// The same of a coin that moves, or of one that is owed.
+    fn worth_of(&self, amounts: &Worth, owed: i128, coin: &Coin, price: i64) -> Worth {
+        let counts = self.is_collateral && coin.spec.is_collateral;
+        let brackets = coin.spec.collateral.iter().map(|tier| (tier.limit.0, tier.ratio));
+        let balance = match amounts.balance > 0 {
+            true if coin.is_par => amounts.balance,
+            true if counts => counted(amounts.balance, brackets),
+            true => 0,
+            false => amounts.balance,
+        };
+        let (loan_initial, loan_maintenance) = loan_margin(&coin.spec.borrow, owed, usd_ceil(owed, price));
+        Worth {
+            balance: usd_floor(balance, price),
+            initial: usd_ceil(amounts.initial, price) + loan_initial,
+            maintenance: usd_ceil(amounts.maintenance, price) + loan_maintenance,
+            haircut: usd_ceil(amounts.haircut, price),
+            order_loss: usd_ceil(amounts.order_loss, price),
         }
-        if !self.is_collateral || !coin.spec.is_collateral {
-            return 0;
-        }
-        let (mut counted, mut below) = (0, 0);
-        for tier in &coin.spec.collateral {
-            let limit = i128::from(tier.limit.0);
-            let held = amount.min(limit) - below;
-            if held <= 0 {
-                break;
-            }
-            counted += div_floor(held * i128::from(tier.ratio), i128::from(SCALE));
-            below = limit;
-        }
-        counted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::SCALE;
+
+    const ONE: i128 = SCALE as i128;
+
+    #[test]
+    fn uta_3_account_rates() {
+        // 10,000 USDT less 500 unrealised, and 1 BTC of 100,000 at 98 %
+        let btc = usd_floor(counted(ONE, [(10 * SCALE, 98_000_000)]), 100_000 * SCALE);
+        let worth = Worth {
+            balance: 9_500 * ONE + btc,
+            initial: 502_475 * ONE / 100,
+            maintenance: 28_475 * ONE / 100,
+            ..Worth::default()
+        };
+        assert_eq!(worth.balance, 107_500 * ONE);
+        assert_eq!((worth.initial_rate(), worth.maintenance_rate()), (4_674_186, 264_884));
+        assert_eq!(worth.available(), 10_247_525 * ONE / 100);
+    }
+
+    #[test]
+    fn uta_5_liquidation_trigger() {
+        let worth = Worth { balance: 400 * ONE, maintenance: 500 * ONE, ..Worth::default() };
+        assert_eq!((worth.maintenance_rate(), worth.is_breached()), (125_000_000, true));
+        let even = Worth { balance: 500 * ONE, ..worth };
+        assert_eq!((even.maintenance_rate(), even.is_breached()), (SCALE, true));
+    }
+
+    #[test]
+    fn haircut_and_order_loss_shrink_the_balance() {
+        let worth = Worth {
+            balance: 100 * ONE,
+            haircut: 10 * ONE,
+            order_loss: 40 * ONE,
+            initial: 25 * ONE,
+            maintenance: 50 * ONE,
+        };
+        assert_eq!((worth.available(), worth.denominator()), (65 * ONE, 50 * ONE));
+        assert!(worth.is_breached());
     }
 }

@@ -2,16 +2,15 @@
 
 use crate::coin::Coin;
 use crate::exchange::Exchange;
-use crate::fixed::{div_floor, saturate};
+use crate::fixed::saturate;
 use crate::instrument::Instrument;
 use crate::margin::{bankruptcy_price, break_even_price, liquidation_price, price_of, tier_index};
 use crate::order::Order;
 use crate::terms::OrderSettings;
 use crate::types::{
-    AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, PositionIndex, PositionMode, Price,
-    Side, SCALE,
+    AccountId, InstrumentId, LinkId, MarginMode, Money, OrderId, PositionIndex, PositionMode, Price, Side,
 };
-use crate::view::{AccountView, BookLevel, CoinView, OrderView, PositionView, PriceView};
+use crate::view::{BookLevel, OrderView, PositionView, PriceView};
 
 impl Exchange {
     /// Commands applied so far, refused ones included.
@@ -45,72 +44,6 @@ impl Exchange {
             self.ledger.accounts().iter().map(|account| AccountId(account.id)).collect();
         ids.sort_unstable();
         ids
-    }
-
-    /// An account's figures in USD.
-    pub fn account(&self, account: AccountId) -> Option<AccountView> {
-        let place = self.ledger.find(account.0)?;
-        let worth = self.ledger.account(place).worth;
-        let money = |amount: i128| Money(saturate(amount));
-        let mut view = AccountView {
-            margin_balance: money(worth.balance),
-            available: money(worth.available()),
-            initial_margin: money(worth.initial),
-            maintenance_margin: money(worth.maintenance),
-            ..AccountView::default()
-        };
-        let add = |sum: &mut Money, amount: i128| sum.0 = sum.0.saturating_add(saturate(amount));
-        for purse in self.ledger.purses_of(place) {
-            let held = self.ledger.purse(purse);
-            let usd = |amount: i128| self.floor_usd(held.coin, amount);
-            add(&mut view.wallet_balance, usd(held.wallet - held.spot_borrow));
-            let unrealised = self.unrealised_of(purse);
-            add(&mut view.equity, usd(held.wallet - held.spot_borrow + unrealised));
-            add(&mut view.unrealised_pnl, usd(unrealised));
-            add(&mut view.position_margin, self.in_usd(held.coin, held.margin.position_initial));
-            add(&mut view.order_margin, self.in_usd(held.coin, held.margin.order_initial));
-        }
-        Some(view)
-    }
-
-    /// An account's coins, by coin.
-    pub fn coins(&self, account: AccountId) -> Vec<CoinView> {
-        let Some(place) = self.ledger.find(account.0) else { return Vec::new() };
-        self.ledger.purses_of(place).into_iter().map(|purse| self.view_coin(purse)).collect()
-    }
-
-    /// Profit at the marks of what settles in a purse's coin, isolated positions included.
-    fn unrealised_of(&self, purse: u32) -> i128 {
-        let held = self.ledger.purse(purse);
-        if held.isolated == 0 {
-            return held.margin.unrealised;
-        }
-        let slots = self.ledger.slots_of(held.account).into_iter().map(|slot| self.ledger.slot(slot));
-        slots.filter(|slot| slot.purse == purse).map(|slot| i128::from(slot.margin.unrealised)).sum()
-    }
-
-    fn view_coin(&self, purse: u32) -> CoinView {
-        let held = self.ledger.purse(purse);
-        let money = |amount: i128| Money(saturate(amount));
-        let unrealised = self.unrealised_of(purse);
-        let equity = held.wallet - held.spot_borrow + unrealised;
-        CoinView {
-            coin: held.coin,
-            wallet_balance: money(held.wallet),
-            equity: money(equity),
-            unrealised_pnl: money(unrealised),
-            position_margin: money(held.margin.position_initial),
-            order_margin: money(held.margin.order_initial),
-            maintenance_margin: money(held.margin.maintenance),
-            isolated_margin: money(held.isolated),
-            locked: money(held.locked),
-            usd_value: money(self.floor_usd(held.coin, equity)),
-            usd_price: Price(self.ledger.coin_price(held.coin)),
-        }
-    }
-
-    fn floor_usd(&self, coin: CoinId, amount: i128) -> i128 {
-        div_floor(amount.saturating_mul(i128::from(self.ledger.coin_price(coin))), i128::from(SCALE))
     }
 
     /// A position, also a flat one.
@@ -167,7 +100,7 @@ impl Exchange {
         let value = listed.value(position.lots, mark_ticks).abs();
         let owner = self.ledger.account(held.account).worth;
         let others = self.in_coin(listed.settle, owner.balance) - i128::from(held.margin.unrealised);
-        let maintenance = self.in_coin(listed.settle, owner.maintenance + owner.at_risk);
+        let maintenance = self.in_coin(listed.settle, owner.maintenance + owner.order_loss + owner.haircut);
         let (behind, cushion) = if held.is_isolated {
             (self.isolated_cushion(slot), self.ledger.detail(slot).assigned)
         } else {

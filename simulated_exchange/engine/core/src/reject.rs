@@ -47,6 +47,12 @@ rejects! {
     TimeInvalid = 107, "market time must lie between 0 and 2^53";
     /// No such coin.
     UnknownCoin = 108, "coin does not exist";
+    /// The account's level does not open this.
+    AccountNotVerified = 180, "account level does not open this product";
+    /// Only main accounts have sub-accounts and a level.
+    IsSubAccount = 181, "sub-accounts follow their main account";
+    /// Transfers stay within a main account and its sub-accounts.
+    AccountsUnrelated = 182, "accounts do not belong together";
     /// Quantity is not a positive multiple of the step.
     QtyInvalid = 200, "Qty invalid";
     /// Quantity below the minimum.
@@ -77,6 +83,16 @@ rejects! {
     OrderSettingInvalid = 261, "disconnect window must be 0, or 3 to 300 seconds";
     /// A limit price beyond the price band, where it is not to be moved.
     PriceBeyondBand = 262, "Order price is beyond the price limit.";
+    /// The setting is what it was.
+    SettingUnchanged = 280, "not modified";
+    /// The coin is always collateral.
+    CollateralFixed = 281, "collateral switch of this coin is fixed";
+    /// There is no pool to borrow the coin from, or to lend it to.
+    CoinNotLent = 282, "coin is not lent";
+    /// From a wallet to itself.
+    SameWallet = 283, "wallets must differ";
+    /// Minutes 04:00 to 05:30 of each hour.
+    RepaymentClosed = 284, "repayment is closed while interest is charged";
     /// No such live order of this account.
     OrderNotFound = 300, "order not exists or too late to cancel";
     /// Too many active orders in the instrument.
@@ -103,6 +119,10 @@ rejects! {
     MarginModeUnchanged = 335, "margin mode is not modified";
     /// Adding margin automatically as it was.
     AutoAddMarginUnchanged = 336, "auto add margin is not modified";
+    /// The account owes none of the coin.
+    NothingOwed = 380, "nothing is owed";
+    /// Loans need cross margin.
+    NoLoansInIsolatedMode = 381, "not supported in isolated margin mode";
     /// Not enough margin.
     InsufficientBalance = 400, "ab not enough for new order";
     /// Leverage above what the tier allows.
@@ -117,6 +137,14 @@ rejects! {
     MarginNotFree = 431, "position margin cannot be reduced that far";
     /// Not enough money to withdraw.
     WithdrawTooLarge = 404, "insufficient balance";
+    /// More than pool, account and tier allow together.
+    BorrowLimit = 480, "borrow amount exceeds what is available";
+    /// The pool has lent out what the supplier wants back.
+    PoolShort = 481, "pool cannot pay out that much now";
+    /// More than the account's level may withdraw in a day, or a month.
+    WithdrawalLimit = 482, "withdrawal limit exceeded";
+    /// The venue itself does not have that much of the coin.
+    CoinShort = 483, "coin is short at the moment";
 }
 
 wire_enum! {

@@ -10,6 +10,9 @@ use crate::types::SCALE;
 /// Most that one repayment may sell, in USD: 300,000.
 pub const OPERATION_USD_MAX: i128 = 300_000 * SCALE as i128;
 
+/// Fee of a sale towards a repayment, in `10^-8` of what is sold: 0.1 %, our choice.
+pub const CONVERSION_FEE: i64 = SCALE / 1000;
+
 /// The largest borrower; of equals the one with the lower number. Nobody who owes nothing.
 pub fn largest(borrowers: impl IntoIterator<Item = (u32, i128)>) -> Option<(u32, i128)> {
     let owing = borrowers.into_iter().filter(|(_, borrowed)| *borrowed > 0);

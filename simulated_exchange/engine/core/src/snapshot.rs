@@ -66,6 +66,9 @@ impl Exchange {
         let sound = |holds: bool, what| if holds { Ok(()) } else { Err(RestoreError::Unsound(what)) };
         sound(self.orders.is_sound(), "orders")?;
         sound(self.ledger.is_sound(), "accounts")?;
+        let (coins, accounts) = (self.ledger.coins().len(), self.ledger.accounts().len());
+        sound(self.lending.is_sound(coins, accounts), "lending pools")?;
+        sound(self.profiles.is_sound(accounts), "sub-accounts")?;
         let walk = || -> Result<(), RestoreError> {
             self.check_invariants().map_err(RestoreError::Broken)?;
             sound(self.state_hash() == state_hash, "its hash is another")

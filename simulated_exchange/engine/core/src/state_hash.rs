@@ -37,6 +37,14 @@ impl Exchange {
         digest.signed(self.market_ms);
         for (coin, totals) in (0_u16..).map(CoinId).zip(&self.ledger.totals) {
             digest.signed(self.ledger.coin_price(coin)).wide(totals.deposits).wide(totals.withdrawals);
+            let is_collateral = self.ledger.coins()[usize::from(coin.0)].spec.is_collateral;
+            let strain = self.lending.strain(coin).to_wire();
+            digest.word(u64::from(is_collateral) << 8 | u64::from(strain)).wide(self.lending.shares(coin));
+        }
+        let lending = &self.lending;
+        digest.signed(lending.interest_hour).signed(lending.repayment_round).word(u64::from(lending.is_idle));
+        for (coin, account, shares) in lending.holdings() {
+            digest.word(u64::from(coin.0) << 32 | u64::from(self.ledger.account(account).id)).wide(shares);
         }
         self.fold_insurance(&mut digest);
         for index in 0..self.instruments.len() {
@@ -137,6 +145,13 @@ impl Exchange {
                     digest.wide(amount);
                 }
             }
+        }
+        let main = self.profiles.main(place);
+        if main != place {
+            digest.word(u64::from(self.ledger.account(main).id));
+        }
+        for part in self.profiles.parts(place).into_iter().flatten() {
+            digest.wide(part);
         }
         digest.word(u64::from(self.pending.contains(&place)));
         for index in self.ledger.slots_of(place) {

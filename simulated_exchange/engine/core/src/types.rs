@@ -26,6 +26,8 @@ pub const FEE_ACCOUNT: AccountId = AccountId(1);
 pub const TAKEOVER_ACCOUNT: AccountId = AccountId(3);
 /// The venue's account that holds what suppliers lend.
 pub const LENDING_ACCOUNT: AccountId = AccountId(4);
+/// The venue's account that buys what borrowers sell to repay; below nothing in the coins it paid with.
+pub const CONVERSION_ACCOUNT: AccountId = AccountId(5);
 /// The venue's account that holds the first insurance pool; the others follow.
 pub const FIRST_POOL_ACCOUNT: u32 = 100;
 
@@ -246,8 +248,46 @@ wire_enum! {
         TakeOver = 3,
         /// Realised profit less fee of a deleveraging.
         Adl = 4,
+        /// Interest on a loan.
+        Interest = 10,
+        /// Cash lent by a pool.
+        Borrow = 11,
+        /// Cash given back to a pool.
+        Repay = 12,
+        /// Sold, or bought, to repay a loan.
+        Convert = 13,
+        /// Moved between wallets.
+        Transfer = 14,
+        /// A debt that nobody could pay, taken over by an insurance pool.
+        WriteOff = 15,
         /// Realised profit of a long and a short closed against each other before a liquidation.
         Netting = 19,
+    }
+}
+
+wire_enum! {
+    /// One of an account's two wallets of a coin.
+    Wallet {
+        /// What it trades with.
+        Unified = 0,
+        /// What it withdraws and lends from; no collateral.
+        Funding = 1,
+    }
+}
+
+wire_enum! {
+    /// Why a loan was repaid.
+    RepayReason {
+        /// Asked for.
+        Manual = 0,
+        /// The account repays by itself at every full and half hour.
+        Automatic = 1,
+        /// More was owed than the account may owe.
+        OverLimit = 2,
+        /// The pool had lent too much.
+        PoolStrained = 3,
+        /// The account is being liquidated.
+        Liquidation = 4,
     }
 }
 

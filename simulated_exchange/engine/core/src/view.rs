@@ -1,9 +1,11 @@
 //! The shapes in which queries answer. Plain data; how it is computed stands in `query`.
 
+use crate::kyc::AccountLevel;
+use crate::lending::Strain;
 use crate::terms::SelfMatch;
 use crate::types::{
     AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType, PoolId, PositionIndex,
-    Price, Qty, Side, TimeInForce,
+    Price, Qty, Rate, Side, TimeInForce,
 };
 
 /// A position of one account in one instrument.
@@ -52,7 +54,7 @@ pub struct PositionView {
 }
 
 /// An account's margin figures in USD.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountView {
     /// What its wallets are worth at the coins' prices, debts taken off, without haircuts.
     pub wallet_balance: Money,
@@ -62,16 +64,81 @@ pub struct AccountView {
     pub margin_balance: Money,
     /// What new orders may use; negative when the initial margin is not covered.
     pub available: Money,
-    /// Initial margin of positions and orders.
+    /// Initial margin of positions, orders and loans.
     pub initial_margin: Money,
-    /// Maintenance margin of positions.
+    /// Maintenance margin of positions and loans.
     pub maintenance_margin: Money,
+    /// Initial margin per margin balance, in `10^-8`; the largest number when the balance is used up. Isolated margin
+    /// knows no account rates.
+    pub initial_rate: Option<i64>,
+    /// Maintenance margin per margin balance, likewise; one whole is a breach.
+    pub maintenance_rate: Option<i64>,
     /// Initial margin of orders.
     pub order_margin: Money,
     /// Initial margin of positions.
     pub position_margin: Money,
     /// Profit at the marks.
     pub unrealised_pnl: Money,
+    /// What it owes.
+    pub borrowed: Money,
+    /// Its main account: itself, unless it is a sub-account.
+    pub main: AccountId,
+    /// How well the venue knows its owner.
+    pub level: AccountLevel,
+    /// It repays by selling other coins at every full and half hour.
+    pub auto_repay: bool,
+    /// What it may still withdraw today.
+    pub withdrawal_room: Money,
+}
+
+impl Default for AccountView {
+    fn default() -> Self {
+        Self {
+            wallet_balance: Money(0),
+            equity: Money(0),
+            margin_balance: Money(0),
+            available: Money(0),
+            initial_margin: Money(0),
+            maintenance_margin: Money(0),
+            initial_rate: None,
+            maintenance_rate: None,
+            order_margin: Money(0),
+            position_margin: Money(0),
+            unrealised_pnl: Money(0),
+            borrowed: Money(0),
+            main: AccountId(0),
+            level: AccountLevel::Unverified,
+            auto_repay: false,
+            withdrawal_room: Money(0),
+        }
+    }
+}
+
+/// A coin's lending pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LendingPoolView {
+    /// Coin.
+    pub coin: CoinId,
+    /// What suppliers own.
+    pub assets: Money,
+    /// What of it lies in the pool's wallet.
+    pub cash: Money,
+    /// Everything owed; more than the assets when losses outran the pool.
+    pub loans: Money,
+    /// What may still be lent on demand.
+    pub lendable: Money,
+    /// What suppliers could take out now.
+    pub redeemable: Money,
+    /// Loans per assets, in `10^-8`.
+    pub utilisation: i64,
+    /// What borrowers pay in an hour.
+    pub borrow_rate: Rate,
+    /// What suppliers earn in an hour.
+    pub supply_rate: Rate,
+    /// Worth of a share, in `10^-12`.
+    pub index: i64,
+    /// Where on its ladder it stands.
+    pub strain: Strain,
 }
 
 /// One coin of an account.
@@ -91,10 +158,24 @@ pub struct CoinView {
     pub order_margin: Money,
     /// Maintenance margin of positions settled in the coin.
     pub maintenance_margin: Money,
-    /// Margin assigned to isolated positions.
+    /// Margin assigned to isolated positions, part of the wallet.
     pub isolated_margin: Money,
-    /// Held by spot orders.
+    /// Held by spot orders, part of the wallet.
     pub locked: Money,
+    /// The wallet it withdraws and lends from; no collateral.
+    pub funding_balance: Money,
+    /// Owed, however it came about.
+    pub borrowed: Money,
+    /// What of it was lent as cash.
+    pub spot_borrowed: Money,
+    /// What the next hour of interest would take if it were charged now.
+    pub interest_due: Money,
+    /// Cash that nothing holds.
+    pub free: Money,
+    /// The account uses it as collateral.
+    pub is_collateral: bool,
+    /// What its equity adds to the margin balance, in USD.
+    pub collateral_value: Money,
     /// Worth of the equity in USD, without haircut.
     pub usd_value: Money,
     /// Price of the coin in USD.
@@ -244,6 +325,10 @@ pub struct CoinConservation {
     pub insurance: i128,
     /// Fees collected.
     pub fees: i128,
+    /// Cash in the lending pool.
+    pub lending: i128,
+    /// Everything owed, as cash or by falling below nothing.
+    pub loans: i128,
     /// Everything ever deposited, the pools' opening balances included.
     pub deposits: i128,
     /// Everything ever withdrawn.

@@ -42,7 +42,6 @@ fn bitcoin(random: &mut Random) -> CoinSpec {
     let limits = [10, 20, 30].map(|whole| Qty(whole * SCALE));
     let tier = |limit: Qty, ratio: i64| CollateralTier { limit, ratio: ratio * SCALE / 100 };
     CoinSpec {
-        name: "BTC".into(),
         price: CoinPrice::Reported(Price(BTC_PRICE * SCALE)),
         collateral: if random.percent(80) {
             vec![tier(limits[0], 98), tier(limits[1], 90), tier(limits[2], 50)]
@@ -51,6 +50,7 @@ fn bitcoin(random: &mut Random) -> CoinSpec {
         },
         is_collateral: random.percent(90),
         can_switch: true,
+        ..CoinSpec::par("BTC")
     }
 }
 

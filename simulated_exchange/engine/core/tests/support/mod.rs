@@ -8,9 +8,10 @@ pub mod streams;
 use std::collections::BTreeMap;
 
 use exchange_core::{
-    AccountId, Action, AdlSpec, Applied, CancelReason, CoinId, CoinPrice, CoinSpec, CollateralTier, Command,
-    Event, EventKind, Exchange, FillKind, Genesis, InstrumentId, InstrumentSpec, LinkId, Money, NewOrder,
-    OrderId, OrderType, PoolId, PoolSpec, PositionIndex, Price, Qty, Side, TierSpec, TimeInForce, SCALE,
+    AccountAction, AccountId, Action, AdlSpec, Applied, BorrowTier, CancelReason, CoinId, CoinPrice,
+    CoinSpec, CollateralTier, Command, Event, EventKind, Exchange, FillKind, Genesis, InstrumentId,
+    InstrumentSpec, Ladder, LendingSpec, LinkId, Money, NewOrder, OrderId, OrderType, PoolId, PoolSpec,
+    PositionIndex, Price, Qty, RateCurve, Side, TierSpec, TimeInForce, Wallet, SCALE,
 };
 
 /// People of the stories and their accounts.
@@ -134,11 +135,14 @@ pub fn btc_perp() -> InstrumentSpec {
 pub fn many_coins(instruments: Vec<InstrumentSpec>, funds: &str) -> Genesis {
     let tier =
         |limit: i64, ratio: i64| CollateralTier { limit: Qty(limit * SCALE), ratio: SCALE / 100 * ratio };
+    let usdt = CoinSpec { lending: lending(2_000_000), ..lent(CoinSpec::par("USDT"), 100_000) };
+    let usdc = CoinSpec { lending: lending(100_000), ..lent(CoinSpec::par("USDC"), 100_000) };
     let btc = CoinSpec {
         price: CoinPrice::Reported(Price(50_000 * SCALE)),
         collateral: vec![tier(10, 98), tier(20, 95), tier(1000, 90)],
         can_switch: true,
-        ..CoinSpec::par("BTC")
+        lending: lending(20),
+        ..lent(CoinSpec::par("BTC"), 5)
     };
     let pool = |coin: &str| PoolSpec {
         name: coin.into(),
@@ -147,10 +151,42 @@ pub fn many_coins(instruments: Vec<InstrumentSpec>, funds: &str) -> Genesis {
         adl: AdlSpec::default(),
     };
     Genesis {
-        coins: vec![CoinSpec::par("USDT"), CoinSpec::par("USDC"), btc],
+        coins: vec![usdt, usdc, btc],
         pools: vec![pool("USDT"), pool("USDC"), pool("BTC")],
         instruments,
     }
+}
+
+/// A coin that may be borrowed: so much by one account, at 20 % and 4 % margin, twice as much at 50 % and 6 %.
+pub fn lent(coin: CoinSpec, user_limit: i64) -> CoinSpec {
+    let tier = |limit: i64, initial: i64, maintenance: i64| BorrowTier {
+        limit: Qty(limit * SCALE),
+        initial_rate: SCALE / 100 * initial,
+        maintenance_rate: SCALE / 100 * maintenance,
+    };
+    CoinSpec {
+        borrow: vec![tier(user_limit, 20, 4), tier(2 * user_limit, 50, 6)],
+        user_limit: Qty(user_limit * SCALE),
+        ..coin
+    }
+}
+
+/// A pool that the venue filled with so much: an hour costs 0.001 % idle, 0.011 % at 80 % lent, 0.111 % lent out; a tenth
+/// of it is the venue's.
+#[allow(clippy::unnecessary_wraps)] // as a coin holds it
+pub fn lending(supplied: i64) -> Option<LendingSpec> {
+    Some(LendingSpec {
+        curve: RateCurve {
+            base: 10_000_000,
+            slope1: 100_000_000,
+            kink: SCALE / 10 * 8,
+            slope2: 1_000_000_000,
+        },
+        reserve: SCALE / 10,
+        cap: SCALE / 100 * 95,
+        ladder: Ladder { warning: SCALE / 10 * 9, repay: SCALE / 10 * 11, stop: SCALE / 100 * 95 },
+        supplied: Money(supplied * SCALE),
+    })
 }
 
 /// An exchange with the people in it, and what happened to it.
@@ -250,9 +286,9 @@ impl Story {
         self.does(Action::SetLeverage { account: who(name), instrument: BTC, leverage: leverage * 100 })
     }
 
-    /// Columns: `who`, `does` (buy, sell, amend, cancel, cancel all, deposit, withdraw), `order` (label), `qty`,
+    /// Columns: `who`, `does` (buy, sell, amend, cancel, cancel all, deposit, withdraw: into the funding wallet), `order` (label), `qty`,
     /// `price` (empty: market), `how` (gtc, ioc, fok, post, reduce), `in` (symbol, or base coin), `leg` (long or short in
-    /// hedge mode), `coin` (of a deposit or withdrawal), `then` (what comes of it), and those of `order_terms`.
+    /// hedge mode), `coin` (of what moves), `then` (what comes of it), and those of `order_terms`.
     pub fn tell(&mut self, table: &str) {
         for row in rows(table) {
             let get = |name: &str| row.get(name).map_or("", String::as_str);
@@ -282,7 +318,14 @@ impl Story {
             "cancel" => Action::CancelOrder { account, order_id: order_id() },
             "cancel all" => Action::CancelAll { account, instrument: get("in").map(|_| instrument) },
             "deposit" => Action::Deposit { account, coin, amount: amount() },
-            "withdraw" => Action::Withdraw { account, coin, amount: amount() },
+            "withdraw" => Action::Account(AccountAction::Transfer {
+                from: account,
+                to: account,
+                coin,
+                amount: amount(),
+                from_wallet: Wallet::Unified,
+                to_wallet: Wallet::Funding,
+            }),
             "amend" => Action::AmendOrder {
                 account,
                 order_id: order_id(),

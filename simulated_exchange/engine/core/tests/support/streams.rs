@@ -1,9 +1,9 @@
 //! Random streams of commands: mostly plausible, now and then absurd. No expectations.
 
 use exchange_core::{
-    AccountId, Action, CoinId, Command, Genesis, InstrumentId, LinkId, MarginMode, ModeScope, Money,
-    NewOrder, OrderId, OrderType, PositionAction, PositionIndex, PositionMode, Price, Qty, Side, TimeInForce,
-    TradingAction, SCALE,
+    AccountAction, AccountId, AccountLevel, Action, CoinId, Command, Genesis, InstrumentId, LinkId,
+    MarginMode, ModeScope, Money, NewOrder, OrderId, OrderType, PositionAction, PositionIndex, PositionMode,
+    Price, Qty, Side, TimeInForce, TradingAction, Wallet, SCALE,
 };
 use proptest::prelude::*;
 
@@ -137,11 +137,62 @@ pub fn action() -> impl Strategy<Value = Action> {
         8 => Just(Action::AdvanceTime),
         1 => (account(), order_terms::any_setting()).prop_map(|(account, setting)| Action::Trading(TradingAction::SetOrderSetting { account, setting })),
         2 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Deposit { account, coin, amount }),
-        1 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Withdraw { account, coin, amount }),
+        1 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Withdraw { account, coin, amount: Money(amount.0 / 100) }),
+        4 => (account(), coin(), money(), account_action()).prop_map(|(account, coin, amount, make)| Action::Account(make(account, coin, amount))),
         1 => (coin(), number(50_000 * SCALE, SCALE, 25_000)).prop_map(|(coin, price)| Action::SetCoinPrice { coin, price: Price(price) }),
         1 => account().prop_map(|account| Action::CreateAccount { account }),
         3 => position_action().prop_map(Action::Position),
     ]
+}
+
+type MakeAccountAction = fn(AccountId, CoinId, Money) -> AccountAction;
+
+/// What may be asked about an account's money and standing, the amount's lowest digits deciding the details.
+fn account_action() -> impl Strategy<Value = MakeAccountAction> {
+    const fn wallet(is_funding: bool) -> Wallet {
+        if is_funding {
+            Wallet::Funding
+        } else {
+            Wallet::Unified
+        }
+    }
+    let makers: [MakeAccountAction; 10] = [
+        |account, coin, amount| AccountAction::Borrow { account, coin, amount: Money(amount.0 / 100) },
+        |account, coin, amount| AccountAction::Repay {
+            account,
+            coin,
+            amount: Money(amount.0 % SCALE),
+            convert: true,
+        },
+        |account, coin, amount| AccountAction::Repay { account, coin, amount, convert: false },
+        |account, coin, amount| AccountAction::Supply { account, coin, amount: Money(amount.0 / 100) },
+        |account, coin, amount| AccountAction::Redeem {
+            account,
+            coin,
+            amount: Money(amount.0 / 1000 * (amount.0 % 2)),
+        },
+        |account, coin, amount| AccountAction::Transfer {
+            from: account,
+            to: AccountId(account.0 - account.0 % 2),
+            coin,
+            amount: Money(amount.0 / 10),
+            from_wallet: wallet(amount.0 / SCALE % 3 == 0),
+            to_wallet: wallet(amount.0 / SCALE % 3 != 0),
+        },
+        |account, coin, amount| AccountAction::SetCollateral {
+            account,
+            coin,
+            enabled: amount.0 / SCALE % 2 == 0,
+        },
+        |_, coin, amount| AccountAction::SetVenueCollateral { coin, enabled: amount.0 / SCALE % 2 == 0 },
+        |account, _, amount| AccountAction::SetAutoRepay { account, enabled: amount.0 / SCALE % 2 == 0 },
+        |account, _, amount| AccountAction::SetAccountLevel {
+            account,
+            level: AccountLevel::ALL
+                [usize::try_from(amount.0.unsigned_abs() / 100_000_000 % 20).unwrap_or(0).min(8)],
+        },
+    ];
+    prop::sample::select(makers.to_vec())
 }
 
 pub fn commands(length: usize) -> impl Strategy<Value = Vec<Command>> {
@@ -166,10 +217,25 @@ pub fn opening() -> Vec<Command> {
     let mut commands = Vec::new();
     for (number, deposit) in (0..ACCOUNTS).zip([2_000, 10_000, 50_000, 400_000, 3_000_000, 40_000_000]) {
         let account = AccountId(1000 + number);
-        commands.push(command(Action::CreateAccount { account }));
+        if number % 2 == 0 {
+            commands.push(command(Action::CreateAccount { account }));
+        } else {
+            let main = AccountId(account.0 - 1);
+            commands.push(command(Action::Account(AccountAction::CreateSubAccount { account, main })));
+        }
         for (coin, part) in [(CoinId(0), 1), (CoinId(1), 10), (CoinId(2), 100_000)] {
             let amount = Money(deposit * SCALE / part);
             commands.push(command(Action::Deposit { account, coin, amount }));
+            commands.push(command(Action::Account(AccountAction::Transfer {
+                from: account,
+                to: account,
+                coin,
+                amount: Money(amount.0 / 4),
+                from_wallet: Wallet::Unified,
+                to_wallet: Wallet::Funding,
+            })));
+            let amount = Money(amount.0 / 8);
+            commands.push(command(Action::Account(AccountAction::Supply { account, coin, amount })));
         }
         if number % 4 >= 2 {
             let mode = MarginMode::Isolated;
