@@ -931,6 +931,28 @@ class Event:
             cls, pool: int, instrument: int, ratio: int, sequence: int, market_ms: int, wall_us: int
         ) -> Event.AdlStopped: ...
 
+    @final
+    class PositionLiquidationStarted(Event):
+        """An isolated position's maintenance margin is no longer covered by what is assigned and its profit."""
+
+        account: Final[int]
+        instrument: Final[int]
+        position_index: Final[PositionIndex]
+        margin: Final[int]
+        maintenance_margin: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            instrument: int,
+            position_index: PositionIndex,
+            margin: int,
+            maintenance_margin: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.PositionLiquidationStarted: ...
+
 @final
 class Outcome:
     """What became of one command."""

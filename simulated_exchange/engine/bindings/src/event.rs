@@ -252,6 +252,9 @@ events! {
     AccountLevelChanged { account: u32, level: AccountLevel }
     AutoRepayChanged { account: u32, enabled: bool }
     SubAccountCreated { account: u32, main: u32 }
+    PositionLiquidationStarted {
+        account: u32, instrument: u16, position_index: PositionIndex, margin: i64, maintenance_margin: i64,
+    }
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -6,7 +6,7 @@ use exchange_core::instrument::TICKS_MAX;
 use exchange_core::types::{Money, Price, Qty, RATE_SCALE, SCALE};
 use exchange_core::{
     AdlSpec, BorrowTier, CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentId,
-    InstrumentSpec, Kind, Ladder, LendingSpec, PoolSpec, RateCurve, TierSpec,
+    InstrumentSpec, Kind, Ladder, LendingSpec, LiquidationSpec, PoolSpec, RateCurve, TierSpec,
 };
 use serde_json::{Map, Value};
 
@@ -31,8 +31,9 @@ pub(crate) fn parse(text: &str) -> Result<Genesis, String> {
     } else {
         plain.coins
     };
+    let liquidation = LiquidationSpec { fill_or_kill: root.flag_or("liquidation_fill_or_kill", false)? };
     root.end()?;
-    Ok(Genesis { coins, pools, instruments: plain.instruments })
+    Ok(Genesis { coins, pools, instruments: plain.instruments, liquidation })
 }
 
 fn pool(path: &str, value: &Value) -> Result<PoolSpec, String> {

@@ -2,7 +2,8 @@
 //!
 //! `rank = PnL% x effective leverage` for winners, `PnL% / effective leverage` for losers, where the effective
 //! leverage is the position's value over the equity behind it. In cross margin the equity behind a position is its
-//! share, by value, of the account's; a value over its share is the account's value over its equity.
+//! share, by value, of the account's; a value over its share is the account's value over its equity. An isolated position
+//! has its own.
 
 use crate::types::SCALE;
 

@@ -41,6 +41,11 @@ impl Exchange {
 
     fn adl_rank(&self, slot: u32) -> i128 {
         let held = self.ledger.slot(slot);
+        let (profit, entry) = (i128::from(held.margin.unrealised), held.position.cost.abs());
+        if held.is_isolated {
+            let value = (held.position.cost + profit).abs();
+            return rank(profit, entry, value, self.isolated_equity(slot));
+        }
         let owner = self.ledger.account(held.account);
         let mut value = 0;
         let mut next = owner.last_slot;
@@ -50,7 +55,7 @@ impl Exchange {
             value += self.in_usd(self.instruments[usize::from(other.instrument)].settle, size);
             next = other.older;
         }
-        rank(i128::from(held.margin.unrealised), held.position.cost.abs(), value, owner.worth.balance)
+        rank(profit, entry, value, owner.worth.balance)
     }
 
     /// Lights of a position: 5 is next in line, 0 has none. The first question after a command ranks the instrument.

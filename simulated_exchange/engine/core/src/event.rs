@@ -604,6 +604,19 @@ events! {
         /// Its main account.
         main: AccountId,
     }
+    /// An isolated position's maintenance margin is no longer covered.
+    PositionLiquidationStarted = 92 {
+        /// Account.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Which of the account's positions.
+        position_index: PositionIndex,
+        /// Assigned margin and profit at the mark.
+        margin: Money,
+        /// Maintenance margin.
+        maintenance_margin: Money,
+    }
 }
 
 impl Event {

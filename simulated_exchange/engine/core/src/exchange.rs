@@ -14,7 +14,7 @@ use crate::coin::CoinPrice;
 use crate::command::{Action, Command};
 use crate::event::{Event, EventKind};
 use crate::fixed::{div_ceil, saturate};
-use crate::genesis::{validate, Genesis, GenesisError, Pool};
+use crate::genesis::{validate, Genesis, GenesisError, LiquidationSpec, Pool};
 use crate::instrument::Instrument;
 use crate::insurance_book::InsuranceBook;
 use crate::lending_book::LendingBook;
@@ -86,6 +86,8 @@ pub struct Exchange {
     pub(crate) touched: Vec<u32>,
     /// Instruments in which a position was taken over in this command.
     pub(crate) taken_over: BTreeSet<usize>,
+    /// How accounts are liquidated.
+    pub(crate) liquidation: LiquidationSpec,
     /// What the insurance pools gained and lost.
     pub(crate) insurance: InsuranceBook,
     #[serde(skip)]
@@ -124,6 +126,7 @@ impl Exchange {
         let insurance = InsuranceBook::new(balances, instruments.len(), ledger.coins().len());
         let lending = LendingBook::new(ledger.coins().len());
         let mut exchange = Self {
+            liquidation: genesis.liquidation,
             insurance,
             lights: LightBoard::default(),
             pools: listing.pools,

@@ -19,6 +19,15 @@ pub struct Genesis {
     pub pools: Vec<PoolSpec>,
     /// Listed instruments; an instrument's identifier is its position here.
     pub instruments: Vec<InstrumentSpec>,
+    /// How accounts are liquidated.
+    pub liquidation: LiquidationSpec,
+}
+
+/// How accounts are liquidated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LiquidationSpec {
+    /// Orders that step a position down fill whole or not at all; else as far as they can.
+    pub fill_or_kill: bool,
 }
 
 impl Genesis {
@@ -38,6 +47,7 @@ impl Genesis {
             coins: names.iter().map(|name| CoinSpec::par(name)).collect(),
             pools: names.iter().map(pool).collect(),
             instruments,
+            liquidation: LiquidationSpec::default(),
         }
     }
 }

@@ -50,7 +50,6 @@ impl Exchange {
     }
 
     /// The account's breached isolated positions, those left out that margin could be added to.
-    #[expect(dead_code, reason = "asked by the process of isolated liquidation")]
     pub(crate) fn breached_positions(&mut self, account: u32) -> Vec<u32> {
         let slots = self.ledger.slots_of(account);
         slots.into_iter().filter(|slot| self.is_position_breached(*slot) && !self.replenish(*slot)).collect()

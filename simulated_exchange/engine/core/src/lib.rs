@@ -4,9 +4,8 @@
 //! hash on every machine. Dependencies between modules point one way:
 //!
 //! - orders beyond the plain: `self_match`, `order_settings`, asked by `trading_command` and `terms`;
-//! - stages: `exchange` runs `entry`, `amend`, `matching`, `transfers`, `borrowing`, `supply`,
-//!   `standing`, `clock`, `liquidation`, `takeover` over
-//!   `insurance_book`, `invariants`;
+//! - stages: `exchange` runs `entry`, `amend`, `matching`, `transfers`, `borrowing`, `supply`, `standing`, `clock`,
+//!   `liquidation` and `position_liquidation` over `reduction`, `takeover` over `insurance_book`, `invariants`;
 //! - how accounts hold positions: `leverage`, `hedge`, `margin_mode` and `isolated`, asked by `position_command`;
 //! - outside views: `query`, `money_query`, `insurance_query`, `adl_queue`, `state_hash`, `snapshot`;
 //! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `insurance`,
@@ -46,6 +45,7 @@ mod profile;
 mod purse;
 mod query;
 mod record;
+mod reduction;
 mod self_match;
 mod snapshot;
 mod standing;
@@ -74,6 +74,7 @@ pub mod margin;
 pub mod mark;
 pub mod position;
 pub mod position_command;
+mod position_liquidation;
 pub mod reject;
 pub mod repayment;
 pub mod risk_limits;
@@ -88,7 +89,7 @@ pub use command::{Action, Command, NewOrder, COMMAND_BYTES};
 pub use digest::Digest;
 pub use event::{Event, EventKind, EVENT_BYTES};
 pub use exchange::{Applied, Exchange, Fatal};
-pub use genesis::{Genesis, GenesisError, Listing, Pool};
+pub use genesis::{Genesis, GenesisError, LiquidationSpec, Listing, Pool};
 pub use index::IndexMethod;
 pub use instrument::{IndexSourceSpec, Instrument, InstrumentSpec, Kind, Tier, TierSpec};
 pub use insurance::AdlSpec;

@@ -1,20 +1,19 @@
 //! Stage 7, liquidation of a cross-margined account: rules 5.3 and 5.4.
 //!
-//! When the maintenance margin is no longer covered: cancel the account's orders and look again; reduce positions
-//! above the lowest tier step by step with immediate-or-cancel orders in the real book, no worse than the account's
-//! bankruptcy; take over what remains at the price at which the account's equity is exactly zero. The taker fee of a
-//! take-over comes first, as far as the margin balance covers it.
+//! When the maintenance margin is no longer covered: cancel the account's orders and look again; close longs and shorts
+//! in one contract against each other; reduce positions above the lowest tier step by step in the real book
+//! (`reduction`), no worse than the account's bankruptcy; take over what remains at the price at which the account's
+//! equity is exactly zero. The taker fee of a take-over comes first, as far as the margin balance covers it. Isolated
+//! positions go their own way (`position_liquidation`).
 //!
 //! Work per command is bounded; accounts beyond the bound stay due and are served by the next command.
 
-use crate::entry::{band_edge, within_band};
 use crate::event::EventKind;
 use crate::exchange::{Exchange, TAKEOVER};
-use crate::fixed::{div_ceil, div_floor, mul_div_floor, saturate};
-use crate::instrument::Instrument;
-use crate::margin::{price_of, tier_index};
-use crate::matching::{fee_of, FeeRule, Leg, Taker};
-use crate::terms::SelfMatch;
+use crate::fixed::{mul_div_floor, saturate};
+use crate::margin::price_of;
+use crate::matching::{fee_of, FeeRule, Leg};
+use crate::reduction::bankruptcy_ticks;
 use crate::types::{
     AccountId, CancelReason, CoinId, FillKind, InstrumentId, Money, PositionIndex, Price, Side, WalletReason,
 };
@@ -56,13 +55,15 @@ impl Exchange {
     /// Moves accounts that lost their cover in this command to the list of the due.
     fn note_breaches(&mut self) {
         while let Some(account) = self.touched.pop() {
-            if self.ledger.account(account).is_breached() && self.has_anything(account) {
+            let is_due = self.ledger.account(account).is_breached() && self.has_anything(account);
+            if is_due || self.has_breached_position(account) {
                 self.pending.insert(account);
             }
         }
     }
 
     fn liquidate_account(&mut self, account: u32) {
+        self.liquidate_positions(account);
         let owner = self.ledger.account(account);
         if !owner.is_breached() {
             return;
@@ -75,8 +76,11 @@ impl Exchange {
         if self.ledger.account(account).is_breached() {
             self.cover_debts(account);
         }
+        if self.ledger.account(account).is_breached() {
+            self.net_hedges(account);
+        }
         for _ in 0..LADDER_STEPS_MAX {
-            if !self.ledger.account(account).is_breached() || !self.step_down(account) {
+            if !self.ledger.account(account).is_breached() || !self.step_down_any(account) {
                 break;
             }
         }
@@ -86,33 +90,33 @@ impl Exchange {
         }
     }
 
-    /// Reduces the account's positions above the lowest tier towards the tier below; true as soon as one filled.
-    fn step_down(&mut self, account: u32) -> bool {
-        let slots = self.ledger.slots_of(account);
-        slots.into_iter().any(|slot| self.step_down_position(slot))
+    /// Closes the longs and shorts that the account holds side by side against each other: only the net side is at risk.
+    fn net_hedges(&mut self, account: u32) {
+        for slot in self.ledger.slots_of(account) {
+            let held = self.ledger.slot(slot);
+            let index = usize::from(held.instrument);
+            let short = self.ledger.find_slot(account, index, PositionIndex::HedgeSell);
+            if let (PositionIndex::HedgeBuy, Some(short)) = (held.index, short) {
+                self.net_legs(slot, short);
+            }
+        }
     }
 
-    fn step_down_position(&mut self, slot: u32) -> bool {
-        let equity = self.ledger.purse(self.ledger.slot(slot).purse).equity();
-        let held = self.ledger.slot(slot).position.lots;
-        let index = usize::from(self.ledger.slot(slot).instrument);
-        let (listed, market) = (&self.instruments[index], &self.markets[index]);
-        let value = listed.value(held, market.mark_ticks).abs();
-        let tier = tier_index(&listed.tiers, value);
-        if equity <= 0 || held == 0 || tier == 0 {
-            return false;
-        }
-        let excess = value - listed.tiers[tier - 1].limit;
-        let lots = saturate(div_ceil(excess, listed.value(1, market.mark_ticks).abs())).clamp(1, held.abs());
-        let side = Side::of_position(held).opposite();
-        // no worse than the price at which closing everything would leave nothing
-        let bankruptcy = bankruptcy_ticks(listed, held, market.mark_ticks, equity);
-        let edge = band_edge(side, market.max_buy_ticks, market.min_sell_ticks);
-        let limit = within_band(side, bankruptcy.clamp(1, listed.max_ticks), edge);
-        let fee = FeeRule::AsFarAsItCan(listed.spec.taker_fee);
-        let mut taker = forced(slot, index, side, (lots, limit), fee);
-        self.match_taker(&mut taker);
-        taker.leaves < lots
+    /// Reduces the account's positions above the lowest tier towards the tier below; true as soon as one filled.
+    fn step_down_any(&mut self, account: u32) -> bool {
+        self.ledger.slots_of(account).into_iter().any(|slot| {
+            let held = self.ledger.slot(slot);
+            let equity = self.ledger.purse(held.purse).equity();
+            if equity <= 0 {
+                return false;
+            }
+            let index = usize::from(held.instrument);
+            let mark_ticks = self.markets[index].mark_ticks;
+            // no worse than the price at which closing everything would leave nothing
+            let bankruptcy =
+                bankruptcy_ticks(&self.instruments[index], held.position.lots, mark_ticks, equity);
+            self.step_down(slot, bankruptcy)
+        })
     }
 
     /// Takes over every position of an account, coin by coin, so that exactly nothing is left in the wallet of the coin.
@@ -145,7 +149,7 @@ impl Exchange {
             let share = mul_div_floor(equity, value.abs(), total);
             let share = if is_last { left } else { share.max(self.lot_value(*slot) - value.abs()) };
             left -= share;
-            self.take_over_position(*slot, value - share);
+            self.take_over_at_value(*slot, value - share);
         }
     }
 
@@ -178,16 +182,23 @@ impl Exchange {
         self.emit_wallet(purse, -fee, WalletReason::TakeOver);
     }
 
-    /// Hands one position to the take-over account at a signed value.
-    fn take_over_position(&mut self, slot: u32, value: i128) {
+    fn take_over_at_value(&mut self, slot: u32, value: i128) {
+        let held = self.ledger.slot(slot);
+        let listed = &self.instruments[usize::from(held.instrument)];
+        let lots = held.position.lots;
+        let toward = i128::from(lots.signum() * listed.direction);
+        let price = Price(saturate(price_of(value * toward, lots, listed)));
+        self.take_over_position(slot, value, price, FeeRule::None);
+    }
+
+    /// Hands one position to the take-over account at a signed value; the price is told.
+    pub(crate) fn take_over_position(&mut self, slot: u32, value: i128, price: Price, fee: FeeRule) {
         let owner = self.ledger.slot(slot);
         let (index, lots) = (usize::from(owner.instrument), owner.position.lots);
         let instrument = InstrumentId(owner.instrument);
         let account = AccountId(self.ledger.account(owner.account).id);
         let listed = &self.instruments[index];
         let side = Side::of_position(lots);
-        let toward = i128::from(side.sign() * listed.direction);
-        let price = Price(saturate(price_of(value * toward, lots, listed)));
         let (qty, position_index) = (listed.qty(lots), owner.index);
         let apart = if lots > 0 { PositionIndex::HedgeBuy } else { PositionIndex::HedgeSell };
         let taker = self.ledger.slot_for(TAKEOVER, index, apart, listed);
@@ -201,57 +212,13 @@ impl Exchange {
             lots: lots.abs(),
             value: -value,
             price,
-            fee: FeeRule::None,
+            fee,
             is_maker: false,
             leaves: 0,
             kind: FillKind::TakeOver,
         };
         self.settle(&leg);
-        self.settle(&Leg { slot: taker, side, value, is_maker: true, ..leg });
+        self.settle(&Leg { slot: taker, side, value, fee: FeeRule::None, is_maker: true, ..leg });
         self.taken_over.insert(index);
-    }
-}
-
-/// Price in ticks at which closing a position of signed lots would use up an equity in the settlement coin, rounded
-/// towards the mark; the far end of the scale when no price does.
-fn bankruptcy_ticks(listed: &Instrument, lots: i64, mark_ticks: i64, equity: i128) -> i64 {
-    let size = listed.value(lots, mark_ticks).abs();
-    let toward = i128::from(lots.signum() * listed.direction);
-    if listed.direction > 0 {
-        let room = saturate(div_floor(equity, listed.value(lots.abs(), 1)));
-        return mark_ticks.saturating_sub(room.saturating_mul(lots.signum()));
-    }
-    let at_bankruptcy = size - toward * equity;
-    if at_bankruptcy <= 0 {
-        return listed.max_ticks;
-    }
-    let scaled = i128::from(lots.unsigned_abs()) * listed.lot_over_tick;
-    saturate(if lots > 0 { div_ceil(scaled, at_bankruptcy) } else { div_floor(scaled, at_bankruptcy) })
-}
-
-/// An immediate-or-cancel order the venue sends, for a liquidated account or for itself.
-pub(crate) fn forced(
-    slot: u32,
-    instrument: usize,
-    side: Side,
-    (lots, limit): (i64, i64),
-    fee: FeeRule,
-) -> Taker {
-    Taker {
-        order_id: 0,
-        slot,
-        instrument,
-        side,
-        limit,
-        leaves: lots,
-        valued: limit,
-        reduce_only: true,
-        fee,
-        kind: FillKind::Trade,
-        blocked: false,
-        self_match: SelfMatch::Allow,
-        met: 0,
-        filled_value: 0,
-        fee_paid: 0,
     }
 }

@@ -288,12 +288,18 @@ impl Exchange {
         let settled = self.ledger.fill(leg.slot, signed, leg.value);
         let Slot { account: owner, purse, instrument, is_isolated, .. } = *self.ledger.slot(leg.slot);
         self.ledger.credit(purse, settled.realised);
+        let backing = self.ledger.detail(leg.slot).assigned + settled.realised;
         if is_isolated {
             self.reassign(leg.slot, signed, &settled);
         }
         let fee = match leg.fee {
             FeeRule::None => 0,
             FeeRule::Rate(rate) => fee_of(leg.value, rate),
+            // what closing an isolated position released, and nothing else
+            FeeRule::AsFarAsItCan(rate) if is_isolated => {
+                let released = backing - self.ledger.detail(leg.slot).assigned;
+                fee_of(leg.value, rate).min(released.max(0))
+            }
             FeeRule::AsFarAsItCan(rate) => {
                 self.refresh(leg.slot);
                 fee_of(leg.value, rate).min(self.bearable_fee(owner, purse))

@@ -12,9 +12,9 @@ use crate::entry::band_edge;
 use crate::event::EventKind;
 use crate::exchange::Exchange;
 use crate::fixed::{div_ceil, saturate};
-use crate::liquidation::forced;
 use crate::margin::price_of;
 use crate::matching::{FeeRule, Leg, Taker};
+use crate::reduction::forced;
 use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, Price, Side, SCALE};
 
 /// Accounts deleveraged per command and instrument.
@@ -122,9 +122,12 @@ impl Exchange {
     }
 
     /// What an account can lose in a position without owing anything: no more than it has in the coin, and than it has
-    /// at all.
+    /// at all; of an isolated position no more than backs it.
     fn bears_deleveraging(&self, slot: u32) -> i128 {
         let held = self.ledger.slot(slot);
+        if held.is_isolated {
+            return self.isolated_equity(slot).max(0);
+        }
         let coin = self.instruments[usize::from(held.instrument)].settle;
         let balance = self.ledger.account(held.account).worth.balance;
         self.ledger.purse(held.purse).equity().min(self.in_coin(coin, balance)).max(0)

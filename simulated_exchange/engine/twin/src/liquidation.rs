@@ -1,5 +1,5 @@
 //! Liquidation and take-over: rules 5. When an account's maintenance margin is no longer covered, its orders are
-//! cancelled; if that does not help, positions above the lowest tier are reduced in the book, one order at a time, by
+//! cancelled; if that does not help, longs and shorts of his in one contract are closed against each other; positions above the lowest tier are reduced in the book, one order at a time, by
 //! what stands above the tier below; what still does not hold is taken over at the price where nothing is left.
 //!
 //! The due are served by their place in the list of accounts, so many per command. After each the others are looked at
@@ -7,19 +7,21 @@
 //!
 //! - A reducing order goes to the first position, by instrument, that can be reduced and finds somebody. It is limited by
 //!   the account's bankruptcy as if this position alone used up the coin's equity, rounded towards the mark to the tick,
-//!   and by the price band. It pays the taker fee as far as the margin balance goes.
+//!   and by the price band. It pays the taker fee as far as the margin balance goes. It has a number, and is not sent where
+//!   it would meet nobody; or, by the venue's choice, where it would not fill whole.
 //! - Take-over, coin by coin: first the taker fee of each position at the mark, as far as the coin's equity goes; then
 //!   each position bears its share of the coin's equity by size at the mark, rounded down, the last one what is left. Short
 //!   positions come first. None bears more than its size at the mark less its size at the best price there is for it.
 
 use exchange_core::limits::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
 use exchange_core::{
-    AccountId, CancelReason, CoinId, EventKind, FillKind, Money, PositionIndex, WalletReason,
+    AccountId, CancelReason, CoinId, EventKind, FillKind, LinkId, Money, OrderId, OrderType, PositionIndex,
+    TimeInForce, WalletReason,
 };
 
 use crate::contract::{side_of, sign, Contract, ONE};
 use crate::matching::{FeeRule, Incoming, Leg};
-use crate::orders::{instrument_id, within_band};
+use crate::orders::{instrument_id, reaches, within_band};
 use crate::rounding::{ceil, floor, shown};
 use crate::state::{Key, State, FEES, TAKEOVER};
 
@@ -64,6 +66,12 @@ impl State {
             maintenance_margin: Money(shown(figures.maintenance)),
         });
         self.cancel_orders(account, None, CancelReason::Liquidation);
+        if self.is_breached(account) {
+            for instrument in 0..self.contracts.len() {
+                let leg = |index| Key { account, instrument, index };
+                self.close_legs([leg(PositionIndex::HedgeBuy), leg(PositionIndex::HedgeSell)]);
+            }
+        }
         for _ in 0..LADDER_STEPS_MAX {
             let stepped = self.is_breached(account)
                 && self.slots_of(account).into_iter().any(|key| self.step_down(key));
@@ -99,7 +107,39 @@ impl State {
         );
         let fee = FeeRule::AsFarAsItCan(contract.spec.taker_fee);
         let mut order = self.forced(key, wanted, limit, fee);
+        let best = self.best(key.instrument, side.opposite());
+        let meets = best.is_some_and(|best| reaches(side, limit, best));
+        if !meets || self.fills_whole && self.sure_to_fill(&order) < wanted {
+            return false;
+        }
+        self.last_order += 1;
+        order.order_id = self.last_order;
+        let (whole, some) = (TimeInForce::FillOrKill, TimeInForce::ImmediateOrCancel);
+        let (account, instrument) = (AccountId(self.accounts[key.account].id), instrument_id(key.instrument));
+        self.emit(EventKind::OrderAccepted {
+            order_id: OrderId(order.order_id),
+            account,
+            instrument,
+            position_index: key.index,
+            side,
+            order_type: OrderType::Limit,
+            time_in_force: if self.fills_whole { whole } else { some },
+            price: Contract::shown_price(limit),
+            qty: Contract::shown_qty(wanted),
+            reduce_only: true,
+            link_id: LinkId::NONE,
+        });
         self.match_incoming(&mut order);
+        if order.leaves > 0 {
+            self.emit(EventKind::OrderCancelled {
+                order_id: OrderId(order.order_id),
+                account,
+                instrument,
+                leaves: Contract::shown_qty(order.leaves),
+                reason: CancelReason::ImmediateOrCancel,
+                counterparty: OrderId(0),
+            });
+        }
         order.leaves < wanted
     }
 

@@ -116,6 +116,8 @@ pub struct State {
     pub moved: Vec<(i128, i128)>,
     /// Coin of each insurance pool.
     pub pools: Vec<CoinId>,
+    /// Orders that step a position down fill whole or not at all.
+    pub fills_whole: bool,
     /// Rule of each insurance pool.
     pub rules: Vec<AdlSpec>,
     /// Balances of each insurance pool.
@@ -188,6 +190,7 @@ impl State {
             coins: Rc::new(genesis.coins.clone()),
             coin_prices: genesis.coins.iter().map(opening_price).collect(),
             moved: vec![(0, 0); genesis.coins.len()],
+            fills_whole: genesis.liquidation.fill_or_kill,
             rules: genesis.pools.iter().map(|pool| pool.adl).collect(),
             pool_samples: genesis.pools.iter().map(|pool| vec![(0, i128::from(pool.balance.0))]).collect(),
             records: vec![fresh_record; contracts.len()],

@@ -2,8 +2,8 @@
 //! tiers, are liquidated and deleveraged all the time.
 
 use exchange_core::{
-    AdlSpec, CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentSpec, Money, PoolSpec,
-    Price, Qty, TierSpec, MONEY_MAX, SCALE,
+    AdlSpec, CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentSpec, LiquidationSpec,
+    Money, PoolSpec, Price, Qty, TierSpec, MONEY_MAX, SCALE,
 };
 
 use crate::random::Random;
@@ -35,6 +35,7 @@ pub fn genesis(random: &mut Random) -> Genesis {
         pools: vec![pool("USDT", "USDT", fund(1_000_000)), pool("BTC", "BTC", fund(100))],
         coins: vec![CoinSpec::par("USDT"), bitcoin(random)],
         instruments,
+        liquidation: LiquidationSpec { fill_or_kill: random.percent(20) },
     }
 }
 

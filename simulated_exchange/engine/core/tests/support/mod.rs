@@ -154,6 +154,7 @@ pub fn many_coins(instruments: Vec<InstrumentSpec>, funds: &str) -> Genesis {
         coins: vec![usdt, usdc, btc],
         pools: vec![pool("USDT"), pool("USDC"), pool("BTC")],
         instruments,
+        ..Genesis::default()
     }
 }
 
