@@ -84,6 +84,8 @@ pub struct Slot {
     pub is_hedged: bool,
     /// Its position is backed by margin of its own.
     pub is_isolated: bool,
+    /// It has orders for coins, and never a position.
+    pub is_spot: bool,
     /// Position.
     pub position: Position,
     /// Sums of its orders that may open.
@@ -107,6 +109,19 @@ pub struct SlotDetail {
     pub adds_margin: bool,
     /// Realised by the present holding, less fees.
     pub realised_since_open: i128,
+    /// What its spot orders hold.
+    pub holds: SpotHolds,
+}
+
+/// What the orders of a slot of a spot instrument hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpotHolds {
+    /// Of the quote coin, by buys.
+    pub quote: i128,
+    /// Of the base coin, by sells.
+    pub base: i128,
+    /// Collateral value lost if they filled, in the quote coin.
+    pub haircut: i128,
 }
 
 impl Slot {
@@ -442,6 +457,7 @@ impl Ledger {
             has_reduce_only: false,
             is_hedged: false,
             is_isolated: owner.margin_mode == MarginMode::Isolated,
+            is_spot: !listed.is_contract(),
             position: Position::default(),
             open_orders: OpenOrders::default(),
             orders: OrderList::default(),
@@ -525,6 +541,18 @@ impl Ledger {
         self.set_margin(slot, Margin::default());
         self.slots[slot as usize].is_isolated = is_isolated;
         self.set_margin(slot, margin);
+    }
+
+    /// Replaces what the spot orders of a slot hold; `base_purse` is the account's purse of the base coin.
+    pub fn hold(&mut self, slot: u32, base_purse: u32, holds: SpotHolds) {
+        let before = std::mem::replace(&mut self.details[slot as usize].holds, holds);
+        let quote_purse = self.slots[slot as usize].purse;
+        self.purses[base_purse as usize].locked += holds.base - before.base;
+        let quote = &mut self.purses[quote_purse as usize];
+        quote.locked += holds.quote - before.quote;
+        quote.haircut += holds.haircut - before.haircut;
+        self.revalue(base_purse);
+        self.revalue(quote_purse);
     }
 
     /// Sets the margin assigned to an isolated position.

@@ -143,6 +143,10 @@ impl Exchange {
         others.orders.lots[at] -= before.leaves;
         others.orders.size[at] -= size_before;
         others.orders.cost[at] -= before.cost;
+        if listed.is_spot {
+            let addition = (before.side, after.leaves, after.ticks());
+            return self.hold_spot(slot.account, instrument, &others, self.held_by(before), addition);
+        }
         let valued = self.valued_at(instrument, before.side, after.ticks(), before.time_in_force);
         let addition = (before.side, after.leaves, valued);
         self.check_risk(slot.account, instrument, &others, i128::from(slot.margin.order_initial), addition)

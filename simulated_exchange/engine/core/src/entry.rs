@@ -223,6 +223,12 @@ impl Exchange {
         };
         let before = slot.map_or_else(nothing, |slot| slot.exposure(mark_ticks));
         let held = slot.map_or(0, |slot| i128::from(slot.margin.order_initial));
+        if self.instruments[intent.instrument].is_spot {
+            // what may come to rest must be held at its own price
+            let rests = matches!(intent.time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly);
+            let addition = (order.side, intent.lots, if rests { intent.ticks } else { valued });
+            return self.hold_spot(intent.account, intent.instrument, &before, 0, addition);
+        }
         self.check_risk(intent.account, intent.instrument, &before, held, (order.side, intent.lots, valued))
     }
 

@@ -342,6 +342,10 @@ impl Exchange {
     #[inline]
     pub(crate) fn refresh(&mut self, slot: u32) {
         let current = self.ledger.slot(slot);
+        if current.is_spot {
+            self.refresh_spot(slot);
+            return;
+        }
         let index = usize::from(current.instrument);
         let margin = current.exposure(self.markets[index].mark_ticks).margin(&self.instruments[index]);
         let (account, is_flat) = (current.account, current.position.lots == 0);
@@ -358,7 +362,7 @@ impl Exchange {
         let current = self.ledger.slot(slot);
         let index = usize::from(current.instrument);
         let listed = &self.instruments[index];
-        if i64::from(current.leverage) > listed.leverage_everywhere {
+        if i64::from(current.leverage) > listed.leverage_everywhere || current.is_spot {
             self.refresh(slot);
             return;
         }

@@ -96,6 +96,12 @@ impl Listing {
         u16::try_from(at).ok().map(CoinId)
     }
 
+    /// What of a coin's value counts as collateral in its first bracket, in `10^-8`.
+    pub(crate) fn first_ratio(&self, coin: CoinId) -> i64 {
+        let spec = &self.coins[usize::from(coin.0)].spec;
+        spec.collateral.first().filter(|_| spec.is_collateral).map_or(0, |tier| tier.ratio)
+    }
+
     /// The pool an instrument pays into: the named one, or the first of its settlement coin.
     pub(crate) fn pool(&self, name: &str, settle: CoinId) -> Option<PoolId> {
         let fits = |pool: &Pool| pool.coin == settle && (name.is_empty() || pool.spec.name == name);

@@ -186,6 +186,10 @@ pub struct Instrument {
     pub leverage_everywhere: i64,
     /// Tiers with their deductions.
     pub tiers: Vec<Tier>,
+    /// The coin itself is traded.
+    pub is_spot: bool,
+    /// Of base and quote coin, what of their value counts as collateral in the first bracket, in `10^-8`.
+    pub collateral_ratios: (i64, i64),
 }
 
 impl Instrument {
@@ -250,7 +254,7 @@ impl Instrument {
 
     /// True for a contract, false for spot.
     pub fn is_contract(&self) -> bool {
-        self.spec.kind != Kind::Spot
+        !self.is_spot
     }
 
     /// A quantity of lots as the boundary counts it.
@@ -314,6 +318,8 @@ pub(crate) fn derive(
         taker_fee: Ratio::new(spec.taker_fee, SCALE),
         leverage_everywhere: tiers.last().map_or(0, |tier| tier.max_leverage),
         tiers,
+        is_spot: spec.kind == Kind::Spot,
+        collateral_ratios: (base.map_or(0, |base| listing.first_ratio(base)), listing.first_ratio(settle)),
     };
     derive_values(&mut instrument, &at)?;
     Ok(instrument)

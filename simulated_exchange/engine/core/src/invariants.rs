@@ -144,6 +144,7 @@ impl Exchange {
                 holds(fresh == held.worth, "worth of a purse is up to date")?;
                 worth.replace(&Worth::default(), &fresh);
                 holds(self.margin_of(purse) == held.margin, "margin of a purse is the sum over its slots")?;
+                holds(self.held_of(place, held.coin) == held.locked, "what spot orders hold of a coin")?;
                 holds(self.assigned_of(purse) == held.isolated, "assigned margin is the sum over positions")?;
             }
             holds(worth == account.worth, "worth of an account is the sum over its purses")?;
@@ -172,6 +173,17 @@ impl Exchange {
         let slots = self.ledger.slots_of(self.ledger.purse(purse).account);
         let own = slots.into_iter().filter(|slot| self.ledger.slot(*slot).purse == purse);
         own.map(|slot| self.ledger.detail(slot).assigned).sum()
+    }
+
+    /// What an account's resting spot orders hold of a coin.
+    fn held_of(&self, account: u32, coin: CoinId) -> i128 {
+        let slots = self.ledger.slots_of(account).into_iter().map(|slot| self.ledger.slot(slot));
+        let orders = slots.filter(|slot| slot.is_spot).flat_map(|slot| self.orders.of(slot.orders));
+        let own = orders.map(|order| self.orders.get(order)).filter(|order| {
+            let listed = &self.instruments[usize::from(order.instrument)];
+            coin == if order.side == Side::Buy { listed.settle } else { listed.base.unwrap_or(coin) }
+        });
+        own.map(|order| self.held_by(order)).sum()
     }
 
     /// Checks one slot; returns how many orders it has.

@@ -48,6 +48,7 @@ mod record;
 mod reduction;
 mod self_match;
 mod snapshot;
+mod spot;
 mod standing;
 mod state_hash;
 mod supply;

@@ -198,6 +198,9 @@ impl Exposure {
     /// All margin figures.
     #[inline]
     pub fn margin(&self, instrument: &Instrument) -> Margin {
+        if instrument.is_spot {
+            return Margin::default();
+        }
         let mut margin = Margin {
             order_initial: self.order_initial(),
             order_loss: self.order_loss(instrument),

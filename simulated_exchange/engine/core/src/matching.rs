@@ -133,6 +133,9 @@ impl Exchange {
     fn bearable(&self, slot: u32, side: Side, lots: i64, ticks: i64, cost: bool) -> i64 {
         let place = slot;
         let slot = self.ledger.slot(place);
+        if slot.is_spot {
+            return if cost { self.payable(place, side, lots, ticks) } else { lots };
+        }
         if slot.is_isolated {
             return self.bearable_isolated(place, side, lots, ticks, cost);
         }
@@ -284,6 +287,9 @@ impl Exchange {
 
     /// Books one side of a fill: position, realised profit, fee; returns the fee.
     pub(crate) fn settle(&mut self, leg: &Leg) -> i128 {
+        if self.ledger.slot(leg.slot).is_spot {
+            return self.settle_spot(leg);
+        }
         let signed = leg.lots * leg.side.sign();
         let settled = self.ledger.fill(leg.slot, signed, leg.value);
         let Slot { account: owner, purse, instrument, is_isolated, .. } = *self.ledger.slot(leg.slot);

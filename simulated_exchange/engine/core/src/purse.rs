@@ -34,6 +34,8 @@ pub struct Purse {
     pub spot_borrow: i128,
     /// Held by spot orders, part of the wallet.
     pub locked: i128,
+    /// Collateral value that spot orders paid in the coin, or for it, would lose if they filled.
+    pub haircut: i128,
     /// The separate wallet that deposits and withdrawals use; no collateral.
     pub funding: i128,
     /// What it owes, and what of that by falling below nothing; kept up to date with `worth`.
@@ -112,6 +114,7 @@ impl Purse {
             isolated: 0,
             spot_borrow: 0,
             locked: 0,
+            haircut: 0,
             funding: 0,
             borrowed: 0,
             worth: Worth::default(),
@@ -153,7 +156,7 @@ impl Purse {
             balance: self.equity() - self.isolated,
             initial: margin.position_initial + margin.order_initial,
             maintenance: margin.maintenance,
-            haircut: 0,
+            haircut: self.haircut,
             order_loss: margin.order_loss,
         };
         let owed = self.owed().total();

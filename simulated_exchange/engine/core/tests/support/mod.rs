@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use exchange_core::{
     AccountAction, AccountId, Action, AdlSpec, Applied, BorrowTier, CancelReason, CoinId, CoinPrice,
     CoinSpec, CollateralTier, Command, Event, EventKind, Exchange, FillKind, Genesis, InstrumentId,
-    InstrumentSpec, Ladder, LendingSpec, LinkId, Money, NewOrder, OrderId, OrderType, PoolId, PoolSpec,
+    InstrumentSpec, Kind, Ladder, LendingSpec, LinkId, Money, NewOrder, OrderId, OrderType, PoolId, PoolSpec,
     PositionIndex, Price, Qty, RateCurve, Side, TierSpec, TimeInForce, Wallet, SCALE,
 };
 
@@ -129,6 +129,19 @@ pub fn btc_inverse() -> InstrumentSpec {
 /// BTCPERP: settled in USDC.
 pub fn btc_perp() -> InstrumentSpec {
     InstrumentSpec { symbol: "BTCPERP".into(), quote: "USDC".into(), ..btc() }
+}
+
+/// BTC itself for USDT, at 0.1 % on both sides.
+pub fn btc_spot() -> InstrumentSpec {
+    InstrumentSpec {
+        symbol: "BTC/USDT".into(),
+        kind: Kind::Spot,
+        taker_fee: SCALE / 1000,
+        maker_fee: SCALE / 1000,
+        qty_step: Qty(SCALE / 10_000),
+        min_qty: Qty(SCALE / 10_000),
+        ..btc()
+    }
 }
 
 /// Coins USDT, USDC (par both) and BTC (reported at 50,000, counted at 98 % up to ten), a pool of each.
@@ -451,6 +464,13 @@ impl Story {
     /// Balance of the insurance pool.
     pub fn fund(&self) -> i64 {
         self.exchange.insurance_pool(PoolId(0)).expect("there is a pool").0
+    }
+
+    /// What an account has of a coin: wallet, and of it held by spot orders.
+    pub fn coin_of(&self, name: &str, coin: &str) -> (String, String) {
+        let (coins, coin) = (self.exchange.coins(who(name)), self.coin(coin));
+        let held = coins.into_iter().find(|held| held.coin == coin).unwrap_or_default();
+        (shown(held.wallet_balance.0), shown(held.locked.0))
     }
 
     /// Events of the last step that a filter lets through, in words.

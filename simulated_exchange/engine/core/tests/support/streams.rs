@@ -10,10 +10,11 @@ use proptest::prelude::*;
 use super::order_terms;
 
 pub const ACCOUNTS: u32 = 6;
-pub const INSTRUMENTS: u16 = 4;
+pub const INSTRUMENTS: u16 = 5;
 
 pub fn genesis(fund: i64) -> Genesis {
-    let instruments = vec![super::btc(), super::eth(), super::btc_inverse(), super::btc_perp()];
+    let instruments =
+        vec![super::btc(), super::eth(), super::btc_inverse(), super::btc_perp(), super::btc_spot()];
     super::many_coins(instruments, &fund.to_string())
 }
 
@@ -257,7 +258,8 @@ pub fn opening() -> Vec<Command> {
             }));
         }
     }
-    for (instrument, price) in (0..INSTRUMENTS).map(InstrumentId).zip([50_000, 2_000, 50_000, 50_000]) {
+    for (instrument, price) in (0..INSTRUMENTS).map(InstrumentId).zip([50_000, 2_000, 50_000, 50_000, 50_000])
+    {
         let price = Price(price * SCALE);
         commands.push(command(Action::SetIndexSource { instrument, source: 0, price }));
     }

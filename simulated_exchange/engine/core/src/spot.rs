@@ -1,0 +1,185 @@
+//! Spot: the coins themselves change hands. Rules 3.8 and 6.
+//!
+//! A resting buy holds its value in the quote coin, a resting sell its quantity of the base coin; what is held stays in the
+//! wallet and in the margin balance. A fill moves both coins at once; the buyer pays its fee in the base coin, out of what
+//! it gets, the seller in the quote coin. There is no position.
+//!
+//! What may be spent is the coin's own cash, borrowed cash included: wallet less what is held, less losses at the marks of
+//! contracts that settle in it, and in isolated margin less what positions and orders hold. In cross margin the account
+//! must also bear the haircut: collateral value that the order would lose if it filled. It is reckoned by side over all
+//! orders of an instrument, at the mark, with the ratios of the coins' first brackets.
+
+use crate::account::SpotHolds;
+use crate::event::EventKind;
+use crate::exchange::Exchange;
+use crate::fixed::{mul_div_ceil, saturate};
+use crate::instrument::Instrument;
+use crate::margin::Exposure;
+use crate::matching::{fee_of, FeeRule, Leg};
+use crate::order::Order;
+use crate::reject::Reject;
+use crate::types::{
+    AccountId, CoinId, InstrumentId, MarginMode, Money, OrderId, Qty, Side, TradeId, WalletReason, SCALE,
+};
+
+impl Exchange {
+    /// Base coin of a spot instrument; validation has seen that there is one.
+    fn base_of(&self, instrument: usize) -> CoinId {
+        let listed = &self.instruments[instrument];
+        listed.base.unwrap_or(listed.settle)
+    }
+
+    /// What may be spent of a coin, borrowed cash included.
+    pub(crate) fn cash(&self, account: u32, coin: CoinId) -> i128 {
+        let Some(purse) = self.ledger.find_purse(account, coin) else { return 0 };
+        let held = self.ledger.purse(purse);
+        match self.ledger.account(account).margin_mode {
+            MarginMode::Isolated => held.isolated_free(),
+            MarginMode::Cross => held.wallet - held.locked + held.margin.unrealised.min(0),
+        }
+    }
+
+    /// Stage 3 for spot: the coin that is paid with must be there, and the haircut borne.
+    #[cold]
+    pub(crate) fn hold_spot(
+        &self,
+        account: u32,
+        instrument: usize,
+        before: &Exposure,
+        released: i128,
+        (side, lots, ticks): (Side, i64, i64),
+    ) -> Result<(), Reject> {
+        let listed = &self.instruments[instrument];
+        let at = usize::from(side.to_wire());
+        let mut after = *before;
+        after.orders.lots[at] = before.orders.lots[at].saturating_add(lots);
+        after.orders.size[at] = before.orders.size[at].saturating_add(listed.size(lots, ticks));
+        if after.orders.lots[at] > listed.position_lots_max {
+            return Err(Reject::PositionLimit);
+        }
+        let (coin, needed) = match side {
+            Side::Buy => (listed.settle, listed.value(lots, ticks)),
+            Side::Sell => (self.base_of(instrument), listed.qty_of(lots)),
+        };
+        if self.cash(account, coin) + released < needed {
+            return Err(Reject::InsufficientBalance);
+        }
+        let owner = self.ledger.account(account);
+        let more = i128::from(after.haircut(listed)) - i128::from(before.haircut(listed));
+        let more = self.in_usd(listed.settle, more);
+        if owner.margin_mode == MarginMode::Cross && more > 0 && more > owner.available() {
+            return Err(Reject::InsufficientBalance);
+        }
+        Ok(())
+    }
+
+    /// What a resting order holds of the coin it pays with.
+    pub(crate) fn held_by(&self, order: &Order) -> i128 {
+        let listed = &self.instruments[usize::from(order.instrument)];
+        match order.side {
+            Side::Buy => listed.value(order.leaves, order.ticks()),
+            Side::Sell => listed.qty_of(order.leaves),
+        }
+    }
+
+    /// Of `lots` that an order is about to buy beyond the price of its hold, those that can be paid.
+    #[cold]
+    pub(crate) fn payable(&self, slot: u32, side: Side, lots: i64, ticks: i64) -> i64 {
+        let held = self.ledger.slot(slot);
+        let listed = &self.instruments[usize::from(held.instrument)];
+        if side == Side::Sell {
+            return lots;
+        }
+        let each = listed.value(1, ticks).max(1);
+        saturate((self.cash(held.account, listed.settle) / each).clamp(0, i128::from(lots)))
+    }
+
+    /// Brings up to date what a slot's orders hold in both coins, and their haircut.
+    #[cold]
+    pub(crate) fn refresh_spot(&mut self, slot: u32) {
+        let held = self.ledger.slot(slot);
+        let (account, instrument) = (held.account, usize::from(held.instrument));
+        let listed = &self.instruments[instrument];
+        let exposure = held.exposure(self.markets[instrument].mark_ticks);
+        let holds = SpotHolds {
+            quote: i128::from(held.open_orders.size[0]),
+            base: listed.qty_of(held.open_orders.lots[1]),
+            haircut: i128::from(exposure.haircut(listed)),
+        };
+        if holds != self.ledger.detail(slot).holds {
+            let base_purse = self.ledger.purse_for(account, self.base_of(instrument));
+            self.ledger.hold(slot, base_purse, holds);
+            self.touch(account);
+        }
+    }
+
+    /// Books one side of a spot fill: two coins and a fee; returns the fee.
+    #[cold]
+    pub(crate) fn settle_spot(&mut self, leg: &Leg) -> i128 {
+        let slot = self.ledger.slot(leg.slot);
+        let (owner, quote_purse, index) = (slot.account, slot.purse, usize::from(slot.instrument));
+        let listed = &self.instruments[index];
+        let (qty, value) = (listed.qty_of(leg.lots), leg.value.abs());
+        let rate = match leg.fee {
+            FeeRule::Rate(rate) | FeeRule::AsFarAsItCan(rate) => rate,
+            FeeRule::None => 0,
+        };
+        let (base, quote) = (self.base_of(index), listed.settle);
+        let (fee, fee_coin) = match leg.side {
+            Side::Buy => (fee_of(qty, rate), base),
+            Side::Sell => (fee_of(value, rate), quote),
+        };
+        let base_purse = self.ledger.purse_for(owner, base);
+        let sign = i128::from(leg.side.sign());
+        let (mut base_change, mut quote_change) = (qty * sign, -value * sign);
+        *(if leg.side == Side::Buy { &mut base_change } else { &mut quote_change }) -= fee;
+        self.ledger.credit(base_purse, base_change);
+        self.ledger.credit(quote_purse, quote_change);
+        let fees = self.fee_purse(fee_coin);
+        self.ledger.credit(fees, fee);
+        self.refresh(leg.slot);
+        self.touch(owner);
+        self.emit_spot_fill(leg, fee);
+        self.emit_wallet(base_purse, base_change, WalletReason::Trade);
+        self.emit_wallet(quote_purse, quote_change, WalletReason::Trade);
+        fee
+    }
+
+    fn emit_spot_fill(&mut self, leg: &Leg, fee: i128) {
+        let slot = self.ledger.slot(leg.slot);
+        let listed = &self.instruments[usize::from(slot.instrument)];
+        let fill = EventKind::Fill {
+            trade_id: TradeId(leg.trade_id),
+            order_id: OrderId(leg.order_id),
+            account: AccountId(self.ledger.account(slot.account).id),
+            instrument: InstrumentId(slot.instrument),
+            position_index: slot.index,
+            side: leg.side,
+            price: leg.price,
+            qty: listed.qty(leg.lots),
+            fee: Money(saturate(fee)),
+            is_maker: leg.is_maker,
+            leaves: listed.qty(leg.leaves),
+            closed_qty: Qty(0),
+            realised_pnl: Money(0),
+            position_qty: Qty(0),
+            kind: leg.kind,
+        };
+        self.emit(fill);
+    }
+}
+
+impl Exposure {
+    /// Collateral value that a side's orders would lose at the mark if they filled, in the quote coin; rounded up.
+    pub(crate) fn haircut(&self, instrument: &Instrument) -> i64 {
+        let part = |amount: i128, ratio: i64| mul_div_ceil(amount, i128::from(ratio), i128::from(SCALE));
+        let (base_ratio, quote_ratio) = instrument.collateral_ratios;
+        let lost = |side: Side| {
+            let at = usize::from(side.to_wire());
+            let quote = part(i128::from(self.orders.size[at]), quote_ratio);
+            let base = part(instrument.value(self.orders.lots[at], self.mark_ticks), base_ratio);
+            (i128::from(side.sign()) * (quote - base)).max(0)
+        };
+        saturate(lost(Side::Buy) + lost(Side::Sell))
+    }
+}

@@ -1,0 +1,179 @@
+//! Stories of spot: what orders hold, what a fill moves, who pays which fee in which coin.
+
+mod support;
+
+use exchange_core::{Action, EventKind, InstrumentId, MarginMode, PositionAction, Reject};
+use support::{btc, btc_spot, many_coins, shown, who, Story, BTC};
+
+const SPOT: InstrumentId = InstrumentId(1);
+
+/// Everyone has 100,000 USDT and two BTC at 50,000.
+fn story() -> Story {
+    let genesis = many_coins(vec![btc(), btc_spot()], "0");
+    let mut story = Story::of(&genesis, &[("USDT", "100000"), ("BTC", "2")]);
+    story.index(BTC, "50000");
+    story.index(SPOT, "50000");
+    story
+}
+
+fn coins(story: &Story, name: &str) -> [(String, String); 2] {
+    ["USDT", "BTC"].map(|coin| story.coin_of(name, coin))
+}
+
+fn pairs(amounts: [(&str, &str); 2]) -> [(String, String); 2] {
+    amounts.map(|(wallet, locked)| (wallet.to_owned(), locked.to_owned()))
+}
+
+#[test]
+fn fee_3_the_buyer_pays_in_base_and_the_seller_in_quote() {
+    let mut story = story();
+    story.tell(
+        "who   | does | in       | qty | price | then
+         alice | sell | BTC/USDT | 1   | 50000 | rests 1 at 50000
+         bob   | buy  | BTC/USDT | 1   |       | 1 at 50000",
+    );
+    assert_eq!(coins(&story, "alice"), pairs([("149950", "0"), ("1", "0")]));
+    assert_eq!(coins(&story, "bob"), pairs([("50000", "0"), ("2.999", "0")]));
+    let fees = story.happened(|event| match event {
+        EventKind::Fill { fee, position_qty, closed_qty, .. } => {
+            Some((shown(fee.0), position_qty.0, closed_qty.0))
+        }
+        _ => None,
+    });
+    assert_eq!(fees, [("0.001".into(), 0, 0), ("50".into(), 0, 0)]);
+    assert!(story.exchange.positions(who("bob")).is_empty());
+    assert!(story.exchange.conservation().adds_up());
+}
+
+#[test]
+fn resting_orders_hold_what_they_pay_with() {
+    let mut story = story();
+    story.tell(
+        "who   | does | in       | order | qty | price | then
+         alice | buy  | BTC/USDT | b     | 1   | 49900 | rests 1 at 49900
+         alice | sell | BTC/USDT | s     | 1.5 | 50400 | rests 1.5 at 50400",
+    );
+    assert_eq!(coins(&story, "alice"), pairs([("100000", "49900"), ("2", "1.5")]));
+    story.tell(
+        "who   | does   | in       | order | qty | price | then
+         alice | buy    | BTC/USDT |       | 1.1 | 49900 | InsufficientBalance
+         alice | sell   | BTC/USDT |       | 0.6 | 50400 | InsufficientBalance
+         alice | amend  |          | b     | 2   |       | rests 2 at 49900
+         alice | amend  |          | b     | 2.1 |       | InsufficientBalance
+         alice | amend  |          | s     | 2   |       | rests 2 at 50400
+         alice | amend  |          | s     |     | 50500 | rests 2 at 50500
+         bob   | sell   | BTC/USDT |       | 0.5 | 49900 | 0.5 at 49900",
+    );
+    assert_eq!(coins(&story, "alice"), pairs([("75050", "74850"), ("2.4995", "2")]));
+    story.tell("who | does | order\n alice | cancel | b\n alice | cancel | s");
+    assert_eq!(coins(&story, "alice"), pairs([("75050", "0"), ("2.4995", "0")]));
+}
+
+#[test]
+fn what_is_held_cannot_be_withdrawn() {
+    let mut story = story();
+    story.tell("who | does | in | qty | price\n alice | sell | BTC/USDT | 1.5 | 50400");
+    story.tell(
+        "who   | does     | coin | qty  | then
+         alice | withdraw | BTC  | 0.51 | WithdrawTooLarge
+         alice | withdraw | BTC  | 0.5  | ",
+    );
+    assert_eq!(story.coin_of("alice", "BTC"), ("1.5".into(), "1.5".into()));
+}
+
+#[test]
+fn a_market_buy_goes_as_far_as_the_cash() {
+    let mut story = story();
+    story.tell(
+        "who   | does | in       | qty | price | then
+         maker | sell | BTC/USDT | 1   | 50000 |
+         maker | sell | BTC/USDT | 1   | 50200 |
+         alice | buy  | BTC/USDT | 3   |       | InsufficientBalance
+         alice | buy  | BTC/USDT | 2   |       | 1 at 50000, 0.996 at 50200, InsufficientMargin 0.004",
+    );
+    // 100,000 - 50,000 - 49,999.2
+    assert_eq!(story.coin_of("alice", "USDT"), ("0.8".into(), "0".into()));
+}
+
+#[test]
+fn spot_has_no_positions_no_leverage_and_no_legs() {
+    let mut story = story();
+    let leverage = Action::SetLeverage { account: who("alice"), instrument: SPOT, leverage: 200 };
+    assert_eq!(story.does(leverage).reject, Some(Reject::NotAContract));
+    story.tell(
+        "who   | does | in       | qty | price | how    | leg  | then
+         alice | sell | BTC/USDT | 1   | 50000 | reduce |      | ReduceOnlyNoPosition
+         alice | buy  | BTC/USDT | 1   | 50000 |        | long | PositionIndexMismatch
+         alice | buy  | BTC/USDT | 0.0001 | 49000 |     |      | BelowMinimumNotional",
+    );
+}
+
+#[test]
+fn the_haircut_of_an_order_must_be_borne_and_is_at_risk() {
+    let mut story = story();
+    // 198,000 count: 100,000 and 98 % of 100,000
+    story.expect("who | available\n alice | 198000");
+    story.tell("who | does | in | order | qty | price\n alice | buy | BTC/USDT | b | 2 | 49900");
+    // 99,800 would go and 98 % of 100,000 come
+    story.expect("who | available\n alice | 196200");
+    story.tell("who | does | order\n alice | cancel | b");
+    story.tell("who | does | qty | price | then\n alice | buy | 39 | 49900 | rests 39 at 49900");
+    // 1,356.3255 are left; per coin 49,900 would go and 98 % of 50,000 come
+    story.tell(
+        "who   | does | in       | qty | price | then
+         alice | buy  | BTC/USDT | 1.6 | 49900 | InsufficientBalance
+         alice | buy  | BTC/USDT | 1.5 | 49900 | rests 1.5 at 49900",
+    );
+}
+
+#[test]
+fn contracts_losses_are_not_spent() {
+    let mut story = story();
+    story.tell("who | does | qty | price\n maker | sell | 5 | 50000\n alice | buy | 5 | 50000");
+    story.index(BTC, "44000");
+    // 99,862.5 in the wallet, 30,000 lost at the mark
+    story.tell(
+        "who   | does | in       | qty | price | then
+         alice | buy  | BTC/USDT | 1.4 | 50000 | InsufficientBalance
+         alice | buy  | BTC/USDT | 1.3 | 50000 | rests 1.3 at 50000",
+    );
+}
+
+#[test]
+fn isolated_accounts_spend_their_free_balance() {
+    let mut story = story();
+    let mode = MarginMode::Isolated;
+    story.must(Action::Position(PositionAction::SetMarginMode { account: who("alice"), mode }));
+    story.tell(
+        "who   | does | in       | qty | price | then
+         maker | sell |          | 10  | 50000 |
+         alice | buy  |          | 10  | 50000 | 10 at 50000
+         alice | buy  | BTC/USDT | 1   | 49900 | InsufficientBalance
+         alice | buy  | BTC/USDT | 0.9 | 49900 | rests 0.9 at 49900
+         alice | buy  |          | 1   | 49900 | InsufficientBalance",
+    );
+    // 100,000 less 275 fee and 50,247.5 margin
+    assert_eq!(story.coin_of("alice", "USDT"), ("99725".into(), "44910".into()));
+}
+
+#[test]
+fn a_liquidated_account_loses_its_spot_orders_first() {
+    let mut story = Story::of(&many_coins(vec![btc(), btc_spot()], "1000000"), &[("USDT", "30000")]);
+    story.index(BTC, "50000");
+    story.index(SPOT, "50000");
+    story.leverage("alice", 20);
+    story.tell(
+        "who   | does    | in       | qty | price | coin | then
+         maker | deposit |          | 1000000 |   | USDT |
+         maker | sell    |          | 10  | 50000 |      |
+         alice | buy     |          | 10  | 50000 |      | 10 at 50000
+         alice | buy     | BTC/USDT | 0.1 | 49000 |      | rests 0.1 at 49000",
+    );
+    story.index(BTC, "47200");
+    let cancelled = story.happened(|event| match event {
+        EventKind::OrderCancelled { instrument, .. } => Some(*instrument),
+        _ => None,
+    });
+    assert_eq!(cancelled, [SPOT]);
+    assert_eq!(story.coin_of("alice", "USDT").1, "0");
+}
