@@ -1,8 +1,8 @@
 """The one owner of the engine: commands in, events out after they are durable.
 
 Belongs here: stamping both clocks onto commands, the group commit, handing events on. Does not belong here:
-rules (the engine's), wire shapes (`gateway`), prices (`scenario`). Only this module and
-the calls by subject beside it (`driver_orders`) import `_engine`; others take the engine's types from here.
+rules (the engine's), wire shapes (`gateway`), prices (`scenario`). Only this module and the calls by subject
+beside it (`driver_orders`, `driver_markets`) import `_engine`; others take the engine's types from here.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from simulated_exchange._engine import (
     Engine,
     Event,
     FillKind,
+    FundingView,
     GenesisError,
     InvariantError,
     JournalError,
+    MarkSource,
     OrderSettings,
     OrderType,
     OrderView,
@@ -45,6 +47,7 @@ from simulated_exchange._engine import (
 )
 from simulated_exchange.clock import MarketClock
 from simulated_exchange.disk import DiskThread
+from simulated_exchange.driver_markets import MarketCalls
 from simulated_exchange.driver_orders import OrderCalls
 from simulated_exchange.errors import (
     ConfigurationError,
@@ -65,7 +68,9 @@ __all__ = [
     "DriverSettings",
     "Event",
     "FillKind",
+    "FundingView",
     "JournalError",
+    "MarkSource",
     "OrderSettings",
     "OrderType",
     "OrderView",
@@ -128,7 +133,7 @@ def verify_journal_file(journal_path: Path) -> Verification:
     return Engine.verify(str(journal_path))
 
 
-class Driver(OrderCalls):
+class Driver(OrderCalls, MarketCalls):
     """Sole owner of the engine. All methods belong to the loop's thread; only the commit runs beside it."""
 
     def __init__(
@@ -187,14 +192,8 @@ class Driver(OrderCalls):
         """Take money out of a wallet; coin 0 is the first listed."""
         return self._applied_with(self.engine.withdraw(*self._times(), account, coin, amount))
 
-    def set_index_source(self, *, instrument: int, source: int, price: int) -> Outcome:
-        """A new price of one source of the index."""
-        return self._applied_with(
-            self.engine.set_index_source(*self._times(), instrument=instrument, source=source, price=price)
-        )
-
     def advance_time(self) -> Outcome:
-        """Let market time act: basis samples, staleness, liquidations."""
+        """Let market time act: samples, staleness, funding, coming risk limits, liquidations."""
         return self._applied_with(self.engine.advance_time(*self._times()))
 
     def apply_batch(self, records: bytes) -> BatchOutcome:
@@ -225,10 +224,6 @@ class Driver(OrderCalls):
     def best(self, instrument: int) -> tuple[int, int, int, int]:
         """Bid price, bid qty, ask price, ask qty; 0 where there is none."""
         return self.engine.best(instrument)
-
-    def prices(self, instrument: int) -> PriceView:
-        """Index, mark, last and what leads to them."""
-        return self.engine.prices(instrument)
 
     def order(self, order_id: int) -> OrderView | None:
         """A live order."""

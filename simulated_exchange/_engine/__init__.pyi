@@ -44,12 +44,14 @@ __all__ = [
     "EngineError",
     "Event",
     "FillKind",
+    "FundingView",
     "GenesisError",
     "IndexMethod",
     "InstrumentView",
     "InvariantError",
     "JournalError",
     "MarginMode",
+    "MarkSource",
     "OrderSettings",
     "OrderType",
     "OrderView",
@@ -63,6 +65,7 @@ __all__ = [
     "Recovery",
     "Reject",
     "Replay",
+    "RiskLimitsView",
     "SelfMatch",
     "Side",
     "SnapshotDraft",
@@ -243,6 +246,24 @@ class WalletReason:
     """Realised profit less fee of a deleveraging."""
     Netting: ClassVar[WalletReason]
     """Realised profit of a long and a short closed against each other before a liquidation."""
+    Funding: ClassVar[WalletReason]
+    """Funding paid or received."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class MarkSource:
+    """What an instrument is marked at."""
+
+    Dual: ClassVar[MarkSource]
+    """Median of two prices made from the index and of the last traded price: the venue's own rule."""
+    Last: ClassVar[MarkSource]
+    """Last traded price."""
+    BookMid: ClassVar[MarkSource]
+    """Middle of best bid and best ask."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -334,6 +355,16 @@ class Reject:
     MarketNotReady: ClassVar[Reject]
     DuplicateLinkId: ClassVar[Reject]
     LeverageInvalid: ClassVar[Reject]
+    FundingTermsInvalid: ClassVar[Reject]
+    """Funding interval and caps that cannot be."""
+    NotPerpetual: ClassVar[Reject]
+    """Only perpetuals have funding."""
+    MarkSourceFixed: ClassVar[Reject]
+    """Spot is always marked at its index."""
+    RiskTierInvalid: ClassVar[Reject]
+    """A risk-limit tier out of turn, or beyond the bounds of a tier."""
+    RiskLimitsInvalid: ClassVar[Reject]
+    """Nothing to announce, a table that is none, or a time that has passed."""
     IndexPriceInvalid: ClassVar[Reject]
     CoinPriceInvalid: ClassVar[Reject]
     """A coin's price is not reported from outside, or the report is not positive and bounded."""
@@ -953,6 +984,164 @@ class Event:
             wall_us: int,
         ) -> Event.PositionLiquidationStarted: ...
 
+    @final
+    class FundingRateChanged(Event):
+        """The running estimate of a funding rate changed. Rates are of 10**-12."""
+
+        instrument: Final[int]
+        rate: Final[int]
+        """What the next settlement would have with the samples so far."""
+        next_ms: Final[int]
+        """Market time of the next settlement."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, instrument: int, rate: int, next_ms: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.FundingRateChanged: ...
+
+    @final
+    class FundingSettled(Event):
+        """Funding was settled; the payments follow."""
+
+        instrument: Final[int]
+        at_ms: Final[int]
+        """Market time the settlement belongs to."""
+        rate: Final[int]
+        """Longs pay when it is positive; of 10**-12."""
+        mark: Final[int]
+        next_ms: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            instrument: int,
+            at_ms: int,
+            rate: int,
+            mark: int,
+            next_ms: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.FundingSettled: ...
+
+    @final
+    class FundingPaid(Event):
+        """One position paid or received funding."""
+
+        account: Final[int]
+        instrument: Final[int]
+        position_index: Final[PositionIndex]
+        at_ms: Final[int]
+        """Market time the settlement belongs to."""
+        qty: Final[int]
+        """Signed quantity of the position."""
+        mark: Final[int]
+        rate: Final[int]
+        """Rate of the settlement; of 10**-12."""
+        fee: Final[int]
+        """What was paid; negative when it was received."""
+        from_margin: Final[int]
+        """Part of it that an isolated position's own margin bore."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            instrument: int,
+            position_index: PositionIndex,
+            at_ms: int,
+            qty: int,
+            mark: int,
+            rate: int,
+            fee: int,
+            from_margin: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.FundingPaid: ...
+
+    @final
+    class FundingTermsChanged(Event):
+        """Funding interval or caps changed; the interval holds from the next settlement on."""
+
+        instrument: Final[int]
+        interval_ms: Final[int]
+        lower: Final[int]
+        upper: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            instrument: int,
+            interval_ms: int,
+            lower: int,
+            upper: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.FundingTermsChanged: ...
+
+    @final
+    class MarkSourceChanged(Event):
+        """What an instrument is marked at changed."""
+
+        instrument: Final[int]
+        source: Final[MarkSource]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, instrument: int, source: MarkSource, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.MarkSourceChanged: ...
+
+    @final
+    class RiskLimitsAnnounced(Event):
+        """New risk limits are to hold from a market time on; their tiers follow."""
+
+        instrument: Final[int]
+        effective_ms: Final[int]
+        tiers: Final[int]
+        """How many."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            instrument: int,
+            effective_ms: int,
+            tiers: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.RiskLimitsAnnounced: ...
+
+    @final
+    class RiskTierAnnounced(Event):
+        """One tier of the risk limits announced."""
+
+        instrument: Final[int]
+        tier: Final[int]
+        """Its number, from 1."""
+        limit: Final[int]
+        max_leverage: Final[int]
+        maintenance_rate: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            instrument: int,
+            tier: int,
+            limit: int,
+            max_leverage: int,
+            maintenance_rate: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.RiskTierAnnounced: ...
+
+    @final
+    class RiskLimitsChanged(Event):
+        """Announced risk limits hold from now on."""
+
+        instrument: Final[int]
+        tiers: Final[int]
+        """How many."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, instrument: int, tiers: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.RiskLimitsChanged: ...
+
 @final
 class Outcome:
     """What became of one command."""
@@ -1019,6 +1208,8 @@ class PositionView:
     """Mark price at which the account would be liquidated, all else fixed; 0 when there is none."""
     bankruptcy_price: Final[int]
     """Mark price at which the account's equity would be zero, all else fixed; 0 when there is none."""
+    funding_paid: Final[int]
+    """Funding paid so far, less what was received."""
     adl_rank: Final[int]
     """Lights of the deleveraging queue: 0 without a position, 5 is next in line."""
     tier: Final[int]
@@ -1166,6 +1357,41 @@ class PriceView:
     """Lowest price a sell may execute at now."""
     open_interest: Final[int]
     """Sum of all long positions."""
+    mark_source: Final[MarkSource]
+    """What the instrument is marked at."""
+
+@final
+class FundingView:
+    """Funding of a perpetual. Rates are of 10**-12 (`rules.RATE_SCALE`)."""
+
+    rate: Final[int]
+    """What the next settlement would have with the samples so far."""
+    settled_rate: Final[int]
+    """Rate of the last settlement; 0 before the first."""
+    next_ms: Final[int]
+    """Market time of the next settlement; 0 before the first price."""
+    period_ms: Final[int]
+    """Length of the interval that ends then."""
+    interval_ms: Final[int]
+    """Interval in force from the next settlement on."""
+    premium: Final[int]
+    """Last premium sample."""
+    average_premium: Final[int]
+    """Mean of the interval's samples, in which the i-th counts i times."""
+    samples: Final[int]
+    """How many samples the interval has: one a minute."""
+    lower: Final[int]
+    upper: Final[int]
+    """Lowest and highest rate."""
+
+@final
+class RiskLimitsView:
+    """Risk limits to come."""
+
+    effective_ms: Final[int]
+    """Market time from which they hold."""
+    tiers: Final[list[tuple[int, int, int]]]
+    """Limit, highest leverage and maintenance rate of each tier, smallest first."""
 
 @final
 class InstrumentView:
@@ -1522,11 +1748,52 @@ class Engine:
     ) -> Outcome:
         """Updates one component of an index; `source` is its position in the instrument's list."""
 
+    def set_mark_source(
+        self, market_ms: int, wall_us: int, *, instrument: int, source: MarkSource
+    ) -> Outcome:
+        """Changes what an instrument is marked at."""
+
+    def set_funding_terms(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        instrument: int,
+        interval_minutes: int,
+        lower: int,
+        upper: int,
+    ) -> Outcome:
+        """Changes funding caps (of 10**-12) at once, and the funding interval from the next settlement on."""
+
+    def stage_risk_tier(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        instrument: int,
+        number: int,
+        limit: int,
+        max_leverage: int,
+        maintenance_rate: int,
+    ) -> Outcome:
+        """Puts a tier into the risk limits to be announced; number 0 begins them anew."""
+
+    def announce_risk_limits(
+        self, market_ms: int, wall_us: int, *, instrument: int, effective_ms: int
+    ) -> Outcome:
+        """Announces the risk limits put together; they hold from market time `effective_ms` on."""
+
+    def funding(self, instrument: int) -> FundingView:
+        """Funding of a perpetual. Raises LookupError for any other instrument."""
+
+    def coming_risk_limits(self, instrument: int) -> RiskLimitsView | None:
+        """Risk limits announced and not yet in force; None when there are none. Raises LookupError."""
+
     def set_coin_price(self, market_ms: int, wall_us: int, *, coin: int, price: int) -> Outcome:
         """Reports the price of a coin in USD; only of a coin whose price is `reported`."""
 
     def advance_time(self, market_ms: int, wall_us: int) -> Outcome:
-        """Lets market time pass: basis samples, stale index components, mark prices, liquidations."""
+        """Lets market time pass: samples, mark prices, funding, coming risk limits, liquidations."""
 
     def apply_batch(self, records: bytes) -> BatchOutcome:
         """Applies many commands, other threads running meanwhile.
@@ -1538,6 +1805,9 @@ class Engine:
         create_account, 2 deposit, 3 withdraw, 4 place_order, 5 amend_order, 6 cancel_order, 7 cancel_all, 8
         set_leverage, 9 set_index_source, 10 advance_time, 11 set_coin_price; a coin stands where an
         instrument does. Enumerations are the numbers of `Side`, `OrderType`, `TimeInForce`, `PositionIndex`.
+        60 set_mark_source (`MarkSource` where the leverage is), 61 set_funding_terms (minutes there, caps as
+        price and qty), 62 stage_risk_tier (number there, leverage as order_id, limit and rate as price and
+        qty), 63 announce_risk_limits (time as price).
 
         Raises ValueError when `records` is not a whole number of records, has more than 2**22 of them, or
         one does not decode; nothing has been applied then.

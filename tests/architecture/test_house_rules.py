@@ -130,7 +130,8 @@ def test_only_the_driver_knows_the_engine() -> None:
         if (isinstance(node, ast.ImportFrom) and is_engine(node.module))
         or (isinstance(node, ast.Import) and any(is_engine(a.name) for a in node.names))
     }
-    assert doors == {"simulated_exchange/driver.py"}
+    assert "simulated_exchange/driver.py" in doors
+    assert [door for door in doors if not re.fullmatch(r"simulated_exchange/driver(_\w+)?\.py", door)] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,4 +1,4 @@
-"""The venue's formulas as Python sees them: units, keywords, refusals. Their numbers are tested in the core."""
+"""The venue's formulas as Python sees them: units, keywords, refusals. The core tests their numbers."""
 
 from __future__ import annotations
 

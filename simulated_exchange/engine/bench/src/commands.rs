@@ -35,7 +35,7 @@ pub(crate) fn genesis(instruments: usize) -> Genesis {
         }],
         price_band_x: SCALE / 10 * 9,
         price_band_y: SCALE / 10 * 9,
-        index_sources: vec![IndexSourceSpec { name: "spot".into(), weight: SCALE }],
+        index_sources: vec![IndexSourceSpec::new("spot", SCALE)],
         index_stale_ms: i64::from(u32::MAX),
         ..InstrumentSpec::default()
     };

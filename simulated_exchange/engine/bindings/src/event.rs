@@ -9,8 +9,8 @@ use pyo3::types::PyString;
 
 use crate::arguments;
 use crate::words::{
-    AccountLevel, CancelReason, FillKind, MarginMode, OrderType, PositionIndex, PositionMode, RepayReason,
-    Side, Strain, TimeInForce, Wallet, WalletReason,
+    AccountLevel, CancelReason, FillKind, MarginMode, MarkSource, OrderType, PositionIndex, PositionMode,
+    RepayReason, Side, Strain, TimeInForce, Wallet, WalletReason,
 };
 
 /// A client's order identifier; text in Python.
@@ -80,6 +80,7 @@ outward! {
     core::RepayReason => RepayReason: RepayReason::from;
     core::Strain => Strain: Strain::from;
     core::AccountLevel => AccountLevel: AccountLevel::from;
+    core::MarkSource => MarkSource: MarkSource::from;
 }
 
 /// How a field looks in `repr`.
@@ -111,6 +112,7 @@ shown!("Wallet.{:?}": Wallet);
 shown!("RepayReason.{:?}": RepayReason);
 shown!("Strain.{:?}": Strain);
 shown!("AccountLevel.{:?}": AccountLevel);
+shown!("MarkSource.{:?}": MarkSource);
 
 impl Shown for bool {
     fn shown(&self) -> String {
@@ -255,6 +257,19 @@ events! {
     PositionLiquidationStarted {
         account: u32, instrument: u16, position_index: PositionIndex, margin: i64, maintenance_margin: i64,
     }
+    FundingRateChanged { instrument: u16, rate: i64, next_ms: i64 }
+    FundingSettled { instrument: u16, at_ms: i64, rate: i64, mark: i64, next_ms: i64 }
+    FundingPaid {
+        account: u32, instrument: u16, position_index: PositionIndex, at_ms: i64, qty: i64, mark: i64, rate: i64, fee: i64,
+        from_margin: i64,
+    }
+    FundingTermsChanged { instrument: u16, interval_ms: i64, lower: i64, upper: i64 }
+    MarkSourceChanged { instrument: u16, source: MarkSource }
+    RiskLimitsAnnounced { instrument: u16, effective_ms: i64, tiers: i64 }
+    RiskTierAnnounced {
+        instrument: u16, tier: i64, limit: i64, max_leverage: i64, maintenance_rate: i64,
+    }
+    RiskLimitsChanged { instrument: u16, tiers: i64 }
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

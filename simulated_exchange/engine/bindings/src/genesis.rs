@@ -5,8 +5,9 @@
 use exchange_core::instrument::TICKS_MAX;
 use exchange_core::types::{Money, Price, Qty, RATE_SCALE, SCALE};
 use exchange_core::{
-    AdlSpec, BorrowTier, CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentId,
-    InstrumentSpec, Kind, Ladder, LendingSpec, LiquidationSpec, PoolSpec, RateCurve, TierSpec,
+    AdlSpec, BorrowTier, CoinPrice, CoinSpec, CollateralTier, FundingSpec, Genesis, IndexMethod,
+    IndexSourceSpec, InstrumentId, InstrumentSpec, Kind, Ladder, LendingSpec, LiquidationSpec, PoolSpec,
+    RateCurve, TierSpec,
 };
 use serde_json::{Map, Value};
 
@@ -21,11 +22,11 @@ pub(crate) fn parse(text: &str) -> Result<Genesis, String> {
     }
     let root: Value = serde_json::from_str(text).map_err(|error| format!("genesis: is not JSON: {error}"))?;
     let mut root = Object::new("genesis", &root)?;
-    let instruments = each(&mut root, "instruments", instrument)?;
+    let symbols = symbols(&root);
+    let instruments = each(&mut root, "instruments", |path, value| instrument(path, value, &symbols))?;
     let insurance_fund = Money(root.decimal_or("insurance_fund", 0)?);
     let plain = Genesis::linear(instruments, insurance_fund);
     let pools = if root.map.contains_key("pools") { each(&mut root, "pools", pool)? } else { plain.pools };
-    let symbols: Vec<String> = plain.instruments.iter().map(|spec| spec.symbol.clone()).collect();
     let coins = if root.map.contains_key("coins") {
         each(&mut root, "coins", |path, value| coin(path, value, &symbols))?
     } else {
@@ -34,6 +35,18 @@ pub(crate) fn parse(text: &str) -> Result<Genesis, String> {
     let liquidation = LiquidationSpec { fill_or_kill: root.flag_or("liquidation_fill_or_kill", false)? };
     root.end()?;
     Ok(Genesis { coins, pools, instruments: plain.instruments, liquidation })
+}
+
+/// The instruments' symbols, before anything is known of them.
+fn symbols(root: &Object<'_>) -> Vec<String> {
+    let listed = root.map.get("instruments").and_then(Value::as_array).into_iter().flatten();
+    let symbol = |value: &Value| value.get("symbol").and_then(Value::as_str).unwrap_or("").to_owned();
+    listed.map(symbol).collect()
+}
+
+fn listed(symbol: &str, symbols: &[String]) -> Option<InstrumentId> {
+    let at = symbols.iter().position(|listed| listed == symbol)?;
+    u16::try_from(at).ok().map(InstrumentId)
 }
 
 fn pool(path: &str, value: &Value) -> Result<PoolSpec, String> {
@@ -58,10 +71,9 @@ fn pool(path: &str, value: &Value) -> Result<PoolSpec, String> {
 fn coin(path: &str, value: &Value, symbols: &[String]) -> Result<CoinSpec, String> {
     let mut object = Object::new(path, value)?;
     let price = object.text("price")?;
-    let followed = symbols.iter().position(|symbol| *symbol == price);
-    let price = match (fixed_point(&price), followed.map(u16::try_from)) {
+    let price = match (fixed_point(&price), listed(&price, symbols)) {
         (Some(fixed), _) => CoinPrice::Fixed(Price(fixed)),
-        (None, Some(Ok(at))) => CoinPrice::Index(InstrumentId(at)),
+        (None, Some(followed)) => CoinPrice::Index(followed),
         _ if price == "reported" => CoinPrice::Reported(Price(object.decimal_or("first_price", 0)?)),
         _ => return Err(format!("{path}.price: was {price}, must be a price, reported, or a listed symbol")),
     };
@@ -127,7 +139,7 @@ fn lending(path: &str, value: &Value) -> Result<LendingSpec, String> {
     Ok(spec)
 }
 
-fn instrument(path: &str, value: &Value) -> Result<InstrumentSpec, String> {
+fn instrument(path: &str, value: &Value, symbols: &[String]) -> Result<InstrumentSpec, String> {
     let mut object = Object::new(path, value)?;
     let defaults = InstrumentSpec::default();
     let tick_size = Price(object.decimal("tick_size")?);
@@ -152,11 +164,12 @@ fn instrument(path: &str, value: &Value) -> Result<InstrumentSpec, String> {
         maker_fee: object.decimal("maker_fee")?,
         price_band_x: object.decimal("price_band_x")?,
         price_band_y: object.decimal("price_band_y")?,
-        index_sources: each(&mut object, "index_sources", source)?,
+        index_sources: each(&mut object, "index_sources", |path, value| source(path, value, symbols))?,
         index_stale_ms: object.integer("index_stale_ms")?,
+        index_method: index_method(&mut object)?,
         index_clamp: object.decimal("index_clamp")?,
         basis_window_ms: object.integer("basis_window_ms")?,
-        funding_interval_ms: object.integer_or("funding_interval_ms", defaults.funding_interval_ms)?,
+        funding: funding(&mut object, defaults.funding)?,
         default_leverage: object.hundredths_or("default_leverage", defaults.default_leverage)?,
     };
     object.end()?;
@@ -183,9 +196,47 @@ fn tier(path: &str, value: &Value) -> Result<TierSpec, String> {
     Ok(spec)
 }
 
-fn source(path: &str, value: &Value) -> Result<IndexSourceSpec, String> {
+fn index_method(object: &mut Object<'_>) -> Result<IndexMethod, String> {
+    match object.text_or("index_method", "clamp")?.as_str() {
+        "clamp" => Ok(IndexMethod::Clamp),
+        "drop" => Ok(IndexMethod::Drop),
+        "two_pass" => Ok(IndexMethod::TwoPass),
+        other => {
+            let path = object.path_of("index_method");
+            Err(format!("{path}: was {other}, allowed are clamp, drop, two_pass"))
+        }
+    }
+}
+
+/// Funding of an instrument; caps come in pairs.
+fn funding(object: &mut Object<'_>, defaults: FundingSpec) -> Result<FundingSpec, String> {
+    let lower = object.rate_given("lower_funding_rate")?;
+    let upper = object.rate_given("upper_funding_rate")?;
+    let caps = match (lower, upper) {
+        (Some(lower), Some(upper)) => Some((lower, upper)),
+        (None, None) => None,
+        _ => return Err(format!("{}: needs its counterpart", object.path_of("lower_funding_rate"))),
+    };
+    Ok(FundingSpec {
+        interval_ms: object.integer_or("funding_interval_ms", defaults.interval_ms)?,
+        interest_daily: object.rate_given("daily_interest")?.unwrap_or(defaults.interest_daily),
+        clamp: object.rate_given("funding_clamp")?.unwrap_or(defaults.clamp),
+        caps,
+        impact_notional: Money(object.decimal_or("impact_notional", defaults.impact_notional.0)?),
+        payments: object.integer_or("funding_payments", defaults.payments)?,
+    })
+}
+
+/// A component of an index; one quoted in another coin names the instrument that converts it.
+fn source(path: &str, value: &Value, symbols: &[String]) -> Result<IndexSourceSpec, String> {
     let mut object = Object::new(path, value)?;
-    let spec = IndexSourceSpec { name: object.text("name")?, weight: object.decimal("weight")? };
+    let bridge = object.text_or("converted_by", "")?;
+    let converted_by = listed(&bridge, symbols);
+    if converted_by.is_none() && !bridge.is_empty() {
+        return Err(format!("{path}.converted_by: was {bridge}, must be a listed symbol"));
+    }
+    let spec =
+        IndexSourceSpec { name: object.text("name")?, weight: object.decimal("weight")?, converted_by };
     object.end()?;
     Ok(spec)
 }
@@ -288,6 +339,15 @@ impl<'a> Object<'a> {
 
     fn decimal_or(&mut self, key: &'static str, default: i64) -> Result<i64, String> {
         if self.map.contains_key(key) { self.decimal(key) } else { Ok(self.absent(key, default)) }
+    }
+
+    /// A rate, if it is there.
+    fn rate_given(&mut self, key: &'static str) -> Result<Option<i64>, String> {
+        if self.map.contains_key(key) {
+            return self.rate(key).map(Some);
+        }
+        self.asked.push(key);
+        Ok(None)
     }
 
     /// A decimal string in hundredths.

@@ -9,6 +9,7 @@ mod account_calls;
 mod arguments;
 mod engine;
 mod engine_insurance;
+mod engine_markets;
 mod engine_orders;
 mod engine_positions;
 mod errors;

@@ -3,7 +3,8 @@
 
 use exchange_core::funding::{self, FundingTerms, PremiumAverage};
 use exchange_core::index::{self, Component};
-use exchange_core::mark::{self, Slippage, Window};
+use exchange_core::mark::{self, Slippage};
+use exchange_core::market::Window;
 use exchange_core::{Genesis, InstrumentSpec, Money, TierSpec, genesis, impact};
 use pyo3::prelude::*;
 

@@ -4,7 +4,7 @@ use exchange_core as core;
 use pyo3::prelude::*;
 
 use crate::words::{
-    AccountLevel, MarginMode, OrderType, PositionIndex, SelfMatch, Side, Strain, TimeInForce,
+    AccountLevel, MarginMode, MarkSource, OrderType, PositionIndex, SelfMatch, Side, Strain, TimeInForce,
 };
 
 /// Declares a frozen class with readable attributes and a `repr` that names them.
@@ -31,7 +31,7 @@ views! {
         instrument: u16, position_index: PositionIndex, qty: i64, entry_price: i64, mark_price: i64, leverage: i64, value: i64,
         initial_margin: i64, maintenance_margin: i64, unrealised_pnl: i64, realised_pnl: i64,
         liquidation_price: i64, bankruptcy_price: i64, adl_rank: u8, tier: u8, margin_mode: MarginMode,
-        assigned_margin: i64, auto_add_margin: bool, break_even_price: i64, current_realised_pnl: i64,
+        assigned_margin: i64, auto_add_margin: bool, break_even_price: i64, current_realised_pnl: i64, funding_paid: i64,
     }
     /// An account's margin figures in USD.
     AccountView {
@@ -61,8 +61,15 @@ views! {
     /// The prices of an instrument; 0 where there is none yet.
     PriceView {
         index: i64, mark: i64, last: i64, price1: i64, price2: i64, basis_mean: i64, max_buy: i64,
-        min_sell: i64, open_interest: i64,
+        min_sell: i64, open_interest: i64, mark_source: MarkSource,
     }
+    /// Funding of a perpetual.
+    FundingView {
+        rate: i64, settled_rate: i64, next_ms: i64, period_ms: i64, interval_ms: i64, premium: i64,
+        average_premium: i64, samples: i64, lower: i64, upper: i64,
+    }
+    /// Risk limits to come.
+    RiskLimitsView { effective_ms: i64, tiers: Vec<(i64, i64, i64)> }
     /// A contract as listed.
     InstrumentView {
         instrument: u16, symbol: String, base: String, quote: String, tick_size: i64, max_price: i64,
@@ -117,6 +124,24 @@ impl From<core::PositionView> for PositionView {
             auto_add_margin: view.auto_add_margin,
             break_even_price: view.break_even_price.0,
             current_realised_pnl: view.current_realised_pnl.0,
+            funding_paid: view.funding_paid.0,
+        }
+    }
+}
+
+impl From<core::FundingView> for FundingView {
+    fn from(view: core::FundingView) -> Self {
+        Self {
+            rate: view.rate.0,
+            settled_rate: view.settled_rate.0,
+            next_ms: view.next_ms,
+            period_ms: view.period_ms,
+            interval_ms: view.interval_ms,
+            premium: view.premium.0,
+            average_premium: view.average_premium.0,
+            samples: view.samples,
+            lower: view.lower.0,
+            upper: view.upper.0,
         }
     }
 }
@@ -224,6 +249,7 @@ impl From<core::PriceView> for PriceView {
             max_buy: view.max_buy.0,
             min_sell: view.min_sell.0,
             open_interest: view.open_interest.0,
+            mark_source: view.mark_source.into(),
         }
     }
 }
@@ -269,9 +295,19 @@ impl From<core::AdlPlaceView> for AdlPlaceView {
     }
 }
 
+impl From<&core::risk_limits::Notice> for RiskLimitsView {
+    fn from(notice: &core::risk_limits::Notice) -> Self {
+        Self { effective_ms: notice.effective_ms, tiers: rows(&notice.tiers) }
+    }
+}
+
+/// Tiers as rows of limit, highest leverage and maintenance rate.
+fn rows(tiers: &[core::TierSpec]) -> Vec<(i64, i64, i64)> {
+    tiers.iter().map(|tier| (tier.limit.0, tier.max_leverage, tier.maintenance_rate)).collect()
+}
+
 impl InstrumentView {
     pub(crate) fn new(instrument: u16, spec: &core::InstrumentSpec) -> Self {
-        let tiers = spec.tiers.iter();
         let sources = spec.index_sources.iter();
         Self {
             instrument,
@@ -290,7 +326,7 @@ impl InstrumentView {
             price_band_x: spec.price_band_x,
             price_band_y: spec.price_band_y,
             default_leverage: spec.default_leverage,
-            tiers: tiers.map(|tier| (tier.limit.0, tier.max_leverage, tier.maintenance_rate)).collect(),
+            tiers: rows(&spec.tiers),
             index_sources: sources.map(|source| (source.name.clone(), source.weight)).collect(),
         }
     }
@@ -323,6 +359,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<AccountView>()?;
     module.add_class::<OrderView>()?;
     module.add_class::<PriceView>()?;
+    module.add_class::<FundingView>()?;
+    module.add_class::<RiskLimitsView>()?;
     module.add_class::<InstrumentView>()?;
     module.add_class::<CoinView>()?;
     module.add_class::<LendingPoolView>()?;

@@ -63,7 +63,7 @@ words! {
     FillKind { Trade, TakeOver, Adl, Netting }
     /// Why a wallet changed.
     WalletReason {
-        Deposit, Withdraw, Trade, TakeOver, Adl, Interest, Borrow, Repay, Convert, Transfer, WriteOff, Netting,
+        Deposit, Withdraw, Trade, TakeOver, Adl, Interest, Borrow, Repay, Convert, Transfer, WriteOff, Netting, Funding,
     }
     /// One of an account's two wallets of a coin.
     Wallet { Unified, Funding }
@@ -73,6 +73,8 @@ words! {
     Strain { Calm, Warning, Repaying }
     /// How well the venue knows an account's owner.
     AccountLevel { Unverified, Standard, Advanced, Business, Vip, Vip4, Vip5, Supreme, Pro }
+    /// What an instrument is marked at.
+    MarkSource { Dual, Last, BookMid }
     /// How the components of an index become one price.
     IndexMethod { Clamp, Drop, TwoPass }
     /// What happens when an order would meet one of the same trader.
@@ -86,6 +88,7 @@ words! {
         TimeBackwards, UnknownAccount, AccountExists, AccountReserved, UnknownInstrument, UnknownSource,
         AmountInvalid, TimeInvalid, UnknownCoin, AccountNotVerified, IsSubAccount, AccountsUnrelated, QtyInvalid, QtyBelowMinimum, QtyAboveMaximum, PriceOutOfRange,
         BelowMinimumNotional, MarketNotReady, DuplicateLinkId, LeverageInvalid, IndexPriceInvalid,
+        FundingTermsInvalid, NotPerpetual, MarkSourceFixed, RiskTierInvalid, RiskLimitsInvalid,
         CoinPriceInvalid,
         NotAContract, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
         NotIsolated, PositionMissing, MarginModeUnchanged, AutoAddMarginUnchanged, MarginModeShort, MarginNotFree,
@@ -126,6 +129,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<FillKind>()?;
     module.add_class::<WalletReason>()?;
     module.add_class::<IndexMethod>()?;
+    module.add_class::<MarkSource>()?;
     module.add_class::<SelfMatch>()?;
     module.add_class::<ProductClass>()?;
     module.add_class::<Wallet>()?;

@@ -109,6 +109,8 @@ pub struct SlotDetail {
     pub adds_margin: bool,
     /// Realised by the present holding, less fees.
     pub realised_since_open: i128,
+    /// Funding paid so far, less what was received.
+    pub funding: i128,
     /// What its spot orders hold.
     pub holds: SpotHolds,
 }

@@ -3,10 +3,29 @@
 //! Trades alone move no mark: the last price enters it at the next report or tick. That keeps a trade's cost
 //! independent of how many accounts hold the instrument.
 
+use crate::coin::CoinPrice;
 use crate::event::EventKind;
 use crate::exchange::Exchange;
+use crate::fixed::{div_half_up, saturate};
+use crate::funding_payment::instrument_id;
+use crate::index::{convert, index_price, Component, IndexMethod};
+use crate::instrument::{Instrument, Kind};
 use crate::reject::Reject;
-use crate::types::{InstrumentId, Price, Side};
+use crate::types::{CoinId, InstrumentId, Price, Side, MONEY_MAX};
+
+/// For each instrument, those whose sources it converts.
+pub(crate) fn bridged(instruments: &[Instrument]) -> Vec<Vec<usize>> {
+    let mut bridged = vec![Vec::new(); instruments.len()];
+    for (index, listed) in instruments.iter().enumerate() {
+        for bridge in listed.spec.index_sources.iter().filter_map(|source| source.converted_by) {
+            let over: &mut Vec<usize> = &mut bridged[usize::from(bridge.0)];
+            if over.last() != Some(&index) {
+                over.push(index);
+            }
+        }
+    }
+    bridged
+}
 
 impl Exchange {
     /// Keeps a report of one component of an index.
@@ -18,7 +37,11 @@ impl Exchange {
     ) -> Result<(), Reject> {
         let index = self.listed(instrument)?;
         let spec = &self.instruments[index].spec;
-        if price.0 < spec.tick_size.0 || price.0 > spec.max_price.0 {
+        let listed = spec.index_sources.get(source as usize).ok_or(Reject::UnknownSource)?;
+        // a price in another coin may lie anywhere
+        let range =
+            if listed.converted_by.is_some() { 1..=MONEY_MAX } else { spec.tick_size.0..=spec.max_price.0 };
+        if !range.contains(&price.0) {
             return Err(Reject::IndexPriceInvalid);
         }
         let market_ms = self.market_ms;
@@ -28,38 +51,114 @@ impl Exchange {
         Ok(())
     }
 
-    /// Samples every basis and re-marks every instrument.
+    /// Stage 6 of the passing of time, instrument by instrument: coming risk limits, samples of the seconds passed, index
+    /// and mark, then funding, whose settled rate moves the mark again.
     pub(crate) fn pass_time(&mut self) {
         for index in 0..self.instruments.len() {
-            let book = &self.books[index];
-            let quotes = book.best(Side::Buy).zip(book.best(Side::Sell));
-            let tick_size = self.instruments[index].spec.tick_size.0;
-            self.markets[index].sample(self.market_ms, quotes, tick_size);
+            self.take_risk_limits(index);
+            if self.markets[index].wants_sample(self.market_ms) {
+                let (mid, impact_mid) = (self.book_mid(index), self.impact_mid(index));
+                let (market_ms, spec) = (self.market_ms, &self.instruments[index].spec);
+                self.markets[index].sample(market_ms, spec, mid, impact_mid);
+            }
             self.remark(index);
+            if self.pass_funding(index) {
+                self.remark(index);
+            }
         }
     }
 
-    /// Recomputes the prices of an instrument and, when the mark moved, the margin of everyone in it.
+    /// Middle of best bid and best ask, half up; nothing while a side is empty.
+    fn book_mid(&self, index: usize) -> Option<i64> {
+        let book = &self.books[index];
+        let (bid, ask) = book.best(Side::Buy).zip(book.best(Side::Sell))?;
+        let tick_size = i128::from(self.instruments[index].spec.tick_size.0);
+        Some(saturate(div_half_up(i128::from(bid + ask) * tick_size, 2)))
+    }
+
+    /// Middle of the impact prices, half up, of an instrument that is marked by them.
+    fn impact_mid(&self, index: usize) -> Option<i64> {
+        if !matches!(self.instruments[index].spec.kind, Kind::Expiry { .. }) {
+            return None;
+        }
+        let (bid, ask) = self.impact(index, Side::Buy).zip(self.impact(index, Side::Sell))?;
+        Some(saturate(div_half_up(i128::from(bid) + i128::from(ask), 2)))
+    }
+
+    /// Index of the components that count now; nothing when none does.
+    fn index_now(&self, index: usize) -> Option<i64> {
+        let (spec, sources) = (&self.instruments[index].spec, &self.markets[index].sources);
+        let method = spec.index_method;
+        let is_fresh = |at: usize| sources[at].is_fresh(self.market_ms, spec.index_stale_ms, method);
+        let converted = |at: usize| match spec.index_sources[at].converted_by {
+            Some(bridge) => convert(sources[at].price, self.markets[usize::from(bridge.0)].index),
+            None => Some(sources[at].price),
+        };
+        let component =
+            |at: usize| converted(at).map(|price| Component { price, weight: spec.index_sources[at].weight });
+        let components: Vec<Component> =
+            (0..sources.len()).filter(|at| is_fresh(*at)).filter_map(component).collect();
+        let band = if method == IndexMethod::TwoPass { spec.tick_size.0 } else { spec.index_clamp };
+        index_price(&components, method, band)
+    }
+
+    /// Recomputes the prices of an instrument, and all that follows: when the mark moved, the margin of everyone in it;
+    /// when the index moved, the coins that are priced by it and the instruments whose sources it converts.
     pub(crate) fn remark(&mut self, index: usize) {
+        let (index_now, mid) = (self.index_now(index), self.book_mid(index));
         let listed = &self.instruments[index];
         let market = &mut self.markets[index];
-        let mark_before = market.mark_ticks;
-        if !market.refresh(self.market_ms, &listed.spec, listed.max_ticks) {
+        let (index_before, mark_before) = (market.index, market.mark_ticks);
+        if !market.refresh(self.market_ms, &listed.spec, listed.max_ticks, index_now, mid) {
             return;
         }
-        let mark_ticks = market.mark_ticks;
-        let (index_price, mark) = (Price(market.index), listed.price(mark_ticks));
-        let instrument = InstrumentId(u16::try_from(index).unwrap_or(u16::MAX));
-        self.emit(EventKind::PriceChanged { instrument, index: index_price, mark });
-        if mark_ticks == mark_before {
-            return;
+        let (index_price, mark_ticks) = (market.index, market.mark_ticks);
+        let mark = listed.price(mark_ticks);
+        let instrument = instrument_id(index);
+        self.emit(EventKind::PriceChanged { instrument, index: Price(index_price), mark });
+        if mark_ticks != mark_before {
+            self.refresh_members(index);
         }
+        if index_price != index_before {
+            self.reprice_coins(index);
+            for place in 0..self.bridged[index].len() {
+                self.remark(self.bridged[index][place]);
+            }
+        }
+    }
+
+    /// Recomputes the margin of everyone in an instrument.
+    pub(crate) fn refresh_members(&mut self, index: usize) {
         for place in 0..self.ledger.members(index).len() {
             let slot = self.ledger.members(index)[place];
             let member = self.ledger.slot(slot);
             if member.position.lots != 0 || member.orders.count != 0 {
                 self.refresh(slot);
             }
+        }
+    }
+
+    /// Recomputes the prices of the coins that follow the index of an instrument.
+    pub(crate) fn reprice_coins(&mut self, index: usize) {
+        let (quote, price) = (self.instruments[index].quote, self.markets[index].index);
+        // a quote coin that is not listed is the dollar itself
+        let price = quote.map_or(Some(price), |quote| convert(price, self.ledger.coin_price(quote)));
+        let Some(price) = price.filter(|price| *price > 0) else { return };
+        for coin in (0..).map(CoinId).take(self.ledger.coins().len()) {
+            let follows = CoinPrice::Index(instrument_id(index));
+            let is_moved = self.ledger.coin_price(coin) != price;
+            if is_moved && self.ledger.coins()[usize::from(coin.0)].spec.price == follows {
+                self.move_coin_price(coin, price);
+            }
+        }
+    }
+
+    /// Sets a coin's price; every account that holds the coin is looked at again.
+    pub(crate) fn move_coin_price(&mut self, coin: CoinId, price: i64) {
+        self.ledger.set_coin_price(coin, price);
+        self.emit(EventKind::CoinPriceChanged { coin, price: Price(price) });
+        for account in self.ledger.holders(coin) {
+            self.touch(account);
         }
     }
 }

@@ -6,15 +6,16 @@
 //! |---|---|---|---|---|
 //! | 0 | kind | | 16..24 | `market_ms` |
 //! | 1 | side | | 24..32 | `wall_us` |
-//! | 2 | order type | | 32..40 | `order_id` |
-//! | 3 | time in force | | 40..48 | price or amount |
-//! | 4 | flags: 1 reduce-only, 2 price given, 4 qty given, 8 instrument given | | 48..56 | qty |
+//! | 2 | order type | | 32..40 | `order_id`, or leverage of a tier |
+//! | 3 | time in force | | 40..48 | price, amount, limit, lower rate or time |
+//! | 4 | flags: 1 reduce-only, 2 price given, 4 qty given, 8 instrument given | | 48..56 | qty, maintenance or upper rate |
 //! | 5 | length of the link id | | 56..92 | link id |
 //! | 6..8 | instrument or coin | | 92 | position index |
 //! | 8..12 | account | | 93..160 | an order's terms, or zero |
-//! | 12..16 | leverage or source | | | |
+//! | 12..16 | leverage, source, number of a tier, minutes | | | |
 
 use crate::account_command::{self, AccountAction};
+use crate::market_command::{self, MarketAction};
 use crate::position_command::{self, PositionAction};
 use crate::record::{DecodeError, Reader, Writer};
 use crate::terms::Terms;
@@ -118,7 +119,9 @@ pub enum Action {
     },
     /// How an account holds its positions.
     Position(PositionAction),
-    /// Lets market time pass: basis samples, staleness, mark prices, liquidations.
+    /// How an instrument is priced, funded and limited.
+    Market(MarketAction),
+    /// Lets market time pass: samples, staleness, mark prices, funding, coming risk limits, liquidations.
     AdvanceTime,
     /// Orders beyond placing, changing and cancelling.
     Trading(TradingAction),
@@ -318,6 +321,7 @@ impl Action {
             }
             Self::AdvanceTime => fields(10, AccountId(0)),
             Self::Position(action) => action.fields(),
+            Self::Market(action) => action.fields(),
             Self::SetCoinPrice { coin, price } => {
                 Fields { instrument: coin.0, price: price.0, ..fields(11, AccountId(0)) }
             }
@@ -374,6 +378,7 @@ impl Fields {
             kind if account_command::KINDS.contains(&kind) => {
                 Action::Account(AccountAction::from_fields(self)?)
             }
+            kind if market_command::KINDS.contains(&kind) => Action::Market(MarketAction::from_fields(self)?),
             _ => return Err(DecodeError::Kind),
         })
     }

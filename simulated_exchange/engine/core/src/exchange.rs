@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::Ledger;
 use crate::adl_queue::LightBoard;
 use crate::book::Book;
+use crate::clock::bridged;
 use crate::coin::CoinPrice;
 use crate::command::{Action, Command};
 use crate::event::{Event, EventKind};
@@ -19,7 +20,8 @@ use crate::instrument::Instrument;
 use crate::insurance_book::InsuranceBook;
 use crate::lending_book::LendingBook;
 use crate::margin::Margin;
-use crate::mark::Market;
+use crate::market::Market;
+use crate::market_command::MarketAction;
 use crate::order::Orders;
 use crate::position_command::PositionAction;
 use crate::profile::Profiles;
@@ -74,6 +76,8 @@ pub struct Exchange {
     pub(crate) first_user: u32,
     pub(crate) books: Vec<Book>,
     pub(crate) markets: Vec<Market>,
+    /// For each instrument, those whose index sources it converts.
+    pub(crate) bridged: Vec<Vec<usize>>,
     pub(crate) orders: Orders,
     pub(crate) ledger: Ledger,
     /// Settings for orders of the accounts (by position) that have any.
@@ -133,6 +137,7 @@ impl Exchange {
             first_user,
             books: vec![Book::default(); instruments.len()],
             markets: instruments.iter().map(|instrument| Market::new(&instrument.spec)).collect(),
+            bridged: bridged(&instruments),
             instruments,
             orders: Orders::default(),
             ledger,
@@ -205,7 +210,10 @@ impl Exchange {
         }
         // 6 re-mark
         match command.action {
-            Action::SetIndexSource { instrument, .. } => self.remark(usize::from(instrument.0)),
+            Action::SetIndexSource { instrument, .. }
+            | Action::Market(MarketAction::SetMarkSource { instrument, .. }) => {
+                self.remark(usize::from(instrument.0));
+            }
             Action::AdvanceTime => {
                 self.pass_time();
                 self.run_lending();
@@ -246,6 +254,7 @@ impl Exchange {
             Action::SetCoinPrice { coin, price } => self.set_coin_price(coin, price).map(|()| NO_ORDER),
             Action::AdvanceTime => Ok(NO_ORDER),
             Action::Account(ref action) => self.perform_account(action).map(|()| NO_ORDER),
+            Action::Market(action) => self.change_market(action).map(|()| NO_ORDER),
             Action::Position(action) => self.perform_position(action).map(|()| NO_ORDER),
             Action::Trading(action) => self.perform_trading(action),
         }
@@ -294,10 +303,11 @@ impl Exchange {
         if !is_reported || !(1..=MONEY_MAX).contains(&price.0) {
             return Err(Reject::CoinPriceInvalid);
         }
-        self.ledger.set_coin_price(coin, price.0);
-        self.emit(EventKind::CoinPriceChanged { coin, price });
-        for account in self.ledger.holders(coin) {
-            self.touch(account);
+        self.move_coin_price(coin, price.0);
+        for index in 0..self.instruments.len() {
+            if self.instruments[index].quote == Some(coin) {
+                self.reprice_coins(index);
+            }
         }
         Ok(())
     }

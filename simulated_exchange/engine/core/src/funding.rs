@@ -6,12 +6,66 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fixed::{div_half_up, mul_div_ceil, mul_div_half_up, saturate};
-use crate::types::RATE_SCALE;
+use crate::instrument::TierSpec;
+use crate::types::{Money, LEVERAGE_SCALE, RATE_SCALE, SCALE};
 
 /// One premium sample a market minute.
 pub const PREMIUM_SAMPLE_MS: i64 = 60_000;
 /// Over which the interest part of the rate is quoted.
 pub const DAY_MS: i64 = 86_400_000;
+/// Longest funding interval: a week.
+pub const INTERVAL_MS_MAX: i64 = 7 * DAY_MS;
+/// Settlements of one instrument in one command; what is due beyond them stays due.
+pub const SETTLEMENTS_MAX: usize = 64;
+
+/// Funding of a perpetual as listed. Rates are in `10^-12`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FundingSpec {
+    /// Time from settlement to settlement, in whole minutes.
+    pub interval_ms: i64,
+    /// Interest of a day.
+    pub interest_daily: i64,
+    /// How far the rate may move from the premium towards the interest.
+    pub clamp: i64,
+    /// Lowest and highest rate; without them what `default_cap` says.
+    pub caps: Option<(i64, i64)>,
+    /// Settlement value whose mean execution price is the impact price; 0 for 200 of the quote coin at the first tier's
+    /// highest leverage.
+    pub impact_notional: Money,
+    /// Payments over which one rate is spread: 1, or 8 on venues that pay the rate of eight hours hour by hour.
+    pub payments: i64,
+}
+
+impl Default for FundingSpec {
+    /// Eight hours, 0.03 % a day, 0.05 % of clamp.
+    fn default() -> Self {
+        Self {
+            interval_ms: 28_800_000,
+            interest_daily: 300_000_000,
+            clamp: 500_000_000,
+            caps: None,
+            impact_notional: Money(0),
+            payments: 1,
+        }
+    }
+}
+
+impl FundingSpec {
+    /// True when an interval and caps can be.
+    pub fn is_sound(interval_ms: i64, (lower, upper): (i64, i64)) -> bool {
+        (PREMIUM_SAMPLE_MS..=INTERVAL_MS_MAX).contains(&interval_ms)
+            && interval_ms % PREMIUM_SAMPLE_MS == 0
+            && (-RATE_SCALE..=0).contains(&lower)
+            && (0..=RATE_SCALE).contains(&upper)
+    }
+}
+
+/// Three quarters of what lies between initial and maintenance margin rate of a tier, at most the latter; rounded down.
+pub fn default_cap(tier: &TierSpec) -> i64 {
+    let initial = i128::from(LEVERAGE_SCALE) * i128::from(RATE_SCALE) / i128::from(tier.max_leverage.max(1));
+    let maintenance = i128::from(tier.maintenance_rate) * i128::from(RATE_SCALE / SCALE);
+    saturate(((initial - maintenance) * 3 / 4).min(maintenance).max(0))
+}
 
 /// Premium of the contract over its index, from impact prices; rounded half up.
 ///
@@ -123,14 +177,16 @@ pub struct FundingClock {
 }
 
 impl FundingClock {
-    /// A clock that has not started.
-    pub fn new(terms: FundingTerms, interest_daily: i64, interval_ms: i64) -> Self {
+    /// A clock that has not started, of an instrument with these tiers.
+    pub fn new(spec: &FundingSpec, tiers: &[TierSpec]) -> Self {
+        let cap = tiers.first().map_or(0, default_cap);
+        let (lower, upper) = spec.caps.unwrap_or((-cap, cap));
         Self {
-            terms,
-            interest_daily,
-            interval_ms: interval_ms.max(PREMIUM_SAMPLE_MS),
+            terms: FundingTerms { clamp: spec.clamp, lower, upper, payments: spec.payments },
+            interest_daily: spec.interest_daily,
+            interval_ms: spec.interval_ms.max(PREMIUM_SAMPLE_MS),
             next_ms: 0,
-            period_ms: interval_ms.max(PREMIUM_SAMPLE_MS),
+            period_ms: spec.interval_ms.max(PREMIUM_SAMPLE_MS),
             samples: PremiumAverage::default(),
             sampled_minute: 0,
             premium: 0,
@@ -139,17 +195,31 @@ impl FundingClock {
         }
     }
 
-    /// Lets time pass up to the next settlement, which is returned when it is due, or else up to `market_ms`.
-    ///
-    /// Call again until nothing is due. Minutes that were passed over all get the present premium; without one they
-    /// repeat the last.
-    pub fn advance(&mut self, market_ms: i64, premium: Option<i64>) -> Option<Settlement> {
-        self.premium = premium.unwrap_or(self.premium);
+    /// Starts with the first price; later calls change nothing.
+    pub fn start(&mut self, market_ms: i64) {
         if self.next_ms == 0 {
             self.next_ms = following(market_ms, self.interval_ms);
             self.period_ms = self.interval_ms;
             self.sampled_minute = market_ms.div_euclid(PREMIUM_SAMPLE_MS);
+            self.predict();
         }
+    }
+
+    /// True when a minute has begun that has no sample yet, or a settlement is due.
+    #[inline]
+    pub fn wants_sample(&self, market_ms: i64) -> bool {
+        self.next_ms != 0 && market_ms.div_euclid(PREMIUM_SAMPLE_MS) > self.sampled_minute
+    }
+
+    /// Lets time pass up to the next settlement, which is returned when it is due, or else up to `market_ms`.
+    ///
+    /// Call again until nothing is due. Minutes that were passed over all get the present premium; without one they
+    /// repeat the last. A clock that has not started stands still.
+    pub fn advance(&mut self, market_ms: i64, premium: Option<i64>) -> Option<Settlement> {
+        if self.next_ms == 0 {
+            return None;
+        }
+        self.premium = premium.unwrap_or(self.premium);
         let until = market_ms.min(self.next_ms).div_euclid(PREMIUM_SAMPLE_MS);
         if until > self.sampled_minute {
             self.samples.push(self.premium, until - self.sampled_minute);
@@ -164,6 +234,7 @@ impl FundingClock {
         self.next_ms = following(settlement.at_ms, self.interval_ms);
         self.period_ms = self.next_ms - settlement.at_ms;
         self.samples = PremiumAverage::default();
+        self.predict();
         Some(settlement)
     }
 

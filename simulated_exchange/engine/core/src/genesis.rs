@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::coin::{self, Coin, CoinSpec, PoolSpec, COINS_MAX};
+use crate::coin::{self, Coin, CoinPrice, CoinSpec, PoolSpec, COINS_MAX};
 use crate::instrument::{self, Instrument, InstrumentSpec, INSTRUMENTS_MAX};
 use crate::insurance::AdlSpec;
 use crate::types::{CoinId, Money, PoolId, FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, MONEY_MAX, SCALE};
@@ -143,6 +143,7 @@ pub fn validate(genesis: &Genesis) -> Result<Listing, GenesisError> {
         let instrument = instrument::derive(at, spec, &listing)?;
         listing.instruments.push(instrument);
     }
+    check_coin_prices(&listing)?;
     Ok(listing)
 }
 
@@ -154,6 +155,22 @@ fn check_adl(rule: &AdlSpec, at: &str) -> Result<(), GenesisError> {
     require(fits, at, || {
         "threshold must not be negative, -1 <= trigger_ratio <= stop_ratio <= 0, mark_beyond lie between 0 and 1".into()
     })
+}
+
+/// A coin that follows an index must not be quoted in one that does so too: prices never depend on each other in a ring.
+fn check_coin_prices(listing: &Listing) -> Result<(), GenesisError> {
+    let followed = |coin: &Coin| match coin.spec.price {
+        CoinPrice::Index(instrument) => listing.instruments.get(usize::from(instrument.0)),
+        _ => None,
+    };
+    for (at, coin) in listing.coins.iter().enumerate() {
+        let quote = followed(coin).and_then(|instrument| instrument.quote);
+        let quote = quote.and_then(|quote| listing.coins.get(usize::from(quote.0)));
+        require(quote.and_then(followed).is_none(), &format!("coins[{at}].price"), || {
+            "the followed index must be quoted in a coin whose price is fixed or reported".into()
+        })?;
+    }
+    Ok(())
 }
 
 pub(crate) fn known_coin(listing: &Listing, name: &str, field: &str) -> Result<CoinId, GenesisError> {

@@ -3,9 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fixed::{div_half_up, saturate, Ratio};
+use crate::funding::{default_cap, FundingSpec};
 use crate::genesis::{known_coin, require, GenesisError, Listing};
+use crate::index::IndexMethod;
 use crate::margin::order_cost;
-use crate::types::{CoinId, Money, PoolId, Price, Qty, Side, LEVERAGE_SCALE, MONEY_MAX, SCALE};
+use crate::types::{
+    CoinId, InstrumentId, Money, PoolId, Price, Qty, Side, LEVERAGE_SCALE, MONEY_MAX, RATE_SCALE, SCALE,
+};
 
 /// Most instruments one exchange lists.
 pub const INSTRUMENTS_MAX: usize = 512;
@@ -38,6 +42,15 @@ pub struct IndexSourceSpec {
     pub name: String,
     /// Relative weight; only proportions matter.
     pub weight: i64,
+    /// Instrument, listed before this one, whose index turns the source's price into the instrument's quote coin.
+    pub converted_by: Option<InstrumentId>,
+}
+
+impl IndexSourceSpec {
+    /// A source quoted in the instrument's own quote coin.
+    pub fn new(name: &str, weight: i64) -> Self {
+        Self { name: name.into(), weight, converted_by: None }
+    }
 }
 
 /// What is traded.
@@ -98,12 +111,14 @@ pub struct InstrumentSpec {
     pub index_sources: Vec<IndexSourceSpec>,
     /// A component not updated for longer does not count.
     pub index_stale_ms: i64,
-    /// Components are clamped to this distance from their median.
+    /// How the components become one price.
+    pub index_method: IndexMethod,
+    /// Components are clamped to, or dropped beyond, this distance from their median.
     pub index_clamp: i64,
     /// Window of the mean basis.
     pub basis_window_ms: i64,
-    /// Funding interval, for the premium of the first mark price candidate.
-    pub funding_interval_ms: i64,
+    /// Funding, of a perpetual.
+    pub funding: FundingSpec,
     /// Leverage of an account that never set one, in hundredths.
     pub default_leverage: i64,
 }
@@ -134,11 +149,12 @@ impl Default for InstrumentSpec {
             maker_fee: 20_000,
             price_band_x: SCALE / 100,
             price_band_y: SCALE / 50,
-            index_sources: vec![IndexSourceSpec { name: "spot".into(), weight: 1 }],
+            index_sources: vec![IndexSourceSpec::new("spot", 1)],
             index_stale_ms: 60_000,
+            index_method: IndexMethod::Clamp,
             index_clamp: 3 * SCALE / 100,
             basis_window_ms: 300_000,
-            funding_interval_ms: 28_800_000,
+            funding: FundingSpec::default(),
             default_leverage: 1000,
         }
     }
@@ -166,6 +182,8 @@ pub struct Instrument {
     pub spec: InstrumentSpec,
     /// Base coin, where it is one the exchange knows; always for inverse contracts and spot.
     pub base: Option<CoinId>,
+    /// Quote coin, where it is one the exchange knows.
+    pub quote: Option<CoinId>,
     /// Coin in which profit, margin and fees are counted.
     pub settle: CoinId,
     /// Insurance pool.
@@ -182,6 +200,9 @@ pub struct Instrument {
     pub position_lots_max: i64,
     /// Taker fee rate in lowest terms.
     pub taker_fee: Ratio,
+    /// Leverage of an account that never set one, in hundredths: as listed, within the first tier at genesis. Later risk
+    /// limits do not change it, so that it does not matter when an account first came here.
+    pub default_leverage: i64,
     /// Leverage that every tier allows, in hundredths.
     pub leverage_everywhere: i64,
     /// Tiers with their deductions.
@@ -218,6 +239,23 @@ impl Instrument {
         } else {
             size
         }
+    }
+
+    /// Size of lots with their sign, exactly: a numerator and what it is over. Its rounding is `value`, but for the sign
+    /// of an inverse contract.
+    pub fn size_parts(&self, lots: i64, ticks: i64) -> (i128, i128) {
+        if self.direction > 0 {
+            (self.value(lots, ticks), 1)
+        } else {
+            (i128::from(lots) * self.lot_over_tick, i128::from(ticks.max(1)))
+        }
+    }
+
+    /// Replaces the risk limits.
+    pub(crate) fn set_tiers(&mut self, specs: Vec<TierSpec>, tiers: Vec<Tier>) {
+        self.leverage_everywhere = tiers.last().map_or(0, |tier| tier.max_leverage);
+        self.spec.tiers = specs;
+        self.tiers = tiers;
     }
 
     /// Price times quantity in the quote coin, unsigned.
@@ -276,7 +314,7 @@ impl Instrument {
 
     /// Leverage of an account that never set one.
     pub fn default_leverage(&self) -> i64 {
-        self.spec.default_leverage.min(self.tiers[0].max_leverage)
+        self.default_leverage
     }
 }
 
@@ -289,8 +327,9 @@ pub(crate) fn derive(
     let at = |field: &str| format!("instruments[{index}].{field}");
     check_steps(spec, &at)?;
     check_rates(spec, &at)?;
-    check_sources(spec, &at)?;
-    let tiers = derive_tiers(spec, &at)?;
+    check_sources(index, spec, &at)?;
+    let tiers = derive_tiers(&spec.tiers, &at)?;
+    check_funding(spec, &at)?;
     check_exact(spec, &at)?;
     let max_ticks = spec.max_price.0 / spec.tick_size.0;
     require(max_ticks <= TICKS_MAX, &at("max_price"), || format!("at most {TICKS_MAX} ticks"))?;
@@ -308,6 +347,7 @@ pub(crate) fn derive(
     let mut instrument = Instrument {
         spec: spec.clone(),
         base,
+        quote: listing.coin(&spec.quote),
         settle,
         pool,
         direction: if spec.inverse { -1 } else { 1 },
@@ -316,6 +356,7 @@ pub(crate) fn derive(
         max_ticks,
         position_lots_max: 0,
         taker_fee: Ratio::new(spec.taker_fee, SCALE),
+        default_leverage: spec.default_leverage.min(tiers[0].max_leverage),
         leverage_everywhere: tiers.last().map_or(0, |tier| tier.max_leverage),
         tiers,
         is_spot: spec.kind == Kind::Spot,
@@ -390,7 +431,6 @@ fn check_rates(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(),
     let times = [
         ("index_stale_ms", spec.index_stale_ms, i64::from(u32::MAX)),
         ("basis_window_ms", spec.basis_window_ms, BASIS_WINDOW_MS_MAX),
-        ("funding_interval_ms", spec.funding_interval_ms, i64::from(u32::MAX)),
     ];
     for (field, time, max) in times {
         require((1000..=max).contains(&time), &at(field), || format!("was {time}, allowed 1000 to {max}"))?;
@@ -401,24 +441,62 @@ fn check_rates(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(),
     })
 }
 
-fn check_sources(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(), GenesisError> {
+fn check_funding(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(), GenesisError> {
+    let funding = &spec.funding;
+    let cap = default_cap(&spec.tiers[0]);
+    let caps = funding.caps.unwrap_or((-cap, cap));
+    require(FundingSpec::is_sound(funding.interval_ms, caps), &at("funding"), || {
+        format!(
+            "interval was {} ms, must be whole minutes up to a week; caps were {caps:?}, must hold 0 and at most 100 %",
+            funding.interval_ms
+        )
+    })?;
+    let rates = [("daily interest", funding.interest_daily), ("clamp", funding.clamp)];
+    for (field, rate) in rates {
+        require((0..RATE_SCALE).contains(&rate), &at("funding"), || {
+            format!("{field} was {rate}, allowed 0 to below {RATE_SCALE}")
+        })?;
+    }
+    let notional = funding.impact_notional.0;
+    require((0..=MONEY_MAX).contains(&notional), &at("funding"), || {
+        format!("impact notional was {notional}, allowed 0 to {MONEY_MAX}")
+    })?;
+    require((1..=1440).contains(&funding.payments), &at("funding"), || {
+        format!("payments was {}, allowed 1 to 1440", funding.payments)
+    })
+}
+
+fn check_sources(
+    index: usize,
+    spec: &InstrumentSpec,
+    at: &dyn Fn(&str) -> String,
+) -> Result<(), GenesisError> {
     let sources = &spec.index_sources;
     require((1..=INDEX_SOURCES_MAX).contains(&sources.len()), &at("index_sources"), || {
         format!("was {} entries, allowed 1 to {INDEX_SOURCES_MAX}", sources.len())
     })?;
     let weights_fit = sources.iter().all(|source| (1..=MONEY_MAX).contains(&source.weight));
-    require(weights_fit, &at("index_sources"), || "every weight must be positive".into())
+    require(weights_fit, &at("index_sources"), || "every weight must be positive".into())?;
+    let bridge_fits = |bridge: InstrumentId| usize::from(bridge.0) < index;
+    let bridges_fit = sources.iter().all(|source| source.converted_by.is_none_or(bridge_fits));
+    require(bridges_fit, &at("index_sources"), || {
+        "a source is converted by an instrument listed before this one".into()
+    })
 }
 
-fn derive_tiers(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<Vec<Tier>, GenesisError> {
-    let count = spec.tiers.len();
+/// Checks risk limits and derives their deductions.
+pub(crate) fn derive_tiers(
+    specs: &[TierSpec],
+    at: &dyn Fn(&str) -> String,
+) -> Result<Vec<Tier>, GenesisError> {
+    let count = specs.len();
     require((1..=TIERS_MAX).contains(&count), &at("tiers"), || {
         format!("was {count} entries, allowed 1 to {TIERS_MAX}")
     })?;
     let mut tiers: Vec<Tier> = Vec::with_capacity(count);
     let (mut last_limit, mut last_rate, mut deduction) = (0_i64, 0_i64, 0_i128);
     let mut last_leverage = LEVERAGE_MAX;
-    for (number, tier) in spec.tiers.iter().enumerate() {
+    for (number, tier) in specs.iter().enumerate() {
         let (rate, leverage) = (tier.maintenance_rate, tier.max_leverage);
         let rising = tier.limit.0 > last_limit && rate >= last_rate && tier.limit.0 <= MONEY_MAX;
         let sound = (1..SCALE).contains(&rate) && (LEVERAGE_SCALE..=last_leverage).contains(&leverage);

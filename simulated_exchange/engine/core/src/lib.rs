@@ -5,14 +5,16 @@
 //!
 //! - orders beyond the plain: `self_match`, `order_settings`, asked by `trading_command` and `terms`;
 //! - stages: `exchange` runs `entry`, `amend`, `matching`, `transfers`, `borrowing`, `supply`, `standing`, `clock`,
-//!   `liquidation` and `position_liquidation` over `reduction`, `takeover` over `insurance_book`, `invariants`;
+//!   `funding_payment`, `liquidation` and `position_liquidation` over `reduction`, `takeover` over `insurance_book`,
+//!   `invariants`;
 //! - how accounts hold positions: `leverage`, `hedge`, `margin_mode` and `isolated`, asked by `position_command`;
+//! - how instruments are priced, funded and limited: `market_terms`, asked by `market_command`;
 //! - outside views: `query`, `money_query`, `insurance_query`, `adl_queue`, `state_hash`, `snapshot`;
 //! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `insurance`,
 //!   `collateral`,
 //!   `lending`, `repayment`, `kyc`;
 //! - stores: `book` over `ladder`, `order` over `order_ids`, `account` over `id_map`, `purse` and `loan_book`, `lending_book`,
-//!   `profile`;
+//!   `profile`, `market`;
 //! - words: `types`, `fixed`, `digest`, `record`, `genesis`, `coin`, `instrument`, `command`, `account_command`, `event`, `reject`, `view`.
 #![forbid(unsafe_code)]
 
@@ -24,6 +26,9 @@ mod borrowing;
 mod clock;
 mod digest;
 mod entry;
+mod event_field;
+mod event_market;
+mod funding_payment;
 mod hedge;
 mod id_map;
 mod insurance_book;
@@ -36,6 +41,7 @@ mod leverage;
 mod liquidation;
 mod loan_book;
 mod margin_mode;
+mod market_terms;
 mod matching;
 mod money_query;
 mod order;
@@ -73,6 +79,8 @@ pub mod kyc;
 pub mod lending;
 pub mod margin;
 pub mod mark;
+pub mod market;
+pub mod market_command;
 pub mod position;
 pub mod position_command;
 mod position_liquidation;
@@ -90,12 +98,15 @@ pub use command::{Action, Command, NewOrder, COMMAND_BYTES};
 pub use digest::Digest;
 pub use event::{Event, EventKind, EVENT_BYTES};
 pub use exchange::{Applied, Exchange, Fatal};
+pub use funding::FundingSpec;
 pub use genesis::{Genesis, GenesisError, LiquidationSpec, Listing, Pool};
 pub use index::IndexMethod;
 pub use instrument::{IndexSourceSpec, Instrument, InstrumentSpec, Kind, Tier, TierSpec};
 pub use insurance::AdlSpec;
 pub use kyc::AccountLevel;
 pub use lending::{BorrowTier, Ladder, LendingSpec, RateCurve, Strain};
+pub use mark::MarkSource;
+pub use market_command::MarketAction;
 pub use position_command::{ModeScope, PositionAction};
 pub use record::DecodeError;
 pub use reject::{Reject, Stage};
@@ -105,7 +116,7 @@ pub use trading_command::TradingAction;
 pub use types::*;
 pub use view::{
     AccountView, AdlAlertView, AdlPlaceView, BookLevel, CoinConservation, CoinView, Conservation,
-    LendingPoolView, OrderView, PoolView, PositionView, PriceView,
+    FundingView, LendingPoolView, OrderView, PoolView, PositionView, PriceView,
 };
 
 /// Bounds on memory and on the work of one command.
@@ -114,6 +125,7 @@ pub mod limits {
     pub use crate::coin::{COINS_MAX, COLLATERAL_TIERS_MAX};
     pub use crate::entry::ACTIVE_ORDERS_MAX;
     pub use crate::exchange::MARKET_MS_MAX;
+    pub use crate::funding::{INTERVAL_MS_MAX, SETTLEMENTS_MAX};
     pub use crate::genesis::POOLS_MAX;
     pub use crate::instrument::{
         BASIS_WINDOW_MS_MAX, INDEX_SOURCES_MAX, INSTRUMENTS_MAX, TICKS_MAX, TIERS_MAX,

@@ -6,11 +6,13 @@ use crate::fixed::saturate;
 use crate::instrument::Instrument;
 use crate::margin::{bankruptcy_price, break_even_price, liquidation_price, price_of, tier_index};
 use crate::order::Order;
+use crate::risk_limits::Notice;
 use crate::terms::OrderSettings;
 use crate::types::{
-    AccountId, InstrumentId, LinkId, MarginMode, Money, OrderId, PositionIndex, PositionMode, Price, Side,
+    AccountId, InstrumentId, LinkId, MarginMode, Money, OrderId, PositionIndex, PositionMode, Price, Rate,
+    Side,
 };
-use crate::view::{BookLevel, OrderView, PositionView, PriceView};
+use crate::view::{BookLevel, FundingView, OrderView, PositionView, PriceView};
 
 impl Exchange {
     /// Commands applied so far, refused ones included.
@@ -133,6 +135,7 @@ impl Exchange {
             auto_add_margin: detail.adds_margin,
             break_even_price: shown(break_even_price(&position, detail.realised_since_open, listed)),
             current_realised_pnl: Money(saturate(detail.realised_since_open)),
+            funding_paid: Money(saturate(detail.funding)),
         }
     }
 
@@ -178,7 +181,30 @@ impl Exchange {
             max_buy: listed.price(market.max_buy_ticks),
             min_sell: listed.price(market.min_sell_ticks),
             open_interest: listed.qty(saturate(open_lots)),
+            mark_source: market.mark_source,
         })
+    }
+
+    /// Funding; `None` for an unknown instrument and for one that is no perpetual.
+    pub fn funding(&self, instrument: InstrumentId) -> Option<FundingView> {
+        let clock = self.markets[self.listed(instrument).ok()?].funding?;
+        Some(FundingView {
+            rate: Rate(clock.predicted_rate),
+            settled_rate: Rate(clock.settled_rate),
+            next_ms: clock.next_ms,
+            period_ms: clock.period_ms,
+            interval_ms: clock.interval_ms,
+            premium: Rate(clock.premium),
+            average_premium: Rate(clock.samples.mean()),
+            samples: clock.samples.count,
+            lower: Rate(clock.terms.lower),
+            upper: Rate(clock.terms.upper),
+        })
+    }
+
+    /// Risk limits announced for an instrument, and the market time from which they hold.
+    pub fn coming_risk_limits(&self, instrument: InstrumentId) -> Option<&Notice> {
+        self.markets[self.listed(instrument).ok()?].risk_limits.announced.as_ref()
     }
 
     /// A live order.

@@ -7,16 +7,19 @@
 //!    (wide), what it owes (wide), whether it is being deleveraged, and its samples. Samples are those of the last eight
 //!    hours that no later one reaches, oldest first: minute, value (wide); all ones end them.
 //! 4. Each instrument as listed: each index source (price, time of the report, time of the change); index, mark, last
-//!    price, highest buy, lowest sell (all but the index in ticks), funding rate, second of the last sample, last basis and
-//!    premium (the lowest number for none), samples of the basis and then of the premium, oldest first. Then its book: bids,
+//!    price, middle of the book, what it is marked at, highest buy, lowest sell (all but index and middle in ticks), second of
+//!    the last sample, last basis and premium (the lowest number for none), samples of the basis and then of the premium,
+//!    oldest first. A perpetual's funding: lowest and highest rate, interval, next settlement, length of its interval, count of
+//!    its premium samples, minute of the last, last premium, last rate, rate so far, weighted sum (wide). Risk limits: time of
+//!    those announced, if any; then limit, leverage and rate of each tier in force, put together, announced. Then its book: bids,
 //!    then asks; each price in ticks, best first, followed by its orders in their queue; a side ends with all ones.
 //!    An order: number, owner's identifier, flags (reduce-only, time in force << 8, type << 16), lots, unfilled lots, time
 //!    of acceptance, value filled (wide), fees (wide), link id.
 //! 5. Each account by identifier: identifier, digest of its link ids, margin mode; each coin of it that holds anything or is
 //!    not collateral, as listed (coin, is collateral, wallet, isolated, spot borrow, locked, funding wallet; wide); whether
-//!    its liquidation is due; each position by instrument and index, unless it is flat, without orders and anything realised,
+//!    its liquidation is due; each position by instrument and index, unless it is flat, without orders, anything realised and any funding paid,
 //!    not of an account that has two legs there instead, and at its usual leverage: the default one, for a leg that of the only
-//!    position. A position: instrument << 8 + index, has legs instead, leverage, lots, then wide: cost, realised, assigned;
+//!    position. A position: instrument << 8 + index, has legs instead, leverage, lots, then wide: cost, realised, assigned, funding paid;
 //!    then the numbers of its orders, oldest first.
 //!
 //! The digest of link ids goes on from 0 with the digest of (account's identifier, link id) for every one ever used.
@@ -24,6 +27,7 @@
 
 use crate::digest::Digest;
 use crate::exchange::Exchange;
+use crate::funding::FundingClock;
 use crate::insurance::Peak;
 use crate::types::{CoinId, PositionIndex, Side};
 
@@ -83,23 +87,36 @@ impl Exchange {
         for source in &market.sources {
             digest.signed(source.price).signed(source.updated_ms).signed(source.changed_ms);
         }
-        let (basis, premium) = market.last_basis.unwrap_or((i64::MIN, i64::MIN));
+        let (basis, premium) = market.last_samples;
         let prices = [
             market.index,
             market.mark_ticks,
             market.last_ticks,
+            market.mid,
+            i64::from(market.mark_source.to_wire()),
             market.max_buy_ticks,
             market.min_sell_ticks,
-            market.funding_rate,
             market.sampled_second,
-            basis,
-            premium,
+            basis.unwrap_or(i64::MIN),
+            premium.unwrap_or(i64::MIN),
         ];
         for price in prices {
             digest.signed(price);
         }
         for sample in market.basis.samples().chain(market.premium.samples()) {
             digest.signed(sample);
+        }
+        if let Some(clock) = &market.funding {
+            fold_funding(clock, digest);
+        }
+        let coming = market.risk_limits.announced.iter();
+        for notice in coming.clone() {
+            digest.signed(notice.effective_ms);
+        }
+        let listed = self.instruments[index].spec.tiers.iter();
+        let tiers = listed.chain(&market.risk_limits.staged).chain(coming.flat_map(|notice| &notice.tiers));
+        for tier in tiers {
+            digest.signed(tier.limit.0).signed(tier.max_leverage).signed(tier.maintenance_rate);
         }
     }
 
@@ -165,6 +182,7 @@ impl Exchange {
             };
             let is_untouched = slot.position.lots == 0
                 && realised == 0
+                && detail.funding == 0
                 && slot.orders.count == 0
                 && !slot.is_hedged
                 && !detail.adds_margin
@@ -175,11 +193,30 @@ impl Exchange {
                     .word(u64::from(slot.is_hedged) | u64::from(detail.adds_margin) << 1)
                     .signed(i64::from(slot.leverage))
                     .signed(slot.position.lots);
-                digest.wide(slot.position.cost).wide(realised).wide(detail.assigned);
+                digest.wide(slot.position.cost).wide(realised).wide(detail.assigned).wide(detail.funding);
                 for order in self.orders.of(slot.orders) {
                     digest.word(self.orders.get(order).id);
                 }
             }
         }
     }
+}
+
+fn fold_funding(clock: &FundingClock, digest: &mut Digest) {
+    let numbers = [
+        clock.terms.lower,
+        clock.terms.upper,
+        clock.interval_ms,
+        clock.next_ms,
+        clock.period_ms,
+        clock.samples.count,
+        clock.sampled_minute,
+        clock.premium,
+        clock.settled_rate,
+        clock.predicted_rate,
+    ];
+    for number in numbers {
+        digest.signed(number);
+    }
+    digest.wide(clock.samples.weighted);
 }

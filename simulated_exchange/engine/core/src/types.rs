@@ -262,6 +262,8 @@ wire_enum! {
         WriteOff = 15,
         /// Realised profit of a long and a short closed against each other before a liquidation.
         Netting = 19,
+        /// Funding paid or received.
+        Funding = 60,
     }
 }
 

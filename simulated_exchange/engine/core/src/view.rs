@@ -2,6 +2,7 @@
 
 use crate::kyc::AccountLevel;
 use crate::lending::Strain;
+use crate::mark::MarkSource;
 use crate::terms::SelfMatch;
 use crate::types::{
     AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType, PoolId, PositionIndex,
@@ -51,6 +52,8 @@ pub struct PositionView {
     pub break_even_price: Price,
     /// Realised by the present holding, less fees; the last holding's while flat.
     pub current_realised_pnl: Money,
+    /// Funding paid so far, less what was received.
+    pub funding_paid: Money,
 }
 
 /// An account's margin figures in USD.
@@ -244,6 +247,33 @@ pub struct PriceView {
     pub min_sell: Price,
     /// Sum of all long positions.
     pub open_interest: Qty,
+    /// What the instrument is marked at.
+    pub mark_source: MarkSource,
+}
+
+/// Funding of a perpetual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FundingView {
+    /// What the next settlement would have with the samples so far.
+    pub rate: Rate,
+    /// Rate of the last settlement; 0 before the first.
+    pub settled_rate: Rate,
+    /// Market time of the next settlement; 0 before the first price.
+    pub next_ms: i64,
+    /// Length of the interval that ends then.
+    pub period_ms: i64,
+    /// Interval in force from the next settlement on.
+    pub interval_ms: i64,
+    /// Last premium sample.
+    pub premium: Rate,
+    /// Mean of the interval's premium samples, in which the i-th counts i times.
+    pub average_premium: Rate,
+    /// How many samples the interval has.
+    pub samples: i64,
+    /// Lowest rate.
+    pub lower: Rate,
+    /// Highest rate.
+    pub upper: Rate,
 }
 
 /// An insurance pool.

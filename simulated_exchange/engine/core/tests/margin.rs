@@ -101,7 +101,7 @@ fn leverage_follows_the_tier_of_position_and_orders() {
 
 #[test]
 fn the_index_clamps_outliers_and_forgets_the_silent() {
-    let sources = ["one", "two", "three"].map(|name| IndexSourceSpec { name: name.into(), weight: 1 });
+    let sources = ["one", "two", "three"].map(|name| IndexSourceSpec::new(name, 1));
     let spec = InstrumentSpec { index_sources: sources.to_vec(), ..support::btc() };
     let mut story = Story::with(vec![spec], "0", "0");
     let index = |story: &Story| shown(story.exchange.prices(BTC).unwrap().index.0);

@@ -4,13 +4,15 @@
 mod support;
 
 use exchange_core::funding::{
-    funding_fee, interest, premium_index, FundingClock, FundingTerms, PremiumAverage, Settlement,
+    default_cap, funding_fee, interest, premium_index, FundingClock, FundingSpec, FundingTerms,
+    PremiumAverage, Settlement,
 };
 use exchange_core::impact::impact_price;
 use exchange_core::index::{convert, index_price, median, usd_index, Component, IndexMethod, Source};
 use exchange_core::mark::{
-    basis_rate, expiry_mark, perpetual_mark, price1, price2, slippage_limit, Slippage, Window,
+    basis_rate, expiry_mark, perpetual_mark, price1, price2, slippage_limit, Slippage,
 };
+use exchange_core::market::Window;
 use exchange_core::risk_limits::RiskLimits;
 use exchange_core::{Money, Side, TierSpec, MONEY_MAX};
 use support::{fixed, shown};
@@ -169,6 +171,17 @@ fn fund_5_to_8_clamp_and_cap() {
 }
 
 #[test]
+fn caps_follow_the_first_tier_unless_they_are_listed() {
+    assert_eq!(default_cap(&support::btc().tiers[0]), rate("0.00375"));
+    let wide = TierSpec { max_leverage: 2500, maintenance_rate: fixed("0.02"), ..support::btc().tiers[0] };
+    assert_eq!(default_cap(&wide), rate("0.015"));
+    let odd = TierSpec { max_leverage: 100_000, maintenance_rate: fixed("0.5"), ..wide };
+    assert_eq!(default_cap(&odd), 0);
+    let clock = FundingClock::new(&FundingSpec::default(), &support::btc().tiers);
+    assert_eq!(clock.terms, TERMS);
+}
+
+#[test]
 fn fund_9_interest_of_an_interval() {
     assert_eq!(interest(rate("0.0003"), 4 * HOUR_MS), rate("0.00005"));
     assert_eq!(interest(rate("0.0003"), 8 * HOUR_MS), rate("0.0001"));
@@ -206,13 +219,17 @@ fn an_impact_price_is_the_mean_over_the_levels_it_takes() {
 }
 
 fn clock() -> FundingClock {
-    FundingClock::new(TERMS, rate("0.0003"), 8 * HOUR_MS)
+    FundingClock::new(&FundingSpec::default(), &support::btc().tiers)
 }
 
 #[test]
 fn a_clock_settles_on_whole_intervals_with_a_sample_a_minute() {
     let mut clock = clock();
     let start = 10 * HOUR_MS + 5; // next at 16:00
+    assert_eq!(clock.advance(start, Some(rate("0.001"))), None);
+    assert_eq!((clock.next_ms, clock.samples.count), (0, 0), "it stands still before it starts");
+    clock.start(start);
+    clock.start(start + HOUR_MS);
     assert_eq!(clock.advance(start, Some(rate("0.001"))), None);
     assert_eq!((clock.next_ms, clock.samples.count), (16 * HOUR_MS, 0));
     assert_eq!(clock.advance(start + MINUTE_MS, Some(rate("0.001"))), None);
@@ -229,7 +246,7 @@ fn a_clock_settles_on_whole_intervals_with_a_sample_a_minute() {
 #[test]
 fn a_leap_over_several_settlements_makes_them_all_and_samples_every_minute() {
     let mut clock = clock();
-    clock.advance(0, None);
+    clock.start(0);
     let mut counts = Vec::new();
     let mut times = Vec::new();
     loop {
@@ -246,7 +263,7 @@ fn a_leap_over_several_settlements_makes_them_all_and_samples_every_minute() {
 #[test]
 fn a_changed_interval_holds_from_the_next_settlement_on() {
     let mut clock = clock();
-    clock.advance(0, None);
+    clock.start(0);
     let mut settled = Vec::new();
     for (now, interval) in [(8, 8), (16, 4), (24, 4), (48, 2), (50, 8), (60, 8)] {
         clock.interval_ms = interval * HOUR_MS;
@@ -346,10 +363,13 @@ mod extremes {
 
         #[test]
         fn no_clock_falls_over(
-            terms in [odd(), odd(), odd(), odd()], interval in odd(), daily in odd(), now in odd(), premium in odd()
+            terms in [odd(), odd(), odd(), odd()], interval_ms in odd(), interest_daily in odd(), now in odd(), premium in odd()
         ) {
-            let terms = FundingTerms { clamp: terms[0], lower: terms[1], upper: terms[2], payments: terms[3] };
-            let mut clock = FundingClock::new(terms, daily, interval);
+            let [clamp, lower, upper, payments] = terms;
+            let caps = Some((lower, upper));
+            let spec = FundingSpec { interval_ms, interest_daily, clamp, caps, payments, impact_notional: Money(0) };
+            let mut clock = FundingClock::new(&spec, &[]);
+            clock.start(now);
             for now in [now, now.saturating_add(MINUTE_MS), i64::MAX] {
                 clock.advance(now, Some(premium));
                 clock.until_next(now);

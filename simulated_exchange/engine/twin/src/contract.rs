@@ -35,6 +35,8 @@ pub struct Contract {
     pub pool: PoolId,
     /// Risk-limit tiers, smallest first.
     pub tiers: Vec<Tier>,
+    /// Leverage of an account that never set one: as listed, within the first tier that was listed.
+    pub default_leverage: i128,
 }
 
 impl Contract {
@@ -50,7 +52,8 @@ impl Contract {
             let (limit, leverage) = (i128::from(listed.limit.0), i128::from(listed.max_leverage));
             tiers.push(Tier { limit, leverage, rate, deduction });
         }
-        Self { spec: spec.clone(), settle, pool, tiers }
+        let default_leverage = i128::from(spec.default_leverage).min(tiers[0].leverage);
+        Self { spec: spec.clone(), settle, pool, tiers, default_leverage }
     }
 
     /// Smallest step of a price.
@@ -136,7 +139,7 @@ impl Contract {
 
     /// Leverage of an account that never set one.
     pub fn default_leverage(&self) -> i128 {
-        i128::from(self.spec.default_leverage).min(self.tiers[0].leverage)
+        self.default_leverage
     }
 
     /// Number of the tier, from 0, that a size falls into; the last one also holds what lies beyond it.

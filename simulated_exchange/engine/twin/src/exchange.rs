@@ -2,7 +2,9 @@
 //! count of commands: the model works on a copy and throws it away.
 
 use exchange_core::limits::MARKET_MS_MAX;
-use exchange_core::{Action, Applied, Command, Event, Genesis, InstrumentId, OrderId, Price, Reject, Side};
+use exchange_core::{
+    Action, Applied, Command, Event, Genesis, InstrumentId, MarketAction, OrderId, Price, Reject, Side,
+};
 
 use crate::state::State;
 
@@ -55,7 +57,10 @@ impl State {
         (self.now, self.wall_us) = (command.market_ms, command.wall_us);
         let order = self.perform(&command.action)?;
         match command.action {
-            Action::SetIndexSource { instrument, .. } => self.remark(usize::from(instrument.0)),
+            Action::SetIndexSource { instrument, .. }
+            | Action::Market(MarketAction::SetMarkSource { instrument, .. }) => {
+                self.remark(usize::from(instrument.0));
+            }
             Action::AdvanceTime => self.pass_time(),
             _ => {}
         }
@@ -83,6 +88,7 @@ impl State {
             Action::SetCoinPrice { coin, price } => self.set_coin_price(coin, price),
             Action::AdvanceTime => Ok(()),
             Action::Position(action) => self.perform_position(action),
+            Action::Market(action) => self.change_market(action),
             #[allow(unreachable_patterns, clippy::match_wildcard_for_single_variants)]
             // what is added to the vocabulary first
             other => panic!("not modelled: {other:?}"),
@@ -93,11 +99,11 @@ impl State {
     fn report_index(&mut self, instrument: InstrumentId, source: u32, price: Price) -> Result<(), Reject> {
         let at = self.listed(instrument)?;
         let spec = &self.contracts[at].spec;
-        if price < spec.tick_size || price > spec.max_price {
-            return Err(Reject::IndexPriceInvalid);
-        }
         if source as usize >= spec.index_sources.len() {
             return Err(Reject::UnknownSource);
+        }
+        if price < spec.tick_size || price > spec.max_price {
+            return Err(Reject::IndexPriceInvalid);
         }
         self.markets[at].report(source as usize, price, self.now);
         Ok(())
@@ -105,10 +111,14 @@ impl State {
 
     fn pass_time(&mut self) {
         for instrument in 0..self.contracts.len() {
+            self.take_risk_limits(instrument);
             let best = (self.best(instrument, Side::Buy), self.best(instrument, Side::Sell));
             let contract = self.contract(instrument);
             self.markets[instrument].sample(&contract, self.now, best);
             self.remark(instrument);
+            if self.pass_funding(instrument) {
+                self.remark(instrument);
+            }
         }
     }
 }

@@ -6,9 +6,9 @@
 //! give the same events in the same order, the same refusals and the same state hash. It is never linked into the
 //! bindings.
 //!
-//! - the model: `exchange` runs a command; `orders`, `matching`, `margin`, `account`, `holding`, `prices`, `liquidation`,
-//!   `adl`,
-//!   `insurance` are the rules; `contract` is a listed instrument; `state` all that is remembered; `state_hash` its digest;
+//! - the model: `exchange` runs a command; `orders`, `matching`, `margin`, `account`, `holding`, `prices`, `funding`,
+//!   `terms`, `liquidation`, `adl`, `insurance` are the rules; `contract` is a listed instrument; `state` all that is
+//!   remembered; `state_hash` its digest;
 //! - the comparison: `stream` makes random commands, `duel` runs both exchanges on them, `shrink` makes a short story of a
 //!   difference.
 //!
@@ -22,6 +22,7 @@ pub mod adl;
 pub mod contract;
 pub mod duel;
 pub mod exchange;
+pub mod funding;
 pub mod holding;
 pub mod insurance;
 pub mod liquidation;
@@ -35,6 +36,7 @@ pub mod shrink;
 pub mod state;
 pub mod state_hash;
 pub mod stream;
+pub mod terms;
 pub mod world;
 
 pub use duel::{Difference, Duel};

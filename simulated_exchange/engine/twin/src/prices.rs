@@ -5,9 +5,10 @@
 //! samples; what is left of the last funding rate; the mark to the tick; the band's edges. The band is cut to whole ticks
 //! inwards.
 
-use exchange_core::{EventKind, InstrumentSpec, Price, RATE_SCALE};
+use exchange_core::{EventKind, InstrumentSpec, MarkSource, Price, Side, TierSpec, RATE_SCALE};
 
 use crate::contract::{Contract, ONE};
+use crate::funding::Funding;
 use crate::orders::instrument_id;
 use crate::rounding::{ceil, floor, half_up};
 use crate::state::State;
@@ -43,8 +44,16 @@ pub struct Market {
     pub max_buy: i128,
     /// Lowest price a sell may execute at.
     pub min_sell: i128,
-    /// Last funding rate, in `10^-12`.
-    pub funding_rate: i64,
+    /// What it is marked at.
+    pub mark_source: MarkSource,
+    /// Middle of the book when both sides were last there; 0 before.
+    pub mid: i128,
+    /// Funding.
+    pub funding: Funding,
+    /// Risk limits being put together.
+    pub staged: Vec<TierSpec>,
+    /// Risk limits to come, and from when.
+    pub announced: Option<(i64, Vec<TierSpec>)>,
     /// Samples of mid less index, oldest first.
     pub basis: Vec<i128>,
     /// Samples of mid less mark, oldest first.
@@ -65,7 +74,11 @@ impl Market {
             last: 0,
             max_buy: 0,
             min_sell: 0,
-            funding_rate: 0,
+            mark_source: MarkSource::Dual,
+            mid: 0,
+            funding: Funding::new(spec),
+            staged: Vec::new(),
+            announced: None,
             basis: Vec::new(),
             premium: Vec::new(),
             last_sample: None,
@@ -102,7 +115,10 @@ impl Market {
     }
 
     /// Works out index, mark and band; true when index or mark changed.
-    pub fn refresh(&mut self, contract: &Contract, now: i64) -> bool {
+    pub fn refresh(&mut self, contract: &Contract, now: i64, best: (Option<i128>, Option<i128>)) -> bool {
+        if let (Some(bid), Some(ask)) = best {
+            self.mid = half_up(bid + ask, 2);
+        }
         let before = (self.index, self.mark);
         let spec = &contract.spec;
         let mut fresh = Vec::new();
@@ -117,19 +133,24 @@ impl Market {
         if self.index == 0 {
             return false; // nobody has reported yet
         }
-        let mark = self.median_of_three(contract, now);
+        let or_index = |price: i128| if price == 0 { self.index } else { price };
+        let mark = match self.mark_source {
+            MarkSource::Dual => self.median_of_three(now),
+            MarkSource::Last => or_index(self.last),
+            MarkSource::BookMid => or_index(self.mid),
+        };
         self.mark =
             (half_up(mark, contract.tick()) * contract.tick()).clamp(contract.tick(), contract.highest());
         self.set_band(contract);
+        self.funding.start(now);
         before != (self.index, self.mark)
     }
 
-    fn median_of_three(&self, contract: &Contract, now: i64) -> i128 {
-        let interval = contract.spec.funding_interval_ms;
-        let left = interval - now.rem_euclid(interval);
+    fn median_of_three(&self, now: i64) -> i128 {
+        let left = i128::from(self.funding.left(now));
         let drift = half_up(
-            self.index * i128::from(self.funding_rate) * i128::from(left),
-            i128::from(RATE_SCALE) * i128::from(interval),
+            self.index * self.funding.settled * left,
+            i128::from(RATE_SCALE) * i128::from(self.funding.period),
         );
         let last = if self.last == 0 { self.index } else { self.last };
         let mut three = [self.index + drift, self.index + mean(&self.basis), last];
@@ -178,7 +199,8 @@ impl State {
     /// Works out an instrument's prices anew and tells when they changed.
     pub fn remark(&mut self, instrument: usize) {
         let contract = self.contract(instrument);
-        if self.markets[instrument].refresh(&contract, self.now) {
+        let best = (self.best(instrument, Side::Buy), self.best(instrument, Side::Sell));
+        if self.markets[instrument].refresh(&contract, self.now, best) {
             let market = &self.markets[instrument];
             let (index, mark) = (Contract::shown_price(market.index), Contract::shown_price(market.mark));
             self.emit(EventKind::PriceChanged { instrument: instrument_id(instrument), index, mark });

@@ -68,6 +68,8 @@ pub struct Slot {
     pub cost: i128,
     /// Realised here so far, less fees.
     pub realised: i128,
+    /// Funding paid here so far, less what was received.
+    pub funding: i128,
 }
 
 /// A resting order.
@@ -275,7 +277,7 @@ impl State {
             (PositionIndex::HedgeBuy | PositionIndex::HedgeSell, Some(only)) => only.leverage,
             _ => self.contracts[key.instrument].default_leverage(),
         };
-        Slot { leverage, qty: 0, cost: 0, realised: 0 }
+        Slot { leverage, qty: 0, cost: 0, realised: 0, funding: 0 }
     }
 
     /// Where an account has, or had, a position, orders or a leverage, by instrument and index.

@@ -1,7 +1,7 @@
 //! The digest of the whole state, from the plain state, in the canonical order that the header of the core's
 //! `state_hash` lays down. Only the digest primitive is shared.
 
-use exchange_core::{CoinId, Digest, PositionIndex, Side};
+use exchange_core::{CoinId, Digest, PositionIndex, Side, TierSpec};
 
 use crate::contract::Contract;
 use crate::insurance::{unreached, Samples};
@@ -55,10 +55,14 @@ impl State {
             digest.signed(source.price).signed(source.updated_ms).signed(source.changed_ms);
         }
         digest.signed(shown(market.index));
-        for price in [market.mark, market.last, market.max_buy, market.min_sell] {
+        for price in [market.mark, market.last] {
             digest.signed(shown(price / tick));
         }
-        digest.signed(market.funding_rate).signed(market.sampled_second);
+        digest.signed(shown(market.mid)).signed(i64::from(market.mark_source.to_wire()));
+        for price in [market.max_buy, market.min_sell] {
+            digest.signed(shown(price / tick));
+        }
+        digest.signed(market.sampled_second);
         match market.last_sample {
             Some((basis, premium)) => digest.signed(shown(basis)).signed(shown(premium)),
             None => digest.signed(i64::MIN).signed(i64::MIN),
@@ -66,6 +70,26 @@ impl State {
         for sample in market.basis.iter().chain(&market.premium) {
             digest.signed(shown(*sample));
         }
+        self.fold_funding(instrument, digest);
+        let tiers = self.contracts[instrument].spec.tiers.iter().chain(&market.staged);
+        let mut tiers: Vec<TierSpec> = tiers.copied().collect();
+        if let Some((from, announced)) = &market.announced {
+            digest.signed(*from);
+            tiers.extend(announced);
+        }
+        for tier in tiers {
+            digest.signed(tier.limit.0).signed(tier.max_leverage).signed(tier.maintenance_rate);
+        }
+    }
+
+    fn fold_funding(&self, instrument: usize, digest: &mut Digest) {
+        let funding = &self.markets[instrument].funding;
+        let rate = funding.rate(&self.contracts[instrument].spec);
+        digest.signed(shown(funding.caps.0)).signed(shown(funding.caps.1));
+        digest.signed(funding.interval).signed(funding.next).signed(funding.period);
+        digest.word(funding.samples.len() as u64).signed(funding.minute);
+        digest.signed(shown(funding.premium)).signed(shown(funding.settled)).signed(shown(rate));
+        digest.wide(funding.weighted().0);
     }
 
     fn fold_book(&self, instrument: usize, digest: &mut Digest) {
@@ -107,7 +131,7 @@ impl State {
         for key in self.slots_of(place) {
             let (slot, orders) = (self.slot(key), self.orders_of(key));
             let contract = &self.contracts[key.instrument];
-            let Slot { leverage, qty, cost, realised } = slot;
+            let Slot { leverage, qty, cost, realised, funding } = slot;
             let is_only = key.index == PositionIndex::OneWay;
             let is_hedged = is_only && self.hedged.contains(&(place, key.instrument));
             let usual = match key.index {
@@ -115,13 +139,13 @@ impl State {
                 _ => self.slot(Key { index: PositionIndex::OneWay, ..key }).leverage,
             };
             let is_fresh = leverage == usual && !is_hedged;
-            if qty == 0 && realised == 0 && orders.is_empty() && is_fresh {
+            if qty == 0 && realised == 0 && funding == 0 && orders.is_empty() && is_fresh {
                 continue;
             }
             digest.word((key.instrument as u64) << 8 | u64::from(key.index.to_wire()));
             digest.word(u64::from(is_hedged));
             digest.signed(shown(leverage)).signed(steps(contract, qty));
-            digest.wide(cost).wide(realised).wide(0);
+            digest.wide(cost).wide(realised).wide(0).wide(funding);
             for order in orders {
                 digest.word(order.id);
             }

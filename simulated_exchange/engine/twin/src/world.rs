@@ -115,9 +115,7 @@ fn terms(random: &mut Random) -> InstrumentSpec {
         maker_fee: random.pick(&[20_000, 0, 33_333]),
         price_band_x: SCALE * random.pick(&[1, 3, 15]) / 100,
         price_band_y: SCALE * random.pick(&[2, 5, 30]) / 100,
-        index_sources: (0..sources)
-            .map(|at| IndexSourceSpec { name: format!("spot {at}"), weight: at + 1 })
-            .collect(),
+        index_sources: (0..sources).map(|at| IndexSourceSpec::new(&format!("spot {at}"), at + 1)).collect(),
         basis_window_ms: random.pick(&[5_000, 300_000]),
         default_leverage: random.pick(&[1000, 5000]),
         ..InstrumentSpec::default()

@@ -2,14 +2,16 @@
 
 use exchange_core::{
     AccountAction, AccountId, AccountLevel, Action, CoinId, Command, Genesis, InstrumentId, LinkId,
-    MarginMode, ModeScope, Money, NewOrder, OrderId, OrderType, PositionAction, PositionIndex, PositionMode,
-    Price, Qty, Side, TimeInForce, TradingAction, Wallet, SCALE,
+    MarginMode, MarkSource, MarketAction, ModeScope, Money, NewOrder, OrderId, OrderType, PositionAction,
+    PositionIndex, PositionMode, Price, Qty, Rate, Side, TierSpec, TimeInForce, TradingAction, Wallet, SCALE,
 };
 use proptest::prelude::*;
 
 use super::order_terms;
 
 pub const ACCOUNTS: u32 = 6;
+/// The longest step that is meant: 20 hours, over two settlements of funding.
+const LEAP_MS: i64 = 20 * 3_600_000;
 pub const INSTRUMENTS: u16 = 5;
 
 pub fn genesis(fund: i64) -> Genesis {
@@ -143,6 +145,28 @@ pub fn action() -> impl Strategy<Value = Action> {
         1 => (coin(), number(50_000 * SCALE, SCALE, 25_000)).prop_map(|(coin, price)| Action::SetCoinPrice { coin, price: Price(price) }),
         1 => account().prop_map(|account| Action::CreateAccount { account }),
         3 => position_action().prop_map(Action::Position),
+        4 => terms(),
+    ]
+}
+
+/// Commands of the venue about prices, funding and risk limits.
+pub fn terms() -> impl Strategy<Value = Action> {
+    let rate = || prop_oneof![8 => -40_000_000_000_i64..40_000_000_000, 1 => any::<i64>()].prop_map(Rate);
+    let tier = (number(100_000 * SCALE, SCALE, 99_999), 100_i64..10_000, number(SCALE / 50, 1, 1_999_999))
+        .prop_map(|(limit, max_leverage, maintenance_rate)| TierSpec {
+            limit: Money(limit),
+            max_leverage,
+            maintenance_rate,
+        });
+    prop_oneof![
+        2 => (instrument(), prop::sample::select(MarkSource::ALL))
+            .prop_map(|(instrument, source)| Action::Market(MarketAction::SetMarkSource { instrument, source })),
+        1 => (instrument(), prop_oneof![1_u32..600, any::<u32>()], rate(), rate()).prop_map(
+            |(instrument, interval_minutes, lower, upper)| Action::Market(MarketAction::SetFundingTerms { instrument, interval_minutes, lower, upper })),
+        4 => (instrument(), prop_oneof![6 => Just(0), 3 => 1_u32..3, 1 => any::<u32>()], tier)
+            .prop_map(|(instrument, number, tier)| Action::Market(MarketAction::StageRiskTier { instrument, number, tier })),
+        3 => (instrument(), prop_oneof![4 => 0_i64..400_000, 4 => 0_i64..200_000_000, 1 => any::<i64>()])
+            .prop_map(|(instrument, effective_ms)| Action::Market(MarketAction::AnnounceRiskLimits { instrument, effective_ms })),
     ]
 }
 
@@ -197,11 +221,11 @@ fn account_action() -> impl Strategy<Value = MakeAccountAction> {
 }
 
 pub fn commands(length: usize) -> impl Strategy<Value = Vec<Command>> {
-    let step = prop_oneof![30 => 0_i64..3000, 1 => any::<i64>(), 1 => Just(-1)];
+    let step = prop_oneof![60 => 0_i64..3000, 1 => 0..LEAP_MS, 1 => any::<i64>(), 1 => Just(-1)];
     prop::collection::vec((action(), step), 0..length).prop_map(|steps| {
         let mut now = 0_i64;
         let stamped = steps.into_iter().map(|(action, step)| {
-            let plausible = (-1..3000).contains(&step);
+            let plausible = (-1..LEAP_MS).contains(&step);
             let market_ms = if plausible { now + step } else { step };
             if plausible {
                 now = now.max(market_ms);
