@@ -44,12 +44,12 @@ demo: setup ## one leader, five followers, a venue and a broker, for a minute; e
 
 test: setup ## everything that Python and Rust alone can show
 	cd $(RUST) && cargo test --locked --quiet
-	$(BIN)/pytest -m "not data and not system and not soak" $(ARGS)
+	$(BIN)/pytest -m "not data and not system" $(ARGS)
 
 test-data: setup ## the same promises on recorded market data (SLIPSTREAM_DATA)
 	$(BIN)/pytest -m data $(ARGS)
 
-test-system: setup ## what needs a browser
+test-system: setup ## what needs a browser, and a hundred kills of the venue
 	$(BIN)/pytest -m system $(ARGS)
 
 lint: setup ## style, layers, clippy
@@ -65,8 +65,9 @@ types: setup ## mypy --strict, and the engine's stub held against the engine
 bench: setup ## every speed figure, beside its baseline, in one interleaved run (ONLY=name for one)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
-soak: setup ## long runs
-	$(BIN)/pytest -m soak --timeout 7200 $(ARGS)
+soak: ## ten million random commands with every invariant after each; SOAK_COMMANDS=N for another number
+	cd $(RUST) && SOAK_COMMANDS=$${SOAK_COMMANDS:-10000000} \
+	  cargo test --release --locked --quiet --package exchange-soak -- --nocapture
 
 lock: ## write requirements.lock anew from pyproject.toml: hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \

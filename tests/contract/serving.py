@@ -22,7 +22,7 @@ from typing import Any
 import ccxt
 import ccxt.pro
 
-READY_SECONDS_MAX = 20
+READY_SECONDS_MAX = 60  # a machine with other things to do takes its time
 STOP_SECONDS_MAX = 10
 
 _numbers = count(1)
