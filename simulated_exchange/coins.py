@@ -93,14 +93,16 @@ class Coin:
     def from_row(cls, index: int, row: dict[str, Any]) -> Coin:
         """From one coin of the genesis text."""
         price, lending = row["price"], row.get("lending")
+        is_fixed = price[:1].isdigit()
+        opening = price if is_fixed else row.get("first_price", "0")
         return cls(
             index=index,
             name=row["name"],
-            opening_price=fixed_point(price.get("fixed", price.get("reported", "0"))),
-            is_fixed="fixed" in price,
+            opening_price=fixed_point(opening),
+            is_fixed=is_fixed,
             can_switch=row["can_switch"],
             collateral=tuple(
-                CollateralTier(fixed_point(tier["limit"]), fixed_point(tier["ratio"]))
+                CollateralTier(fixed_point(tier.get("limit", WITHOUT_END)), fixed_point(tier["ratio"]))
                 for tier in row["collateral"]
             ),
             borrow=tuple(
@@ -215,7 +217,7 @@ def _row(
     rules = {key: str(ladder[key]) for key in _LADDER_KEYS}
     return {
         "name": entry["name"],
-        "price": _price(entry, symbols, is_par),
+        **_price(entry, symbols, is_par),
         "is_collateral": True,
         "can_switch": not is_par,
         "collateral": _collateral(entry, kind, is_par),
@@ -227,16 +229,17 @@ def _row(
 
 
 def _price(entry: dict[str, Any], symbols: Collection[str], is_par: bool) -> dict[str, str]:
+    """A number, the symbol of the contract whose index it follows, or `reported` with the first price."""
     if is_par:
-        return {"fixed": str(entry["price"])}
+        return {"price": str(entry["price"])}
     if entry.get("index") in symbols:
-        return {"index": entry["index"]}
-    return {"reported": str(entry["price"])}
+        return {"price": entry["index"]}
+    return {"price": "reported", "first_price": str(entry["price"])}
 
 
 def _collateral(entry: dict[str, Any], kind: dict[str, Any], is_par: bool) -> list[dict[str, str]]:
     if is_par:
-        return [{"limit": WITHOUT_END, "ratio": "1"}]
+        return [{"ratio": "1"}]
     own = "collateral" in entry
     unit = Decimal(1) if own else Decimal(entry["step"])
     brackets = entry["collateral"] if own else kind["collateral"]

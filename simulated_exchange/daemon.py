@@ -23,6 +23,7 @@ import structlog
 
 from simulated_exchange.accounts import KeyStore
 from simulated_exchange.clock import MarketClock, wall_ms
+from simulated_exchange.coins import read_coins
 from simulated_exchange.driver import (
     Driver,
     DriverSettings,
@@ -72,9 +73,10 @@ class Plan:
 
 def plan_venue(settings: VenueSettings) -> Plan:
     """Read instruments, scenario and recorded files. Raises ConfigurationError (also as ScenarioError)."""
-    assert settings.instruments is not None  # load_settings fills it in
+    assert settings.instruments is not None and settings.coins is not None  # load_settings fills them in
     genesis = orjson.loads(read_genesis(settings.instruments, f"{settings.insurance_fund_usdt:f}"))
     symbols = [row["symbol"] for row in genesis["instruments"]]
+    genesis["coins"] = read_coins(settings.coins, symbols)
     problems = [
         f"start_prices.{symbol}: unknown symbol; known: {', '.join(symbols)}"
         for symbol in settings.start_prices

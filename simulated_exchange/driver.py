@@ -2,7 +2,8 @@
 
 Belongs here: stamping both clocks onto commands, the group commit, handing events on. Does not belong here:
 rules (the engine's), wire shapes (`gateway`), prices (`scenario`). Only this module and the calls by subject
-beside it (`driver_orders`, `driver_markets`) import `_engine`; others take the engine's types from here.
+beside it (`driver_accounts`, `driver_orders`, `driver_markets`) import `_engine`; others take the engine's
+types from here.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import Literal
 
 from simulated_exchange._engine import (
+    AccountLevel,
     AccountView,
     BatchOutcome,
     CancelReason,
     CoinConservation,
+    CoinView,
     Conservation,
     Engine,
     Event,
@@ -27,6 +30,7 @@ from simulated_exchange._engine import (
     GenesisError,
     InvariantError,
     JournalError,
+    LendingPoolView,
     MarkSource,
     OrderSettings,
     OrderType,
@@ -38,15 +42,19 @@ from simulated_exchange._engine import (
     ProductClass,
     Recovery,
     Reject,
+    RepayReason,
     SelfMatch,
     Side,
+    Strain,
     Terms,
     TimeInForce,
     Verification,
+    Wallet,
     WalletReason,
 )
 from simulated_exchange.clock import MarketClock
 from simulated_exchange.disk import DiskThread
+from simulated_exchange.driver_accounts import AccountCalls
 from simulated_exchange.driver_markets import MarketCalls
 from simulated_exchange.driver_orders import OrderCalls
 from simulated_exchange.errors import (
@@ -59,10 +67,12 @@ from simulated_exchange.errors import (
 
 __all__ = [
     "EVENTS_PENDING_MAX",
+    "AccountLevel",
     "AccountView",
     "BatchOutcome",
     "CancelReason",
     "CoinConservation",
+    "CoinView",
     "Conservation",
     "Driver",
     "DriverSettings",
@@ -70,6 +80,7 @@ __all__ = [
     "FillKind",
     "FundingView",
     "JournalError",
+    "LendingPoolView",
     "MarkSource",
     "OrderSettings",
     "OrderType",
@@ -81,11 +92,14 @@ __all__ = [
     "ProductClass",
     "Recovery",
     "Reject",
+    "RepayReason",
     "SelfMatch",
     "Side",
+    "Strain",
     "Terms",
     "TimeInForce",
     "Verification",
+    "Wallet",
     "WalletReason",
     "engine_errors",
     "replayed_events",
@@ -133,7 +147,7 @@ def verify_journal_file(journal_path: Path) -> Verification:
     return Engine.verify(str(journal_path))
 
 
-class Driver(OrderCalls, MarketCalls):
+class Driver(AccountCalls, OrderCalls, MarketCalls):
     """Sole owner of the engine. All methods belong to the loop's thread; only the commit runs beside it."""
 
     def __init__(
@@ -180,18 +194,6 @@ class Driver(OrderCalls, MarketCalls):
 
     # -- commands --------------------------------------------------------------------------------------------
 
-    def create_account(self, account: int) -> Outcome:
-        """Open an account."""
-        return self._applied_with(self.engine.create_account(*self._times(), account))
-
-    def deposit(self, account: int, amount: int, coin: int = 0) -> Outcome:
-        """Put money into a wallet; coin 0 is the first listed."""
-        return self._applied_with(self.engine.deposit(*self._times(), account, coin, amount))
-
-    def withdraw(self, account: int, amount: int, coin: int = 0) -> Outcome:
-        """Take money out of a wallet; coin 0 is the first listed."""
-        return self._applied_with(self.engine.withdraw(*self._times(), account, coin, amount))
-
     def advance_time(self) -> Outcome:
         """Let market time act: samples, staleness, funding, coming risk limits, liquidations."""
         return self._applied_with(self.engine.advance_time(*self._times()))
@@ -212,10 +214,6 @@ class Driver(OrderCalls, MarketCalls):
     def positions(self, account: int) -> list[PositionView]:
         """The positions that are not flat."""
         return self.engine.positions(account)
-
-    def account(self, account: int) -> AccountView:
-        """Balance and margin of an account as they are now."""
-        return self.engine.account(account)
 
     def book(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """The best levels, bids falling, asks rising: (price, qty)."""

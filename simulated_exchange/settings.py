@@ -107,6 +107,7 @@ class VenueSettings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535, description="0 to 65535 (0 = any free port)")] = 0
     data_dir: Annotated[Path, Field(description="a path")] = Path("runs/exchange")
     instruments: Annotated[Path | None, Field(description="a path")] = None
+    coins: Annotated[Path | None, Field(description="a path")] = None
     insurance_fund_usdt: Annotated[Money, Field(description=MONEY)] = Decimal(1_000_000)
     durability: Annotated[Literal["fsync", "os"], Field(description="fsync or os")] = "fsync"
     enable_sim: Annotated[bool, Field(description="true or false")] = False
@@ -128,9 +129,9 @@ def default_configuration_folder() -> Path:
 def load_settings(path: Path | None, options: dict[str, Any]) -> VenueSettings:
     """Settings from options, environment and file, in this order of precedence.
 
-    `options` holds what was asked for on the command line, nested as the file is. A relative `instruments` is
-    looked up beside the file; without one the project's own contracts are listed. Raises ConfigurationError
-    with every problem at once, one line each.
+    `options` holds what was asked for on the command line, nested as the file is. A relative `instruments`
+    or `coins` is looked up beside the file; without one the project's own are listed. Raises
+    ConfigurationError with every problem at once, one line each.
     """
     source = path or default_configuration_folder() / "exchange.toml"
     values = _read(source) if path is not None or source.exists() else {}
@@ -159,9 +160,13 @@ def load_settings(path: Path | None, options: dict[str, Any]) -> VenueSettings:
         raise ConfigurationError([*problems, told]) from None
     if problems:
         raise ConfigurationError(problems)
-    folder = settings.instruments
-    chosen = source.parent / folder if folder is not None else default_configuration_folder() / "instruments"
-    return settings.model_copy(update={"instruments": chosen})
+    own = default_configuration_folder()
+
+    def beside(path: Path | None, shipped: str) -> Path:
+        return own / shipped if path is None else source.parent / path
+
+    folder, file = beside(settings.instruments, "instruments"), beside(settings.coins, "coins.toml")
+    return settings.model_copy(update={"instruments": folder, "coins": file})
 
 
 def _read(path: Path) -> dict[str, Any]:

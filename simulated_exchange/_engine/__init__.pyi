@@ -32,6 +32,7 @@ __all__ = [
     "EVENT_BYTES",
     "LEVERAGE_SCALE",
     "SCALE",
+    "AccountLevel",
     "AccountView",
     "AdlAlertView",
     "AdlPlaceView",
@@ -50,6 +51,7 @@ __all__ = [
     "InstrumentView",
     "InvariantError",
     "JournalError",
+    "LendingPoolView",
     "MarginMode",
     "MarkSource",
     "OrderSettings",
@@ -64,15 +66,18 @@ __all__ = [
     "ProductClass",
     "Recovery",
     "Reject",
+    "RepayReason",
     "Replay",
     "RiskLimitsView",
     "SelfMatch",
     "Side",
     "SnapshotDraft",
     "Stage",
+    "Strain",
     "Terms",
     "TimeInForce",
     "Verification",
+    "Wallet",
     "WalletReason",
     "rules",
 ]
@@ -244,6 +249,18 @@ class WalletReason:
     """Realised profit less fee of a take-over."""
     Adl: ClassVar[WalletReason]
     """Realised profit less fee of a deleveraging."""
+    Interest: ClassVar[WalletReason]
+    """Interest on a loan."""
+    Borrow: ClassVar[WalletReason]
+    """Cash lent by a pool."""
+    Repay: ClassVar[WalletReason]
+    """Cash given back to a pool."""
+    Convert: ClassVar[WalletReason]
+    """Sold, or bought, to repay a loan."""
+    Transfer: ClassVar[WalletReason]
+    """Moved between wallets."""
+    WriteOff: ClassVar[WalletReason]
+    """A debt that nobody could pay, taken over by an insurance pool."""
     Netting: ClassVar[WalletReason]
     """Realised profit of a long and a short closed against each other before a liquidation."""
     Funding: ClassVar[WalletReason]
@@ -264,6 +281,79 @@ class MarkSource:
     """Last traded price."""
     BookMid: ClassVar[MarkSource]
     """Middle of best bid and best ask."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Wallet:
+    """One of an account's two wallets of a coin."""
+
+    Unified: ClassVar[Wallet]
+    """What it trades with."""
+    Funding: ClassVar[Wallet]
+    """What it withdraws and lends from; no collateral."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class RepayReason:
+    """Why a loan was repaid."""
+
+    Manual: ClassVar[RepayReason]
+    """Asked for."""
+    Automatic: ClassVar[RepayReason]
+    """The account repays by itself at every full and half hour."""
+    OverLimit: ClassVar[RepayReason]
+    """More was owed than the account may owe."""
+    PoolStrained: ClassVar[RepayReason]
+    """The pool had lent too much."""
+    Liquidation: ClassVar[RepayReason]
+    """The account is being liquidated."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Strain:
+    """Where on its ladder a lending pool stands."""
+
+    Calm: ClassVar[Strain]
+    """Below the warning."""
+    Warning: ClassVar[Strain]
+    """Borrowers are warned."""
+    Repaying: ClassVar[Strain]
+    """Loans are repaid by force."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class AccountLevel:
+    """How well the venue knows an account's owner, and how much it trades."""
+
+    Unverified: ClassVar[AccountLevel]
+    """Not at all; opens nothing."""
+    Standard: ClassVar[AccountLevel]
+    Advanced: ClassVar[AccountLevel]
+    Business: ClassVar[AccountLevel]
+    """A company."""
+    Vip: ClassVar[AccountLevel]
+    """VIP 1 to 3."""
+    Vip4: ClassVar[AccountLevel]
+    Vip5: ClassVar[AccountLevel]
+    Supreme: ClassVar[AccountLevel]
+    Pro: ClassVar[AccountLevel]
+    """Pro 6, the highest."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -347,6 +437,12 @@ class Reject:
     TimeInvalid: ClassVar[Reject]
     UnknownCoin: ClassVar[Reject]
     """No such coin."""
+    AccountNotVerified: ClassVar[Reject]
+    """The account's level does not open this."""
+    IsSubAccount: ClassVar[Reject]
+    """Only main accounts have sub-accounts and a level."""
+    AccountsUnrelated: ClassVar[Reject]
+    """Transfers stay within a main account and its sub-accounts."""
     QtyInvalid: ClassVar[Reject]
     QtyBelowMinimum: ClassVar[Reject]
     QtyAboveMaximum: ClassVar[Reject]
@@ -368,6 +464,16 @@ class Reject:
     IndexPriceInvalid: ClassVar[Reject]
     CoinPriceInvalid: ClassVar[Reject]
     """A coin's price is not reported from outside, or the report is not positive and bounded."""
+    SettingUnchanged: ClassVar[Reject]
+    """The setting is what it was."""
+    CollateralFixed: ClassVar[Reject]
+    """The coin is always collateral."""
+    CoinNotLent: ClassVar[Reject]
+    """There is no pool to borrow the coin from, or to lend it to."""
+    SameWallet: ClassVar[Reject]
+    """From a wallet to itself."""
+    RepaymentClosed: ClassVar[Reject]
+    """Minutes 04:00 to 05:30 of each hour."""
     NotAContract: ClassVar[Reject]
     """Spot has no positions."""
     LeverageSidesDiffer: ClassVar[Reject]
@@ -396,11 +502,23 @@ class Reject:
     ReduceOnlySameSide: ClassVar[Reject]
     AmendUnchanged: ClassVar[Reject]
     AmendBelowFilled: ClassVar[Reject]
+    NothingOwed: ClassVar[Reject]
+    """The account owes none of the coin."""
+    NoLoansInIsolatedMode: ClassVar[Reject]
+    """Loans need cross margin."""
     InsufficientBalance: ClassVar[Reject]
     LeverageAboveTier: ClassVar[Reject]
     LeverageUnchanged: ClassVar[Reject]
     PositionLimit: ClassVar[Reject]
     WithdrawTooLarge: ClassVar[Reject]
+    BorrowLimit: ClassVar[Reject]
+    """More than pool, account and tier allow together."""
+    PoolShort: ClassVar[Reject]
+    """The pool has lent out what the supplier wants back."""
+    WithdrawalLimit: ClassVar[Reject]
+    """More than the account's level may withdraw in a day, or a month."""
+    CoinShort: ClassVar[Reject]
+    """The venue itself does not have that much of the coin."""
     name: Final[str]
 
     code: Final[int]
@@ -1142,6 +1260,273 @@ class Event:
             cls, instrument: int, tiers: int, sequence: int, market_ms: int, wall_us: int
         ) -> Event.RiskLimitsChanged: ...
 
+    @final
+    class BorrowChanged(Event):
+        """What an account owes of a coin changed: by hand, from nothing, or to nothing."""
+
+        account: Final[int]
+        coin: Final[int]
+        borrowed: Final[int]
+        """Owed now."""
+        spot: Final[int]
+        """What of it was lent as cash."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            coin: int,
+            borrowed: int,
+            spot: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.BorrowChanged: ...
+
+    @final
+    class InterestCharged(Event):
+        """Interest was taken."""
+
+        account: Final[int]
+        coin: Final[int]
+        borrowed: Final[int]
+        """Owed when it was taken."""
+        free: Final[int]
+        """What of it costs nothing."""
+        rate: Final[int]
+        """Rate of one hour, penalty included; 10**-12."""
+        hours: Final[int]
+        interest: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            coin: int,
+            borrowed: int,
+            free: int,
+            rate: int,
+            hours: int,
+            interest: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.InterestCharged: ...
+
+    @final
+    class Repaid(Event):
+        """A loan, or part of it, was repaid."""
+
+        account: Final[int]
+        coin: Final[int]
+        amount: Final[int]
+        left: Final[int]
+        """Still owed."""
+        reason: Final[RepayReason]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            coin: int,
+            amount: int,
+            left: int,
+            reason: RepayReason,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.Repaid: ...
+
+    @final
+    class Converted(Event):
+        """A coin was sold to repay another."""
+
+        account: Final[int]
+        sold_coin: Final[int]
+        sold: Final[int]
+        """Fee included."""
+        fee: Final[int]
+        """In the coin sold."""
+        coin: Final[int]
+        bought: Final[int]
+        price: Final[int]
+        """Price in USD of what was sold."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            sold_coin: int,
+            sold: int,
+            fee: int,
+            coin: int,
+            bought: int,
+            price: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.Converted: ...
+
+    @final
+    class LendingPoolChanged(Event):
+        """A lending pool changed; rates are of one hour, 10**-12."""
+
+        coin: Final[int]
+        assets: Final[int]
+        """What suppliers own."""
+        loans: Final[int]
+        """What is owed to it."""
+        utilisation: Final[int]
+        """Loans per assets, 10**-8."""
+        borrow_rate: Final[int]
+        supply_rate: Final[int]
+        index: Final[int]
+        """Worth of a share, 10**-12."""
+        strain: Final[Strain]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            coin: int,
+            assets: int,
+            loans: int,
+            utilisation: int,
+            borrow_rate: int,
+            supply_rate: int,
+            index: int,
+            strain: Strain,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.LendingPoolChanged: ...
+
+    @final
+    class Supplied(Event):
+        """Money was lent to a pool."""
+
+        account: Final[int]
+        coin: Final[int]
+        amount: Final[int]
+        supplied: Final[int]
+        """Worth of the account's shares now."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            coin: int,
+            amount: int,
+            supplied: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.Supplied: ...
+
+    @final
+    class Redeemed(Event):
+        """Money was taken back from a pool."""
+
+        account: Final[int]
+        coin: Final[int]
+        amount: Final[int]
+        supplied: Final[int]
+        """Worth of the account's shares now."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            coin: int,
+            amount: int,
+            supplied: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.Redeemed: ...
+
+    @final
+    class Transferred(Event):
+        """Money moved between wallets."""
+
+        source: Final[int]
+        target: Final[int]
+        coin: Final[int]
+        amount: Final[int]
+        from_wallet: Final[Wallet]
+        to_wallet: Final[Wallet]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            source: int,
+            target: int,
+            coin: int,
+            amount: int,
+            from_wallet: Wallet,
+            to_wallet: Wallet,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.Transferred: ...
+
+    @final
+    class CollateralChanged(Event):
+        """A coin became collateral or ceased to be; account 0 is everybody."""
+
+        account: Final[int]
+        coin: Final[int]
+        enabled: Final[bool]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            coin: int,
+            enabled: bool,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.CollateralChanged: ...
+
+    @final
+    class AccountLevelChanged(Event):
+        """An account's level was set."""
+
+        account: Final[int]
+        level: Final[AccountLevel]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            level: AccountLevel,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.AccountLevelChanged: ...
+
+    @final
+    class AutoRepayChanged(Event):
+        """Automatic repayment was switched."""
+
+        account: Final[int]
+        enabled: Final[bool]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            enabled: bool,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.AutoRepayChanged: ...
+
+    @final
+    class SubAccountCreated(Event):
+        """An account was opened under another."""
+
+        account: Final[int]
+        main: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            main: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.SubAccountCreated: ...
+
 @final
 class Outcome:
     """What became of one command."""
@@ -1237,15 +1622,30 @@ class AccountView:
     available: Final[int]
     """What new orders may use; negative when the initial margin is not covered."""
     initial_margin: Final[int]
-    """Of positions and orders."""
+    """Of positions, orders and loans."""
     maintenance_margin: Final[int]
-    """Of positions."""
+    """Of positions and loans."""
+    initial_rate: Final[int | None]
+    """Initial margin per margin balance, 10**-8; the largest number when the balance is used up. None in
+    isolated margin, which knows no account rates."""
+
+    maintenance_rate: Final[int | None]
+    """Maintenance margin per margin balance, likewise; one whole is a breach."""
     order_margin: Final[int]
     """Initial margin of orders."""
     position_margin: Final[int]
     """Initial margin of positions."""
     unrealised_pnl: Final[int]
     """Profit at the marks."""
+    borrowed: Final[int]
+    """What it owes."""
+    main: Final[int]
+    """Its main account: itself, unless it is a sub-account."""
+    level: Final[AccountLevel]
+    auto_repay: Final[bool]
+    """It repays by selling other coins at every full and half hour."""
+    withdrawal_room: Final[int]
+    """What it may still withdraw today."""
 
 @final
 class CoinView:
@@ -1262,13 +1662,50 @@ class CoinView:
     order_margin: Final[int]
     maintenance_margin: Final[int]
     isolated_margin: Final[int]
-    """Margin assigned to isolated positions."""
+    """Margin assigned to isolated positions, part of the wallet."""
     locked: Final[int]
-    """Held by spot orders."""
+    """Held by spot orders, part of the wallet."""
+    funding_balance: Final[int]
+    """The wallet it withdraws and lends from; no collateral."""
+    borrowed: Final[int]
+    """Owed, however it came about."""
+    spot_borrowed: Final[int]
+    """What of it was lent as cash."""
+    interest_due: Final[int]
+    """What the next hour of interest would take if it were charged now."""
+    free: Final[int]
+    """Cash that nothing holds."""
+    is_collateral: Final[bool]
+    """The account uses it as collateral."""
+    collateral_value: Final[int]
+    """What its equity adds to the margin balance, in USD."""
     usd_value: Final[int]
     """Worth of the equity in USD, without haircut."""
     usd_price: Final[int]
     """Price of the coin in USD; 0 while there is none."""
+
+@final
+class LendingPoolView:
+    """A coin's lending pool; amounts in the coin, rates of one hour in 10**-12."""
+
+    coin: Final[int]
+    assets: Final[int]
+    """What suppliers own."""
+    cash: Final[int]
+    """What of it lies in the pool's wallet."""
+    loans: Final[int]
+    """Everything owed; more than the assets when losses outran the pool."""
+    lendable: Final[int]
+    """What may still be lent on demand."""
+    redeemable: Final[int]
+    """What suppliers could take out now."""
+    utilisation: Final[int]
+    """Loans per assets, 10**-8."""
+    borrow_rate: Final[int]
+    supply_rate: Final[int]
+    index: Final[int]
+    """Worth of a share, 10**-12."""
+    strain: Final[Strain]
 
 @final
 class OrderView:
@@ -1494,6 +1931,10 @@ class CoinConservation:
     """The insurance pools held in the coin."""
     fees: Final[int]
     """Fees collected."""
+    lending: Final[int]
+    """Cash in the lending pool."""
+    loans: Final[int]
+    """Everything owed, as cash or by falling below nothing."""
     deposits: Final[int]
     """Everything ever deposited, the pools' opening balances included."""
     withdrawals: Final[int]
@@ -1636,7 +2077,129 @@ class Engine:
         """Puts money into a wallet."""
 
     def withdraw(self, market_ms: int, wall_us: int, account: int, coin: int, amount: int) -> Outcome:
-        """Takes money out of a wallet, no more than is available."""
+        """Takes money out of the funding wallet, within the limit of the account's level."""
+
+    def create_sub_account(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        main: int,
+    ) -> Outcome:
+        """Opens an account under another one, whose level and limits it shares."""
+
+    def borrow(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        coin: int,
+        amount: int,
+    ) -> Outcome:
+        """Borrows cash from a coin's pool."""
+
+    def repay(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        coin: int,
+        amount: int,
+        convert: bool,
+    ) -> Outcome:
+        """Repays a loan, amount 0 all of it; with `convert` also by selling other coins."""
+
+    def supply(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        coin: int,
+        amount: int,
+    ) -> Outcome:
+        """Lends to a coin's pool, out of the funding wallet."""
+
+    def redeem(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        coin: int,
+        amount: int,
+    ) -> Outcome:
+        """Takes back what was lent to a pool, amount 0 all of it, into the funding wallet."""
+
+    def transfer(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        source: int,
+        target: int,
+        coin: int,
+        amount: int,
+        from_wallet: Wallet,
+        to_wallet: Wallet,
+    ) -> Outcome:
+        """Moves money between the wallets of an account, or of a main account and its sub-accounts."""
+
+    def set_collateral(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        coin: int,
+        enabled: bool,
+    ) -> Outcome:
+        """An account begins or ends to use a coin as collateral."""
+
+    def set_venue_collateral(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        coin: int,
+        enabled: bool,
+    ) -> Outcome:
+        """The venue begins or ends to take a coin as collateral from anyone."""
+
+    def set_auto_repay(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        enabled: bool,
+    ) -> Outcome:
+        """Switches repayment by selling other coins at every full and half hour."""
+
+    def set_account_level(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        level: AccountLevel,
+    ) -> Outcome:
+        """Sets how well the venue knows an account's owner."""
+
+    def transferable_amount(self, account: int, coin: int) -> int:
+        """The most of a coin that may leave an account's unified wallet."""
+
+    def borrowable_amount(self, account: int, coin: int) -> int:
+        """The most of a coin that limits allow an account to borrow; its margin may allow less."""
+
+    def supplied_amount(self, account: int, coin: int) -> int:
+        """What an account's shares in a coin's pool are worth."""
+
+    def lending_pool(self, coin: int) -> LendingPoolView:
+        """A coin's lending pool. LookupError where there is none."""
 
     def place_order(
         self,

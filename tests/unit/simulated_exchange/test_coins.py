@@ -85,9 +85,9 @@ def test_margin_of_loans_and_rates_rise() -> None:
 
 
 def test_a_coin_of_an_unlisted_contract_is_reported() -> None:
-    prices = {row["name"]: row["price"] for row in read_coins(FILE, ["ETHUSDT"])}
-    assert prices["ETH"] == {"index": "ETHUSDT"}
-    assert prices["BTC"] == {"reported": "100000"}
+    rows = {row["name"]: row for row in read_coins(FILE, ["ETHUSDT"])}
+    assert rows["ETH"]["price"] == "ETHUSDT"
+    assert (rows["BTC"]["price"], rows["BTC"]["first_price"]) == ("reported", "100000")
 
 
 def test_a_class_counts_in_the_coin_s_own_steps(tmp_path: Path) -> None:
