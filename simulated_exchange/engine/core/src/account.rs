@@ -10,10 +10,11 @@ use crate::digest::{Digest, DigestHasher};
 use crate::id_map::IdMap;
 use crate::instrument::Instrument;
 use crate::loan_book::LoanBook;
-use crate::margin::{Exposure, Margin, OpenOrders};
+use crate::margin::{Margin, OpenOrders};
 use crate::order::OrderList;
 use crate::position::{Position, Settled};
 use crate::purse::{Purse, Worth};
+use crate::slot::{Slot, SlotDetail, SpotHolds};
 use crate::types::{CoinId, LinkId, MarginMode, PositionIndex, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT};
 
 /// Link ids remembered per account, closed orders included; the oldest closed ones are forgotten first.
@@ -59,100 +60,6 @@ impl Account {
     #[inline]
     pub fn is_breached(&self) -> bool {
         self.worth.is_breached()
-    }
-}
-
-/// One position of an account in an instrument, with its orders: what every order of it touches.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(align(64))]
-pub struct Slot {
-    /// Position of the account.
-    pub account: u32,
-    /// Purse of the settlement coin.
-    pub purse: u32,
-    /// The slot the account made before.
-    pub older: u32,
-    /// Instrument.
-    pub instrument: u16,
-    /// Which of the account's positions in the instrument.
-    pub index: PositionIndex,
-    /// Leverage in hundredths.
-    pub leverage: i32,
-    /// True while reduce-only orders rest.
-    pub has_reduce_only: bool,
-    /// Of the slot of the only position: the account has legs of a hedge instead.
-    pub is_hedged: bool,
-    /// Its position is backed by margin of its own.
-    pub is_isolated: bool,
-    /// It has orders for coins, and never a position.
-    pub is_spot: bool,
-    /// Position.
-    pub position: Position,
-    /// Sums of its orders that may open.
-    pub open_orders: OpenOrders,
-    /// Its live orders.
-    pub orders: OrderList,
-    /// Margin at the last refresh.
-    pub margin: Margin,
-}
-
-/// One account in one instrument: what is touched now and then.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct SlotDetail {
-    /// Realised so far, less fees.
-    pub realised: i128,
-    /// Lots of its resting reduce-only orders, buy and sell.
-    pub reduce_only_lots: [i64; 2],
-    /// Margin assigned to an isolated position.
-    pub assigned: i128,
-    /// Margin is added to the isolated position before it is liquidated.
-    pub adds_margin: bool,
-    /// Realised by the present holding, less fees.
-    pub realised_since_open: i128,
-    /// Funding paid so far, less what was received.
-    pub funding: i128,
-    /// What its spot orders hold.
-    pub holds: SpotHolds,
-}
-
-/// What the orders of a slot of a spot instrument hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SpotHolds {
-    /// Of the quote coin, by buys.
-    pub quote: i128,
-    /// Of the base coin, by sells.
-    pub base: i128,
-    /// Collateral value lost if they filled, in the quote coin.
-    pub haircut: i128,
-}
-
-impl Slot {
-    /// What its margin depends on.
-    #[inline]
-    pub fn exposure(&self, mark_ticks: i64) -> Exposure {
-        let leverage = i64::from(self.leverage);
-        Exposure {
-            position: self.position,
-            orders: self.open_orders,
-            leverage,
-            mark_ticks,
-            is_isolated: self.is_isolated,
-        }
-    }
-
-    /// The part of its margin that counts for the account: an isolated position stands for itself.
-    pub fn counted(&self, margin: &Margin) -> Margin {
-        if self.is_isolated {
-            Margin { order_initial: margin.order_initial, order_loss: margin.order_loss, ..Margin::default() }
-        } else {
-            *margin
-        }
-    }
-
-    /// Lots an order of `side` can close.
-    #[inline]
-    pub fn reducible(&self, side: crate::types::Side) -> i64 {
-        (-side.sign()).saturating_mul(self.position.lots).max(0)
     }
 }
 

@@ -11,11 +11,11 @@
 //! - how instruments are priced, funded and limited: `market_terms`, asked by `market_command`;
 //! - outside views: `query`, `money_query`, `insurance_query`, `adl_queue`, `state_hash`, `snapshot`;
 //! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `insurance`,
-//!   `collateral`,
-//!   `lending`, `repayment`, `kyc`;
-//! - stores: `book` over `ladder`, `order` over `order_ids`, `account` over `id_map`, `purse` and `loan_book`, `lending_book`,
-//!   `profile`, `market`;
-//! - words: `types`, `fixed`, `digest`, `record`, `genesis`, `coin`, `instrument`, `command`, `account_command`, `event`, `reject`, `view`.
+//!   `collateral`, `lending`, `repayment`, `kyc`;
+//! - stores: `book` over `ladder`, `order` over `order_ids`, `account` over `id_map`, `slot`, `purse` and `loan_book`,
+//!   `lending_book`, `profile`, `market`;
+//! - words: `types`, `fixed`, `digest`, `record`, `genesis`, `coin`, `instrument`, `command`, `account_command`,
+//!   `event` over `event_field`, `reject`, `view`.
 #![forbid(unsafe_code)]
 
 mod account;
@@ -53,6 +53,7 @@ mod query;
 mod record;
 mod reduction;
 mod self_match;
+mod slot;
 mod snapshot;
 mod spot;
 mod standing;
@@ -137,8 +138,9 @@ pub mod limits {
 
 /// Bytes that one of each takes in the exchange's arrays; for measuring and for planning memory.
 pub mod footprint {
-    use crate::account::{Account, Slot, SlotDetail};
+    use crate::account::Account;
     use crate::purse::Purse;
+    use crate::slot::{Slot, SlotDetail};
 
     /// A position with its orders' sums, as every command on it reads it.
     pub const SLOT_BYTES: usize = size_of::<Slot>();

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::account::Slot;
 use crate::book::reaches;
 use crate::event::EventKind;
 use crate::exchange::{Exchange, TAKEOVER};
@@ -11,6 +10,7 @@ use crate::fixed::{mul_div_ceil, mul_div_floor, saturate};
 use crate::margin::price_of;
 use crate::order::NONE;
 use crate::position::Settled;
+use crate::slot::Slot;
 use crate::terms::SelfMatch;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, Money, OrderId, Price, Side, TradeId, WalletReason,

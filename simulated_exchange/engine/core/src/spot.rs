@@ -9,7 +9,6 @@
 //! must also bear the haircut: collateral value that the order would lose if it filled. It is reckoned by side over all
 //! orders of an instrument, at the mark, with the ratios of the coins' first brackets.
 
-use crate::account::SpotHolds;
 use crate::event::EventKind;
 use crate::exchange::Exchange;
 use crate::fixed::{mul_div_ceil, saturate};
@@ -18,6 +17,7 @@ use crate::margin::Exposure;
 use crate::matching::{fee_of, FeeRule, Leg};
 use crate::order::Order;
 use crate::reject::Reject;
+use crate::slot::SpotHolds;
 use crate::types::{
     AccountId, CoinId, InstrumentId, MarginMode, Money, OrderId, Qty, Side, TradeId, WalletReason, SCALE,
 };
