@@ -10,7 +10,7 @@ use crate::fixed::{mul_div_floor, saturate};
 use crate::lending::{self, LendingSpec, PoolBooks, Strain};
 use crate::purse::{Purse, Worth};
 use crate::reject::Reject;
-use crate::repayment::{largest, plan, Source, CONVERSION_FEE, OPERATION_USD_MAX};
+use crate::repayment::{largest, plan, Conversion, Source, CONVERSION_FEE, OPERATION_USD_MAX};
 use crate::types::{
     AccountId, CoinId, MarginMode, Money, PoolId, Price, Rate, RepayReason, WalletReason, MONEY_MAX,
 };
@@ -253,30 +253,35 @@ impl Exchange {
         let (account, coin) = (self.ledger.purse(purse).account, self.ledger.purse(purse).coin);
         let price = self.ledger.coin_price(coin);
         let sources = self.sellable(account).into_iter().filter(|source| source.coin != coin.0);
-        let id = AccountId(self.ledger.account(account).id);
         for sale in plan(need, price, sources, CONVERSION_FEE, room) {
-            let sold_coin = CoinId(sale.coin);
-            let source = self.ledger.purse_for(account, sold_coin);
-            let fees = self.ledger.purse_for(FEES, sold_coin);
-            let (desk_in, desk_out) =
-                (self.ledger.purse_for(CONVERSION, sold_coin), self.ledger.purse_for(CONVERSION, coin));
-            self.ledger.credit(source, -sale.sold);
-            self.ledger.credit(fees, sale.fee);
-            self.ledger.credit(desk_in, sale.sold - sale.fee);
-            self.ledger.credit(desk_out, -sale.bought);
-            self.ledger.credit(purse, sale.bought);
-            self.emit(EventKind::Converted {
-                account: id,
-                sold_coin,
-                sold: Money(saturate(sale.sold)),
-                fee: Money(saturate(sale.fee)),
-                coin,
-                bought: Money(saturate(sale.bought)),
-                price: Price(self.ledger.coin_price(sold_coin)),
-            });
-            self.emit_wallet(source, -sale.sold, WalletReason::Convert);
-            self.emit_wallet(purse, sale.bought, WalletReason::Convert);
+            self.book_sale(account, &sale, coin);
         }
+    }
+
+    /// Books the sale of a coin of an account to the conversion desk, for another coin.
+    pub(crate) fn book_sale(&mut self, account: u32, sale: &Conversion, coin: CoinId) {
+        let sold_coin = CoinId(sale.coin);
+        let (source, target) =
+            (self.ledger.purse_for(account, sold_coin), self.ledger.purse_for(account, coin));
+        let fees = self.ledger.purse_for(FEES, sold_coin);
+        let (desk_in, desk_out) =
+            (self.ledger.purse_for(CONVERSION, sold_coin), self.ledger.purse_for(CONVERSION, coin));
+        self.ledger.credit(source, -sale.sold);
+        self.ledger.credit(fees, sale.fee);
+        self.ledger.credit(desk_in, sale.sold - sale.fee);
+        self.ledger.credit(desk_out, -sale.bought);
+        self.ledger.credit(target, sale.bought);
+        self.emit(EventKind::Converted {
+            account: AccountId(self.ledger.account(account).id),
+            sold_coin,
+            sold: Money(saturate(sale.sold)),
+            fee: Money(saturate(sale.fee)),
+            coin,
+            bought: Money(saturate(sale.bought)),
+            price: Price(self.ledger.coin_price(sold_coin)),
+        });
+        self.emit_wallet(source, -sale.sold, WalletReason::Convert);
+        self.emit_wallet(target, sale.bought, WalletReason::Convert);
     }
 
     /// Collateral that an account could sell, in the venue's order of coins.
@@ -302,10 +307,14 @@ impl Exchange {
         changed
     }
 
-    /// True when an account has something that liquidation could work with. Who owes and has nothing left waits for
-    /// money to come in.
+    /// True when an account has something that liquidation could work with: positions, or a coin with a price, collateral
+    /// or not. Who owes and has nothing left waits for money to come in.
     pub(crate) fn has_anything(&self, account: u32) -> bool {
-        self.ledger.account(account).open_positions > 0 || !self.sellable(account).is_empty()
+        let sells = |purse: &u32| {
+            let held = self.ledger.purse(*purse);
+            held.spendable() > 0 && self.ledger.coin_price(held.coin) > 0
+        };
+        self.ledger.account(account).open_positions > 0 || self.ledger.purses_of(account).iter().any(sells)
     }
 
     /// Lets the insurance pools of the coins pay what an account with nothing left still owes, as far as they reach.

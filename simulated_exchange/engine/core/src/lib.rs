@@ -5,8 +5,8 @@
 //!
 //! - orders beyond the plain: `self_match`, `order_settings`, asked by `trading_command` and `terms`;
 //! - stages: `exchange` runs `entry`, `amend`, `matching`, `transfers`, `borrowing`, `supply`, `standing`, `clock`,
-//!   `funding_payment`, `liquidation` and `position_liquidation` over `reduction`, `takeover` over `insurance_book`,
-//!   `invariants`;
+//!   `funding_payment`, `liquidation` over `realisation` and `reduction`, `position_liquidation` over `reduction`, `takeover`
+//!   over `insurance_book`, `invariants`;
 //! - how accounts hold positions: `leverage`, `hedge`, `margin_mode` and `isolated`, asked by `position_command`;
 //! - how instruments are priced, funded and limited: `market_terms`, asked by `market_command`;
 //! - outside views: `query`, `money_query`, `insurance_query`, `adl_queue`, `state_hash`, `snapshot`;
@@ -50,6 +50,7 @@ mod order_settings;
 mod profile;
 mod purse;
 mod query;
+mod realisation;
 mod record;
 mod reduction;
 mod self_match;

@@ -1,10 +1,17 @@
 //! Stage 7, liquidation of a cross-margined account: rules 5.3 and 5.4.
 //!
-//! When the maintenance margin is no longer covered: cancel the account's orders and look again; close longs and shorts
-//! in one contract against each other; reduce positions above the lowest tier step by step in the real book
-//! (`reduction`), no worse than the account's bankruptcy; take over what remains at the price at which the account's
-//! equity is exactly zero. The taker fee of a take-over comes first, as far as the margin balance covers it. Isolated
-//! positions go their own way (`position_liquidation`).
+//! When the maintenance margin is no longer covered, step by step until it is:
+//!
+//! 1. spot orders are cancelled, then all others;
+//! 2. what the account owes is repaid by selling its collateral (`borrowing`);
+//! 3. longs and shorts in one contract are closed against each other;
+//! 4. positions above the lowest tier are reduced in the real book (`reduction`), no worse than the price at which
+//!    everything that stands behind the account is used up;
+//! 5. all it owns is turned into the coins of its positions (`realisation`), and what remains of them taken over at the
+//!    price at which the account has exactly nothing left. The taker fee of the take-over comes first, as far as that goes.
+//!    What is still owed, because there is no position or a coin has no price, the insurance pools of the coins pay.
+//!
+//! Isolated positions go their own way (`position_liquidation`).
 //!
 //! Work per command is bounded; accounts beyond the bound stay due and are served by the next command.
 
@@ -72,7 +79,10 @@ impl Exchange {
             (Money(saturate(owner.worth.balance)), Money(saturate(owner.worth.maintenance)));
         let id = AccountId(owner.id);
         self.emit(EventKind::LiquidationStarted { account: id, margin_balance, maintenance_margin });
-        self.cancel_everywhere(account, CancelReason::Liquidation);
+        self.cancel_spot_orders(account);
+        if self.ledger.account(account).is_breached() {
+            self.cancel_everywhere(account, CancelReason::Liquidation);
+        }
         if self.ledger.account(account).is_breached() {
             self.cover_debts(account);
         }
@@ -86,7 +96,15 @@ impl Exchange {
         }
         if self.ledger.account(account).is_breached() {
             self.take_over(account);
-            self.absorb_debts(account);
+        }
+    }
+
+    /// Spot orders go first: they tie up collateral, and borrow.
+    fn cancel_spot_orders(&mut self, account: u32) {
+        for index in 0..self.instruments.len() {
+            if !self.instruments[index].is_contract() {
+                self.cancel_orders(account, index, CancelReason::Liquidation);
+            }
         }
     }
 
@@ -106,8 +124,8 @@ impl Exchange {
     fn step_down_any(&mut self, account: u32) -> bool {
         self.ledger.slots_of(account).into_iter().any(|slot| {
             let held = self.ledger.slot(slot);
-            let equity = self.ledger.purse(held.purse).equity();
-            if equity <= 0 {
+            let equity = self.reach(account, self.settle_of(slot));
+            if equity <= 0 || held.position.lots == 0 {
                 return false;
             }
             let index = usize::from(held.instrument);
@@ -119,8 +137,10 @@ impl Exchange {
         })
     }
 
-    /// Takes over every position of an account, coin by coin, so that exactly nothing is left in the wallet of the coin.
+    /// Turns everything the account owns into the coins of its positions and takes them over, coin by coin, so that
+    /// exactly nothing is left in the coin and nothing owed.
     fn take_over(&mut self, account: u32) {
+        self.realise(account);
         let open = |slot: &u32| self.ledger.slot(*slot).position.lots != 0;
         let slots: Vec<u32> = self.ledger.slots_of(account).into_iter().filter(open).collect();
         let mut coins: Vec<CoinId> = slots.iter().map(|slot| self.settle_of(*slot)).collect();
@@ -130,6 +150,10 @@ impl Exchange {
             let in_coin = slots.iter().copied().filter(|slot| self.settle_of(*slot) == coin).collect();
             self.take_over_coin(in_coin);
         }
+        for purse in self.ledger.purses_of(account) {
+            self.pay_back(purse, i128::MAX);
+        }
+        self.absorb_debts(account);
     }
 
     /// Each position bears its share, by value, of what is left or owed in the coin; one that can owe no more than its
@@ -153,7 +177,7 @@ impl Exchange {
         }
     }
 
-    fn settle_of(&self, slot: u32) -> CoinId {
+    pub(crate) fn settle_of(&self, slot: u32) -> CoinId {
         self.instruments[usize::from(self.ledger.slot(slot).instrument)].settle
     }
 
@@ -165,7 +189,7 @@ impl Exchange {
         listed.value(held.position.lots, cheapest).abs()
     }
 
-    fn mark_value(&self, slot: u32) -> i128 {
+    pub(crate) fn mark_value(&self, slot: u32) -> i128 {
         let slot = self.ledger.slot(slot);
         let index = usize::from(slot.instrument);
         self.instruments[index].value(slot.position.lots, self.markets[index].mark_ticks)
