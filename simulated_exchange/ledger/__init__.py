@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from simulated_exchange.driver import Event, Side
 from simulated_exchange.ledger.accounts import AccountMemory
-from simulated_exchange.ledger.market import MarketView
+from simulated_exchange.ledger.market import FundingSettlement, MarketView
 
 __all__ = ["LIQUIDATIONS_MAX", "Counters", "Ledger", "Liquidation"]
 
@@ -62,6 +62,8 @@ class Ledger:
             Event.WalletChanged: self._wallet,
             Event.BookChanged: self._book,
             Event.PriceChanged: self._price,
+            Event.FundingSettled: self._funding_settled,
+            Event.FundingPaid: self._funding_paid,
             Event.TakenOver: self._taken_over,
             Event.Deleveraged: self._deleveraged,
             Event.InsuranceFundChanged: self._insurance_fund,
@@ -171,6 +173,16 @@ class Ledger:
     def _price(self, event: Event) -> None:
         assert isinstance(event, Event.PriceChanged)
         self.markets[event.instrument].set_prices(event.index, event.mark, event.market_ms)
+
+    def _funding_settled(self, event: Event) -> None:
+        assert isinstance(event, Event.FundingSettled)
+        self.markets[event.instrument].settlements.append(FundingSettlement(event.at_ms, event.rate))
+
+    def _funding_paid(self, event: Event) -> None:
+        assert isinstance(event, Event.FundingPaid)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.pay_funding(event)
 
     def _taken_over(self, event: Event) -> None:
         assert isinstance(event, Event.TakenOver)

@@ -14,6 +14,7 @@ from simulated_exchange.instruments import SCALE
 from simulated_exchange.ledger.records import (
     Closure,
     Execution,
+    FundingPayment,
     OrderRecord,
     OrderStatus,
     PositionMemory,
@@ -42,6 +43,7 @@ class AccountMemory:
         self._by_id: dict[int, OrderRecord] = {}
         self._by_link: dict[str, OrderRecord] = {}
         self._last_execution: Execution | None = None
+        self._last_funding: FundingPayment | None = None
 
     def order(self, order_id: int) -> OrderRecord | None:
         """An order by the venue's number, live or among the last closed ones."""
@@ -143,10 +145,20 @@ class AccountMemory:
         execution = self._last_execution if event.reason in _TRADING_REASONS else None
         self.movements.append(
             WalletMovement(
-                event.sequence, event.reason.name, event.change, event.balance, execution, event.wall_us
+                event.sequence,
+                event.reason.name,
+                event.change,
+                event.balance,
+                execution,
+                event.wall_us,
+                self._last_funding if event.reason == WalletReason.Funding else None,
             )
         )
-        self._last_execution = None
+        self._last_execution = self._last_funding = None
+
+    def pay_funding(self, event: Event.FundingPaid) -> None:
+        """Funding was paid or received; the movement of the wallet follows."""
+        self._last_funding = FundingPayment(event.instrument, event.qty, event.mark, event.rate)
 
     def change_position(self, event: Event.PositionChanged) -> None:
         """The position is this now."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from heapq import nlargest, nsmallest
+from typing import NamedTuple
 
 from simulated_exchange.instruments import SCALE
 from simulated_exchange.ledger.candles import CandleSeries
@@ -18,6 +19,7 @@ __all__ = [
     "LIQUIDATIONS_MAX",
     "TRADES_MAX",
     "DayStatistics",
+    "FundingSettlement",
     "MarketView",
     "PublicTrade",
 ]
@@ -26,6 +28,7 @@ TRADES_MAX = 1000
 LIQUIDATIONS_MAX = 500
 DEPTH_MAX = 1000
 DAY_MINUTES = 1440
+SETTLEMENTS_MAX = 2000
 
 Level = tuple[int, int]
 
@@ -55,6 +58,13 @@ class DayStatistics:
     turnover: int
 
 
+class FundingSettlement(NamedTuple):
+    """One settlement of funding; the rate is of 10**-12."""
+
+    settled_ms: int
+    rate: int
+
+
 class MarketView:
     """The public state of one instrument, folded from events."""
 
@@ -72,6 +82,7 @@ class MarketView:
         self.mark_candles = CandleSeries()
         self.index_candles = CandleSeries()
         self.premium_candles = CandleSeries()
+        self.settlements: deque[FundingSettlement] = deque(maxlen=SETTLEMENTS_MAX)
         self._day: tuple[int, DayStatistics] | None = None
 
     def set_level(self, is_bid: bool, price: int, qty: int, sequence: int, wall_ms: int) -> None:

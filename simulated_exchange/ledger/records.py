@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Closure", "Execution", "OrderRecord", "OrderStatus", "PositionMemory", "WalletMovement"]
+__all__ = [
+    "Closure",
+    "Execution",
+    "FundingPayment",
+    "OrderRecord",
+    "OrderStatus",
+    "PositionMemory",
+    "WalletMovement",
+]
 
 
 class OrderStatus(StrEnum):
@@ -113,6 +121,16 @@ class PositionMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class FundingPayment:
+    """What one position's payment of funding was reckoned from; the rate is of 10**-12."""
+
+    instrument: int
+    qty: int
+    mark_price: int
+    rate: int
+
+
+@dataclass(frozen=True, slots=True)
 class WalletMovement:
     """One change of a wallet."""
 
@@ -122,3 +140,4 @@ class WalletMovement:
     balance: int
     execution: Execution | None
     wall_us: int
+    funding: FundingPayment | None = None

@@ -35,10 +35,16 @@ Result = dict[str, Any]
 
 
 def funding_of(venue: Venue, instrument: Instrument) -> Funding:
-    """Rate and next settlement in market time; this venue does not charge funding yet, so the rate is 0."""
-    interval_ms = instrument.funding_interval_ms
-    market_ms = venue.driver.market_ms()
-    return Funding(rate=0, next_ms=market_ms - market_ms % interval_ms + interval_ms, interval_ms=interval_ms)
+    """The rate so far and its caps, and the next settlement in market time."""
+    view = venue.driver.funding(instrument.index)
+    market_ms, interval_ms = venue.driver.market_ms(), view.interval_ms
+    return Funding(
+        rate=view.rate,
+        next_ms=view.next_ms or market_ms - market_ms % interval_ms + interval_ms,
+        interval_ms=interval_ms,
+        lower=view.lower,
+        upper=view.upper,
+    )
 
 
 def _time(call: Call) -> Result:
@@ -110,11 +116,9 @@ def _funding_history(call: Call) -> Result:
     instrument = queries.market_instrument(call.query, call.venue.catalogue)
     start_ms, end_ms = queries.time_range(call.query)
     count = queries.limit(call.query, FUNDING_ROWS_MAX, FUNDING_ROWS_MAX)
-    interval_ms = instrument.funding_interval_ms
-    first_ms = max(start_ms, call.venue.driver.clock.start_ms)
-    settled_ms = min(end_ms, call.venue.driver.market_ms()) // interval_ms * interval_ms
-    times = range(settled_ms, first_ms - 1, -interval_ms)[:count]
-    return listing("linear", [rows.funding_row(instrument, 0, time_ms) for time_ms in times])
+    settlements = reversed(call.venue.ledger.markets[instrument.index].settlements)
+    within = [row for row in settlements if start_ms <= row.settled_ms <= end_ms][:count]
+    return listing("linear", [rows.funding_row(instrument, row.rate, row.settled_ms) for row in within])
 
 
 def _open_interest(call: Call) -> Result:

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulated_exchange.driver import PriceView
-from simulated_exchange.gateway.translate.numbers import decimal_text, fixed_text, rate_text
+from simulated_exchange.gateway.translate.numbers import (
+    decimal_text,
+    fixed_text,
+    funding_rate_text,
+    rate_text,
+)
 from simulated_exchange.gateway.translate.rows import trade_id_text
 from simulated_exchange.instruments import SCALE, Instrument
 from simulated_exchange.ledger.candles import Bar, bar_end_ms
@@ -41,11 +46,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Funding:
-    """What the wire says of funding: the rate now, the time of the next settlement, the interval."""
+    """What the wire says of funding: rate, next settlement, interval, caps. Rates are of 10**-12."""
 
     rate: int
     next_ms: int
     interval_ms: int
+    lower: int
+    upper: int
 
 
 def instrument_row(instrument: Instrument, launch_ms: int, funding: Funding) -> Row:
@@ -84,8 +91,8 @@ def instrument_row(instrument: Instrument, launch_ms: int, funding: Funding) -> 
         "fundingInterval": funding.interval_ms // 60_000,
         "settleCoin": instrument.quote,
         "copyTrading": "both",
-        "upperFundingRate": "0.00375",
-        "lowerFundingRate": "-0.00375",
+        "upperFundingRate": funding_rate_text(funding.upper),
+        "lowerFundingRate": funding_rate_text(funding.lower),
         "isPreListing": False,
         "preListingInfo": None,
         "riskParameters": {
@@ -122,7 +129,7 @@ def ticker_row(instrument: Instrument, market: MarketView, prices: PriceView, fu
         "singleOpenInterestValue": fixed_text(interest_value // 2, 2),
         "turnover24h": fixed_text(day.turnover, 4),
         "volume24h": fixed_text(day.volume, 4),
-        "fundingRate": decimal_text(funding.rate),
+        "fundingRate": funding_rate_text(funding.rate),
         "nextFundingTime": str(funding.next_ms),
         "predictedDeliveryPrice": "",
         "basisRate": "",
@@ -137,7 +144,7 @@ def ticker_row(instrument: Instrument, market: MarketView, prices: PriceView, fu
         "preQty": "",
         "curPreListingPhase": "",
         "fundingIntervalHour": str(funding.interval_ms // 3_600_000),
-        "fundingCap": "0.00375",
+        "fundingCap": funding_rate_text(funding.upper),
         "basisRateYear": "",
     }
 
@@ -244,7 +251,7 @@ def funding_row(instrument: Instrument, rate: int, settled_ms: int) -> Row:
     """A row of the funding history."""
     return {
         "symbol": instrument.symbol,
-        "fundingRate": decimal_text(rate),
+        "fundingRate": funding_rate_text(rate),
         "fundingRateTimestamp": str(settled_ms),
     }
 

@@ -9,8 +9,17 @@ import re
 
 from simulated_exchange.instruments import SCALE
 
-__all__ = ["decimal_text", "fixed_text", "leverage_text", "parse_decimal", "rate_text", "ratio"]
+__all__ = [
+    "decimal_text",
+    "fixed_text",
+    "funding_rate_text",
+    "leverage_text",
+    "parse_decimal",
+    "rate_text",
+    "ratio",
+]
 
+_RATE_UNIT = 10**4
 _DECIMAL = re.compile(r"(\d{1,10})(?:\.(\d{1,18}))?", re.ASCII)
 
 
@@ -28,6 +37,11 @@ def fixed_text(value: int, decimals: int) -> str:
     sign, magnitude = ("-", -value) if value < 0 else ("", value)
     whole, fraction = divmod(magnitude, SCALE)
     return f"{sign}{whole}.{fraction:08d}"[: decimals - 8 or None] if decimals else f"{sign}{whole}"
+
+
+def funding_rate_text(rate: int) -> str:
+    """A rate of 10**-12 as shortest text of at most eight decimals, rounded half up."""
+    return decimal_text((rate + _RATE_UNIT // 2) // _RATE_UNIT)
 
 
 def leverage_text(hundredths: int) -> str:

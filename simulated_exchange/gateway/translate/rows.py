@@ -12,6 +12,7 @@ from typing import Any
 from simulated_exchange.gateway.translate.numbers import (
     decimal_text,
     fixed_text,
+    funding_rate_text,
     leverage_text,
     rate_text,
     ratio,
@@ -75,6 +76,7 @@ _MOVEMENT_TYPE = {
     "Trade": "TRADE",
     "TakeOver": "LIQUIDATION",
     "Adl": "ADL",
+    "Funding": "SETTLEMENT",
 }
 
 
@@ -320,30 +322,42 @@ def closure_row(closure: Closure, instrument: Instrument) -> Row:
     }
 
 
+def _fee_rate(movement: WalletMovement) -> str:
+    if movement.funding is not None:
+        return funding_rate_text(movement.funding.rate)
+    execution = movement.execution
+    return rate_text(execution.fee, execution.value) if execution else "0"
+
+
 def movement_row(movement: WalletMovement, catalogue: Catalogue, coin: str) -> Row:
     """The row of the transaction log."""
-    execution = movement.execution
-    instrument = catalogue[execution.instrument] if execution else None
+    execution, funding = movement.execution, movement.funding
+    cause = execution or funding
+    instrument = catalogue[cause.instrument] if cause else None
     order = execution.order if execution else None
-    cash_flow = execution.realised_pnl if execution else movement.change
+    cash_flow = execution.realised_pnl if execution else 0 if funding else movement.change
     return {
         "id": f"{movement.sequence}",
         "symbol": instrument.symbol if instrument else "",
         "category": "linear" if instrument else "",
-        "side": side_text(execution.is_buy) if execution else "None",
+        "side": side_text(execution.is_buy)
+        if execution
+        else side_text(funding.qty > 0)
+        if funding
+        else "None",
         "transactionTime": str(movement.wall_us // 1000),
         "type": _MOVEMENT_TYPE[movement.reason],
         "transSubType": "",
         "qty": decimal_text(execution.qty) if execution else "0",
-        "size": decimal_text(execution.closed_qty) if execution else "0",
+        "size": decimal_text(execution.closed_qty if execution else funding.qty if funding else 0),
         "currency": coin,
-        "tradePrice": decimal_text(execution.price) if execution else "0",
-        "funding": "",
+        "tradePrice": decimal_text(execution.price if execution else funding.mark_price if funding else 0),
+        "funding": decimal_text(movement.change) if funding else "",
         "fee": decimal_text(execution.fee) if execution else "0",
         "cashFlow": decimal_text(cash_flow),
         "change": decimal_text(movement.change),
         "cashBalance": decimal_text(movement.balance),
-        "feeRate": rate_text(execution.fee, execution.value) if execution else "0",
+        "feeRate": _fee_rate(movement),
         "bonusChange": "",
         "tradeId": exec_id_text(execution) if execution else "",
         "orderId": order_id_text(order.order_id) if order else "",
