@@ -9,13 +9,17 @@ use crate::entropy::Entropy;
 pub const ACCOUNTS: u32 = 6;
 const FIRST_ACCOUNT: u32 = 1000;
 const PLACE_ORDER: u8 = 4;
+/// Amendments, cancellations, leverage, index prices, time, coin prices.
+const FREQUENT: [u8; 12] = [5, 5, 6, 6, 7, 8, 9, 9, 9, 10, 10, 11];
 const FLAGS_AT: usize = 4;
 const LINK_LENGTH_AT: usize = 5;
 const LINK_AT: usize = 56;
 /// Fields of one byte: where, and how often in 256 they are other than zero.
-const BYTES_AT: [(usize, u8); 7] = [(1, 128), (2, 64), (3, 90), (92, 60), (93, 128), (94, 128), (95, 128)];
+const BYTES_AT: [(usize, u8); 7] = [(1, 128), (2, 64), (3, 90), (92, 40), (93, 30), (94, 30), (95, 30)];
 /// Fields of eight bytes.
 const WORDS_AT: [usize; 11] = [32, 40, 48, 96, 104, 112, 120, 128, 136, 144, 152];
+/// Fields from here on are seldom set: most commands do without.
+const SELDOM_FROM: usize = 92;
 const TICK: i64 = SCALE / 10;
 const LOT: i64 = SCALE / 1000;
 const PRICES: [i64; 3] = [50_000, 2_000, 50_000];
@@ -58,9 +62,12 @@ impl Composer {
 
     /// The next command.
     pub fn compose(&mut self, entropy: &mut impl Entropy) -> Command {
-        let choice = entropy.byte();
-        let kind =
-            if choice < 128 { PLACE_ORDER } else { self.kinds[usize::from(choice) % self.kinds.len()] };
+        let (choice, among) = (entropy.byte(), usize::from(entropy.byte()));
+        let kind = match choice {
+            0..120 => PLACE_ORDER,
+            120..220 => FREQUENT[among % FREQUENT.len()],
+            _ => self.kinds[among % self.kinds.len()],
+        };
         let mut record = [0_u8; COMMAND_BYTES];
         record[0] = kind;
         let pause = entropy.byte();
@@ -73,7 +80,8 @@ impl Composer {
         }
         record[16..24].copy_from_slice(&market_ms.to_le_bytes());
         record[24..32].copy_from_slice(&market_ms.to_le_bytes());
-        let flags = entropy.byte();
+        let (flags, fewer) = (entropy.byte(), entropy.byte());
+        let flags = if kind == PLACE_ORDER { flags & fewer & fewer.rotate_left(3) } else { flags };
         for bit in 0..8 {
             try_change(&mut record, |record| record[FLAGS_AT] |= flags & 1 << bit);
         }
@@ -111,6 +119,9 @@ impl Composer {
             }
         }
         for at in WORDS_AT {
+            if at >= SELDOM_FROM && entropy.byte() >= 40 {
+                continue;
+            }
             let value = match at {
                 32 => self.order(entropy),
                 48 => quantity(entropy, instrument),
