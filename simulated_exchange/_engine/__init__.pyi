@@ -476,6 +476,8 @@ class Reject:
     """Minutes 04:00 to 05:30 of each hour."""
     NotAContract: ClassVar[Reject]
     """Spot has no positions."""
+    SpotTermsInvalid: ClassVar[Reject]
+    """Leverage of an order, or a quantity of the quote coin, where spot does not know it."""
     LeverageSidesDiffer: ClassVar[Reject]
     """In one-way mode, and in cross margin, both sides have one leverage."""
     PositionIndexMismatch: ClassVar[Reject]
@@ -1743,18 +1745,24 @@ class Terms:
     """What an order asks for beyond side, quantity and price.
 
     `slippage_ticks` (1 to 10000) or `slippage_ratio` (of the best price, in 10**-8: 0.01 % to 10 %) bounds
-    how far a market order fills beyond the best price; ValueError for both at once.
+    how far a market order fills beyond the best price; ValueError for both at once. Spot orders may borrow
+    what the account has too little of (`is_leveraged`); the quantity of a spot market buy may be what is
+    spent of the quote coin (`in_quote`).
     """
 
     self_match: Final[SelfMatch]
     slippage_ticks: Final[int | None]
     slippage_ratio: Final[int | None]
+    is_leveraged: Final[bool]
+    in_quote: Final[bool]
     def __new__(
         cls,
         *,
         self_match: SelfMatch = ...,
         slippage_ticks: int | None = None,
         slippage_ratio: int | None = None,
+        is_leveraged: bool = False,
+        in_quote: bool = False,
     ) -> Terms: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...

@@ -15,11 +15,13 @@ pub struct Terms(pub(crate) core::Terms);
 #[pymethods]
 impl Terms {
     #[new]
-    #[pyo3(signature = (*, self_match=SelfMatch::Allow, slippage_ticks=None, slippage_ratio=None))]
+    #[pyo3(signature = (*, self_match=SelfMatch::Allow, slippage_ticks=None, slippage_ratio=None, is_leveraged=false, in_quote=false))]
     fn new(
         self_match: SelfMatch,
         slippage_ticks: Option<Argument<'_, '_>>,
         slippage_ratio: Option<Argument<'_, '_>>,
+        is_leveraged: bool,
+        in_quote: bool,
     ) -> PyResult<Self> {
         let slippage = match (slippage_ticks, slippage_ratio) {
             (None, None) => core::SlippageTolerance::None,
@@ -33,7 +35,7 @@ impl Terms {
                 return Err(errors::value("slippage_ticks: not together with slippage_ratio"));
             }
         };
-        Ok(Self(core::Terms { self_match: self_match.into(), slippage }))
+        Ok(Self(core::Terms { self_match: self_match.into(), slippage, is_leveraged, in_quote }))
     }
 
     /// Self-match prevention.
@@ -58,6 +60,18 @@ impl Terms {
             core::SlippageTolerance::Ratio(ratio) => Some(ratio),
             _ => None,
         }
+    }
+
+    /// What a spot order has too little of is borrowed.
+    #[getter]
+    fn is_leveraged(&self) -> bool {
+        self.0.is_leveraged
+    }
+
+    /// The quantity of a spot market buy is what is spent of the quote coin.
+    #[getter]
+    fn in_quote(&self) -> bool {
+        self.0.in_quote
     }
 
     fn __repr__(&self) -> String {

@@ -90,7 +90,7 @@ words! {
         BelowMinimumNotional, MarketNotReady, DuplicateLinkId, LeverageInvalid, IndexPriceInvalid,
         FundingTermsInvalid, NotPerpetual, MarkSourceFixed, RiskTierInvalid, RiskLimitsInvalid,
         CoinPriceInvalid,
-        NotAContract, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
+        NotAContract, SpotTermsInvalid, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
         NotIsolated, PositionMissing, MarginModeUnchanged, AutoAddMarginUnchanged, MarginModeShort, MarginNotFree,
         SlippageInvalid, OrderSettingInvalid, PriceBeyondBand,
         SettingUnchanged, CollateralFixed, CoinNotLent, SameWallet, RepaymentClosed,

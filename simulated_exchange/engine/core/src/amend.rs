@@ -145,7 +145,8 @@ impl Exchange {
         others.orders.cost[at] -= before.cost;
         if listed.is_spot {
             let addition = (before.side, after.leaves, after.ticks());
-            return self.hold_spot(slot.account, instrument, &others, self.held_by(before), addition);
+            let released = (self.held_by(before), false);
+            return self.hold_spot((slot.account, instrument), &others, released, addition);
         }
         let valued = self.valued_at(instrument, before.side, after.ticks(), before.time_in_force);
         let addition = (before.side, after.leaves, valued);

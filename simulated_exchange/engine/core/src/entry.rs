@@ -41,7 +41,11 @@ impl Exchange {
             &for_leg
         };
         let intent = self.filter(order)?;
-        let valued = self.valued_at(intent.instrument, order.side, intent.ticks, intent.time_in_force);
+        let valued = if order.terms.is_leveraged {
+            intent.ticks // whatever it may cost must be borrowable
+        } else {
+            self.valued_at(intent.instrument, order.side, intent.ticks, intent.time_in_force)
+        };
         self.hold(order, &intent, valued)?;
         let listed = &self.instruments[intent.instrument];
         let taker_fee = listed.spec.taker_fee;
@@ -89,7 +93,11 @@ impl Exchange {
         let is_market = order.order_type == OrderType::Market;
         // a market order is immediate-or-cancel, whatever it says
         let time_in_force = if is_market { TimeInForce::ImmediateOrCancel } else { order.time_in_force };
-        let mut lots = self.lots_within_limits(instrument, order.qty, is_market, order.reduce_only)?;
+        let mut lots = if order.terms.in_quote {
+            0
+        } else {
+            self.lots_within_limits(instrument, order.qty, is_market, order.reduce_only)?
+        };
         if !market.is_ready() {
             return Err(Reject::MarketNotReady);
         }
@@ -100,6 +108,9 @@ impl Exchange {
             self.within_band(account, instrument, order.side, self.ticks_of(instrument, order.price)?)?
         };
         let ticks = self.within_tolerance(order, instrument, ticks)?;
+        if order.terms.are_for_spot() {
+            lots = self.on_spot_terms(order, account, instrument, ticks, lots)?;
+        }
         let value = listed.notional(lots, if is_market { market.mark_ticks } else { ticks });
         if !order.reduce_only && value < i128::from(listed.spec.min_notional.0) {
             return Err(Reject::BelowMinimumNotional);
@@ -227,7 +238,8 @@ impl Exchange {
             // what may come to rest must be held at its own price
             let rests = matches!(intent.time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly);
             let addition = (order.side, intent.lots, if rests { intent.ticks } else { valued });
-            return self.hold_spot(intent.account, intent.instrument, &before, 0, addition);
+            let borrows = order.terms.is_leveraged;
+            return self.hold_spot((intent.account, intent.instrument), &before, (0, borrows), addition);
         }
         self.check_risk(intent.account, intent.instrument, &before, held, (order.side, intent.lots, valued))
     }

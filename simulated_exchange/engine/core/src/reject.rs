@@ -103,6 +103,8 @@ rejects! {
     SameWallet = 283, "wallets must differ";
     /// Minutes 04:00 to 05:30 of each hour.
     RepaymentClosed = 284, "repayment is closed while interest is charged";
+    /// Leverage of an order, or a quantity of the quote coin, where spot does not know it.
+    SpotTermsInvalid = 232, "leverage is for spot orders, a quantity of the quote coin for spot market buys";
     /// No such live order of this account.
     OrderNotFound = 300, "order not exists or too late to cancel";
     /// Too many active orders in the instrument.

@@ -10,7 +10,11 @@ use crate::types::{AccountId, CancelReason, InstrumentId, OrderId};
 impl Exchange {
     /// True when two slots belong to one account, or to accounts of one group.
     pub(crate) fn is_same_trader(&self, slot: u32, other: u32) -> bool {
-        let (account, other) = (self.ledger.slot(slot).account, self.ledger.slot(other).account);
+        self.are_same_trader(self.ledger.slot(slot).account, self.ledger.slot(other).account)
+    }
+
+    /// True when two accounts are one trader.
+    pub(crate) fn are_same_trader(&self, account: u32, other: u32) -> bool {
         if account == other {
             return true;
         }

@@ -8,18 +8,27 @@
 //! contracts that settle in it, and in isolated margin less what positions and orders hold. In cross margin the account
 //! must also bear the haircut: collateral value that the order would lose if it filled. It is reckoned by side over all
 //! orders of an instrument, at the mark, with the ratios of the coins' first brackets.
+//!
+//! An order on leverage may hold more of a coin than there is, as far as it can be borrowed at the worst price it may get:
+//! what is held beyond the cash is owed from then on, as every coin below nothing is, and no longer when the order is
+//! cancelled. It is amended as a plain one.
 
+use crate::collateral::usd_ceil;
+use crate::command::NewOrder;
 use crate::event::EventKind;
 use crate::exchange::Exchange;
 use crate::fixed::{mul_div_ceil, saturate};
 use crate::instrument::Instrument;
+use crate::lending::loan_margin;
 use crate::margin::Exposure;
 use crate::matching::{fee_of, FeeRule, Leg};
 use crate::order::Order;
 use crate::reject::Reject;
 use crate::slot::SpotHolds;
+use crate::terms::SelfMatch;
 use crate::types::{
-    AccountId, CoinId, InstrumentId, MarginMode, Money, OrderId, Qty, Side, TradeId, WalletReason, SCALE,
+    AccountId, CoinId, InstrumentId, MarginMode, Money, OrderId, OrderType, Qty, Side, TradeId, WalletReason,
+    MONEY_MAX, SCALE,
 };
 
 impl Exchange {
@@ -39,14 +48,73 @@ impl Exchange {
         }
     }
 
-    /// Stage 3 for spot: the coin that is paid with must be there, and the haircut borne.
+    /// Stage 2 for what only spot orders can ask for; returns the lots.
+    #[cold]
+    pub(crate) fn on_spot_terms(
+        &self,
+        order: &NewOrder,
+        account: u32,
+        instrument: usize,
+        limit: i64,
+        lots: i64,
+    ) -> Result<i64, Reject> {
+        if !self.instruments[instrument].is_spot {
+            return Err(Reject::SpotTermsInvalid);
+        }
+        if order.terms.is_leveraged && self.ledger.account(account).margin_mode == MarginMode::Isolated {
+            return Err(Reject::NoLoansInIsolatedMode);
+        }
+        if !order.terms.in_quote {
+            return Ok(lots);
+        }
+        if order.order_type != OrderType::Market || order.side != Side::Buy {
+            return Err(Reject::SpotTermsInvalid);
+        }
+        if !(1..=MONEY_MAX).contains(&order.qty.0) {
+            return Err(Reject::QtyInvalid);
+        }
+        let lots = self.lots_for(order, account, instrument, limit);
+        let qty = self.instruments[instrument].qty(lots);
+        self.lots_within_limits(instrument, qty, true, false).map_err(|reject| match reject {
+            Reject::QtyInvalid => Reject::QtyBelowMinimum, // not a single lot
+            reject => reject,
+        })
+    }
+
+    /// Lots that an amount of the quote coin buys up to a limit; what the book does not hold is reckoned at the limit.
+    fn lots_for(&self, order: &NewOrder, account: u32, instrument: usize, limit: i64) -> i64 {
+        let (listed, book) = (&self.instruments[instrument], &self.books[instrument]);
+        let (mut left, mut lots) = (i128::from(order.qty.0), 0_i64);
+        let buys = |left: i128, ticks: i64| saturate(left / listed.value(1, ticks).max(1));
+        for ticks in book.prices(Side::Sell).take_while(|ticks| *ticks <= limit) {
+            for index in book.queue(&self.orders, Side::Sell, ticks) {
+                let maker = self.orders.get(index);
+                if order.terms.self_match != SelfMatch::Allow && self.are_same_trader(account, maker.account)
+                {
+                    if order.terms.self_match == SelfMatch::CancelMaker {
+                        continue;
+                    }
+                    return lots.saturating_add(buys(left, ticks));
+                }
+                let taken = maker.leaves.min(buys(left, ticks));
+                lots = lots.saturating_add(taken);
+                left -= listed.value(taken, ticks);
+                if taken < maker.leaves {
+                    return lots;
+                }
+            }
+        }
+        lots.saturating_add(buys(left, limit))
+    }
+
+    /// Stage 3 for spot: the coin that is paid with must be there, or borrowable, and the haircut borne. `released` is
+    /// what an order that is amended holds now.
     #[cold]
     pub(crate) fn hold_spot(
         &self,
-        account: u32,
-        instrument: usize,
+        (account, instrument): (u32, usize),
         before: &Exposure,
-        released: i128,
+        (released, borrows): (i128, bool),
         (side, lots, ticks): (Side, i64, i64),
     ) -> Result<(), Reject> {
         let listed = &self.instruments[instrument];
@@ -61,16 +129,35 @@ impl Exchange {
             Side::Buy => (listed.settle, listed.value(lots, ticks)),
             Side::Sell => (self.base_of(instrument), listed.qty_of(lots)),
         };
-        if self.cash(account, coin) + released < needed {
-            return Err(Reject::InsufficientBalance);
-        }
-        let owner = self.ledger.account(account);
         let more = i128::from(after.haircut(listed)) - i128::from(before.haircut(listed));
         let more = self.in_usd(listed.settle, more);
-        if owner.margin_mode == MarginMode::Cross && more > 0 && more > owner.available() {
+        let short = needed - released - self.cash(account, coin);
+        let owner = self.ledger.account(account);
+        if short <= 0 {
+            let is_borne = owner.margin_mode == MarginMode::Isolated || more <= owner.available().max(0);
+            return if is_borne { Ok(()) } else { Err(Reject::InsufficientBalance) };
+        }
+        if !borrows {
+            return Err(Reject::InsufficientBalance);
+        }
+        if short > self.borrowable(account, coin) {
+            return Err(Reject::BorrowLimit);
+        }
+        // without a purse there is no cash either: the whole is owed
+        let available = match self.ledger.find_purse(account, coin) {
+            Some(purse) => self.worth_after(purse, |held| held.locked += needed).available(),
+            None => owner.available() - self.loan_initial(coin, needed),
+        };
+        if available < more.max(0) {
             return Err(Reject::InsufficientBalance);
         }
         Ok(())
+    }
+
+    /// Initial margin of a first loan of a coin, in USD.
+    fn loan_initial(&self, coin: CoinId, amount: i128) -> i128 {
+        let spec = &self.ledger.coins()[usize::from(coin.0)].spec;
+        loan_margin(&spec.borrow, amount, usd_ceil(amount, self.ledger.coin_price(coin))).0
     }
 
     /// What a resting order holds of the coin it pays with.

@@ -59,16 +59,31 @@ pub struct Terms {
     pub self_match: SelfMatch,
     /// How far a market order may slip.
     pub slippage: SlippageTolerance,
+    /// Spot: what the account has too little of is borrowed.
+    pub is_leveraged: bool,
+    /// Spot market buy: the quantity is what is spent of the quote coin.
+    pub in_quote: bool,
 }
 
 impl Terms {
     /// A plain order's.
-    pub const NONE: Self = Self { self_match: SelfMatch::Allow, slippage: SlippageTolerance::None };
+    pub const NONE: Self = Self {
+        self_match: SelfMatch::Allow,
+        slippage: SlippageTolerance::None,
+        is_leveraged: false,
+        in_quote: false,
+    };
 
     /// True when nothing is asked for.
     #[inline]
     pub fn is_none(&self) -> bool {
         *self == Self::NONE
+    }
+
+    /// True when something is asked for that only spot orders can have.
+    #[inline]
+    pub fn are_for_spot(&self) -> bool {
+        self.is_leveraged || self.in_quote
     }
 
     /// Writes the terms into a record.
@@ -83,6 +98,7 @@ impl Terms {
             SlippageTolerance::Ratio(ratio) => (2, ratio),
         };
         writer.u8(self.self_match.to_wire()).u8(kind).u32(value);
+        writer.flag(self.is_leveraged).flag(self.in_quote);
     }
 
     /// Reads the terms, which end the record.
@@ -99,8 +115,9 @@ impl Terms {
             (2, ratio) => SlippageTolerance::Ratio(ratio),
             _ => return Err(DecodeError::Field),
         };
+        let (is_leveraged, in_quote) = (reader.flag()?, reader.flag()?);
         reader.end()?;
-        Ok(Self { self_match, slippage })
+        Ok(Self { self_match, slippage, is_leveraged, in_quote })
     }
 }
 

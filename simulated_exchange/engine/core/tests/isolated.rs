@@ -311,6 +311,17 @@ fn the_switch_for_adding_margin_is_kept_by_position() {
     assert_eq!(set(&mut story, true), None);
     assert!(held(&story, "alice").auto_add_margin);
     assert_eq!(set(&mut story, true), Some(Reject::AutoAddMarginUnchanged));
+    // 224.75 back the position, 250.75 are needed: all that is free comes, less than the initial margin once more
+    story.index(BTC, "45200");
+    let told = story.happened(|event| match event {
+        EventKind::MarginAdded { amount, is_automatic: true, .. } => Some(shown(amount.0)),
+        EventKind::TakenOver { .. } => Some("taken over".into()),
+        _ => None,
+    });
+    assert_eq!(told, ["4947.75"]);
+    assert_eq!(assigned(&story, "alice"), "9972.5");
+    story.index(BTC, "40200");
+    story.expect("who | qty\n alice | 0");
 }
 
 #[test]

@@ -177,3 +177,83 @@ fn a_liquidated_account_loses_its_spot_orders_first() {
     assert_eq!(cancelled, [SPOT]);
     assert_eq!(story.coin_of("alice", "USDT").1, "0");
 }
+
+#[test]
+fn a_market_buy_may_name_what_it_spends() {
+    let mut story = story();
+    story.tell(
+        "who   | does | in       | qty   | price | spot   | then
+         maker | sell | BTC/USDT | 0.4   | 50000 |        |
+         maker | sell | BTC/USDT | 1     | 50100 |        |
+         alice | buy  | BTC/USDT | 30000 |       | amount | 0.4 at 50000, 0.1996 at 50100
+         alice | buy  | BTC/USDT | 4     |       | amount | QtyBelowMinimum
+         alice | buy  | BTC/USDT | 10000 | 50100 | amount | SpotTermsInvalid
+         alice | sell | BTC/USDT | 10000 |       | amount | SpotTermsInvalid
+         alice | buy  |          | 10000 |       | amount | SpotTermsInvalid
+         alice | buy  | BTC/USDT | 80000 |       | amount | InsufficientBalance
+         alice | buy  | BTC/USDT | 60000 |       | amount | 0.8004 at 50100, ImmediateOrCancel 0.394",
+    );
+    // 30,000 less 0.04 that buy no lot
+    assert_eq!(story.coin_of("alice", "USDT"), ("29900".into(), "0".into()));
+}
+
+#[test]
+fn an_amount_passes_over_own_orders_as_the_order_does() {
+    let mut story = story();
+    story.tell(
+        "who   | does | in       | qty   | price | spot   | smp   | then
+         alice | sell | BTC/USDT | 1     | 50000 |        |       | rests 1 at 50000
+         maker | sell | BTC/USDT | 1     | 50100 |        |       | rests 1 at 50100
+         alice | buy  | BTC/USDT | 50100 |       | amount | maker | 1 at 50100",
+    );
+    assert_eq!(story.coin_of("alice", "BTC"), ("2.999".into(), "0".into()));
+}
+
+#[test]
+fn an_order_on_leverage_owes_what_it_holds_beyond_the_cash() {
+    let mut story = story();
+    let debt = |story: &Story, name: &str, coin: &str| {
+        let coin = story.coin(coin);
+        story
+            .exchange
+            .coins(who(name))
+            .into_iter()
+            .find(|held| held.coin == coin)
+            .map(|held| shown(held.borrowed.0))
+    };
+    story.tell(
+        "who   | does | in       | order | qty | price | spot     | then
+         alice | buy  | BTC/USDT |       | 3   | 49900 |          | InsufficientBalance
+         alice | buy  | BTC/USDT | b     | 3   | 49900 | leverage | rests 3 at 49900",
+    );
+    assert_eq!(debt(&story, "alice", "USDT"), Some("49700".into()));
+    story.tell("who | does | order\n alice | cancel | b");
+    assert_eq!(debt(&story, "alice", "USDT"), Some("0".into()));
+    story.tell(
+        "who   | does | in       | qty | price | spot     | then
+         maker | sell | BTC/USDT | 2   | 50000 |          |
+         bob   | sell | BTC/USDT | 1   | 50000 |          |
+         alice | buy  | BTC/USDT | 3   | 50000 | leverage | 2 at 50000, 1 at 50000
+         alice | buy  | BTC/USDT | 2   | 49900 | leverage | BorrowLimit
+         carol | sell | BTC/USDT | 5   | 50400 | leverage | rests 5 at 50400",
+    );
+    assert_eq!(story.coin_of("alice", "USDT"), ("-50000".into(), "0".into()));
+    assert_eq!(debt(&story, "alice", "USDT"), Some("50000".into()));
+    assert_eq!(debt(&story, "carol", "BTC"), Some("3".into()));
+    assert!(story.exchange.conservation().adds_up());
+}
+
+#[test]
+fn leverage_needs_margin_for_the_loan_and_cross_margin() {
+    let mut story = story();
+    story.tell("who | does | qty | price | then\n alice | buy | 38 | 49900 | rests 38 at 49900");
+    // 6,398 are left, a fifth of the loan is needed
+    story.tell(
+        "who   | does | in       | qty | price | spot     | then
+         alice | buy  | BTC/USDT | 2.7 | 49900 | leverage | InsufficientBalance
+         alice | buy  |          | 1   | 49900 | leverage | SpotTermsInvalid",
+    );
+    let mode = MarginMode::Isolated;
+    story.must(Action::Position(PositionAction::SetMarginMode { account: who("bob"), mode }));
+    story.tell("who | does | in | qty | price | spot | then\n bob | buy | BTC/USDT | 3 | 49900 | leverage | NoLoansInIsolatedMode");
+}

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::{fixed, Row};
 
-/// Columns `smp` (maker, taker, both) and `slip` (`3 ticks`, or a part such as `0.0005`).
+/// Columns `smp` (maker, taker, both), `slip` (`3 ticks`, or a part such as `0.0005`) and `spot` (leverage, or amount: the
+/// quantity is one of the quote coin).
 pub fn of(row: &Row) -> Terms {
     let get = |name: &str| row.get(name).map(String::as_str);
     Terms {
@@ -21,6 +22,8 @@ pub fn of(row: &Row) -> Terms {
             Some(Ok(ticks)) => SlippageTolerance::Ticks(ticks.parse().expect("ticks")),
             Some(Err(ratio)) => SlippageTolerance::Ratio(u32::try_from(fixed(ratio)).expect("ratio")),
         },
+        is_leveraged: get("spot").is_some_and(|spot| spot == "leverage"),
+        in_quote: get("spot").is_some_and(|spot| spot == "amount"),
     }
 }
 
@@ -32,7 +35,13 @@ pub fn any_terms() -> impl Strategy<Value = Terms> {
         1 => any::<u32>().prop_map(SlippageTolerance::Ratio),
     ];
     let self_match = prop_oneof![6 => Just(SelfMatch::Allow), 1 => prop::sample::select(SelfMatch::ALL)];
-    (self_match, slippage).prop_map(|(self_match, slippage)| Terms { self_match, slippage })
+    let spot = || prop::bool::weighted(0.08);
+    (self_match, slippage, spot(), spot()).prop_map(|(self_match, slippage, is_leveraged, in_quote)| Terms {
+        self_match,
+        slippage,
+        is_leveraged,
+        in_quote,
+    })
 }
 
 pub fn any_setting() -> impl Strategy<Value = OrderSetting> {

@@ -3,7 +3,8 @@
 use exchange_core::{
     AccountAction, AccountId, AccountLevel, Action, CoinId, Command, Genesis, InstrumentId, LinkId,
     MarginMode, MarkSource, MarketAction, ModeScope, Money, NewOrder, OrderId, OrderType, PositionAction,
-    PositionIndex, PositionMode, Price, Qty, Rate, Side, TierSpec, TimeInForce, TradingAction, Wallet, SCALE,
+    PositionIndex, PositionMode, Price, Qty, Rate, Side, Terms, TierSpec, TimeInForce, TradingAction, Wallet,
+    SCALE,
 };
 use proptest::prelude::*;
 
@@ -13,6 +14,7 @@ pub const ACCOUNTS: u32 = 6;
 /// The longest step that is meant: 20 hours, over two settlements of funding.
 const LEAP_MS: i64 = 20 * 3_600_000;
 pub const INSTRUMENTS: u16 = 5;
+const SPOT: InstrumentId = InstrumentId(4);
 
 pub fn genesis(fund: i64) -> Genesis {
     let instruments =
@@ -69,6 +71,13 @@ pub fn new_order() -> impl Strategy<Value = NewOrder> {
             terms,
         )| {
             let position_index = index.unwrap_or_else(|| fitting(account, instrument, side, reduce_only));
+            // mostly where they mean something
+            let for_spot = instrument == SPOT || qty % 7 == 0;
+            let terms = Terms {
+                is_leveraged: terms.is_leveraged && for_spot,
+                in_quote: terms.in_quote && for_spot,
+                ..terms
+            };
             NewOrder {
                 account,
                 position_index,
@@ -88,7 +97,7 @@ pub fn new_order() -> impl Strategy<Value = NewOrder> {
 
 /// Accounts that begin in hedge mode, in BTCUSDT and in BTCUSD.
 fn is_hedged(account: AccountId, instrument: InstrumentId) -> bool {
-    account.0 % 3 == 1 && instrument.0.is_multiple_of(2)
+    account.0 % 3 == 1 && instrument.0.is_multiple_of(2) && instrument != SPOT
 }
 
 /// The index of the mode an account begins with; a leg is closed by what reduces.
