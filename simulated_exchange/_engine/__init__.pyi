@@ -2039,8 +2039,15 @@ class Engine:
         contract has `symbol base quote tick_size qty_step min_qty max_qty max_market_qty min_notional
         taker_fee maker_fee price_band_x price_band_y index_clamp` (text and decimal strings),
         `index_stale_ms basis_window_ms` (integers), `tiers` (list of `limit max_leverage mmr`),
-        `index_sources` (list of `name weight`), and may have `max_price default_leverage
-        funding_interval_ms`. Unknown keys are refused.
+        `index_sources` (list of `name weight`), and may have `max_price default_leverage`. Unknown keys are
+        refused.
+
+        Of prices it may have `index_method` ("clamp", "drop", "two_pass") and, in a source that is quoted in
+        another coin, `converted_by` (symbol of a contract listed before, whose index converts it); of funding
+        `funding_interval_ms` (whole minutes), `lower_funding_rate` with `upper_funding_rate`, `daily_interest
+        funding_clamp impact_notional` (decimal strings) and `funding_payments` (over how many one rate is
+        spread). A coin's `price` is a decimal string, "reported", a symbol whose index it follows, or two
+        symbols "BTCUSD/BTCUSDT": the price of a third coin in dollars over its price in this one.
 
         `durability` says what `sync` waits for: "fsync" (the disk: survives a power cut), "os" (the
         operating system: survives the death of the process), "none" (nothing; written when a buffer is full

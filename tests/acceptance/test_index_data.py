@@ -1,4 +1,4 @@
-"""An index of seven real venues through the exchange itself: three weeks of March 2023, the de-peg of USDC in them.
+"""An index of seven real venues through the exchange itself: March 2023, with the de-peg of USDC.
 
 Needs the recorded data: its folder is `SLIPSTREAM_DATA` (`../shared/data` unless set). Without it they fail.
 """

@@ -67,13 +67,17 @@ fn pool(path: &str, value: &Value) -> Result<PoolSpec, String> {
     Ok(spec)
 }
 
-/// A coin; its price is a decimal, `reported`, or the symbol of the instrument whose index it follows.
+/// A coin; its price is a decimal, `reported`, the symbol of the instrument whose index it follows, or two symbols with a
+/// stroke between them: what a third coin costs in dollars, over what it costs in this one.
 fn coin(path: &str, value: &Value, symbols: &[String]) -> Result<CoinSpec, String> {
     let mut object = Object::new(path, value)?;
     let price = object.text("price")?;
-    let price = match (fixed_point(&price), listed(&price, symbols)) {
-        (Some(fixed), _) => CoinPrice::Fixed(Price(fixed)),
-        (None, Some(followed)) => CoinPrice::Index(followed),
+    let both = price.split_once('/');
+    let both = both.and_then(|(dollars, coins)| listed(dollars, symbols).zip(listed(coins, symbols)));
+    let price = match (fixed_point(&price), listed(&price, symbols), both) {
+        (Some(fixed), ..) => CoinPrice::Fixed(Price(fixed)),
+        (None, Some(followed), _) => CoinPrice::Index(followed),
+        (None, None, Some((dollars, coins))) => CoinPrice::Ratio { dollars, coins },
         _ if price == "reported" => CoinPrice::Reported(Price(object.decimal_or("first_price", 0)?)),
         _ => return Err(format!("{path}.price: was {price}, must be a price, reported, or a listed symbol")),
     };

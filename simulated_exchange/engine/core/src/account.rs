@@ -116,7 +116,7 @@ impl Ledger {
     pub fn new(coins: Vec<Coin>, instruments: usize) -> Self {
         let first_price = |coin: &Coin| match coin.spec.price {
             CoinPrice::Fixed(price) | CoinPrice::Reported(price) => price.0,
-            CoinPrice::Index(_) => 0,
+            CoinPrice::Index(_) | CoinPrice::Ratio { .. } => 0,
         };
         Self {
             members: vec![Vec::new(); instruments],

@@ -3,15 +3,14 @@
 //! Trades alone move no mark: the last price enters it at the next report or tick. That keeps a trade's cost
 //! independent of how many accounts hold the instrument.
 
-use crate::coin::CoinPrice;
 use crate::event::EventKind;
 use crate::exchange::Exchange;
 use crate::fixed::{div_half_up, saturate};
 use crate::funding_payment::instrument_id;
-use crate::index::{convert, index_price, Component, IndexMethod};
+use crate::index::{convert, index_price, Component, IndexMethod, Source};
 use crate::instrument::{Instrument, Kind};
 use crate::reject::Reject;
-use crate::types::{CoinId, InstrumentId, Price, Side, MONEY_MAX};
+use crate::types::{InstrumentId, Price, Side, MONEY_MAX};
 
 /// For each instrument, those whose sources it converts.
 pub(crate) fn bridged(instruments: &[Instrument]) -> Vec<Vec<usize>> {
@@ -91,7 +90,7 @@ impl Exchange {
         let method = spec.index_method;
         let is_fresh = |at: usize| sources[at].is_fresh(self.market_ms, spec.index_stale_ms, method);
         let converted = |at: usize| match spec.index_sources[at].converted_by {
-            Some(bridge) => convert(sources[at].price, self.markets[usize::from(bridge.0)].index),
+            Some(bridge) => convert(sources[at].price, self.bridge_index(usize::from(bridge.0))?),
             None => Some(sources[at].price),
         };
         let component =
@@ -100,6 +99,14 @@ impl Exchange {
             (0..sources.len()).filter(|at| is_fresh(*at)).filter_map(component).collect();
         let band = if method == IndexMethod::TwoPass { spec.tick_size.0 } else { spec.index_clamp };
         index_price(&components, method, band)
+    }
+
+    /// Index of an instrument that converts others' sources; nothing while none of its own sources is fresh.
+    fn bridge_index(&self, index: usize) -> Option<i64> {
+        let (spec, market) = (&self.instruments[index].spec, &self.markets[index]);
+        let is_fresh =
+            |source: &Source| source.is_fresh(self.market_ms, spec.index_stale_ms, spec.index_method);
+        market.sources.iter().any(is_fresh).then_some(market.index)
     }
 
     /// Recomputes the prices of an instrument, and all that follows: when the mark moved, the margin of everyone in it;
@@ -135,30 +142,6 @@ impl Exchange {
             if member.position.lots != 0 || member.orders.count != 0 {
                 self.refresh(slot);
             }
-        }
-    }
-
-    /// Recomputes the prices of the coins that follow the index of an instrument.
-    pub(crate) fn reprice_coins(&mut self, index: usize) {
-        let (quote, price) = (self.instruments[index].quote, self.markets[index].index);
-        // a quote coin that is not listed is the dollar itself
-        let price = quote.map_or(Some(price), |quote| convert(price, self.ledger.coin_price(quote)));
-        let Some(price) = price.filter(|price| *price > 0) else { return };
-        for coin in (0..).map(CoinId).take(self.ledger.coins().len()) {
-            let follows = CoinPrice::Index(instrument_id(index));
-            let is_moved = self.ledger.coin_price(coin) != price;
-            if is_moved && self.ledger.coins()[usize::from(coin.0)].spec.price == follows {
-                self.move_coin_price(coin, price);
-            }
-        }
-    }
-
-    /// Sets a coin's price; every account that holds the coin is looked at again.
-    pub(crate) fn move_coin_price(&mut self, coin: CoinId, price: i64) {
-        self.ledger.set_coin_price(coin, price);
-        self.emit(EventKind::CoinPriceChanged { coin, price: Price(price) });
-        for account in self.ledger.holders(coin) {
-            self.touch(account);
         }
     }
 }

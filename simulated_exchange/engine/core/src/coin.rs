@@ -25,6 +25,13 @@ pub enum CoinPrice {
     Reported(Price),
     /// Index of this instrument times the price of its quote coin.
     Index(InstrumentId),
+    /// What a third coin costs in dollars over what it costs in this coin: two indices.
+    Ratio {
+        /// Instrument whose index is in dollars.
+        dollars: InstrumentId,
+        /// Instrument whose index is in this coin.
+        coins: InstrumentId,
+    },
 }
 
 /// One bracket of a coin's collateral value.
@@ -106,6 +113,9 @@ pub(crate) fn derive(at: usize, spec: &CoinSpec, instruments: usize) -> Result<C
         CoinPrice::Fixed(price) => (1..=MONEY_MAX).contains(&price.0),
         CoinPrice::Reported(price) => (0..=MONEY_MAX).contains(&price.0),
         CoinPrice::Index(instrument) => usize::from(instrument.0) < instruments,
+        CoinPrice::Ratio { dollars, coins } => {
+            usize::from(dollars.0.max(coins.0)) < instruments && dollars != coins
+        }
     };
     require(price_fits, &field("price"), || "must be a positive price, or name a listed instrument".into())?;
     let count = spec.collateral.len();

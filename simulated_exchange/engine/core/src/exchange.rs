@@ -11,7 +11,6 @@ use crate::account::Ledger;
 use crate::adl_queue::LightBoard;
 use crate::book::Book;
 use crate::clock::bridged;
-use crate::coin::CoinPrice;
 use crate::command::{Action, Command};
 use crate::event::{Event, EventKind};
 use crate::fixed::{div_ceil, saturate};
@@ -28,8 +27,8 @@ use crate::profile::Profiles;
 use crate::reject::Reject;
 use crate::terms::OrderSettings;
 use crate::types::{
-    AccountId, CoinId, InstrumentId, Money, OrderId, PoolId, Price, WalletReason, CONVERSION_ACCOUNT,
-    FEE_ACCOUNT, FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, LENDING_ACCOUNT, MONEY_MAX, SCALE, TAKEOVER_ACCOUNT,
+    AccountId, CoinId, InstrumentId, Money, OrderId, PoolId, WalletReason, CONVERSION_ACCOUNT, FEE_ACCOUNT,
+    FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, LENDING_ACCOUNT, SCALE, TAKEOVER_ACCOUNT,
 };
 
 /// Latest market time a command may carry: 2^53 ms.
@@ -294,22 +293,6 @@ impl Exchange {
     pub(crate) fn known_coin(&self, coin: CoinId) -> Result<usize, Reject> {
         let at = usize::from(coin.0);
         (at < self.ledger.coins().len()).then_some(at).ok_or(Reject::UnknownCoin)
-    }
-
-    /// Keeps a report of a coin's price; every account that holds the coin is looked at again.
-    fn set_coin_price(&mut self, coin: CoinId, price: Price) -> Result<(), Reject> {
-        let at = self.known_coin(coin)?;
-        let is_reported = matches!(self.ledger.coins()[at].spec.price, CoinPrice::Reported(_));
-        if !is_reported || !(1..=MONEY_MAX).contains(&price.0) {
-            return Err(Reject::CoinPriceInvalid);
-        }
-        self.move_coin_price(coin, price.0);
-        for index in 0..self.instruments.len() {
-            if self.instruments[index].quote == Some(coin) {
-                self.reprice_coins(index);
-            }
-        }
-        Ok(())
     }
 
     /// Worth of an amount of a coin in USD, rounded up.

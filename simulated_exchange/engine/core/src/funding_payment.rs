@@ -2,8 +2,8 @@
 //!
 //! At a settlement every position open at that moment pays its value at the mark times the rate, longs to shorts when
 //! the rate is positive: accounts in the order of their opening, then their positions by index. Each payment is rounded
-//! up, receipts down; what is left over goes to the instrument's insurance pool. A leap over several settlements makes
-//! them one after the other at the present mark.
+//! up, receipts down; what is left over goes to the instrument's insurance pool. Settlements are made when time passes
+//! (`AdvanceTime`), on the positions and at the mark of that moment; a leap over several makes them one after the other.
 
 use crate::event::EventKind;
 use crate::exchange::{Exchange, TAKEOVER};

@@ -4,8 +4,8 @@
 //! hash on every machine. Dependencies between modules point one way:
 //!
 //! - orders beyond the plain: `self_match`, `order_settings`, asked by `trading_command` and `terms`;
-//! - stages: `exchange` runs `entry`, `amend`, `matching`, `transfers`, `borrowing`, `supply`, `standing`, `clock`,
-//!   `funding_payment`, `liquidation` over `realisation` and `reduction`, `position_liquidation` over `reduction`, `takeover`
+//! - stages: `exchange` runs `entry`, `amend`, `matching`, `transfers`, `borrowing`, `supply`, `standing`, `clock`
+//!   over `coin_prices`, `funding_payment`, `liquidation` over `realisation` and `reduction`, `position_liquidation` over `reduction`, `takeover`
 //!   over `insurance_book`, `invariants`;
 //! - how accounts hold positions: `leverage`, `hedge`, `margin_mode` and `isolated`, asked by `position_command`;
 //! - how instruments are priced, funded and limited: `market_terms`, asked by `market_command`;
@@ -24,6 +24,7 @@ mod adl_queue;
 mod amend;
 mod borrowing;
 mod clock;
+mod coin_prices;
 mod digest;
 mod entry;
 mod event_field;

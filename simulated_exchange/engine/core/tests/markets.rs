@@ -224,6 +224,54 @@ fn a_coin_follows_an_index_times_the_price_of_its_quote_coin() {
 }
 
 #[test]
+fn index_4_a_stablecoin_is_worth_what_bitcoin_costs_in_dollars_over_what_it_costs_in_it() {
+    let coin = |name: &str, price| CoinSpec { price, can_switch: true, ..CoinSpec::par(name) };
+    let usd = InstrumentSpec { symbol: "BTCUSD".into(), quote: "USD".into(), ..support::btc() };
+    let (dollars, btcusdt, ethusdt) = (InstrumentId(0), InstrumentId(1), InstrumentId(2));
+    let genesis = Genesis {
+        coins: vec![
+            coin("USDT", CoinPrice::Ratio { dollars, coins: btcusdt }),
+            coin("ETH", CoinPrice::Index(ethusdt)),
+            CoinSpec::par("USD"),
+        ],
+        ..Genesis::linear(vec![usd, support::btc(), support::eth()], Money(0))
+    };
+    let mut story = Story::of(&genesis, &[("ETH", "1"), ("USDT", "100")]);
+    story.index(ethusdt, "2000");
+    story.index(dollars, "50000");
+    story.expect("who | wallet\n alice | 0");
+    story.index(btcusdt, "50025");
+    let told = story.happened(|event| match *event {
+        EventKind::CoinPriceChanged { coin, price } => Some((coin.0, shown(price.0))),
+        _ => None,
+    });
+    assert_eq!(told, [(0, "0.99950025".into()), (1, "1999.00049975".into())]);
+    story.expect("who | wallet\n alice | 2098.95052475");
+    let usdt = story.coin("USDT");
+    let report = Action::SetCoinPrice { coin: usdt, price: Price(SCALE) };
+    assert_eq!(story.does(report).reject, Some(Reject::CoinPriceInvalid));
+    for bad in
+        [CoinPrice::Ratio { dollars, coins: dollars }, CoinPrice::Ratio { dollars, coins: InstrumentId(3) }]
+    {
+        let mut genesis = genesis.clone();
+        genesis.coins[0].price = bad;
+        assert_eq!(exchange_core::Exchange::new(&genesis).expect_err("a refusal").field, "coins[0].price");
+    }
+}
+
+#[test]
+fn a_source_is_not_converted_by_an_index_that_nobody_reports() {
+    let mut story = Story::of(&bridged(), &[]);
+    story.index(BTC, "20000");
+    sources(&mut story, ETH, &["2000", "0.12"]);
+    assert_eq!(index(&story, ETH), "2200");
+    story.passes(30 * SECOND_MS);
+    sources(&mut story, ETH, &["2000", "0.12"]);
+    story.passes(31 * SECOND_MS);
+    assert_eq!(index(&story, ETH), "2000", "the price of BTC is a minute old");
+}
+
+#[test]
 fn a_coin_may_not_follow_an_index_in_a_coin_that_follows_another() {
     let coin = |name: &str, price| CoinSpec { price, can_switch: true, ..CoinSpec::par(name) };
     let eth_in_btc = InstrumentSpec { quote: "BTC".into(), ..support::eth() };

@@ -185,7 +185,7 @@ impl State {
         let contracts: Vec<Rc<Contract>> = genesis.instruments.iter().map(contract).collect();
         let opening_price = |coin: &CoinSpec| match coin.price {
             CoinPrice::Fixed(price) | CoinPrice::Reported(price) => i128::from(price.0),
-            CoinPrice::Index(_) => 0,
+            CoinPrice::Index(_) | CoinPrice::Ratio { .. } => 0,
         };
         let fresh_record = Record { gained: 0, samples: vec![(0, 0)], owed: 0, is_on: false };
         let mut state = Self {
