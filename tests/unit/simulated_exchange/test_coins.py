@@ -8,9 +8,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from simulated_exchange.clock import MarketClock
 from simulated_exchange.coins import RATE_SCALE, Coins, hourly_rate, read_coins
+from simulated_exchange.driver import Driver, DriverSettings
 from simulated_exchange.errors import ConfigurationError
-from simulated_exchange.instruments import SCALE
+from simulated_exchange.instruments import SCALE, read_genesis
 from simulated_exchange.settings import default_configuration_folder
 
 FILE = default_configuration_folder() / "coins.toml"
@@ -82,6 +84,19 @@ def test_margin_of_loans_and_rates_rise() -> None:
         assert 0 < lending.kink < SCALE and 0 < lending.reserve < SCALE, coin.name
         assert lending.warning <= lending.cap <= lending.stop < lending.repay, coin.name
         assert lending.supplied > 0, coin.name
+
+
+def test_the_engine_takes_the_shipped_coins() -> None:
+    folder = default_configuration_folder() / "instruments"
+    genesis = orjson.loads(read_genesis(folder, "1000"))
+    genesis["coins"] = read_coins(FILE, [row["symbol"] for row in genesis["instruments"]])
+    driver = Driver.open(DriverSettings(orjson.dumps(genesis).decode(), MarketClock(0)))
+    assert driver.engine.coins() == [coin.name for coin in shipped()]
+    for coin in shipped():
+        assert coin.lending is not None
+        pool = driver.lending_pool(coin.index)
+        assert (pool.assets, pool.loans) == (coin.lending.supplied, 0), coin.name
+    assert driver.conservation().adds_up
 
 
 def test_a_coin_of_an_unlisted_contract_is_reported() -> None:
