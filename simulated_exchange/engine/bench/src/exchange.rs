@@ -1,6 +1,6 @@
 //! The exchange under the streams: full margin, fees, marks and events.
 
-use exchange_core::{Command, Event, EventKind, Exchange};
+use exchange_core::{Command, EventKind, EventLog, Exchange};
 
 use crate::commands::{self, LOT, TICK};
 use crate::reference::Totals;
@@ -12,7 +12,7 @@ const COMMANDS_PER_DRAIN: usize = 64;
 /// One exchange and the events it tells.
 pub(crate) struct Run {
     pub(crate) exchange: Exchange,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: EventLog,
     pub(crate) event_count: u64,
     pub(crate) totals: Totals,
 }
@@ -21,7 +21,7 @@ impl Run {
     /// One that has seen no command.
     pub(crate) fn empty(instruments: usize) -> Self {
         let exchange = Exchange::new(&commands::genesis(instruments)).expect("the genesis is sound");
-        Self { exchange, events: Vec::new(), event_count: 0, totals: Totals::default() }
+        Self { exchange, events: EventLog::new(), event_count: 0, totals: Totals::default() }
     }
 
     /// One whose books a workload has filled.
@@ -39,7 +39,7 @@ impl Run {
     ) {
         let mut waiting = 0;
         for command in commands {
-            let applied = self.exchange.apply(&command, &mut self.events).expect("no invariant breaks");
+            let applied = self.exchange.apply_to(&command, &mut self.events).expect("no invariant breaks");
             assert!(applied.reject.is_none(), "{command:?} was refused: {:?}", applied.reject);
             waiting += 1;
             if waiting == COMMANDS_PER_DRAIN {

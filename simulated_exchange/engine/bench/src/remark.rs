@@ -97,7 +97,7 @@ pub(crate) fn compare(positions: u32, rounds: usize) -> (Vec<Duration>, Vec<Dura
 fn moved(run: &mut Run, ticks: i64) -> Duration {
     run.events.clear();
     let start = Instant::now();
-    let applied = run.exchange.apply(&index_at(0, ticks), &mut run.events);
+    let applied = run.exchange.apply_to(&index_at(0, ticks), &mut run.events);
     let elapsed = start.elapsed();
     assert!(applied.is_ok_and(|applied| applied.reject.is_none()), "a price is never refused");
     let is_told = |kind| matches!(kind, EventKind::PriceChanged { mark, .. } if mark.0 == ticks * TICK);

@@ -141,10 +141,10 @@ macro_rules! events {
             }),+
         }
 
-        impl From<&core::Event> for Event {
+        impl From<core::Event> for Event {
             #[inline]
-            fn from(event: &core::Event) -> Self {
-                let core::Event { sequence, market_ms, wall_us, kind } = *event;
+            fn from(event: core::Event) -> Self {
+                let core::Event { sequence, market_ms, wall_us, kind } = event;
                 match kind {
                     $(core::EventKind::$name { $($field),* } => Self::$name {
                         $($field: $field.outward(),)*

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use exchange_core::{Applied, COMMAND_BYTES, Command, Event, Exchange};
+use exchange_core::{Applied, COMMAND_BYTES, Command, EventLog, Exchange};
 use exchange_journal::{
     Durability, Journal, JournalError, Place, Reader, Record, Recovering, Snapshot, SnapshotFile, padded,
     trimmed,
@@ -37,7 +37,7 @@ pub(crate) struct Machine {
     exchange: Exchange,
     journal: Option<Arc<Journal>>,
     /// Reused from command to command.
-    events: Vec<Event>,
+    events: EventLog,
     broken: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Machine {
 pub(crate) struct Batch {
     pub(crate) first_command: u64,
     pub(crate) applied: Vec<Applied>,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: EventLog,
 }
 
 /// What reading a journal back gave.
@@ -145,7 +145,7 @@ impl Machine {
     }
 
     fn of(exchange: Exchange) -> Self {
-        Self { exchange, journal: None, events: Vec::new(), broken: None }
+        Self { exchange, journal: None, events: EventLog::new(), broken: None }
     }
 
     fn follow(&mut self, path: &Path, reader: &mut Reader, checks: bool) -> Result<(), Failure> {
@@ -178,7 +178,7 @@ impl Machine {
         }
         self.events.clear();
         let (exchange, events) = (&mut self.exchange, &mut self.events);
-        match catch_unwind(AssertUnwindSafe(|| exchange.apply(command, events))) {
+        match catch_unwind(AssertUnwindSafe(|| exchange.apply_to(command, events))) {
             Ok(Ok(applied)) => Ok(applied),
             Ok(Err(fatal)) => Err(self.stop(fatal.to_string())),
             Err(panic) => Err(self.stop(describe(&*panic))),
@@ -192,7 +192,7 @@ impl Machine {
         let mut batch = Batch {
             first_command: self.ask(Exchange::command_count)? + 1,
             applied: Vec::with_capacity(commands.len()),
-            events: Vec::with_capacity(commands.len() * EVENTS_PER_COMMAND),
+            events: EventLog::with_capacity(commands.len() * EVENTS_PER_COMMAND),
         };
         let (exchange, journal) = (&mut self.exchange, self.journal.as_deref());
         let run = || {
@@ -200,7 +200,7 @@ impl Machine {
                 if let Some(journal) = journal {
                     journal.append(trimmed(record))?;
                 }
-                let applied = exchange.apply(command, &mut batch.events);
+                let applied = exchange.apply_to(command, &mut batch.events);
                 batch.applied.push(applied.map_err(|fatal| Failure::Invariant(fatal.to_string()))?);
             }
             Ok(())
@@ -222,14 +222,12 @@ impl Machine {
     }
 
     /// Takes the last command's events away; give the buffer back with `return_events`.
-    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+    pub(crate) fn take_events(&mut self) -> EventLog {
         std::mem::take(&mut self.events)
     }
 
-    pub(crate) fn return_events(&mut self, events: Vec<Event>) {
-        if self.events.capacity() < events.capacity() {
-            self.events = events;
-        }
+    pub(crate) fn return_events(&mut self, events: EventLog) {
+        self.events = events;
     }
 
     /// Asks the exchange something; a panic on the way stops the machine.

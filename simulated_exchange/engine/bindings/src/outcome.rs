@@ -1,7 +1,6 @@
 //! What became of a command, or of a batch of them.
 
-use exchange_core as core;
-use exchange_core::{Applied, EVENT_BYTES};
+use exchange_core::{Applied, EVENT_BYTES, EventLog};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -36,12 +35,7 @@ impl Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn new(
-        py: Python<'_>,
-        command: u64,
-        applied: Applied,
-        events: &[core::Event],
-    ) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, command: u64, applied: Applied, events: &EventLog) -> PyResult<Self> {
         Ok(Self {
             command,
             order_id: applied.order_id.0,
@@ -113,7 +107,7 @@ impl From<Batch> for BatchOutcome {
     }
 }
 
-fn list<'py>(py: Python<'py>, events: &[core::Event]) -> PyResult<Bound<'py, PyList>> {
+fn list<'py>(py: Python<'py>, events: &EventLog) -> PyResult<Bound<'py, PyList>> {
     PyList::new(py, events.iter().map(Event::from))
 }
 

@@ -502,26 +502,29 @@ impl Ledger {
             && self.members.iter().flatten().all(|slot| within(*slot, slots))
     }
 
-    /// As `set_margin`, where nothing but the margin of orders differs.
+    /// As `set_margin`, where nothing but the margin of orders differs; true if their loss at the mark has grown.
     #[inline]
-    pub fn set_order_margin(&mut self, slot: u32, margin: Margin) {
-        let slot = &mut self.slots[slot as usize];
-        let initial = i128::from(margin.order_initial) - i128::from(slot.margin.order_initial);
-        let loss = i128::from(margin.order_loss) - i128::from(slot.margin.order_loss);
-        slot.margin = margin;
-        let place = slot.purse;
-        let purse = &mut self.purses[place as usize];
-        purse.margin.order_initial += initial;
-        purse.margin.order_loss += loss;
+    pub fn set_order_margin(&mut self, slot: u32, initial: i64, loss: i64) -> bool {
+        let Slot { margin, purse: place, .. } = &mut self.slots[slot as usize];
+        let more = i128::from(initial - margin.order_initial);
+        let more_loss = i128::from(loss - margin.order_loss);
+        (margin.order_initial, margin.order_loss) = (initial, loss);
+        let purse = &mut self.purses[*place as usize];
+        purse.margin.order_initial += more;
+        purse.margin.order_loss += more_loss;
         if !self.coins[usize::from(purse.coin.0)].is_par {
+            let place = *place;
             self.revalue(place);
-            return;
+            return more_loss > 0;
         }
-        purse.worth.initial += initial;
-        purse.worth.order_loss += loss;
         let account = &mut self.accounts[purse.account as usize];
-        account.worth.initial += initial;
-        account.worth.order_loss += loss;
+        purse.worth.initial += more;
+        account.worth.initial += more;
+        if more_loss != 0 {
+            purse.worth.order_loss += more_loss;
+            account.worth.order_loss += more_loss;
+        }
+        more_loss > 0
     }
 
     /// The order that used a link id, live or not.

@@ -2,8 +2,9 @@
 //! quantity changes, downwards.
 
 use crate::book::reaches;
+use crate::entry::Addition;
 use crate::exchange::Exchange;
-use crate::margin::Exposure;
+use crate::margin::{Exposure, OpenOrders};
 use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order};
 use crate::reject::Reject;
@@ -23,12 +24,13 @@ impl Exchange {
         let index = self.find_own(account, order_id)?;
         let before = *self.orders.get(index);
         let mut after = self.amended(&before, price, qty)?;
-        after.cost = self.cost_of(&after);
-        self.hold_amended(&before, &after)?;
+        let sums = self.hold_amended(&before, &mut after)?;
         if keeps_place(&before, &after) {
             self.reduce_in_place(index, &before, &after, account);
-        } else {
+        } else if self.takes(&after) {
             self.requeue(index, &before, &after, account);
+        } else {
+            self.move_in_book(index, (&before, &after), sums, account);
         }
         Ok(order_id)
     }
@@ -92,8 +94,7 @@ impl Exchange {
         let mut after = *before;
         if let Some(price) = price {
             let ticks = self.ticks_of(instrument, price)?;
-            let account = self.ledger.slot(before.slot).account;
-            after.tick = small_tick(self.within_band(account, instrument, before.side, ticks)?);
+            after.tick = small_tick(self.within_band(before.account, instrument, before.side, ticks)?);
         }
         if let Some(qty) = qty {
             let lots = self.lots_within_limits(instrument, qty, false, before.reduce_only)?;
@@ -121,36 +122,53 @@ impl Exchange {
         Ok(after)
     }
 
-    /// Stage 3 for an amendment. One that raises neither quantity nor value, does not come nearer to the other side, and
-    /// does not take, asks for nothing.
-    fn hold_amended(&self, before: &Order, after: &Order) -> Result<(), Reject> {
-        if before.reduce_only || keeps_place(before, after) {
-            return Ok(());
+    /// Stage 3 for an amendment; returns the sums of the slot's orders with this one as it would rest, and notes its cost.
+    /// One that raises neither quantity nor value, does not come nearer to the other side, and does not take, asks for
+    /// nothing.
+    #[inline]
+    fn hold_amended(&self, before: &Order, after: &mut Order) -> Result<OpenOrders, Reject> {
+        let slot = self.ledger.slot(before.slot);
+        if before.reduce_only {
+            return Ok(slot.open_orders);
         }
         let instrument = usize::from(before.instrument);
         let listed = &self.instruments[instrument];
-        let size = |order: &Order| listed.size(order.leaves, order.ticks());
-        let (size_before, size_after) = (size(before), size(after));
-        let best = self.books[instrument].best(before.side.opposite());
-        let takes = best.is_some_and(|best| reaches(before.side, after.ticks(), best));
-        let keener = before.side.sign() * (after.ticks() - before.ticks()) > 0;
-        if !takes && !keener && after.leaves <= before.leaves && size_after <= size_before {
-            return Ok(());
+        let (side, leverage) = (before.side, i64::from(slot.leverage));
+        let at = usize::from(side.to_wire());
+        let (size_before, size) =
+            (listed.size(before.leaves, before.ticks()), listed.size(after.leaves, after.ticks()));
+        after.cost = listed.order_cost(size, side, leverage);
+        let mut others = slot.open_orders;
+        others.add(at, -before.leaves, -size_before, -before.cost);
+        let mut sums = others;
+        sums.add(at, after.leaves, size, after.cost);
+        let keener = side.sign() * (after.ticks() - before.ticks()) > 0;
+        let asks = keener || after.leaves > before.leaves || size > size_before || self.takes(after);
+        if !asks || keeps_place(before, after) {
+            return Ok(sums);
         }
-        let slot = self.ledger.slot(before.slot);
-        let mut others: Exposure = slot.exposure(self.markets[instrument].mark_ticks);
-        let at = usize::from(before.side.to_wire());
-        others.orders.lots[at] -= before.leaves;
-        others.orders.size[at] -= size_before;
-        others.orders.cost[at] -= before.cost;
+        let exposure = Exposure { orders: others, ..slot.exposure(self.markets[instrument].mark_ticks) };
         if listed.is_spot {
-            let addition = (before.side, after.leaves, after.ticks());
+            let addition = (side, after.leaves, after.ticks());
             let released = (self.held_by(before), false);
-            return self.hold_spot((slot.account, instrument), &others, released, addition);
+            self.hold_spot((slot.account, instrument), &exposure, released, addition)?;
+            return Ok(sums);
         }
-        let valued = self.valued_at(instrument, before.side, after.ticks(), before.time_in_force);
-        let addition = (before.side, after.leaves, valued);
-        self.check_risk(slot.account, instrument, &others, i128::from(slot.margin.order_initial), addition)
+        let ticks = self.valued_at(instrument, side, after.ticks(), before.time_in_force);
+        let mut addition = Addition { side, lots: after.leaves, ticks, size, cost: after.cost };
+        if ticks != after.ticks() {
+            addition.size = listed.size(addition.lots, ticks);
+            addition.cost = listed.order_cost(addition.size, side, leverage);
+        }
+        self.check_risk(slot.account, instrument, &exposure, slot.margin.order_initial, &addition)?;
+        Ok(sums)
+    }
+
+    /// True when an order would meet a resting one.
+    #[inline]
+    fn takes(&self, order: &Order) -> bool {
+        let best = self.books[usize::from(order.instrument)].best(order.side.opposite());
+        best.is_some_and(|best| reaches(order.side, order.ticks(), best))
     }
 
     fn reduce_in_place(&mut self, index: u32, before: &Order, after: &Order, account: AccountId) {
@@ -163,24 +181,41 @@ impl Exchange {
         self.emit_level(InstrumentId(before.instrument), before.side, before.ticks(), level);
     }
 
+    /// Takes the order out of its queue and puts it into another one, where it meets nobody. `sums` are those of its slot's
+    /// orders afterwards.
+    fn move_in_book(
+        &mut self,
+        index: u32,
+        (before, after): (&Order, &Order),
+        sums: OpenOrders,
+        account: AccountId,
+    ) {
+        let (instrument, side) = (InstrumentId(before.instrument), before.side);
+        let book = usize::from(before.instrument);
+        let left = self.books[book].unlink(&mut self.orders, index);
+        self.emit_level(instrument, side, before.ticks(), left);
+        self.emit_amended(after, account);
+        *self.orders.get_mut(index) = *after;
+        self.orders.note_change(index, self.wall_us);
+        let level = self.books[book].link(&mut self.orders, index);
+        self.emit_level(instrument, side, after.ticks(), level);
+        if before.reduce_only {
+            self.count_resting(before, -1);
+            self.count_resting(after, 1);
+        } else {
+            self.ledger.slot_mut(after.slot).open_orders = sums;
+        }
+        self.refresh_orders(after.slot);
+    }
+
     /// Takes the order out of its queue and lets it come in again with its new terms.
     fn requeue(&mut self, index: u32, before: &Order, after: &Order, account: AccountId) {
         let instrument = InstrumentId(before.instrument);
-        let book = usize::from(before.instrument);
-        let level = self.books[book].unlink(&mut self.orders, index);
+        let level = self.books[usize::from(before.instrument)].unlink(&mut self.orders, index);
         self.count_resting(before, -1);
         self.emit_level(instrument, before.side, before.ticks(), level);
         self.emit_amended(after, account);
         let mut taker = self.as_taker(after);
-        if !self.would_take(&taker) {
-            *self.orders.get_mut(index) = *after;
-            self.orders.note_change(index, self.wall_us);
-            let level = self.books[book].link(&mut self.orders, index);
-            self.count_resting(after, 1);
-            self.emit_level(instrument, after.side, after.ticks(), level);
-            self.refresh_orders(after.slot);
-            return;
-        }
         let mut detail = self.orders.detail(index);
         detail.updated_wall_us = self.wall_us;
         self.orders.remove(index, &mut self.ledger.slot_mut(before.slot).orders);

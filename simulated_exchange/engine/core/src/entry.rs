@@ -4,7 +4,8 @@ use crate::command::NewOrder;
 use crate::event::EventKind;
 use crate::exchange::Exchange;
 use crate::fixed::{div_ceil, div_floor, saturate};
-use crate::margin::Exposure;
+use crate::instrument::Instrument;
+use crate::margin::{tier_index, Exposure};
 use crate::mark::{slippage_limit, Slippage};
 use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order, OrderDetail, NONE};
@@ -20,10 +21,20 @@ use crate::types::{
 /// Active orders an account may have in one instrument.
 pub const ACTIVE_ORDERS_MAX: u32 = 500;
 
+/// Lots that would be added to an account's orders at a price, with their size and what they cost.
+pub(crate) struct Addition {
+    pub(crate) side: Side,
+    pub(crate) lots: i64,
+    pub(crate) ticks: i64,
+    pub(crate) size: i64,
+    pub(crate) cost: i64,
+}
+
 /// A new order in the exchange's own units, after the filters.
 struct Intent {
     account: u32,
     instrument: usize,
+    slot: Option<u32>,
     position_index: PositionIndex,
     time_in_force: TimeInForce,
     lots: i64,
@@ -49,7 +60,10 @@ impl Exchange {
         self.hold(order, &intent, valued)?;
         let listed = &self.instruments[intent.instrument];
         let taker_fee = listed.spec.taker_fee;
-        let slot = self.ledger.slot_for(intent.account, intent.instrument, intent.position_index, listed);
+        let slot = match intent.slot {
+            Some(slot) => slot,
+            None => self.ledger.slot_for(intent.account, intent.instrument, intent.position_index, listed),
+        };
         self.last_order += 1;
         let id = self.last_order;
         self.accept(order, &intent, id);
@@ -79,7 +93,9 @@ impl Exchange {
             self.emit_cancelled(id, order.account, order.instrument, intent.lots, reason);
             return Ok(OrderId(id));
         }
-        self.match_taker(&mut taker);
+        if self.would_take(&taker) {
+            self.match_taker(&mut taker);
+        }
         self.finish(order, &intent, &taker);
         Ok(OrderId(id))
     }
@@ -118,8 +134,8 @@ impl Exchange {
         if !order.link_id.is_empty() && self.ledger.order_of_link(account, &order.link_id).is_some() {
             return Err(Reject::DuplicateLinkId);
         }
-        let slot = self.ledger.find_slot(account, instrument, order.position_index);
-        let slot = slot.map(|slot| self.ledger.slot(slot));
+        let place = self.ledger.find_slot(account, instrument, order.position_index);
+        let slot = place.map(|slot| self.ledger.slot(slot));
         let rests = matches!(time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly);
         if rests && slot.is_some_and(|slot| slot.orders.count >= ACTIVE_ORDERS_MAX) {
             return Err(Reject::TooManyOrders);
@@ -138,7 +154,8 @@ impl Exchange {
             }
             lots = lots.min(held.abs());
         }
-        Ok(Intent { account, instrument, position_index: order.position_index, time_in_force, lots, ticks })
+        let position_index = order.position_index;
+        Ok(Intent { account, instrument, slot: place, position_index, time_in_force, lots, ticks })
     }
 
     /// A limit as far as the price band lets it: one beyond is moved to the edge, or refused where the account's setting
@@ -226,14 +243,12 @@ impl Exchange {
             return Ok(());
         }
         let mark_ticks = self.markets[intent.instrument].mark_ticks;
-        let slot = self.ledger.find_slot(intent.account, intent.instrument, intent.position_index);
-        let slot = slot.map(|slot| self.ledger.slot(slot));
+        let slot = intent.slot.map(|slot| self.ledger.slot(slot));
         let nothing = || {
             let leverage = self.leverage_of(intent.account, intent.instrument, intent.position_index);
             Exposure { leverage, mark_ticks, ..Exposure::default() }
         };
         let before = slot.map_or_else(nothing, |slot| slot.exposure(mark_ticks));
-        let held = slot.map_or(0, |slot| i128::from(slot.margin.order_initial));
         if self.instruments[intent.instrument].is_spot {
             // what may come to rest must be held at its own price
             let rests = matches!(intent.time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly);
@@ -241,7 +256,12 @@ impl Exchange {
             let borrows = order.terms.is_leveraged;
             return self.hold_spot((intent.account, intent.instrument), &before, (0, borrows), addition);
         }
-        self.check_risk(intent.account, intent.instrument, &before, held, (order.side, intent.lots, valued))
+        let held = slot.map_or(0, |slot| slot.margin.order_initial);
+        let listed = &self.instruments[intent.instrument];
+        let size = listed.size(intent.lots, valued);
+        let cost = listed.order_cost(size, order.side, before.leverage);
+        let addition = Addition { side: order.side, lots: intent.lots, ticks: valued, size, cost };
+        self.check_risk(intent.account, intent.instrument, &before, held, &addition)
     }
 
     /// The price at which an incoming order is valued: a buy at no more than the best ask, a sell at no less
@@ -264,47 +284,42 @@ impl Exchange {
         }
     }
 
-    /// Refuses an addition of `(side, lots, ticks)` to an exposure when limits or the available balance do not allow
-    /// it. `held` is the order margin held now. A price through the mark must be paid for at once.
+    /// Refuses an addition to an exposure when limits or the available balance do not allow it. `held` is the order margin
+    /// held now. A price through the mark must be paid for at once.
+    #[inline]
     pub(crate) fn check_risk(
         &self,
         account: u32,
         instrument: usize,
         before: &Exposure,
-        held: i128,
-        (side, lots, ticks): (Side, i64, i64),
+        held: i64,
+        addition: &Addition,
     ) -> Result<(), Reject> {
         let listed = &self.instruments[instrument];
+        let &Addition { side, lots, ticks, size, cost } = addition;
         let at = usize::from(side.to_wire());
-        let mut after = *before;
-        after.orders.lots[at] = before.orders.lots[at].saturating_add(lots);
-        let size = listed.size(lots, ticks);
-        after.orders.size[at] = after.orders.size[at].saturating_add(size);
-        after.orders.cost[at] =
-            after.orders.cost[at].saturating_add(listed.order_cost(size, side, after.leverage));
-        let opening = after.opening_lots(side);
+        let lots_held = before.position.lots;
+        let mut orders = before.orders;
+        orders.add(at, lots, size, cost);
+        let opening = orders.opening_lots(at, lots_held);
         if opening == 0 {
             return Ok(());
         }
-        if after.lots_at_most() > before.lots_at_most() {
-            let value = listed.value(after.lots_at_most(), after.mark_ticks).abs();
-            let limit = listed.tiers.last().map_or(0, |tier| tier.limit);
-            if after.lots_at_most() > listed.position_lots_max || value > limit {
-                return Err(Reject::PositionLimit);
-            }
-            if after.leverage > after.tier(listed).max_leverage {
-                return Err(Reject::LeverageAboveTier);
-            }
+        let at_most = orders.lots_at_most(lots_held);
+        if at_most > before.orders.lots_at_most(lots_held) {
+            check_limits(listed, at_most, before.leverage, before.mark_ticks)?;
         }
-        let more = i128::from(after.order_initial()) - held;
-        if self.ledger.account(account).margin_mode == MarginMode::Isolated {
+        let more = i128::from(orders.initial(lots_held)) - i128::from(held);
+        let owner = self.ledger.account(account);
+        if owner.margin_mode == MarginMode::Isolated {
+            let after = Exposure { orders, ..*before };
             let addition = (side, opening.min(lots), ticks);
             return self.check_isolated_risk(account, instrument, &after, more, addition);
         }
-        let loss = listed.loss(opening.min(lots), ticks, after.mark_ticks, side);
+        let loss = listed.loss(opening.min(lots), ticks, before.mark_ticks, side);
         let more = self.in_usd(listed.settle, more);
-        let loss = self.in_usd(listed.settle, loss);
-        let available = self.ledger.account(account).available();
+        let loss = if loss == 0 { 0 } else { self.in_usd(listed.settle, loss) };
+        let available = owner.available();
         if available < 0 || available < (more + loss).max(0) {
             return Err(Reject::InsufficientBalance);
         }
@@ -431,9 +446,7 @@ impl Exchange {
         }
         let size = self.instruments[usize::from(order.instrument)].size(order.leaves, order.ticks());
         let sums = &mut self.ledger.slot_mut(order.slot).open_orders;
-        sums.lots[at] += sign * order.leaves;
-        sums.size[at] += sign * size;
-        sums.cost[at] += sign * order.cost;
+        sums.add(at, sign * order.leaves, sign * size, sign * order.cost);
     }
 
     /// Takes lots off a resting order and its level, which it keeps its place in; returns the lots now at the level.
@@ -473,6 +486,25 @@ impl Exchange {
         let listed = &self.instruments[usize::from(instrument.0)];
         let (price, qty) = (listed.price(ticks), listed.qty(lots));
         self.emit(EventKind::BookChanged { instrument, side, price, qty });
+    }
+}
+
+/// Refuses more lots than an instrument allows an account to hold, or than the leverage allows.
+#[inline]
+fn check_limits(listed: &Instrument, at_most: i64, leverage: i64, mark_ticks: i64) -> Result<(), Reject> {
+    let size = i128::from(listed.size(at_most, mark_ticks));
+    let limit = listed.tiers.last().map_or(0, |tier| tier.limit);
+    if at_most > listed.position_lots_max || size > limit {
+        return Err(Reject::PositionLimit);
+    }
+    if leverage <= listed.leverage_everywhere {
+        return Ok(());
+    }
+    let tier = &listed.tiers[tier_index(&listed.tiers, size)];
+    if leverage > tier.max_leverage {
+        Err(Reject::LeverageAboveTier)
+    } else {
+        Ok(())
     }
 }
 

@@ -9,7 +9,8 @@
 //! fields in the order of their declaration (flags and enums 1 byte, instrument 2, account 4, link id 1 + 36,
 //! everything else 8); the rest is zero.
 
-use crate::event_field::Field;
+use crate::event_field::{events, shape, Field, Packer};
+use crate::event_log::{words, Fields, Packed, CODE_BITS, HEAD_BITS};
 use crate::event_market::with_market_events;
 use crate::kyc::AccountLevel;
 use crate::lending::Strain;
@@ -35,30 +36,6 @@ pub struct Event {
     pub wall_us: i64,
     /// What happened.
     pub kind: EventKind,
-}
-
-/// Declares the events once: the enum, and its record both ways. Families of them may stand in files of their own.
-macro_rules! events {
-    ($($(#[$meta:meta])* $name:ident = $code:literal { $($(#[$fmeta:meta])* $field:ident: $type:ty),* $(,)? })+) => {
-        /// What happened.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum EventKind { $($(#[$meta])* $name { $($(#[$fmeta])* $field: $type),* }),+ }
-        impl EventKind {
-            fn put(&self, writer: &mut Writer<EVENT_BYTES>) {
-                match self { $(Self::$name { $($field),* } => { $($field.put(writer);)* }),+ }
-            }
-            fn take(code: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                Ok(match code {
-                    $($code => Self::$name { $($field: <$type>::take(reader)?),* },)+
-                    _ => return Err(DecodeError::Kind),
-                })
-            }
-            /// The byte that names this kind in records.
-            pub const fn code(&self) -> u8 {
-                match self { $(Self::$name { .. } => $code),+ }
-            }
-        }
-    };
 }
 
 with_market_events! {

@@ -13,12 +13,12 @@ use crate::book::Book;
 use crate::clock::bridged;
 use crate::command::{Action, Command};
 use crate::event::{Event, EventKind};
+use crate::event_log::EventLog;
 use crate::fixed::{div_ceil, saturate};
 use crate::genesis::{validate, Genesis, GenesisError, LiquidationSpec, Pool};
 use crate::instrument::Instrument;
 use crate::insurance_book::InsuranceBook;
 use crate::lending_book::LendingBook;
-use crate::margin::Margin;
 use crate::market::Market;
 use crate::market_command::MarketAction;
 use crate::order::Orders;
@@ -102,7 +102,7 @@ pub struct Exchange {
     pub(crate) market_ms: i64,
     pub(crate) wall_us: i64,
     #[serde(skip)]
-    out: Vec<Event>,
+    out: EventLog,
     #[serde(skip)]
     poison: Option<Fatal>,
 }
@@ -152,21 +152,30 @@ impl Exchange {
             commands: 0,
             market_ms: 0,
             wall_us: 0,
-            out: Vec::new(),
+            out: EventLog::new(),
             poison: None,
         };
         exchange.open_pools();
         Ok(exchange)
     }
 
+    /// As `apply_to`, with the events as values.
+    pub fn apply(&mut self, command: &Command, events: &mut Vec<Event>) -> Result<Applied, Fatal> {
+        let mut log = EventLog::new();
+        let applied = self.apply_to(command, &mut log);
+        events.extend(&log);
+        applied
+    }
+
     /// Applies one command and appends what happened to `events`.
     ///
     /// An error is a bug in the exchange, never a bad command: it is final, and every later call repeats it.
-    pub fn apply(&mut self, command: &Command, events: &mut Vec<Event>) -> Result<Applied, Fatal> {
+    pub fn apply_to(&mut self, command: &Command, events: &mut EventLog) -> Result<Applied, Fatal> {
         if let Some(fatal) = self.poison {
             return Err(fatal);
         }
         std::mem::swap(&mut self.out, events);
+        self.out.begin(self.last_event + 1, command.market_ms, command.wall_us);
         self.commands += 1;
         let applied = match self.run(command) {
             Ok(order_id) => Applied { reject: None, order_id },
@@ -180,6 +189,7 @@ impl Exchange {
         let has_moved = std::mem::take(&mut self.ledger.has_moved);
         let checked = if is_order && !has_moved { Ok(()) } else { self.assert_invariants() };
         // 9 emit
+        self.last_event += self.out.end();
         std::mem::swap(&mut self.out, events);
         match checked {
             Ok(()) => Ok(applied),
@@ -359,16 +369,10 @@ impl Exchange {
             self.refresh(slot);
             return;
         }
-        let exposure = current.exposure(self.markets[index].mark_ticks);
-        let margin = Margin {
-            order_initial: exposure.order_initial(),
-            order_loss: exposure.order_loss(listed),
-            ..current.margin
-        };
+        let initial = current.open_orders.initial(current.position.lots);
+        let loss = current.open_orders.loss(self.markets[index].mark_ticks, listed);
         let account = current.account;
-        let is_riskier = margin.order_loss > current.margin.order_loss;
-        self.ledger.set_order_margin(slot, margin);
-        if is_riskier {
+        if self.ledger.set_order_margin(slot, initial, loss) {
             self.touch(account);
         }
     }
@@ -387,15 +391,10 @@ impl Exchange {
     }
 
     /// Appends an event with the next number and the command's clocks.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "where the kind is known, only its own fields are packed")]
     pub(crate) fn emit(&mut self, kind: EventKind) {
-        self.last_event += 1;
-        self.out.push(Event {
-            sequence: self.last_event,
-            market_ms: self.market_ms,
-            wall_us: self.wall_us,
-            kind,
-        });
+        self.out.push(&kind);
     }
 
     /// Emits a wallet's change, if there was one.

@@ -270,6 +270,9 @@ impl Instrument {
     /// What lots bought or sold at a price lose at another one; 0 for a gain.
     #[inline]
     pub fn loss(&self, lots: i64, ticks: i64, mark_ticks: i64, side: Side) -> i128 {
+        if side.sign() * (ticks - mark_ticks) <= 0 {
+            return 0;
+        }
         let signed = lots * side.sign();
         (self.value(signed, ticks) - self.value(signed, mark_ticks)).max(0)
     }

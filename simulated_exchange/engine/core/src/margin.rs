@@ -31,6 +31,67 @@ pub struct OpenOrders {
     pub cost: [i64; 2],
 }
 
+impl OpenOrders {
+    /// Adds lots of a side with their size and cost, or takes them away where they are negative.
+    #[inline]
+    pub fn add(&mut self, at: usize, lots: i64, size: i64, cost: i64) {
+        self.lots[at] = self.lots[at].saturating_add(lots);
+        self.size[at] = self.size[at].saturating_add(size);
+        self.cost[at] = self.cost[at].saturating_add(cost);
+    }
+
+    /// Lots held beside a position of signed lots if the worse side of the orders filled.
+    #[inline]
+    pub fn lots_at_most(&self, held: i64) -> i64 {
+        let long = held.saturating_add(self.lots[0]);
+        let short = self.lots[1].saturating_sub(held);
+        long.max(short).max(held.saturating_abs())
+    }
+
+    /// Lots of a side, buy or sell by its index, beyond what closes a position of signed lots.
+    #[inline]
+    pub fn opening_lots(&self, at: usize, held: i64) -> i64 {
+        let closable = if at == 0 { held.saturating_neg() } else { held };
+        (self.lots[at] - closable.max(0)).max(0)
+    }
+
+    /// Initial margin of the orders beside a position of signed lots: only the side against it closes.
+    #[inline]
+    pub fn initial(&self, held: i64) -> i64 {
+        let [buy, sell] = self.cost;
+        if held == 0 {
+            return buy.max(sell);
+        }
+        let closing = usize::from(held > 0);
+        self.opening_cost(closing, held).max(if held > 0 { buy } else { sell })
+    }
+
+    /// A side's cost by the share of its opening lots.
+    #[inline]
+    fn opening_cost(&self, at: usize, held: i64) -> i64 {
+        let (opening, lots) = (self.opening_lots(at, held), self.lots[at]);
+        if opening == 0 {
+            return 0;
+        }
+        saturate(share_ceil(i128::from(self.cost[at]), opening.unsigned_abs(), lots.unsigned_abs()))
+    }
+
+    /// What the orders would lose at the mark if they filled, each side as a whole.
+    #[inline]
+    pub fn loss(&self, mark_ticks: i64, instrument: &Instrument) -> i64 {
+        let above_mark = |at: usize| match self.lots[at] {
+            0 => 0,
+            lots => self.size[at].saturating_sub(instrument.size(lots, mark_ticks)),
+        };
+        let [buy, sell] = [above_mark(0), above_mark(1)];
+        if instrument.direction > 0 {
+            buy.max(0).saturating_add(sell.min(0).saturating_neg())
+        } else {
+            buy.min(0).saturating_neg().saturating_add(sell.max(0))
+        }
+    }
+}
+
 /// Everything the margin of an account in one instrument depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Exposure {
@@ -131,10 +192,7 @@ impl Exposure {
     /// Lots held if the worse side of the orders filled.
     #[inline]
     pub fn lots_at_most(&self) -> i64 {
-        let lots = self.position.lots;
-        let long = lots.saturating_add(self.orders.lots[0]);
-        let short = self.orders.lots[1].saturating_sub(lots);
-        long.max(short).max(lots.saturating_abs())
+        self.orders.lots_at_most(self.position.lots)
     }
 
     /// Tier of position plus opening orders, at the mark.
@@ -147,31 +205,7 @@ impl Exposure {
     /// Lots of a side's orders beyond what closes the position.
     #[inline]
     pub fn opening_lots(&self, side: Side) -> i64 {
-        let closable = (-side.sign()).saturating_mul(self.position.lots).max(0);
-        (self.orders.lots[usize::from(side.to_wire())] - closable).max(0)
-    }
-
-    #[inline]
-    fn side_cost(&self, side: Side) -> i64 {
-        let at = usize::from(side.to_wire());
-        let (lots, cost) = (self.orders.lots[at], self.orders.cost[at]);
-        let opening = self.opening_lots(side);
-        if opening == lots {
-            return cost;
-        }
-        saturate(share_ceil(i128::from(cost), opening.unsigned_abs(), lots.unsigned_abs()))
-    }
-
-    /// What a side's orders would lose at the mark.
-    #[inline]
-    fn side_loss(&self, side: Side, instrument: &Instrument) -> i64 {
-        let at = usize::from(side.to_wire());
-        let lots = self.orders.lots[at];
-        if lots == 0 {
-            return 0;
-        }
-        let above_mark = self.orders.size[at].saturating_sub(instrument.size(lots, self.mark_ticks));
-        (side.sign() * instrument.direction).saturating_mul(above_mark).max(0)
+        self.orders.opening_lots(usize::from(side.to_wire()), self.position.lots)
     }
 
     /// Leverage that counts: what the account chose, within what the tier allows.
@@ -186,13 +220,13 @@ impl Exposure {
     /// Initial margin of the orders alone.
     #[inline]
     pub fn order_initial(&self) -> i64 {
-        self.side_cost(Side::Buy).max(self.side_cost(Side::Sell))
+        self.orders.initial(self.position.lots)
     }
 
     /// What the orders would lose at the mark if they filled.
     #[inline]
     pub fn order_loss(&self, instrument: &Instrument) -> i64 {
-        self.side_loss(Side::Buy, instrument).saturating_add(self.side_loss(Side::Sell, instrument))
+        self.orders.loss(self.mark_ticks, instrument)
     }
 
     /// All margin figures.
