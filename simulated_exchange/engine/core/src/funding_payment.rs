@@ -6,13 +6,11 @@
 //! (`AdvanceTime`), on the positions and at the mark of that moment; a leap over several makes them one after the other.
 
 use crate::event::EventKind;
-use crate::exchange::{Exchange, TAKEOVER};
+use crate::exchange::Exchange;
 use crate::fixed::{div_floor, saturate};
 use crate::funding::{funding_fee, premium_index, Settlement, SETTLEMENTS_MAX};
 use crate::impact::impact_price;
-use crate::types::{
-    AccountId, InstrumentId, Money, PositionIndex, Price, Rate, Side, WalletReason, LEVERAGE_SCALE, SCALE,
-};
+use crate::types::{AccountId, InstrumentId, Money, Price, Rate, Side, WalletReason, LEVERAGE_SCALE, SCALE};
 
 /// Of the quote coin, at the first tier's highest leverage: the impact notional where none is listed.
 const IMPACT_MARGIN: i128 = 200;
@@ -89,7 +87,7 @@ impl Exchange {
             let (balance, change) = (self.wallet(purse), Money(saturate(left_over)));
             self.emit(EventKind::InsuranceFundChanged { pool, balance, change });
         }
-        if self.ledger.find_slot(TAKEOVER, index, PositionIndex::OneWay).is_some() {
+        if self.takeover_slots(index).next().is_some() {
             self.sweep_takeover(index);
         }
     }

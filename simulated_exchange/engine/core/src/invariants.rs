@@ -2,7 +2,7 @@
 //! whatever the size of the venue; `check_invariants` recomputes everything and is for tests and verification.
 
 use crate::account::Ledger;
-use crate::exchange::{Exchange, Fatal, FEES, LENDING};
+use crate::exchange::{Exchange, Fatal, FEES, LENDING, TAKEOVER};
 use crate::margin::{Margin, MarginSum};
 use crate::order::Order;
 use crate::purse::Worth;
@@ -42,6 +42,7 @@ impl Exchange {
             self.check_totals()?;
             self.coin_ids().try_for_each(|coin| self.check_loans(coin))?;
             (0..self.instruments.len()).try_for_each(|index| self.check_book(index))?;
+            self.check_insurance()?;
             self.check_accounts()
         };
         checks().map_err(|invariant| Fatal { invariant, command: self.commands })
@@ -129,6 +130,20 @@ impl Exchange {
                 }
                 holds(lots == book.level(side, ticks).lots && lots > 0, "level holds its orders' lots")?;
             }
+        }
+        Ok(())
+    }
+
+    /// What the take-over account holds is what contracts lost beyond their pools, and nothing else.
+    fn check_insurance(&self) -> Check {
+        for (coin, owed) in (0_u16..).map(CoinId).zip(&self.insurance.owed) {
+            let settled = (0..self.instruments.len()).filter(|index| self.instruments[*index].settle == coin);
+            let each: Vec<i128> = settled.map(|index| self.insurance.contracts[index].owed).collect();
+            let own = self.ledger.find_purse(TAKEOVER, coin);
+            let wallet = own.map_or(0, |purse| self.ledger.purse(purse).wallet);
+            holds(each.iter().all(|owed| *owed >= 0), "no contract owes less than nothing")?;
+            holds(each.iter().sum::<i128>() == *owed, "sum of what contracts owe")?;
+            holds(wallet == -owed, "the take-over account holds nothing of its own")?;
         }
         Ok(())
     }

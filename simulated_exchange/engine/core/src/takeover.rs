@@ -13,7 +13,7 @@ use crate::event::EventKind;
 use crate::exchange::Exchange;
 use crate::fixed::{div_ceil, saturate};
 use crate::margin::price_of;
-use crate::matching::{FeeRule, Leg, Taker};
+use crate::matching::{fee_of, FeeRule, Leg, Taker};
 use crate::reduction::forced;
 use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, Price, Side, SCALE};
 
@@ -105,11 +105,7 @@ impl Exchange {
             if left == 0 || closed == ADL_COUNTERPARTIES_MAX {
                 break;
             }
-            let held = self.ledger.slot(slot);
-            let loss =
-                div_ceil(-i128::from(held.margin.unrealised), i128::from(held.position.lots.abs().max(1)));
-            let bearable =
-                if loss > 0 { saturate(self.bears_deleveraging(counterparty) / loss) } else { left };
+            let bearable = saturate(self.bears_deleveraging(counterparty) / self.deleveraging_cost(slot));
             let lots = left.min(bearable).min(self.ledger.slot(counterparty).position.lots.abs());
             if lots > 0 {
                 let owner = self.ledger.slot(counterparty).account;
@@ -121,16 +117,27 @@ impl Exchange {
         }
     }
 
-    /// What an account can lose in a position without owing anything: no more than it has in the coin, and than it has
-    /// at all; of an isolated position no more than backs it.
+    /// What one lot of the venue's position costs a counterparty at most: what the venue loses on it at the mark, and the
+    /// maker fee.
+    fn deleveraging_cost(&self, slot: u32) -> i128 {
+        let held = self.ledger.slot(slot);
+        let lots = i128::from(held.position.lots.abs());
+        let loss = div_ceil(-i128::from(held.margin.unrealised), lots).max(0);
+        let maker_fee = self.instruments[usize::from(held.instrument)].spec.maker_fee;
+        (loss + fee_of(div_ceil(held.position.cost.abs(), lots), maker_fee)).max(1)
+    }
+
+    /// What an account can lose in a position without owing anything: no more than is free in the coin, and than it has at
+    /// all; of an isolated position no more than backs it.
     fn bears_deleveraging(&self, slot: u32) -> i128 {
         let held = self.ledger.slot(slot);
         if held.is_isolated {
             return self.isolated_equity(slot).max(0);
         }
         let coin = self.instruments[usize::from(held.instrument)].settle;
-        let balance = self.ledger.account(held.account).worth.balance;
-        self.ledger.purse(held.purse).equity().min(self.in_coin(coin, balance)).max(0)
+        let (purse, balance) =
+            (self.ledger.purse(held.purse), self.ledger.account(held.account).worth.balance);
+        (purse.equity() - purse.locked).min(self.in_coin(coin, balance)).max(0)
     }
 
     /// Signed value at which lots of a position of the venue are deleveraged: what they cost, so that the venue realises

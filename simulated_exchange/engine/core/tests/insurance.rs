@@ -195,3 +195,17 @@ fn the_queue_and_the_lights_of_every_position_agree() {
     assert_eq!(story.exchange.position(who("maker"), BTC, PositionIndex::OneWay).unwrap().adl_rank, 0);
     assert!(story.exchange.adl_places(InstrumentId(9), Side::Buy).is_empty());
 }
+
+#[test]
+fn funding_of_what_the_venue_holds_is_the_pools() {
+    let mut story = alice_is_long(&venue("1000000"));
+    story.index(BTC, "48800"); // 10,000 beyond bankruptcy; nobody buys
+    assert_eq!(held_by_the_venue(&story), "100");
+    let before = story.fund();
+    for _ in 0..9 {
+        story.passes(3_600_000);
+    }
+    let paid = story.exchange.adl_alert(BTC).unwrap().pnl.0;
+    assert!(paid < 0 && story.fund() == before + paid, "{paid}");
+    assert_eq!(story.exchange.account(TAKEOVER_ACCOUNT).unwrap().wallet_balance.0, 0);
+}

@@ -5,7 +5,8 @@
 //! gains what fills better than the price of the take-over and pays what fills worse, as far as it may lose (`insurance`).
 //! What is left is deleveraged so far that its loss at the mark is one the pool may bear: the worse of the two first, as
 //! many lots of it as it takes, against the highest ranked opposite positions and at the venue's own cost. A counterparty
-//! bears of the venue's loss at the mark no more than his equity in the coin, and than his margin balance.
+//! bears of the venue's loss at the mark no more than his equity in the coin, and than his margin balance; the fee
+//! of the fill counts.
 //!
 //! `rank = return x leverage` for winners, `return / leverage` for losers: return is profit at the mark over cost, leverage
 //! all the account's positions in USD over its margin balance; both, and the result, in `10^-8` rounded towards zero, and
@@ -110,13 +111,13 @@ impl State {
             }
             let contract = self.contract(venue.instrument);
             let step = contract.step();
-            let loss = ceil(-self.margin(venue).unrealised * step, self.slot(venue).qty.abs().max(step));
+            let held = self.slot(venue);
+            let loss = ceil(-self.margin(venue).unrealised * step, held.qty.abs().max(step));
+            let value = ceil(held.cost.abs() * step, held.qty.abs().max(step));
+            let each = (loss.max(0) + Contract::fee(value, contract.spec.maker_fee)).max(1);
             let equity = self.equity(counterparty.account, contract.settle);
             let bears = equity.min(self.balance_in(counterparty.account, contract.settle)).max(0);
-            let mut qty = left.min(self.slot(counterparty).qty.abs());
-            if loss > 0 {
-                qty = qty.min(floor(bears, loss) * step);
-            }
+            let qty = left.min(self.slot(counterparty).qty.abs()).min(floor(bears, each) * step);
             if qty > 0 {
                 self.cancel_orders(counterparty.account, Some(venue.instrument), CancelReason::Adl);
                 self.deleverage_one(venue, counterparty, qty, place);
