@@ -1,0 +1,109 @@
+"""Worked examples of order cost, fees, smallest sizes and self-match prevention, by orders placed on an engine.
+
+Belongs here: placing what an example describes and reading what it cost. Does not belong here: formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from simulated_exchange._engine import Event, Reject, Side
+from tests.acceptance.example_room import ALICE, MAKER, Room, coin, contract, decimal, side_of
+
+__all__ = ["ACTUAL"]
+
+Inputs = dict[str, Any]
+FREE = {"taker_fee": "0", "maker_fee": "0"}
+
+
+def order_margin(room: Room, given: Inputs, qty: str, coin_name: str) -> Decimal:
+    """What one resting order holds in its settlement coin."""
+    room.index(given["price"])
+    room.deposit(ALICE, "100000", coin_name)
+    room.leverage(given["leverage"])
+    room.done(room.place(ALICE, side_of(given["side"]), qty, given["price"]))
+    [held] = [view for view in room.engine.purses(ALICE) if view.coin == room.coins[coin_name]]
+    return decimal(held.order_margin)
+
+
+def fill_fee(room: Room, given: Inputs, qty: str, coin_name: str) -> Decimal:
+    """Fee of the same order filled as taker."""
+    room.index(given["price"])
+    room.deposit(ALICE, "100000", coin_name)
+    room.leverage(given["leverage"])
+    [fee] = fees(room.trade(side_of(given["side"]), qty, given["price"]), ALICE)
+    return fee
+
+
+def fees(events: list[Event], account: int) -> list[Decimal]:
+    """Fees of an account's fills."""
+    return [decimal(e.fee) for e in events if isinstance(e, Event.Fill) and e.account == account]
+
+
+def cost(given: Inputs, qty: str, coin_name: str, listed: Callable[..., Room]) -> Inputs:
+    """The whole cost, and its parts: what is held without fees is margin, the closing fee is the rest."""
+    whole = order_margin(listed(taker_fee=given["taker"]), given, qty, coin_name)
+    margin = order_margin(listed(**FREE), given, qty, coin_name)
+    opening = fill_fee(listed(taker_fee=given["taker"]), given, qty, coin_name)
+    return {"im": margin, "fee_open": opening, "fee_close": whole - margin - opening, "cost": whole}
+
+
+def linear(**changes: Any) -> Room:
+    """A room with one linear contract."""
+    return Room(contract(**changes))
+
+
+def inverse(**changes: Any) -> Room:
+    """A room with one inverse contract of one USD each."""
+    listed = contract(
+        symbol="BTCUSD",
+        quote="USD",
+        inverse=True,
+        qty_step="1",
+        min_qty="1",
+        max_qty="100000000",
+        max_market_qty="100000000",
+        **changes,
+    )
+    return Room(listed, coins=[coin("USDT"), coin("BTC", "BTCUSD")])
+
+
+def linear_fees(given: Inputs) -> Inputs:
+    """FEE-1: Alice takes, then rests and is taken."""
+    return both_fees(linear(), given["qty"], given["price"], "USDT")
+
+
+def both_fees(room: Room, qty: str, price: str, coin_name: str) -> Inputs:
+    """Fee of a fill as taker and as maker."""
+    room.index(price)
+    room.deposit(ALICE, "1000000", coin_name)
+    [taker] = fees(room.trade(Side.Buy, qty, price), ALICE)
+    room.done(room.place(ALICE, Side.Sell, qty, price))
+    [maker] = fees(room.done(room.place(MAKER, Side.Buy, qty, price)), ALICE)
+    return {"taker": taker, "maker": maker}
+
+
+def smallest(given: Inputs) -> Inputs:
+    """MIN-1, MIN-2: the smallest quantity that is accepted; the same less a step is refused, but may reduce."""
+    names = ("min_notional", "qty_step", "min_qty")
+    room = linear(**{name: given[name] for name in names})
+    room.index(given["price"])
+    room.deposit(ALICE, "1000000")
+    step = Decimal(given["qty_step"])
+    qty = Decimal(given["min_qty"])
+    while room.place(ALICE, Side.Buy, qty, given["price"]).reject == Reject.BelowMinimumNotional:
+        qty += step
+    return {"min_qty": qty}
+
+
+ACTUAL: dict[str, Callable[[Inputs], Inputs]] = {
+    "COST-1": lambda given: cost(given, given["qty"], "USDT", linear),
+    "COST-2": lambda given: cost(given, given["qty"], "USDT", linear),
+    "COST-3": lambda given: cost(given, given["contracts_usd"], "BTC", inverse),
+    "FEE-1": linear_fees,
+    "FEE-2": lambda given: both_fees(inverse(), given["contracts_usd"], given["price"], "BTC"),
+    "MIN-1": smallest,
+    "MIN-2": smallest,
+}

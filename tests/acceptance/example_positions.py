@@ -1,0 +1,175 @@
+"""Worked examples of positions: margin, tiers, profit, liquidation and bankruptcy prices, by trades on an engine.
+
+Belongs here: bringing a position about and reading its figures. Does not belong here: formulas.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from simulated_exchange._engine import Event, PositionView, Side, rules
+from tests.acceptance.example_orders import inverse, linear
+from tests.acceptance.example_room import ALICE, MAKER, Room, contract, decimal, side_of, units
+
+__all__ = ["ACTUAL"]
+
+Inputs = dict[str, Any]
+FREE = {"taker_fee": "0", "maker_fee": "0"}
+RICH = "100000000"
+BTCUSDT = Path(__file__).parents[2] / "configs" / "instruments" / "BTCUSDT.toml"
+
+
+def tiers(mmr: str, leverage: str = "100") -> dict[str, Any]:
+    """One tier that holds everything."""
+    return {"tiers": [{"limit": "2000000000", "max_leverage": leverage, "mmr": mmr}]}
+
+
+def opened(
+    room: Room, side: Side, qty: str, entry: str, leverage: str, wallet: str = RICH, name: str = "USDT"
+) -> PositionView:
+    """Alice's position as it stands right after she took it."""
+    room.index(entry)
+    room.deposit(ALICE, wallet, name)
+    room.leverage(leverage)
+    room.trade(side, qty, entry)
+    return room.position()
+
+
+def cross_margin(given: Inputs) -> Inputs:
+    """MARGIN-3."""
+    room = linear(taker_fee=given["taker"])
+    opened(room, side_of(given["side"]), given["size"], given["entry"], given["leverage"])
+    room.index(given["mark"])
+    return {"position_im": decimal(room.position().initial_margin)}
+
+
+def listed_tiers() -> list[dict[str, str]]:
+    """The tiers of BTCUSDT as the venue lists them by default."""
+    rows: list[dict[str, str]] = tomllib.loads(BTCUSDT.read_text())["tiers"]
+    return rows
+
+
+def deductions(given: Inputs) -> Inputs:
+    """TIER-1."""
+    rows = [
+        (units(tier["risk_limit"]), int(Decimal(tier["max_leverage"]) * 100), units(tier["mmr"]))
+        for tier in given["tiers"]
+    ]
+    return {"deductions": [decimal(deduction) for deduction in rules.tier_deductions(rows)]}
+
+
+def tier_of_value(given: Inputs) -> Inputs:
+    """TIER-2: a position of that value in the listed contract, free of fees; and the brackets it passes one by one."""
+
+    def maintenance(value: str) -> PositionView:
+        room = linear(tiers=listed_tiers(), **FREE)
+        qty = str(Decimal(value) / 50_000)
+        return opened(room, Side.Buy, qty, "50000", "10")
+
+    value = given["position_value"]
+    view = maintenance(value)
+    rows = linear(tiers=listed_tiers()).engine.instruments()[0].tiers
+    brackets = ["2000000", "2600000", value]
+    steps = [decimal(maintenance(limit).maintenance_margin) for limit in brackets]
+    return {
+        "tier": view.tier,
+        "mmr": decimal(rows[view.tier - 1][2]),
+        "deduction": decimal(rules.tier_deductions(rows)[view.tier - 1]),
+        "mm": decimal(view.maintenance_margin),
+        "progressive": steps[0] + (steps[1] - steps[0]) + (steps[2] - steps[1]),
+    }
+
+
+def bankruptcy(listed: Callable[..., Room], qty: str, wallet: str, name: str, given: Inputs) -> Inputs:
+    """BANK-1, BANK-2: nothing but the initial margin behind the position, and no fees."""
+
+    def price(side: Side) -> Decimal:
+        room = listed(**FREE)
+        view = opened(room, side, qty, given["entry"], given["leverage"], wallet, name)
+        return decimal(view.bankruptcy_price)
+
+    return {"long": price(Side.Buy), "short": price(Side.Sell)}
+
+
+def cross_liquidation(given: Inputs) -> Inputs:
+    """LIQ-9, LIQ-10: Alice's order rests and is taken for nothing, so that her wallet stays as it was."""
+
+    def view(taker: str) -> PositionView:
+        room = linear(taker_fee=taker, maker_fee="0", **tiers(given["mmr"]))
+        room.index(given["entry"])
+        room.deposit(ALICE, given["wallet"])
+        room.leverage(given.get("leverage", "10"))
+        room.done(room.place(ALICE, side_of(given["side"]), given["size"], given["entry"]))
+        room.done(room.place(MAKER, Side.Sell, given["size"], given["entry"]))
+        return room.position()
+
+    found = view(given.get("taker", "0"))
+    actual: Inputs = {"liq": decimal(found.liquidation_price)}
+    if "taker" in given:
+        actual["close_fee"] = decimal(found.maintenance_margin - view("0").maintenance_margin)
+    return actual
+
+
+def average_entry(room: Room, fills: list[list[str]], name: str) -> Inputs:
+    """PNL-1, PNL-2."""
+    room.index(fills[0][1])
+    room.deposit(ALICE, RICH, name)
+    for qty, price in fills:
+        room.index(price)
+        room.trade(Side.Buy, qty, price)
+    return {"avg_entry": decimal(room.position().entry_price)}
+
+
+def realised(given: Inputs) -> Inputs:
+    """PNL-3."""
+    room = inverse(**FREE)
+    opened(room, Side.Buy, given["contracts_usd"], given["entry"], "10", name="BTC")
+    room.index(given["exit"])
+    events = room.trade(Side.Sell, given["contracts_usd"], given["exit"])
+    [pnl] = [decimal(e.realised_pnl) for e in events if isinstance(e, Event.Fill) and e.account == ALICE]
+    return {"pnl": pnl}
+
+
+def unrealised(given: Inputs) -> Inputs:
+    """PNL-4."""
+    room = inverse(**FREE)
+    opened(room, Side.Buy, given["contracts_usd"], given["entry"], "10", name="BTC")
+    room.index(given["mark"])
+    return {"pnl": decimal(room.position().unrealised_pnl)}
+
+
+def fund_changes(given: Inputs) -> Inputs:
+    """INS-1: taken over at its bankruptcy price, closed against the bid that stands in the book."""
+
+    def change(fill: str) -> Decimal:
+        room = Room(contract(**FREE, **tiers("0.005")))
+        opened(room, side_of(given["side"]), given["size"], "10000", "50", wallet="200")
+        room.done(room.place(MAKER, Side.Buy, given["size"], fill))
+        events = room.index("9840")
+        [taken] = [e for e in events if isinstance(e, Event.TakenOver)]
+        assert taken.bankruptcy_price == units(given["bankruptcy"])
+        return sum(
+            (decimal(e.change) for e in events if isinstance(e, Event.InsuranceFundChanged)), Decimal(0)
+        )
+
+    return {"delta": [change(fill) for fill in given["fills"]]}
+
+
+ACTUAL: dict[str, Callable[[Inputs], Inputs]] = {
+    "MARGIN-3": cross_margin,
+    "TIER-1": deductions,
+    "TIER-2": tier_of_value,
+    "BANK-1": lambda given: bankruptcy(linear, "1", "200", "USDT", given),
+    "BANK-2": lambda given: bankruptcy(inverse, "7890080", "20", "BTC", given),
+    "LIQ-9": cross_liquidation,
+    "LIQ-10": cross_liquidation,
+    "INS-1": fund_changes,
+    "PNL-1": lambda given: average_entry(linear(), given["fills"], "USDT"),
+    "PNL-2": lambda given: average_entry(inverse(), given["fills_usd"], "BTC"),
+    "PNL-3": realised,
+    "PNL-4": unrealised,
+}
