@@ -285,6 +285,12 @@ class Driver(AccountCalls, OrderCalls, MarketCalls):
                     raise self._failure from error  # type: ignore[misc]
                 self._release(applied, events)
 
+    def commit(self) -> None:
+        """Make everything durable and hand it out now; for runs without a loop."""
+        events, self._pending = self._pending, []
+        self.engine.sync()
+        self._release(self._applied, events)
+
     def close(self) -> None:
         """Make everything durable and hand out what is left; the loop's commit task has ended before."""
         try:

@@ -19,6 +19,7 @@ __all__ = [
     "CrowdConfig",
     "FastMoveConfig",
     "ImpactConfig",
+    "LendingConfig",
     "MakerConfig",
     "NoiseConfig",
     "ScenarioConfig",
@@ -116,6 +117,7 @@ class CrowdConfig(_Section):
 
     traders: Annotated[int, Field(ge=0, le=2000)] = 80
     long_share: Share = 0.7
+    coin_margin_share: Share = 0  # of them hold their margin in the coin they trade: it falls with the market
     before_share: Share = 0.6  # of them in the market from the start
     settle_ms: Milliseconds = 2000  # these enter within it
     enter_until: Share = 0.45  # the others enter up to this part of the planned length
@@ -136,6 +138,13 @@ class CrowdConfig(_Section):
         return self
 
 
+class LendingConfig(_Section):
+    """The lending pool of the settlement coin: small enough to be felt."""
+
+    supplied_usdt: Usdt
+    suppliers: Annotated[int, Field(ge=1, le=20)] = 3
+
+
 class ScenarioConfig(_Section):
     """A whole scenario."""
 
@@ -148,6 +157,7 @@ class ScenarioConfig(_Section):
     symbols: Annotated[list[SymbolConfig], Field(min_length=1, max_length=20)]
     shock: ShockConfig | None = None
     crowd: CrowdConfig = CrowdConfig(traders=0)
+    lending: LendingConfig | None = None
 
     @model_validator(mode="after")
     def _bounded(self) -> ScenarioConfig:

@@ -22,7 +22,10 @@ FEE_MARGIN_SHARE = 0.004  # of the notional: fees both ways and the spread, so t
 
 @dataclass(frozen=True, slots=True)
 class Trader:
-    """One account, one market, one view. Money in units of 10**-8, leverage in hundredths."""
+    """One account, one market, one view. Money in units of 10**-8, leverage in hundredths.
+
+    `deposit` is in the settlement coin; with `pays_in_coin` its worth is held in the market's base coin.
+    """
 
     account: int
     market: Market
@@ -30,6 +33,7 @@ class Trader:
     leverage: int
     notional: int
     deposit: int
+    pays_in_coin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +110,13 @@ def _draw_trader(
     notional = min(notional, to_fixed(config.notional_max_usdt))
     spare = rng.random() * config.spare_margin_max * (0.5 if before else 1.0)
     deposit = notional * ((1 + spare) / leverage + FEE_MARGIN_SHARE)
+    is_long = rng.random() < config.long_share
     return Trader(
         account,
         market,
-        rng.random() < config.long_share,
+        is_long,
         leverage * 100,
         round(notional),
         floor_to(round(deposit), SCALE // 100) + SCALE // 100,
+        config.coin_margin_share > 0 and rng.random() < config.coin_margin_share,
     )

@@ -29,7 +29,8 @@ from simulated_exchange.scenario.commands import (
     SetIndex,
 )
 from simulated_exchange.scenario.config import ScenarioConfig
-from simulated_exchange.scenario.fixed import gap_bps, to_decimal, to_fixed
+from simulated_exchange.scenario.errors import ScenarioError
+from simulated_exchange.scenario.fixed import SCALE, gap_bps, to_decimal, to_fixed
 from simulated_exchange.scenario.paths import BAR_WALK
 from simulated_exchange.scenario.replay import utc_text
 from simulated_exchange.scenario.replay_files import Replay
@@ -43,6 +44,7 @@ log = structlog.get_logger(__name__)
 MAKER_DEPOSIT_USDT = Decimal(400_000_000)
 MAKER_LEVERAGE = 1000  # hundredths
 NOISE_DEPOSIT_USDT = Decimal(20_000_000)
+COIN_MARGIN_FACTOR = Decimal("1.05")  # a coin counts for less than it is worth
 COMMANDS_BETWEEN_YIELDS = 40  # so that a request waits for part of a tick at most
 REFUSAL_KINDS_MAX = 32
 
@@ -97,7 +99,11 @@ class Scenario:
         states = {state.market.instrument: state for state in self._world.states}
         for trader in self._world.crowd.traders:
             state = states[trader.market.instrument]
-            fresh &= self._open(trader.account, trader.deposit, state, trader.leverage)
+            if trader.pays_in_coin:
+                amount, coin = self._in_coin(trader.deposit, state)
+            else:
+                amount, coin = trader.deposit, 0
+            fresh &= self._open(trader.account, amount, state, trader.leverage, coin)
         if not fresh:  # a venue that came back: the crowd has its positions already
             self._world.crowd.next_intent = len(self._world.crowd.intents)
         for command in self._begin_tick():
@@ -137,7 +143,18 @@ class Scenario:
         self._tick_cost_ms.record((time.perf_counter() - started) * 1000)
         return commands
 
-    def _open(self, account: int, deposit: int, state: MarketState, leverage: int) -> bool:
+    def _in_coin(self, deposit: int, state: MarketState) -> tuple[int, int]:
+        """(amount, coin): the worth of a deposit in the market's base coin, with the haircut made up for."""
+        listed = self._driver.engine.instruments()[state.market.instrument]
+        coins = self._driver.engine.coins()
+        if listed.base not in coins:
+            raise ScenarioError(
+                f"{self.config.name}: crowd.coin_margin_share: {listed.base} is no listed coin"
+            )
+        price = to_fixed(state.config.start_price)
+        return round(deposit * SCALE * COIN_MARGIN_FACTOR / price), coins.index(listed.base)
+
+    def _open(self, account: int, deposit: int, state: MarketState, leverage: int, coin: int = 0) -> bool:
         """Open and fund an account; False when it was there already, then its old orders go."""
         if self._driver.create_account(account).reject is not None:
             self._driver.cancel_all(account=account)
@@ -145,7 +162,7 @@ class Scenario:
                 if position.instrument == state.market.instrument:
                     state.positions[account] = position.qty
             return False
-        self._driver.deposit(account, deposit)
+        self._driver.deposit(account, deposit, coin)
         self._driver.set_leverage(account=account, instrument=state.market.instrument, leverage=leverage)
         return True
 
