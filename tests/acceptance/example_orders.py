@@ -1,4 +1,4 @@
-"""Worked examples of order cost, fees, smallest sizes and self-match prevention, by orders placed on an engine.
+"""Worked examples of order cost, fees, smallest sizes and self-match prevention, by orders on an engine.
 
 Belongs here: placing what an example describes and reading what it cost. Does not belong here: formulas.
 """
@@ -86,7 +86,7 @@ def both_fees(room: Room, qty: str, price: str, coin_name: str) -> Inputs:
 
 
 def smallest(given: Inputs) -> Inputs:
-    """MIN-1, MIN-2: the smallest quantity that is accepted; the same less a step is refused, but may reduce."""
+    """MIN-1, MIN-2: the smallest quantity that is not refused for its value."""
     names = ("min_notional", "qty_step", "min_qty")
     room = linear(**{name: given[name] for name in names})
     room.index(given["price"])

@@ -1,4 +1,4 @@
-"""Worked examples of positions: margin, tiers, profit, liquidation and bankruptcy prices, by trades on an engine.
+"""Worked examples of positions: margin, tiers, profit, liquidation and bankruptcy, by trades on an engine.
 
 Belongs here: bringing a position about and reading its figures. Does not belong here: formulas.
 """
@@ -63,7 +63,7 @@ def deductions(given: Inputs) -> Inputs:
 
 
 def tier_of_value(given: Inputs) -> Inputs:
-    """TIER-2: a position of that value in the listed contract, free of fees; and the brackets it passes one by one."""
+    """TIER-2: a position of that value in the listed contract, free of fees, and the brackets it passes."""
 
     def maintenance(value: str) -> PositionView:
         room = linear(tiers=listed_tiers(), **FREE)
