@@ -164,14 +164,30 @@ def replay(
 
 
 @app.command("scenario")
-def show_scenario(
-    name: Annotated[str, typer.Argument(help="name of a scenario")],
+def run_scenario(
+    name: Annotated[str, typer.Argument(help="name of a scenario, or a .toml file")],
+    seed: Annotated[int, typer.Option(help="equal seeds give equal runs")] = 7,
+    seconds: Annotated[float, typer.Option(min=1, max=86_400, help="planned length")] = 120,
+    factor: Annotated[
+        float, typer.Option(min=0.1, max=3_600, help="market seconds in one second of the scenario")
+    ] = 60,
+    journal: Annotated[Path | None, typer.Option(help="write the run's journal there")] = None,
+    describe: Annotated[bool, typer.Option("--describe", help="print its settings and end")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Print what a scenario would do."""
-    from simulated_exchange.offline import describe_scenario
+    """Run a scenario on a venue of its own, without waiting, and say what it did to people's money."""
+    from simulated_exchange import offline
 
-    _show(describe_scenario(name), as_json)
+    if describe:
+        _show(offline.describe_scenario(name), as_json)
+        return
+    told = offline.run_scenario(name, seed=seed, seconds=seconds, factor=factor, journal=journal)
+    if as_json:
+        _print_json(told)
+        return
+    from simulated_exchange.scenario.pages import print_tale
+
+    print_tale(told)
 
 
 def _present(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Commands that look at a venue without serving it: verify and replay a journal, describe a scenario.
+"""Commands that look at a venue without serving it: verify and replay a journal, describe or run a scenario.
 
-Belongs here: reading and summing up. Does not belong here: printing and anything that changes a file.
+Belongs here: reading and summing up. Does not belong here: printing and anything that changes a file, but for
+the journal that a run is asked to write.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from simulated_exchange.gateway.translate.numbers import decimal_text
 from simulated_exchange.instruments import Catalogue, fixed_point
 from simulated_exchange.ledger import Ledger
 
-__all__ = ["describe_scenario", "replay_journal", "verify_journal"]
+__all__ = ["describe_scenario", "replay_journal", "run_scenario", "verify_journal"]
 
 
 def _verified(journal: Path) -> Verification:
@@ -83,3 +84,33 @@ def describe_scenario(name: str) -> dict[str, Any]:
 
     described: dict[str, Any] = orjson.loads(load_config(name, scenarios_folder()).model_dump_json())
     return described
+
+
+def run_scenario(
+    name: str, *, seed: int, seconds: float, factor: float, journal: Path | None
+) -> dict[str, Any]:
+    """A scenario from its first tick to its last, on a venue of its own and without waiting; what came of it.
+
+    Raises ScenarioError, ConfigurationError, JournalUnreadableError.
+    """
+    from simulated_exchange.scenario.stepped import open_stepped
+    from simulated_exchange.scenario.tale import Tale
+
+    if journal is not None and journal.exists():
+        raise JournalUnreadableError(f"{journal}: exists already; a run begins a journal of its own")
+    genesis = orjson.loads(venue_genesis(load_settings(None, {})))
+    with engine_errors():
+        run = open_stepped(genesis, name, seed=seed, seconds=seconds, factor=factor, journal=journal)
+    catalogue = Catalogue.from_genesis(orjson.dumps(genesis).decode())
+    tale = Tale(run.driver, [instrument.symbol for instrument in catalogue], ticks=run.ticks)
+    run.run(tale.look)
+    told = tale.told()
+    run.driver.close()
+    return {
+        "scenario": name,
+        "seed": seed,
+        "seconds": seconds,
+        "time_factor": factor,
+        "journal": str(journal) if journal else None,
+        **told,
+    }

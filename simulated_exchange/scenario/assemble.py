@@ -32,9 +32,16 @@ def genesis_for_scenario(
     changed = dict(genesis)
     if config.insurance_fund_usdt is not None:
         changed["insurance_fund"] = f"{config.insurance_fund_usdt:f}"
+    if config.lending is not None:
+        changed["coins"] = [_without_venue_supply(coin, at) for at, coin in enumerate(genesis["coins"])]
     if replay is None:
         return changed
     return genesis_for_replay(changed, replay, factor=factor, tick_ms=config.tick_ms)
+
+
+def _without_venue_supply(coin: dict[str, Any], at: int) -> dict[str, Any]:
+    """The settlement coin's pool holds only what the scenario's suppliers lend."""
+    return coin if at else {**coin, "lending": {**coin["lending"], "supplied": "0"}}
 
 
 def build_scenario(

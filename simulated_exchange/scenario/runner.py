@@ -104,6 +104,7 @@ class Scenario:
             else:
                 amount, coin = trader.deposit, 0
             fresh &= self._open(trader.account, amount, state, trader.leverage, coin)
+        self._supply()
         if not fresh:  # a venue that came back: the crowd has its positions already
             self._world.crowd.next_intent = len(self._world.crowd.intents)
         for command in self._begin_tick():
@@ -142,6 +143,18 @@ class Scenario:
         commands = self._world.step(Tick(round(self._plan.elapsed_ms(market_ms)), market_ms))
         self._tick_cost_ms.record((time.perf_counter() - started) * 1000)
         return commands
+
+    def _supply(self) -> None:
+        """The scenario's suppliers lend to the pool of the settlement coin, each the same."""
+        lending = self.config.lending
+        if lending is None:
+            return
+        first = self._world.last_account() + 1
+        each = to_fixed(lending.supplied_usdt) // lending.suppliers
+        for account in range(first, first + lending.suppliers):
+            if self._driver.create_account(account).reject is None:
+                self._driver.deposit(account, each)
+                self._driver.supply(account=account, coin=0, amount=each)
 
     def _in_coin(self, deposit: int, state: MarketState) -> tuple[int, int]:
         """(amount, coin): the worth of a deposit in the market's base coin, with the haircut made up for."""

@@ -52,14 +52,18 @@ class SteppedRun:
     tick_ms: int
     _time: SteppedTime
 
+    @property
+    def ticks(self) -> int:
+        """How many ticks the planned length has."""
+        return round(self.seconds * 1000 / self.tick_ms)
+
     def run(self, after_tick: Callable[[], None] = lambda: None) -> None:
         """Every tick of the planned length; `after_tick` may look at the venue in between."""
         self.scenario.prepare()
-        ticks = round(self.seconds * 1000 / self.tick_ms)
-        for number in range(1, ticks + 1):
+        for number in range(1, self.ticks + 1):
             self._time.elapsed_ns += self.tick_ms * 1_000_000
             self.scenario.tick()
-            if number % TICKS_BETWEEN_COMMITS == 0 or number == ticks:
+            if number % TICKS_BETWEEN_COMMITS == 0 or number == self.ticks:
                 self.driver.commit()
             after_tick()
 

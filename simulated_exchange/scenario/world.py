@@ -89,6 +89,11 @@ class World:
         self._resting: dict[int, tuple[MarketState, Maker, Level]] = {}
         self._quotes = sum(len(maker.levels) for state in states for maker in state.makers)
 
+    def last_account(self) -> int:
+        """The highest number of any ambient trader."""
+        noise = [account for state in self.states for account in state.noise_accounts]
+        return max([*self._maker_accounts, *self._crowd_accounts, *noise])
+
     # -- a tick ---------------------------------------------------------------------------------------------
 
     def step(self, tick: Tick) -> list[Command]:

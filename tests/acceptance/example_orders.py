@@ -9,7 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from simulated_exchange._engine import Event, Reject, Side
+from simulated_exchange._engine import CancelReason, Event, Reject, SelfMatch, Side, Terms
 from tests.acceptance.example_room import ALICE, MAKER, Room, coin, contract, decimal, side_of
 
 __all__ = ["ACTUAL"]
@@ -98,12 +98,48 @@ def smallest(given: Inputs) -> Inputs:
     return {"min_qty": qty}
 
 
+def self_match_room(incoming: SelfMatch, resting: SelfMatch) -> tuple[Room, list[Event], int]:
+    """Alice's own sell of 3 at 100, a stranger's of 2 behind it, and what comes of her buy."""
+    room = Room(contract())
+    room.index("100")
+    room.deposit(ALICE, "100000")
+    own = room.place(ALICE, Side.Sell, "3", "100", terms=Terms(self_match=resting))
+    room.done(own)
+    room.done(room.place(MAKER, Side.Sell, "2", "100"))
+    qty = "5" if incoming == SelfMatch.CancelMaker else "3"
+    events = room.done(room.place(ALICE, Side.Buy, qty, "100", terms=Terms(self_match=incoming)))
+    return room, events, own.order_id
+
+
+def own_maker_cancelled(_given: Inputs) -> Inputs:
+    """SMP-1."""
+    room, events, own = self_match_room(SelfMatch.CancelMaker, SelfMatch.Allow)
+    [gone] = [e for e in events if isinstance(e, Event.OrderCancelled) and e.order_id == own]
+    assert gone.reason == CancelReason.SelfMatch
+    filled = sum(e.qty for e in events if isinstance(e, Event.Trade))
+    [left] = room.engine.open_orders(ALICE, None)
+    return {
+        "resting_status": "Cancelled/CancelBySmp",
+        "incoming_filled": decimal(filled),
+        "incoming_left": decimal(left.leaves),
+    }
+
+
+def own_flag_ignored(_given: Inputs) -> Inputs:
+    """SMP-2."""
+    _, events, own = self_match_room(SelfMatch.Allow, SelfMatch.CancelMaker)
+    fills = [e for e in events if isinstance(e, Event.Fill) and e.order_id == own]
+    return {"self_trade_executes": bool(fills) and fills[0].leaves == 0}
+
+
 ACTUAL: dict[str, Callable[[Inputs], Inputs]] = {
     "COST-1": lambda given: cost(given, given["qty"], "USDT", linear),
     "COST-2": lambda given: cost(given, given["qty"], "USDT", linear),
     "COST-3": lambda given: cost(given, given["contracts_usd"], "BTC", inverse),
     "FEE-1": linear_fees,
     "FEE-2": lambda given: both_fees(inverse(), given["contracts_usd"], given["price"], "BTC"),
+    "SMP-1": own_maker_cancelled,
+    "SMP-2": own_flag_ignored,
     "MIN-1": smallest,
     "MIN-2": smallest,
 }

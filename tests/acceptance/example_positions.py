@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from simulated_exchange._engine import Event, PositionView, Side, rules
+from simulated_exchange._engine import Event, MarginMode, PositionView, Side, rules
 from tests.acceptance.example_orders import inverse, linear
 from tests.acceptance.example_room import ALICE, MAKER, Room, contract, decimal, side_of, units
 
@@ -45,6 +45,60 @@ def cross_margin(given: Inputs) -> Inputs:
     opened(room, side_of(given["side"]), given["size"], given["entry"], given["leverage"])
     room.index(given["mark"])
     return {"position_im": decimal(room.position().initial_margin)}
+
+
+def isolated(room: Room) -> Room:
+    """Alice's positions each have their own margin from here on."""
+    room.done(room.engine.set_margin_mode(*room.now(), account=ALICE, mode=MarginMode.Isolated))
+    return room
+
+
+def isolated_margin(given: Inputs) -> Inputs:
+    """MARGIN-1, MARGIN-2."""
+    room = isolated(linear(taker_fee=given["taker"], **tiers(given["mmr"])))
+    opened(room, side_of(given["side"]), given["size"], given["entry"], given["leverage"])
+    room.index(given["mark"])
+    view = room.position()
+    return {
+        "position_value": decimal(view.value),
+        "position_im": decimal(view.initial_margin),
+        "position_mm": decimal(view.maintenance_margin),
+    }
+
+
+def isolated_liquidation(given: Inputs) -> Inputs:
+    """LIQ-4 to LIQ-6; the tier with the deduction is that of the listed contract."""
+    in_tiers = (
+        {"tiers": listed_tiers()}
+        if "deduction" in given and given["deduction"] != "0"
+        else tiers(given["mmr"])
+    )
+    room = isolated(linear(**in_tiers))
+    view = opened(room, side_of(given["side"]), given["size"], given["entry"], given["leverage"])
+    price = decimal(view.liquidation_price)
+    found: Inputs = {"liq": price}
+    if "deduction" in given and given["deduction"] != "0":
+        found["value_at_liq"] = price * Decimal(given["size"])
+    return found
+
+
+def isolated_inverse(given: Inputs) -> Inputs:
+    """LIQ-8."""
+
+    def price(side: Side) -> Decimal:
+        room = isolated(inverse(**tiers(given["mmr"])))
+        view = opened(room, side, given["contracts_usd"], given["entry"], given["leverage"], name="BTC")
+        return decimal(view.liquidation_price)
+
+    return {"long": price(Side.Buy), "short": price(Side.Sell)}
+
+
+def cross_bankruptcy(given: Inputs) -> Inputs:
+    """ADL-3: behind a cross position stands the whole wallet, its own margin included."""
+    wallet = Decimal(given["position_margin"]) + Decimal(given["wallet"])
+    room = linear(**FREE)
+    view = opened(room, Side.Buy, given["size"], given["entry"], "50", f"{wallet}")
+    return {"bankruptcy": decimal(view.bankruptcy_price)}
 
 
 def listed_tiers() -> list[dict[str, str]]:
@@ -114,13 +168,13 @@ def cross_liquidation(given: Inputs) -> Inputs:
     return actual
 
 
-def average_entry(room: Room, fills: list[list[str]], name: str) -> Inputs:
-    """PNL-1, PNL-2."""
+def average_entry(room: Room, fills: list[list[str]], name: str, times: int = 1) -> Inputs:
+    """PNL-1, PNL-2; a coin has eight decimals, so the inverse fills are made larger."""
     room.index(fills[0][1])
     room.deposit(ALICE, RICH, name)
     for qty, price in fills:
         room.index(price)
-        room.trade(Side.Buy, qty, price)
+        room.trade(Side.Buy, Decimal(qty) * times, price)
     return {"avg_entry": decimal(room.position().entry_price)}
 
 
@@ -160,6 +214,13 @@ def fund_changes(given: Inputs) -> Inputs:
 
 
 ACTUAL: dict[str, Callable[[Inputs], Inputs]] = {
+    "ADL-3": cross_bankruptcy,
+    "MARGIN-1": isolated_margin,
+    "MARGIN-2": isolated_margin,
+    "LIQ-4": isolated_liquidation,
+    "LIQ-5": isolated_liquidation,
+    "LIQ-6": isolated_liquidation,
+    "LIQ-8": isolated_inverse,
     "MARGIN-3": cross_margin,
     "TIER-1": deductions,
     "TIER-2": tier_of_value,
@@ -169,7 +230,7 @@ ACTUAL: dict[str, Callable[[Inputs], Inputs]] = {
     "LIQ-10": cross_liquidation,
     "INS-1": fund_changes,
     "PNL-1": lambda given: average_entry(linear(), given["fills"], "USDT"),
-    "PNL-2": lambda given: average_entry(inverse(), given["fills_usd"], "BTC"),
+    "PNL-2": lambda given: average_entry(inverse(), given["fills_usd"], "BTC", 10_000),
     "PNL-3": realised,
     "PNL-4": unrealised,
 }

@@ -74,7 +74,7 @@ def parts(given: Inputs, weights: str) -> list[tuple[str, str]]:
 
 
 def clamped_index(given: Inputs) -> Inputs:
-    """INDEX-3. A band of nothing leaves the median; an overwhelming weight shows what a component counts as."""
+    """INDEX-3. No band leaves the median; an overwhelming weight shows what a component counts as."""
     band = units(given["band"])
     prices = [units(price) for price in given["prices"]]
     weights = [units(weight) for weight in given["weights"]]

@@ -1,7 +1,7 @@
 """Every worked example of the venue's rules, through the engine's public face.
 
-Each example has inputs and expected numbers (`examples.json`); what the engine makes of the inputs is found by
-driving it (`example_*`). A number is right within the tolerance that its example allows.
+Each example has inputs and expected numbers (`examples.json`); what the engine makes of the inputs is found
+by driving it (`example_*`). A number is right within the tolerance that its example allows.
 """
 
 from __future__ import annotations
