@@ -23,7 +23,6 @@ import structlog
 
 from simulated_exchange.accounts import KeyStore
 from simulated_exchange.clock import MarketClock, wall_ms
-from simulated_exchange.coins import read_coins
 from simulated_exchange.driver import (
     Driver,
     DriverSettings,
@@ -32,8 +31,9 @@ from simulated_exchange.driver import (
 from simulated_exchange.errors import AddressInUseError, ConfigurationError
 from simulated_exchange.gateway.app import Gateway
 from simulated_exchange.gateway.venue import Venue
-from simulated_exchange.instruments import Catalogue, fixed_point, read_genesis
+from simulated_exchange.instruments import Catalogue, fixed_point
 from simulated_exchange.ledger import Ledger
+from simulated_exchange.listing import listed_genesis
 from simulated_exchange.scenario import (
     Replay,
     Scenario,
@@ -73,10 +73,8 @@ class Plan:
 
 def plan_venue(settings: VenueSettings) -> Plan:
     """Read instruments, scenario and recorded files. Raises ConfigurationError (also as ScenarioError)."""
-    assert settings.instruments is not None and settings.coins is not None  # load_settings fills them in
-    genesis = orjson.loads(read_genesis(settings.instruments, f"{settings.insurance_fund_usdt:f}"))
+    genesis = listed_genesis(settings)
     symbols = [row["symbol"] for row in genesis["instruments"]]
-    genesis["coins"] = read_coins(settings.coins, symbols)
     problems = [
         f"start_prices.{symbol}: unknown symbol; known: {', '.join(symbols)}"
         for symbol in settings.start_prices

@@ -16,6 +16,8 @@ from simulated_exchange.errors import InvariantBrokenError, JournalUnreadableErr
 from simulated_exchange.gateway.translate.numbers import decimal_text
 from simulated_exchange.instruments import Catalogue, fixed_point
 from simulated_exchange.ledger import Ledger
+from simulated_exchange.listing import listed_genesis
+from simulated_exchange.settings import load_settings
 
 __all__ = ["describe_scenario", "replay_journal", "run_scenario", "verify_journal"]
 
@@ -98,7 +100,7 @@ def run_scenario(
 
     if journal is not None and journal.exists():
         raise JournalUnreadableError(f"{journal}: exists already; a run begins a journal of its own")
-    genesis = orjson.loads(venue_genesis(load_settings(None, {})))
+    genesis = listed_genesis(load_settings(None, {}))
     with engine_errors():
         run = open_stepped(genesis, name, seed=seed, seconds=seconds, factor=factor, journal=journal)
     catalogue = Catalogue.from_genesis(orjson.dumps(genesis).decode())

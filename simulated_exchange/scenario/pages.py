@@ -23,7 +23,9 @@ def print_tale(told: dict[str, Any], console: Console | None = None) -> None:
     """Everything that `Tale.told` says, shortened where it is long."""
     out = console or Console(highlight=False)
     market = f"{told['seconds'] * told['time_factor'] / 3600:.1f} h of market time"
-    out.print(f"[bold]{told['scenario']}[/] · seed {told['seed']} · {market} · {told['commands']:,} commands\n")
+    out.print(
+        f"[bold]{told['scenario']}[/] · seed {told['seed']} · {market}, {told['commands']:,} commands\n"
+    )
     out.print(_timeline(told["timeline"]["rows"]))
     out.print()
     for heading, rows in _sections(told):

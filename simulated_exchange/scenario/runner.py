@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from simulated_exchange.driver import Driver, Event, OrderType, Outcome, Side, TimeInForce
+from simulated_exchange.driver import Driver, Event, OrderType, Outcome, Side, TimeInForce, Wallet
 from simulated_exchange.scenario.build import Plan
 from simulated_exchange.scenario.checks import MarkCheck, Percentiles, Samples
 from simulated_exchange.scenario.commands import (
@@ -154,6 +154,14 @@ class Scenario:
         for account in range(first, first + lending.suppliers):
             if self._driver.create_account(account).reject is None:
                 self._driver.deposit(account, each)
+                self._driver.transfer(
+                    source=account,
+                    target=account,
+                    coin=0,
+                    amount=each,
+                    from_wallet=Wallet.Unified,
+                    to_wallet=Wallet.Funding,
+                )
                 self._driver.supply(account=account, coin=0, amount=each)
 
     def _in_coin(self, deposit: int, state: MarketState) -> tuple[int, int]:

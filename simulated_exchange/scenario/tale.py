@@ -1,4 +1,4 @@
-"""What a run did to people's money: folded from the venue's events, looked up between ticks, ready to be told.
+"""What a run did to people's money: folded from the venue's events, looked up between ticks, ready to tell.
 
 Belongs here: who was liquidated, what was borrowed and at what rate, what became of fund and pool, who was
 deleveraged from which place of the queue, whether everything adds up. Does not belong here: printing.
@@ -79,7 +79,6 @@ class Tale:
             Event.LendingPoolChanged: self._lend,
             Event.InsuranceFundChanged: self._fund,
             Event.Deleveraged: self._deleverage,
-            Event.FundingSettled: lambda _event: self._counts.update(fundings=1),
         }
         driver.subscribe(self._hear)
 
@@ -232,7 +231,6 @@ class Tale:
                     self._symbols[instrument]: places for instrument, places in self._rankings.items()
                 },
             },
-            "fundings": self._counts["fundings"],
             "timeline": {
                 "columns": ["market_ms", "mark", "loans", "utilisation", "borrow_rate_year", "fund"],
                 "rows": self._pool.samples,
