@@ -22,10 +22,9 @@ PERCENT = Decimal(100)
 def print_tale(told: dict[str, Any], console: Console | None = None) -> None:
     """Everything that `Tale.told` says, shortened where it is long."""
     out = console or Console(highlight=False)
-    market = f"{told['seconds'] * told['time_factor'] / 3600:.1f} h of market time"
-    out.print(
-        f"[bold]{told['scenario']}[/] · seed {told['seed']} · {market}, {told['commands']:,} commands\n"
-    )
+    hours = told["seconds"] * told["time_factor"] / 3600
+    run = f"seed {told['seed']} · {hours:.1f} h of market time · {told['commands']:,} commands"
+    out.print(f"[bold]{told['scenario']}[/] · {run}\n")
     out.print(_timeline(told["timeline"]["rows"]))
     out.print()
     for heading, rows in _sections(told):
