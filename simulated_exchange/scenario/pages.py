@@ -57,7 +57,7 @@ def _sections(told: dict[str, Any]) -> Iterable[tuple[str, Sequence[tuple[str, s
         [
             ("accounts that owed", f"{borrowing['accounts']}"),
             ("owed at most", _usdt(borrowing["loans_max"])),
-            ("interest taken", _usdt(borrowing["interest"])),
+            ("interest taken", f"{Decimal(borrowing['interest']):,.2f} USDT"),
             ("collateral sold to repay", f"{borrowing['collateral_sales']} times"),
             ("repayments", ", ".join(f"{name} {n}" for name, n in borrowing["repayments"].items()) or "none"),
         ],
