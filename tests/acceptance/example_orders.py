@@ -132,12 +132,55 @@ def own_flag_ignored(_given: Inputs) -> Inputs:
     return {"self_trade_executes": bool(fills) and fills[0].leaves == 0}
 
 
+def spot_fees(given: Inputs) -> Inputs:
+    """FEE-3: what Alice gets for a coin's worth of quote, and back."""
+    listed = contract(symbol="SPOT", kind="spot", **FREE | {"taker_fee": given["taker"]})
+    room = Room(listed, coins=[coin("USDT"), coin("BTC", given["price"])])
+    room.index(given["price"])
+    worth = Decimal(given["qty"]) * Decimal(given["price"])
+    room.deposit(ALICE, worth)
+    [buy_fee] = fees(room.trade(Side.Buy, given["qty"], given["price"]), ALICE)
+    received = wallet(room, "BTC")
+    room.deposit(ALICE, Decimal(given["qty"]) - received, "BTC")
+    [sell_fee] = fees(room.trade(Side.Sell, given["qty"], given["price"]), ALICE)
+    return {
+        "buy_receives_base": received,
+        "buy_fee_base": buy_fee,
+        "sell_receives_quote": wallet(room, "USDT"),
+        "sell_fee_quote": sell_fee,
+    }
+
+
+def wallet(room: Room, name: str) -> Decimal:
+    """Alice's wallet of a coin."""
+    [held] = [view for view in room.engine.purses(ALICE) if view.coin == room.coins[name]]
+    return decimal(held.wallet_balance)
+
+
+def spot_margin(given: Inputs) -> Inputs:
+    """BORROW-3: she buys for more than she has, and lets the order borrow."""
+    lending = {"base": "0.00001", "slope1": "0", "kink": "0.8", "slope2": "0", "reserve": "0", "cap": "1"}
+    lending |= {"warning": "1", "repay": "1.5", "stop": "1.2", "supplied": "1000000"}
+    tier = {"limit": "100000", "initial_rate": "0.2", "maintenance_rate": "0.04"}
+    usdc = coin("USDC", borrow=[tier], user_limit="100000", lending=lending)
+    listed = contract(symbol="SPOT", quote="USDC", kind="spot", **FREE)
+    room = Room(listed, coins=[usdc, coin("BTC", "100")])
+    room.index("100")
+    room.deposit(ALICE, given["wallet_usdc"], "USDC")
+    qty = Decimal(given["buy_value"]) / 100
+    room.trade(Side.Buy, qty, "100", terms=Terms(is_leveraged=True))
+    [held] = [view for view in room.engine.purses(ALICE) if view.coin == room.coins["USDC"]]
+    return {"borrowed": decimal(held.borrowed)}
+
+
 ACTUAL: dict[str, Callable[[Inputs], Inputs]] = {
     "COST-1": lambda given: cost(given, given["qty"], "USDT", linear),
     "COST-2": lambda given: cost(given, given["qty"], "USDT", linear),
     "COST-3": lambda given: cost(given, given["contracts_usd"], "BTC", inverse),
     "FEE-1": linear_fees,
     "FEE-2": lambda given: both_fees(inverse(), given["contracts_usd"], given["price"], "BTC"),
+    "FEE-3": spot_fees,
+    "BORROW-3": spot_margin,
     "SMP-1": own_maker_cancelled,
     "SMP-2": own_flag_ignored,
     "MIN-1": smallest,

@@ -213,10 +213,115 @@ def fund_changes(given: Inputs) -> Inputs:
     return {"delta": [change(fill) for fill in given["fills"]]}
 
 
+def classic(given: Inputs, side: str) -> tuple[Decimal, ...]:
+    """Value, margins and liquidation price by the entry price."""
+    is_inverse = "contracts_usd" in given
+    found = rules.classic_margin(
+        side_of(side),
+        units(given["contracts_usd" if is_inverse else "size"]),
+        units(given["entry"]),
+        int(given["leverage"]) * 100,
+        units(given["mmr"]),
+        extra=units(given.get("extra_margin", "0")),
+        inverse=is_inverse,
+    )
+    assert found is not None
+    return tuple(decimal(number) for number in found)
+
+
+def classic_linear(given: Inputs) -> Inputs:
+    """LIQ-1 to LIQ-3; only the first names its margins."""
+    _, initial, maintenance, price = classic(given, given["side"])
+    is_first = given["side"] == "Buy" and "extra_margin" not in given
+    return {"im": initial, "mm": maintenance, "liq": price} if is_first else {"liq": price}
+
+
+def classic_inverse(given: Inputs) -> Inputs:
+    """LIQ-7."""
+    value, initial, maintenance, long = classic(given, "Buy")
+    short = classic(given, "Sell")[3]
+    return {"pv": value, "im": initial, "mm": maintenance, "long": long, "short": short}
+
+
+def break_even(given: Inputs) -> Inputs:
+    """PNL-5: what she has realised is the fee of her entry."""
+    room = linear(taker_fee=given["taker"])
+    view = opened(room, side_of(given["side"]), given["size"], given["entry"], "10")
+    assert decimal(view.current_realised_pnl) == Decimal(given["cum_realised"])
+    return {"break_even": decimal(view.break_even_price)}
+
+
+def inverse_funding(given: Inputs) -> Inputs:
+    """FUND-11: the value of her position is the engine's; a short receives."""
+    room = inverse(**FREE)
+    opened(room, side_of(given["side"]), given["contracts_usd"], given["mark"], "10", name="BTC")
+    value = room.position().value
+    rate = int(Decimal(given["rate"]) * rules.RATE_SCALE)
+    return {"position_value": decimal(value), "short_receives": -decimal(rules.funding_fee(-value, rate))}
+
+
+def step_down(given: Inputs) -> Inputs:
+    """LIQ-11: the order that brings the position down to the tier below, as it enters the book."""
+    limits = given["tier_limits_coin"]
+    rates = ("0.05", "0.06", "0.07")
+    steps = [
+        {"limit": limit, "max_leverage": "10", "mmr": rate} for limit, rate in zip(limits, rates, strict=True)
+    ]
+    room = inverse(tiers=steps, max_price="1000", **FREE)
+    opened(room, Side.Buy, given["contracts_usd"], "420", "10", wallet="2.5", name="BTC")
+    room.done(room.place(MAKER, Side.Buy, given["contracts_usd"], "399.99"))
+    before = room.position()
+    assert decimal(before.mark_price) == 420
+    events = room.index(given["mark"])
+    order = next(e for e in events if isinstance(e, Event.OrderAccepted) and e.account == ALICE)
+    value = Decimal(given["contracts_usd"]) / Decimal(given["mark"])
+    below = max(Decimal(limit) for limit in limits if Decimal(limit) < value)
+    return {
+        "position_value": value,
+        "tier": limits.index(f"{below}") + 2,
+        "excess": decimal(order.qty) / Decimal(given["mark"]),
+        "contracts_to_close": decimal(order.qty),
+    }
+
+
+def drawdown(given: Inputs) -> Inputs:
+    """ADL-1, ADL-2: a position taken over 5,000 above the mark, as large as the loss needs."""
+    loss = -Decimal(given["symbol_pnl_change"])
+    room = Room(contract(**FREE), fund=given["pool_8h_max"])
+    qty = loss / 5000
+    opened(room, Side.Buy, f"{qty}", "20000", "10", wallet=f"{qty * 2000}")
+    events = room.index("13000")
+    begun = [decimal(e.ratio) for e in events if isinstance(e, Event.AdlStarted)]
+    closed = [decimal(abs(e.qty)) for e in events if isinstance(e, Event.Deleveraged)]
+    found: Inputs = {"pnl_ratio": begun[0], "triggered": bool(begun)}
+    if "insurance_pnl_ratio" in given:
+        found["adl_closes_loss"] = sum(closed, Decimal(0)) * 5000
+    return found
+
+
+def ranking(given: Inputs) -> Inputs:
+    """ADL-4: each has its bankruptcy price behind it; the queue is the engine's."""
+    room = Room(contract(**FREE))
+    names = {}
+    for number, holder in enumerate(given["longs"], start=2000):
+        entry = holder["entry"]
+        room.index(entry)
+        room.done(room.engine.create_account(*room.now(), number))
+        room.deposit(number, Decimal(entry) - Decimal(holder["bankruptcy"]))
+        room.done(room.place(MAKER, Side.Sell, "1", entry))
+        room.done(room.place(number, Side.Buy, "1", entry))
+        names[number] = holder["name"]
+    room.index(given["mark"])
+    places = room.engine.adl_places(0, Side.Buy)
+    return {"order": [names[place.account] for place in places if place.account in names]}
+
+
 ACTUAL: dict[str, Callable[[Inputs], Inputs]] = {
     "ADL-3": cross_bankruptcy,
     "MARGIN-1": isolated_margin,
     "MARGIN-2": isolated_margin,
+    **{f"LIQ-{number}": classic_linear for number in (1, 2, 3)},
+    "LIQ-7": classic_inverse,
     "LIQ-4": isolated_liquidation,
     "LIQ-5": isolated_liquidation,
     "LIQ-6": isolated_liquidation,
@@ -233,4 +338,10 @@ ACTUAL: dict[str, Callable[[Inputs], Inputs]] = {
     "PNL-2": lambda given: average_entry(inverse(), given["fills_usd"], "BTC", 10_000),
     "PNL-3": realised,
     "PNL-4": unrealised,
+    "PNL-5": break_even,
+    "FUND-11": inverse_funding,
+    "LIQ-11": step_down,
+    "ADL-1": drawdown,
+    "ADL-2": drawdown,
+    "ADL-4": ranking,
 }
