@@ -17,6 +17,7 @@ from simulated_exchange._engine import (
     Side,
     Terms,
     TimeInForce,
+    TriggerBy,
 )
 
 __all__ = ["OrderCalls"]
@@ -92,6 +93,28 @@ class OrderCalls(ABC):
                 *self._times(), account=account, instrument=instrument, leverage=leverage
             )
         )
+
+    def amend_terms(
+        self,
+        *,
+        account: int,
+        order_id: int,
+        price: int | None = None,
+        qty: int | None = None,
+        trigger_price: int | None = None,
+        trigger_by: TriggerBy | None = None,
+    ) -> Outcome:
+        """Change an order's terms, and its price and quantity with them; None stays as it is."""
+        outcome = self.engine.amend_terms(
+            *self._times(),
+            account=account,
+            order_id=order_id,
+            price=price,
+            qty=qty,
+            trigger_price=trigger_price,
+            trigger_by=trigger_by,
+        )
+        return self._applied_with(outcome)
 
     def set_smp_group(self, *, account: int, group: int) -> Outcome:
         """Put an account into a group that counts as one trader; 0 takes it out."""

@@ -41,6 +41,7 @@ __all__ = [
     "CoinConservation",
     "CoinView",
     "Conservation",
+    "CreateType",
     "Engine",
     "EngineError",
     "Event",
@@ -73,9 +74,12 @@ __all__ = [
     "Side",
     "SnapshotDraft",
     "Stage",
+    "StopKind",
     "Strain",
     "Terms",
     "TimeInForce",
+    "TriggerBy",
+    "TriggerDirection",
     "Verification",
     "Wallet",
     "WalletReason",
@@ -213,6 +217,8 @@ class CancelReason:
     """Self-match prevention."""
     InsufficientMargin: ClassVar[CancelReason]
     """Its account cannot bear the fill: no margin for what it would open, or a loss beyond its equity."""
+    TriggerRefused: ClassVar[CancelReason]
+    """A triggered order that was refused as it came in."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -394,6 +400,64 @@ class SelfMatch:
     def __ne__(self, other: object, /) -> bool: ...
 
 @final
+class TriggerBy:
+    """The price that sets an order off."""
+
+    LastPrice: ClassVar[TriggerBy]
+    """Last traded price; the mark before the first trade."""
+    MarkPrice: ClassVar[TriggerBy]
+    IndexPrice: ClassVar[TriggerBy]
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class TriggerDirection:
+    """From where the price must reach an order's trigger."""
+
+    Either: ClassVar[TriggerDirection]
+    """From wherever it stands when the order comes."""
+    Rise: ClassVar[TriggerDirection]
+    Fall: ClassVar[TriggerDirection]
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class StopKind:
+    """What kind of order waits, or waited, for a price."""
+
+    Plain: ClassVar[StopKind]
+    """None: an order that did not wait."""
+    Stop: ClassVar[StopKind]
+    """A conditional order."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class CreateType:
+    """Who made an order, and why."""
+
+    User: ClassVar[CreateType]
+    """Its owner."""
+    Closing: ClassVar[CreateType]
+    """Its owner, to close the whole position."""
+    Liquidation: ClassVar[CreateType]
+    """The venue, to reduce a position that is being liquidated."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
 class ProductClass:
     """What is traded, as far as an account's settings tell it apart."""
 
@@ -498,6 +562,12 @@ class Reject:
     SlippageInvalid: ClassVar[Reject]
     OrderSettingInvalid: ClassVar[Reject]
     PriceBeyondBand: ClassVar[Reject]
+    TriggerPriceInvalid: ClassVar[Reject]
+    TooManyConditionalOrders: ClassVar[Reject]
+    TriggerNotAbove: ClassVar[Reject]
+    """The price is to rise to the trigger, and is there already."""
+    TriggerNotBelow: ClassVar[Reject]
+    """The price is to fall to the trigger, and is there already."""
     OrderNotFound: ClassVar[Reject]
     TooManyOrders: ClassVar[Reject]
     ReduceOnlyNoPosition: ClassVar[Reject]
@@ -632,6 +702,7 @@ class Event:
         qty: Final[int]
         reduce_only: Final[bool]
         link_id: Final[str]
+        create_type: Final[CreateType]
         __match_args__: ClassVar[tuple[str, ...]]
         def __new__(
             cls,
@@ -646,6 +717,7 @@ class Event:
             qty: int,
             reduce_only: bool,
             link_id: str,
+            create_type: CreateType,
             sequence: int,
             market_ms: int,
             wall_us: int,
@@ -938,6 +1010,66 @@ class Event:
         def __new__(
             cls, coin: int, price: int, sequence: int, market_ms: int, wall_us: int
         ) -> Event.CoinPriceChanged: ...
+
+    @final
+    class OrderConditions(Event):
+        """What an accepted order asks for beyond the plain, or asks for now; told only of orders that do.
+
+        One with a `trigger_price` (0 for none) waits until it is triggered; until then it is in no book and holds
+        no margin.
+        """
+
+        order_id: Final[int]
+        account: Final[int]
+        instrument: Final[int]
+        kind: Final[StopKind]
+        trigger_price: Final[int]
+        trigger_by: Final[TriggerBy]
+        trigger_direction: Final[TriggerDirection]
+        close_on_trigger: Final[bool]
+        self_match: Final[SelfMatch]
+        slippage_ticks: Final[int]
+        slippage_ratio: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            order_id: int,
+            account: int,
+            instrument: int,
+            kind: StopKind,
+            trigger_price: int,
+            trigger_by: TriggerBy,
+            trigger_direction: TriggerDirection,
+            close_on_trigger: bool,
+            self_match: SelfMatch,
+            slippage_ticks: int,
+            slippage_ratio: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.OrderConditions: ...
+
+    @final
+    class OrderTriggered(Event):
+        """A waiting order's price was reached, by `price`. What follows tells whether it filled, rested or was
+        cancelled.
+        """
+
+        order_id: Final[int]
+        account: Final[int]
+        instrument: Final[int]
+        price: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            order_id: int,
+            account: int,
+            instrument: int,
+            price: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.OrderTriggered: ...
 
     @final
     class OrderSettingsChanged(Event):
@@ -1730,7 +1862,12 @@ class OrderView:
     fee: Final[int]
     """Fees paid so far."""
     reduce_only: Final[bool]
-    self_match: Final[SelfMatch]
+    terms: Final[Terms]
+    """What it asks for beyond the plain."""
+    kind: Final[StopKind]
+    """What kind of order waits, or waited, for a price."""
+    is_waiting: Final[bool]
+    """It waits for its trigger price: it is in no book and holds no margin."""
     link_id: Final[str]
     """The client's own identifier; empty if none."""
     created_market_ms: Final[int]
@@ -1747,7 +1884,9 @@ class Terms:
     `slippage_ticks` (1 to 10000) or `slippage_ratio` (of the best price, in 10**-8: 0.01 % to 10 %) bounds
     how far a market order fills beyond the best price; ValueError for both at once. Spot orders may borrow
     what the account has too little of (`is_leveraged`); the quantity of a spot market buy may be what is
-    spent of the quote coin (`in_quote`).
+    spent of the quote coin (`in_quote`). With a `trigger_price` the
+    order waits until the price of `trigger_by` reaches it. `close_on_trigger` only ever closes; with reduce-only
+    and a quantity of 0 it closes the whole position.
     """
 
     self_match: Final[SelfMatch]
@@ -1755,6 +1894,10 @@ class Terms:
     slippage_ratio: Final[int | None]
     is_leveraged: Final[bool]
     in_quote: Final[bool]
+    trigger_price: Final[int | None]
+    trigger_by: Final[TriggerBy]
+    trigger_direction: Final[TriggerDirection]
+    close_on_trigger: Final[bool]
     def __new__(
         cls,
         *,
@@ -1763,6 +1906,10 @@ class Terms:
         slippage_ratio: int | None = None,
         is_leveraged: bool = False,
         in_quote: bool = False,
+        trigger_price: int | None = None,
+        trigger_by: TriggerBy = ...,
+        trigger_direction: TriggerDirection = ...,
+        close_on_trigger: bool = False,
     ) -> Terms: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -2244,6 +2391,22 @@ class Engine:
         self, market_ms: int, wall_us: int, *, account: int, order_id: int, price: int | None, qty: int | None
     ) -> Outcome:
         """Changes a resting order's price, its total quantity (filled part included), or both; None keeps."""
+
+    def amend_terms(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        order_id: int,
+        price: int | None = None,
+        qty: int | None = None,
+        trigger_price: int | None = None,
+        trigger_by: TriggerBy | None = None,
+    ) -> Outcome:
+        """Changes an order's terms, and its price and quantity with them; None keeps. Only a waiting order has a
+        trigger price to change.
+        """
 
     def set_smp_group(self, market_ms: int, wall_us: int, *, account: int, group: int) -> Outcome:
         """Puts an account into a group that counts as one trader; 0 takes it out."""

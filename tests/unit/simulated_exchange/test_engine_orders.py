@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from simulated_exchange._engine import CancelReason, Event, ProductClass, Reject, SelfMatch, Side, Terms
-from tests.unit.simulated_exchange.engine_rooms import ALICE, BOB, Desk
+from simulated_exchange._engine import (
+    SCALE,
+    CancelReason,
+    CreateType,
+    Event,
+    ProductClass,
+    Reject,
+    SelfMatch,
+    Side,
+    StopKind,
+    Terms,
+    TriggerBy,
+    TriggerDirection,
+)
+from tests.unit.simulated_exchange.engine_rooms import ALICE, BOB, BTC, Desk
 
 
 def test_self_match_prevention_names_the_counterparty() -> None:
@@ -15,7 +28,7 @@ def test_self_match_prevention_names_the_counterparty() -> None:
     rested = desk.place(ALICE, Side.Sell, "1", "50000", terms=Terms(self_match=SelfMatch.CancelTaker))
     view = desk.engine.order(rested.order_id)
     assert view is not None
-    assert view.self_match == SelfMatch.CancelTaker
+    assert view.terms == Terms(self_match=SelfMatch.CancelTaker)
     incoming = desk.place(BOB, Side.Buy, "1", "50000", terms=Terms(self_match=SelfMatch.CancelMaker))
     [end] = [event for event in desk.accepted(incoming) if isinstance(event, Event.OrderCancelled)]
     assert (end.order_id, end.reason) == (rested.order_id, CancelReason.SelfMatch)
@@ -36,6 +49,31 @@ def test_slippage_tolerance_is_ticks_or_a_part() -> None:
         Terms(slippage_ticks=5, slippage_ratio=7)
     with pytest.raises(OverflowError, match="slippage_ticks"):
         Terms(slippage_ticks=-1)
+
+
+def test_a_conditional_order_waits_is_changed_and_comes_in() -> None:
+    desk = Desk.opened()
+    price = 50_100 * SCALE
+    terms = Terms(
+        trigger_price=price, trigger_by=TriggerBy.MarkPrice, trigger_direction=TriggerDirection.Rise
+    )
+    placed = desk.place(ALICE, Side.Buy, "1", "50300", terms=terms)
+    accepted, told = desk.accepted(placed)
+    assert isinstance(accepted, Event.OrderAccepted)
+    assert accepted.create_type == CreateType.User
+    assert isinstance(told, Event.OrderConditions)
+    assert (told.kind, told.trigger_price, told.trigger_by) == (StopKind.Stop, price, TriggerBy.MarkPrice)
+    [waiting] = desk.engine.open_orders(ALICE, BTC)
+    assert (waiting.is_waiting, waiting.kind, waiting.terms) == (True, StopKind.Stop, terms)
+    amend = desk.engine.amend_terms
+    refused = amend(*desk.now(), account=ALICE, order_id=placed.order_id, trigger_price=49_000 * SCALE)
+    assert refused.reject == Reject.TriggerNotAbove
+    desk.accepted(amend(*desk.now(), account=ALICE, order_id=placed.order_id, trigger_price=50_200 * SCALE))
+    risen = desk.engine.set_index_source(*desk.now(), instrument=BTC, source=0, price=50_250 * SCALE)
+    [triggered] = [event for event in desk.accepted(risen) if isinstance(event, Event.OrderTriggered)]
+    assert (triggered.order_id, triggered.price) == (placed.order_id, 50_250 * SCALE)
+    [resting] = desk.engine.open_orders(ALICE, BTC)
+    assert (resting.is_waiting, resting.terms.trigger_price) == (False, 50_200 * SCALE)
 
 
 def test_settings_for_orders_are_kept() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from simulated_exchange.driver import (
     CancelReason,
+    CreateType,
     Event,
     FillKind,
     OrderType,
@@ -62,6 +63,7 @@ class Story:
                 qty=qty,
                 reduce_only=False,
                 link_id=link_id,
+                create_type=CreateType.User,
                 **self.stamps,
             )
         )

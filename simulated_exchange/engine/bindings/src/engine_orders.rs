@@ -1,6 +1,8 @@
 //! The `Engine` class, continued: what concerns orders beyond placing, changing and cancelling them.
 
-use exchange_core::{Action, OrderSetting, TradingAction};
+#![expect(clippy::too_many_arguments, reason = "an order has as many terms, and Python names them all")]
+
+use exchange_core::{Action, OrderSetting, Price, Qty, TermsAmendment, TradingAction};
 use pyo3::exceptions::PyLookupError;
 use pyo3::prelude::*;
 
@@ -8,10 +10,35 @@ use crate::arguments::{self, Argument};
 use crate::engine::Engine;
 use crate::outcome::Outcome;
 use crate::terms::OrderSettings;
-use crate::words::ProductClass;
+use crate::words::{ProductClass, TriggerBy};
 
 #[pymethods]
 impl Engine {
+    /// Changes an order's terms, and its price and quantity with them; None keeps.
+    #[pyo3(signature = (market_ms, wall_us, *, account, order_id, price=None, qty=None, trigger_price=None, trigger_by=None))]
+    fn amend_terms(
+        &self,
+        py: Python<'_>,
+        market_ms: Argument<'_, '_>,
+        wall_us: Argument<'_, '_>,
+        account: Argument<'_, '_>,
+        order_id: Argument<'_, '_>,
+        price: Option<Argument<'_, '_>>,
+        qty: Option<Argument<'_, '_>>,
+        trigger_price: Option<Argument<'_, '_>>,
+        trigger_by: Option<TriggerBy>,
+    ) -> PyResult<Outcome> {
+        let amendment = TermsAmendment {
+            account: arguments::account(account)?,
+            order_id: arguments::order_id(order_id)?,
+            price: arguments::optional("price", price)?.map(Price),
+            qty: arguments::optional("qty", qty)?.map(Qty),
+            trigger_price: arguments::optional("trigger_price", trigger_price)?.map(Price),
+            trigger_by: trigger_by.map(Into::into),
+        };
+        self.apply(py, market_ms, wall_us, Action::Trading(TradingAction::AmendTerms(amendment)))
+    }
+
     /// Puts an account into a group that counts as one trader; 0 takes it out.
     #[pyo3(signature = (market_ms, wall_us, *, account, group))]
     fn set_smp_group(

@@ -9,8 +9,9 @@ use pyo3::types::PyString;
 
 use crate::arguments;
 use crate::words::{
-    AccountLevel, CancelReason, FillKind, MarginMode, MarkSource, OrderType, PositionIndex, PositionMode,
-    RepayReason, Side, Strain, TimeInForce, Wallet, WalletReason,
+    AccountLevel, CancelReason, CreateType, FillKind, MarginMode, MarkSource, OrderType, PositionIndex,
+    PositionMode, RepayReason, SelfMatch, Side, StopKind, Strain, TimeInForce, TriggerBy, TriggerDirection,
+    Wallet, WalletReason,
 };
 
 /// A client's order identifier; text in Python.
@@ -68,6 +69,11 @@ outward! {
     i64 => i64: std::convert::identity;
     bool => bool: std::convert::identity;
     core::Side => Side: Side::from;
+    core::CreateType => CreateType: CreateType::from;
+    core::SelfMatch => SelfMatch: SelfMatch::from;
+    core::StopKind => StopKind: StopKind::from;
+    core::TriggerBy => TriggerBy: TriggerBy::from;
+    core::TriggerDirection => TriggerDirection: TriggerDirection::from;
     core::PositionIndex => PositionIndex: PositionIndex::from;
     core::MarginMode => MarginMode: MarginMode::from;
     core::PositionMode => PositionMode: PositionMode::from;
@@ -100,6 +106,11 @@ macro_rules! shown {
 
 shown!("{}": i64, u64, u32, u16);
 shown!("Side.{:?}": Side);
+shown!("CreateType.{:?}": CreateType);
+shown!("SelfMatch.{:?}": SelfMatch);
+shown!("StopKind.{:?}": StopKind);
+shown!("TriggerBy.{:?}": TriggerBy);
+shown!("TriggerDirection.{:?}": TriggerDirection);
 shown!("PositionIndex.{:?}": PositionIndex);
 shown!("MarginMode.{:?}": MarginMode);
 shown!("PositionMode.{:?}": PositionMode);
@@ -197,10 +208,16 @@ events! {
     LeverageChanged { account: u32, instrument: u16, leverage: i64 }
     OrderAccepted {
         order_id: u64, account: u32, instrument: u16, position_index: PositionIndex, side: Side, order_type: OrderType,
-        time_in_force: TimeInForce, price: i64, qty: i64, reduce_only: bool, link_id: Link,
+        time_in_force: TimeInForce, price: i64, qty: i64, reduce_only: bool, link_id: Link, create_type: CreateType,
     }
     OrderAmended { order_id: u64, account: u32, instrument: u16, price: i64, qty: i64, leaves: i64 }
     OrderCancelled { order_id: u64, account: u32, instrument: u16, leaves: i64, reason: CancelReason, counterparty: u64 }
+    OrderConditions {
+        order_id: u64, account: u32, instrument: u16, kind: StopKind, trigger_price: i64, trigger_by: TriggerBy,
+        trigger_direction: TriggerDirection, close_on_trigger: bool, self_match: SelfMatch, slippage_ticks: i64,
+        slippage_ratio: i64,
+    }
+    OrderTriggered { order_id: u64, account: u32, instrument: u16, price: i64 }
     OrderSettingsChanged {
         account: u32, smp_group: i64, contracts_disconnect_s: i64, spot_disconnect_s: i64,
         contracts_move_to_band: bool, spot_moves_to_band: bool,

@@ -5,21 +5,25 @@ use pyo3::prelude::*;
 
 use crate::arguments::{self, Argument};
 use crate::errors;
-use crate::words::SelfMatch;
+use crate::words::{SelfMatch, TriggerBy, TriggerDirection};
 
 /// What an order asks for beyond side, quantity and price.
 #[pyclass(frozen, eq, from_py_object, module = "simulated_exchange._engine")]
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms(pub(crate) core::Terms);
 
 #[pymethods]
 impl Terms {
     #[new]
-    #[pyo3(signature = (*, self_match=SelfMatch::Allow, slippage_ticks=None, slippage_ratio=None, is_leveraged=false, in_quote=false))]
+    #[pyo3(signature = (*, self_match=SelfMatch::Allow, slippage_ticks=None, slippage_ratio=None, trigger_price=None, trigger_by=TriggerBy::LastPrice, trigger_direction=TriggerDirection::Either, close_on_trigger=false, is_leveraged=false, in_quote=false))]
     fn new(
         self_match: SelfMatch,
         slippage_ticks: Option<Argument<'_, '_>>,
         slippage_ratio: Option<Argument<'_, '_>>,
+        trigger_price: Option<Argument<'_, '_>>,
+        trigger_by: TriggerBy,
+        trigger_direction: TriggerDirection,
+        close_on_trigger: bool,
         is_leveraged: bool,
         in_quote: bool,
     ) -> PyResult<Self> {
@@ -35,7 +39,16 @@ impl Terms {
                 return Err(errors::value("slippage_ticks: not together with slippage_ratio"));
             }
         };
-        Ok(Self(core::Terms { self_match: self_match.into(), slippage, is_leveraged, in_quote }))
+        Ok(Self(core::Terms {
+            self_match: self_match.into(),
+            slippage,
+            trigger_price: price("trigger_price", trigger_price)?,
+            trigger_by: trigger_by.into(),
+            trigger_direction: trigger_direction.into(),
+            close_on_trigger,
+            is_leveraged,
+            in_quote,
+        }))
     }
 
     /// Self-match prevention.
@@ -74,9 +87,38 @@ impl Terms {
         self.0.in_quote
     }
 
+    /// Price at which the order comes into force; None for at once.
+    #[getter]
+    fn trigger_price(&self) -> Option<i64> {
+        Some(self.0.trigger_price.0).filter(|price| *price != 0)
+    }
+
+    /// The price that is compared with the trigger price.
+    #[getter]
+    fn trigger_by(&self) -> TriggerBy {
+        self.0.trigger_by.into()
+    }
+
+    /// From where the price must come.
+    #[getter]
+    fn trigger_direction(&self) -> TriggerDirection {
+        self.0.trigger_direction.into()
+    }
+
+    /// Only ever closes, and may cancel others to do so.
+    #[getter]
+    fn close_on_trigger(&self) -> bool {
+        self.0.close_on_trigger
+    }
+
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
+}
+
+/// A price that may be missing.
+fn price(name: &str, argument: Option<Argument<'_, '_>>) -> PyResult<core::Price> {
+    Ok(core::Price(arguments::optional(name, argument)?.unwrap_or(0)))
 }
 
 /// An account's settings for its orders.

@@ -3,8 +3,9 @@
 use exchange_core as core;
 use pyo3::prelude::*;
 
+use crate::terms::Terms;
 use crate::words::{
-    AccountLevel, MarginMode, MarkSource, OrderType, PositionIndex, SelfMatch, Side, Strain, TimeInForce,
+    AccountLevel, MarginMode, MarkSource, OrderType, PositionIndex, Side, StopKind, Strain, TimeInForce,
 };
 
 /// Declares a frozen class with readable attributes and a `repr` that names them.
@@ -55,7 +56,7 @@ views! {
     OrderView {
         order_id: u64, account: u32, instrument: u16, position_index: PositionIndex, side: Side, order_type: OrderType,
         time_in_force: TimeInForce, price: i64, qty: i64, leaves: i64, filled_value: i64, fee: i64,
-        reduce_only: bool, self_match: SelfMatch, link_id: String, created_market_ms: i64, created_wall_us: i64,
+        reduce_only: bool, terms: Terms, kind: StopKind, is_waiting: bool, link_id: String, created_market_ms: i64, created_wall_us: i64,
         updated_wall_us: i64,
     }
     /// The prices of an instrument; 0 where there is none yet.
@@ -228,7 +229,9 @@ impl From<core::OrderView> for OrderView {
             filled_value: view.filled_value.0,
             fee: view.fee.0,
             reduce_only: view.reduce_only,
-            self_match: view.self_match.into(),
+            terms: Terms(view.terms),
+            kind: view.kind.into(),
+            is_waiting: view.is_waiting,
             link_id: view.link_id.as_str().to_owned(),
             created_market_ms: view.created_market_ms,
             created_wall_us: view.created_wall_us,

@@ -57,7 +57,7 @@ words! {
     /// Why an order ended without being filled whole.
     CancelReason {
         User, ImmediateOrCancel, FillOrKill, PostOnlyWouldTake, ReduceOnly, Liquidation, Adl, SelfMatch,
-        InsufficientMargin,
+        InsufficientMargin, TriggerRefused,
     }
     /// How a fill came about.
     FillKind { Trade, TakeOver, Adl, Netting }
@@ -79,6 +79,14 @@ words! {
     IndexMethod { Clamp, Drop, TwoPass }
     /// What happens when an order would meet one of the same trader.
     SelfMatch { Allow, CancelMaker, CancelTaker, CancelBoth }
+    /// The price that sets an order off.
+    TriggerBy { LastPrice, MarkPrice, IndexPrice }
+    /// From where the price must reach an order's trigger.
+    TriggerDirection { Either, Rise, Fall }
+    /// What kind of order waits, or waited, for a price.
+    StopKind { Plain, Stop }
+    /// Who made an order, and why.
+    CreateType { User, Closing, Liquidation }
     /// What is traded, as far as settings tell it apart.
     ProductClass { Contracts, Spot }
     /// The stage that refused a command.
@@ -92,7 +100,8 @@ words! {
         CoinPriceInvalid,
         NotAContract, SpotTermsInvalid, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
         NotIsolated, PositionMissing, MarginModeUnchanged, AutoAddMarginUnchanged, MarginModeShort, MarginNotFree,
-        SlippageInvalid, OrderSettingInvalid, PriceBeyondBand,
+        SlippageInvalid, OrderSettingInvalid, PriceBeyondBand, TriggerPriceInvalid, TooManyConditionalOrders,
+        TriggerNotAbove, TriggerNotBelow,
         SettingUnchanged, CollateralFixed, CoinNotLent, SameWallet, RepaymentClosed,
         OrderNotFound, TooManyOrders, ReduceOnlyNoPosition, ReduceOnlySameSide, AmendUnchanged,
         AmendBelowFilled, NothingOwed, NoLoansInIsolatedMode, InsufficientBalance, LeverageAboveTier, LeverageUnchanged, PositionLimit,
@@ -132,6 +141,10 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<MarkSource>()?;
     module.add_class::<SelfMatch>()?;
     module.add_class::<ProductClass>()?;
+    module.add_class::<TriggerBy>()?;
+    module.add_class::<TriggerDirection>()?;
+    module.add_class::<StopKind>()?;
+    module.add_class::<CreateType>()?;
     module.add_class::<Wallet>()?;
     module.add_class::<RepayReason>()?;
     module.add_class::<Strain>()?;

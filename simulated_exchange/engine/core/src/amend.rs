@@ -8,6 +8,7 @@ use crate::margin::{Exposure, OpenOrders};
 use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order};
 use crate::reject::Reject;
+use crate::trading_command::TermsAmendment;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, OrderId, PositionIndex, Price, Qty, TimeInForce,
 };
@@ -21,7 +22,14 @@ impl Exchange {
         price: Option<Price>,
         qty: Option<Qty>,
     ) -> Result<OrderId, Reject> {
-        let index = self.find_own(account, order_id)?;
+        let index = match self.find_own(account, order_id) {
+            Err(Reject::OrderNotFound) => {
+                let owner = self.user(account)?;
+                let amendment = TermsAmendment { price, qty, ..TermsAmendment::of(account, order_id) };
+                return self.amend_waiting(owner, &amendment);
+            }
+            found => found?,
+        };
         let before = *self.orders.get(index);
         let mut after = self.amended(&before, price, qty)?;
         let sums = self.hold_amended(&before, &mut after)?;
@@ -37,12 +45,19 @@ impl Exchange {
 
     /// Cancels an order.
     pub(crate) fn cancel_order(&mut self, account: AccountId, order_id: OrderId) -> Result<OrderId, Reject> {
-        let index = self.find_own(account, order_id)?;
-        self.withdraw_order(index, CancelReason::User);
-        Ok(order_id)
+        match self.find_own(account, order_id) {
+            Err(Reject::OrderNotFound) => {
+                let owner = self.user(account)?;
+                self.cancel_own_waiting(owner, order_id.0)
+            }
+            found => {
+                self.withdraw_order(found?, CancelReason::User);
+                Ok(order_id)
+            }
+        }
     }
 
-    /// Cancels an account's orders in one instrument or everywhere.
+    /// Cancels an account's orders in one instrument or everywhere, those that wait for a price included.
     pub(crate) fn cancel_all(
         &mut self,
         account: AccountId,
@@ -55,6 +70,12 @@ impl Exchange {
                 self.cancel_orders(owner, index, CancelReason::User);
             }
             None => self.cancel_everywhere(owner, CancelReason::User),
+        }
+        for slot in self.ledger.slots_of(owner) {
+            let at = InstrumentId(self.ledger.slot(slot).instrument);
+            if instrument.is_none_or(|instrument| instrument == at) {
+                self.cancel_waiting(slot, CancelReason::User, |_| true);
+            }
         }
         Ok(())
     }
@@ -216,7 +237,7 @@ impl Exchange {
         self.emit_level(instrument, before.side, before.ticks(), level);
         self.emit_amended(after, account);
         let mut taker = self.as_taker(after);
-        let mut detail = self.orders.detail(index);
+        let (mut detail, (terms, kind)) = (self.orders.detail(index), self.orders.terms(index));
         detail.updated_wall_us = self.wall_us;
         self.orders.remove(index, &mut self.ledger.slot_mut(before.slot).orders);
         self.refresh_orders(before.slot);
@@ -234,7 +255,10 @@ impl Exchange {
         } else if taker.leaves > 0 {
             detail.filled_value += taker.filled_value;
             detail.fee += taker.fee_paid;
-            self.rest(Order { leaves: taker.leaves, ..*after }, &detail);
+            let rested = self.rest(Order { leaves: taker.leaves, ..*after }, &detail);
+            if let (true, Some(index)) = (before.has_terms, rested) {
+                self.orders.keep_terms(index, terms, kind);
+            }
         }
     }
 

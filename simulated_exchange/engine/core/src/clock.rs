@@ -123,6 +123,7 @@ impl Exchange {
         let mark = listed.price(mark_ticks);
         let instrument = instrument_id(index);
         self.emit(EventKind::PriceChanged { instrument, index: Price(index_price), mark });
+        self.note_marked(index);
         if mark_ticks != mark_before {
             self.refresh_members(index);
         }

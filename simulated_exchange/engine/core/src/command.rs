@@ -14,6 +14,8 @@
 //! | 8..12 | account | | 93..160 | an order's terms, or zero |
 //! | 12..16 | leverage, source, number of a tier, minutes | | | |
 
+use serde::{Deserialize, Serialize};
+
 use crate::account_command::{self, AccountAction};
 use crate::market_command::{self, MarketAction};
 use crate::position_command::{self, PositionAction};
@@ -130,7 +132,7 @@ pub enum Action {
 }
 
 /// A new order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewOrder {
     /// Owner.
     pub account: AccountId,
@@ -180,6 +182,12 @@ impl NewOrder {
         }
     }
 
+    /// True when it closes whatever is held: no quantity, reduce-only, close-on-trigger.
+    #[inline]
+    pub fn closes_all(&self) -> bool {
+        self.qty == Qty(0) && self.reduce_only && self.terms.close_on_trigger
+    }
+
     /// A plain market order.
     pub const fn market(account: AccountId, instrument: InstrumentId, side: Side, qty: Qty) -> Self {
         Self {
@@ -197,8 +205,8 @@ const LINK_ID_AT: usize = 56;
 const POSITION_INDEX_AT: usize = LINK_ID_AT + LinkId::LENGTH_MAX;
 
 const REDUCE_ONLY: u8 = 1;
-const HAS_PRICE: u8 = 2;
-const HAS_QTY: u8 = 4;
+pub(crate) const HAS_PRICE: u8 = 2;
+pub(crate) const HAS_QTY: u8 = 4;
 pub(crate) const HAS_INSTRUMENT: u8 = 8;
 
 /// A record's fields before they are given a meaning.
@@ -274,6 +282,7 @@ impl Action {
     fn extras(&self) -> (LinkId, Terms) {
         match self {
             Self::PlaceOrder(order) => (order.link_id, order.terms),
+            Self::Trading(action) => (LinkId::NONE, action.terms()),
             _ => (LinkId::NONE, Terms::NONE),
         }
     }
@@ -373,7 +382,7 @@ impl Fields {
                 Action::Position(PositionAction::from_fields(self)?)
             }
             kind if trading_command::KINDS.contains(&kind) => {
-                Action::Trading(TradingAction::from_fields(self)?)
+                Action::Trading(TradingAction::from_fields(self, &terms)?)
             }
             kind if account_command::KINDS.contains(&kind) => {
                 Action::Account(AccountAction::from_fields(self)?)

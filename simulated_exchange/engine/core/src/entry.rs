@@ -11,8 +11,10 @@ use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order, OrderDetail, NONE};
 use crate::reject::Reject;
 use crate::terms::{
-    ProductClass, SlippageTolerance, SLIPPAGE_RATIO_MAX, SLIPPAGE_RATIO_MIN, SLIPPAGE_TICKS_MAX,
+    CreateType, ProductClass, SlippageTolerance, StopKind, SLIPPAGE_RATIO_MAX, SLIPPAGE_RATIO_MIN,
+    SLIPPAGE_TICKS_MAX,
 };
+use crate::triggers::Waiting;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, MarginMode, OrderId, OrderType, PositionIndex, Price,
     Qty, Side, TimeInForce,
@@ -31,42 +33,92 @@ pub(crate) struct Addition {
 }
 
 /// A new order in the exchange's own units, after the filters.
-struct Intent {
-    account: u32,
-    instrument: usize,
-    slot: Option<u32>,
-    position_index: PositionIndex,
-    time_in_force: TimeInForce,
-    lots: i64,
-    ticks: i64,
+pub(crate) struct Intent {
+    pub(crate) account: u32,
+    pub(crate) instrument: usize,
+    pub(crate) slot: Option<u32>,
+    pub(crate) position_index: PositionIndex,
+    pub(crate) time_in_force: TimeInForce,
+    pub(crate) lots: i64,
+    pub(crate) ticks: i64,
 }
 
 impl Exchange {
     /// Places an order; see the module's stages.
     pub(crate) fn place_order(&mut self, order: &NewOrder) -> Result<OrderId, Reject> {
-        let for_leg;
-        let order = if order.position_index == PositionIndex::OneWay {
-            order
+        let is_plain = order.position_index == PositionIndex::OneWay && order.terms.is_none();
+        if is_plain {
+            self.place_at_once(order, CreateType::User)
         } else {
-            for_leg = self.for_leg(order)?;
-            &for_leg
-        };
+            self.place_unusual(order)
+        }
+    }
+
+    /// Places an order for a leg of a hedge, or one that asks for something beyond the plain.
+    #[cold]
+    fn place_unusual(&mut self, order: &NewOrder) -> Result<OrderId, Reject> {
+        let mut order = *order;
+        order.reduce_only |= order.terms.close_on_trigger;
+        if order.position_index != PositionIndex::OneWay {
+            order = self.for_leg(&order)?;
+        }
+        if order.terms.waits() {
+            return self.place_conditional(&order);
+        }
+        if order.closes_all() {
+            let (account, instrument) = (self.user(order.account)?, self.listed(order.instrument)?);
+            let slot = self.ledger.find_slot(account, instrument, order.position_index);
+            order.qty = self.instruments[instrument].qty(self.can_reduce(slot, order.side)?);
+            return self.place_at_once(&order, CreateType::Closing);
+        }
+        self.place_at_once(&order, CreateType::User)
+    }
+
+    /// Places an order that comes in at once.
+    #[inline]
+    fn place_at_once(&mut self, order: &NewOrder, create_type: CreateType) -> Result<OrderId, Reject> {
         let intent = self.filter(order)?;
-        let valued = if order.terms.is_leveraged {
+        let valued = self.valued(order, &intent);
+        self.hold(order, &intent, valued)?;
+        self.last_order += 1;
+        let id = self.last_order;
+        let listed = &self.instruments[intent.instrument];
+        let applied = (listed.price(intent.ticks), listed.qty(intent.lots), intent.time_in_force);
+        self.accept(intent.account, order, applied, create_type, id);
+        if !order.terms.is_none() {
+            self.emit_conditions(id, StopKind::Plain, order);
+        }
+        self.send(order, &intent, valued, id, None);
+        Ok(OrderId(id))
+    }
+
+    /// The price at which an incoming order is valued.
+    #[inline]
+    pub(crate) fn valued(&self, order: &NewOrder, intent: &Intent) -> i64 {
+        if order.terms.is_leveraged {
             intent.ticks // whatever it may cost must be borrowable
         } else {
             self.valued_at(intent.instrument, order.side, intent.ticks, intent.time_in_force)
-        };
-        self.hold(order, &intent, valued)?;
+        }
+    }
+
+    /// Sends an accepted order into the book: stages 4 and 5, and what becomes of the rest. `fired` is what it was while it
+    /// waited for a price.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        order: &NewOrder,
+        intent: &Intent,
+        valued: i64,
+        id: u64,
+        fired: Option<&Waiting>,
+    ) {
         let listed = &self.instruments[intent.instrument];
         let taker_fee = listed.spec.taker_fee;
         let slot = match intent.slot {
             Some(slot) => slot,
             None => self.ledger.slot_for(intent.account, intent.instrument, intent.position_index, listed),
         };
-        self.last_order += 1;
-        let id = self.last_order;
-        self.accept(order, &intent, id);
         let mut taker = Taker {
             order_id: id,
             slot,
@@ -91,17 +143,16 @@ impl Exchange {
         };
         if let Some(reason) = refusal {
             self.emit_cancelled(id, order.account, order.instrument, intent.lots, reason);
-            return Ok(OrderId(id));
+            return;
         }
         if self.would_take(&taker) {
             self.match_taker(&mut taker);
         }
-        self.finish(order, &intent, &taker);
-        Ok(OrderId(id))
+        self.finish(order, intent, &taker, fired);
     }
 
     /// Stage 2: everything the order and its instrument can say without looking at margin.
-    fn filter(&self, order: &NewOrder) -> Result<Intent, Reject> {
+    pub(crate) fn filter(&self, order: &NewOrder) -> Result<Intent, Reject> {
         let account =
             if order.reduce_only { self.user(order.account)? } else { self.verified(order.account)? };
         let instrument = self.listed(order.instrument)?;
@@ -145,17 +196,19 @@ impl Exchange {
             return Err(Reject::PositionIndexMismatch);
         }
         if order.reduce_only {
-            let held = slot.map_or(0, |slot| slot.position.lots);
-            if held == 0 {
-                return Err(Reject::ReduceOnlyNoPosition);
-            }
-            if Side::of_position(held) == order.side {
-                return Err(Reject::ReduceOnlySameSide);
-            }
-            lots = lots.min(held.abs());
+            lots = lots.min(self.can_reduce(place, order.side)?);
         }
         let position_index = order.position_index;
         Ok(Intent { account, instrument, slot: place, position_index, time_in_force, lots, ticks })
+    }
+
+    /// Lots that an order of a side can close.
+    pub(crate) fn can_reduce(&self, slot: Option<u32>, side: Side) -> Result<i64, Reject> {
+        match slot.map_or(0, |slot| self.ledger.slot(slot).position.lots) {
+            0 => Err(Reject::ReduceOnlyNoPosition),
+            held if Side::of_position(held) == side => Err(Reject::ReduceOnlySameSide),
+            held => Ok(held.abs()),
+        }
     }
 
     /// A limit as far as the price band lets it: one beyond is moved to the edge, or refused where the account's setting
@@ -238,7 +291,7 @@ impl Exchange {
     }
 
     /// Stage 3: the order's cost must be available. What only closes is never held back.
-    fn hold(&self, order: &NewOrder, intent: &Intent, valued: i64) -> Result<(), Reject> {
+    pub(crate) fn hold(&self, order: &NewOrder, intent: &Intent, valued: i64) -> Result<(), Reject> {
         if order.reduce_only {
             return Ok(());
         }
@@ -326,13 +379,21 @@ impl Exchange {
         Ok(())
     }
 
-    fn accept(&mut self, order: &NewOrder, intent: &Intent, id: u64) {
+    /// Remembers and tells that an order was accepted, with the price, quantity and lifetime that apply.
+    #[inline]
+    pub(crate) fn accept(
+        &mut self,
+        account: u32,
+        order: &NewOrder,
+        (price, qty, time_in_force): (Price, Qty, TimeInForce),
+        create_type: CreateType,
+        id: u64,
+    ) {
         if !order.link_id.is_empty() {
-            let orders = &self.orders;
-            self.ledger.remember_link(intent.account, &order.link_id, id, |id| orders.find(id).is_some());
+            let (orders, triggers) = (&self.orders, &self.triggers);
+            let is_live = |id| orders.find(id).is_some() || triggers.get(id).is_some();
+            self.ledger.remember_link(account, &order.link_id, id, is_live);
         }
-        let listed = &self.instruments[intent.instrument];
-        let (price, qty) = (listed.price(intent.ticks), listed.qty(intent.lots));
         self.emit(EventKind::OrderAccepted {
             order_id: OrderId(id),
             account: order.account,
@@ -340,16 +401,17 @@ impl Exchange {
             position_index: order.position_index,
             side: order.side,
             order_type: order.order_type,
-            time_in_force: intent.time_in_force,
+            time_in_force,
             price,
             qty,
             reduce_only: order.reduce_only,
             link_id: order.link_id,
+            create_type,
         });
     }
 
     /// What becomes of the part that did not fill: cancelled, or left to rest.
-    fn finish(&mut self, order: &NewOrder, intent: &Intent, taker: &Taker) {
+    fn finish(&mut self, order: &NewOrder, intent: &Intent, taker: &Taker, fired: Option<&Waiting>) {
         if taker.leaves == 0 {
             return;
         }
@@ -383,20 +445,27 @@ impl Exchange {
             time_in_force: intent.time_in_force,
             order_type: order.order_type,
             self_match: order.terms.self_match,
+            has_terms: false,
         };
         let detail = OrderDetail {
             link_id: order.link_id,
-            created_market_ms: self.market_ms,
-            created_wall_us: self.wall_us,
+            created_market_ms: fired.map_or(self.market_ms, |waiting| waiting.created_market_ms),
+            created_wall_us: fired.map_or(self.wall_us, |waiting| waiting.created_wall_us),
             updated_wall_us: self.wall_us,
             filled_value: taker.filled_value,
             fee: taker.fee_paid,
         };
-        self.rest(resting, &detail);
+        let rested = self.rest(resting, &detail);
+        if !order.terms.is_none() {
+            if let Some(index) = rested {
+                let kind = fired.map_or(StopKind::Plain, |waiting| waiting.kind);
+                self.orders.keep_terms(index, order.terms, kind);
+            }
+        }
     }
 
-    /// Lets an order rest. A reduce-only order rests only as far as the others of its account leave room.
-    pub(crate) fn rest(&mut self, mut order: Order, detail: &OrderDetail) {
+    /// Lets an order rest, and says where. A reduce-only order rests only as far as the others of its account leave room.
+    pub(crate) fn rest(&mut self, mut order: Order, detail: &OrderDetail) -> Option<u32> {
         let instrument = InstrumentId(order.instrument);
         if order.reduce_only {
             let slot = self.ledger.slot(order.slot);
@@ -405,7 +474,7 @@ impl Exchange {
             let room = (slot.reducible(order.side) - taken).max(0);
             if room == 0 {
                 self.emit_cancelled(order.id, account, instrument, order.leaves, CancelReason::ReduceOnly);
-                return;
+                return None;
             }
             if order.leaves > room {
                 order.lots -= order.leaves - room;
@@ -420,6 +489,7 @@ impl Exchange {
         self.count_resting(&order, 1);
         self.emit_level(instrument, order.side, order.ticks(), level);
         self.refresh_orders(order.slot);
+        Some(index)
     }
 
     /// What an order costs with the lots it has left, as if it had been placed so.

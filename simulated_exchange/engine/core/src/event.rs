@@ -16,6 +16,7 @@ use crate::kyc::AccountLevel;
 use crate::lending::Strain;
 use crate::mark::MarkSource;
 use crate::record::{DecodeError, Reader, Writer};
+use crate::terms::{CreateType, SelfMatch, StopKind, TriggerBy, TriggerDirection};
 use crate::types::{
     AccountId, CancelReason, CoinId, FillKind, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType,
     PoolId, PositionIndex, PositionMode, Price, Qty, Rate, RepayReason, Side, TimeInForce, TradeId, Wallet,
@@ -99,6 +100,45 @@ with_market_events! {
         reduce_only: bool,
         /// Client's identifier.
         link_id: LinkId,
+        /// Who made it, and why.
+        create_type: CreateType,
+    }
+    /// What an accepted order asks for beyond the plain, or asks for now; told only of orders that do. One with a trigger
+    /// price waits until it is triggered.
+    OrderConditions = 50 {
+        /// Order.
+        order_id: OrderId,
+        /// Owner.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// What kind of order waits for a price.
+        kind: StopKind,
+        /// The price it waits for; 0 for none.
+        trigger_price: Price,
+        /// The price that is compared.
+        trigger_by: TriggerBy,
+        /// From where it must come.
+        trigger_direction: TriggerDirection,
+        /// Only ever closes, and may cancel others to do so.
+        close_on_trigger: bool,
+        /// Self-match prevention.
+        self_match: SelfMatch,
+        /// Slippage tolerance in ticks; 0 for none.
+        slippage_ticks: i64,
+        /// Slippage tolerance as a part of the best price, in `10^-8`; 0 for none.
+        slippage_ratio: i64,
+    }
+    /// A waiting order's price was reached. What follows tells whether it filled, rested or was cancelled.
+    OrderTriggered = 51 {
+        /// Order.
+        order_id: OrderId,
+        /// Owner.
+        account: AccountId,
+        /// Instrument.
+        instrument: InstrumentId,
+        /// The price that reached it.
+        price: Price,
     }
     /// A resting order changed.
     OrderAmended = 6 {

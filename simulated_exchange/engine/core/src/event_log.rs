@@ -268,6 +268,7 @@ impl ExactSizeIterator for Iter<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::CreateType;
     use crate::types::{
         AccountId, InstrumentId, OrderId, OrderType, PositionIndex, Price, Qty, Side, TimeInForce,
     };
@@ -285,6 +286,7 @@ mod tests {
             qty: Qty(-1),
             reduce_only: true,
             link_id: LinkId::parse(link_id).unwrap(),
+            create_type: CreateType::User,
         }
     }
 

@@ -26,6 +26,7 @@ use crate::position_command::PositionAction;
 use crate::profile::Profiles;
 use crate::reject::Reject;
 use crate::terms::OrderSettings;
+use crate::triggers::Triggers;
 use crate::types::{
     AccountId, CoinId, InstrumentId, Money, OrderId, PoolId, WalletReason, CONVERSION_ACCOUNT, FEE_ACCOUNT,
     FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, LENDING_ACCOUNT, SCALE, TAKEOVER_ACCOUNT,
@@ -81,6 +82,8 @@ pub struct Exchange {
     pub(crate) ledger: Ledger,
     /// Settings for orders of the accounts (by position) that have any.
     pub(crate) order_settings: BTreeMap<u32, OrderSettings>,
+    /// Orders that wait for a price.
+    pub(crate) triggers: Triggers,
     pub(crate) lending: LendingBook,
     pub(crate) profiles: Profiles,
     /// Accounts (by position) whose liquidation is due.
@@ -137,6 +140,7 @@ impl Exchange {
             books: vec![Book::default(); instruments.len()],
             markets: instruments.iter().map(|instrument| Market::new(&instrument.spec)).collect(),
             bridged: bridged(&instruments),
+            triggers: Triggers::new(instruments.len()),
             instruments,
             orders: Orders::default(),
             ledger,
@@ -181,14 +185,14 @@ impl Exchange {
             Ok(order_id) => Applied { reject: None, order_id },
             Err(reject) => Applied { reject: Some(reject), order_id: OrderId(0) },
         };
-        // 8 assert invariants; an order that only comes to rest, moves or leaves touches nothing that they add up
+        // 9 assert invariants; an order that only comes to rest, moves or leaves touches nothing that they add up
         let is_order = matches!(
             command.action,
             Action::PlaceOrder(_) | Action::AmendOrder { .. } | Action::CancelOrder { .. }
         );
         let has_moved = std::mem::take(&mut self.ledger.has_moved);
         let checked = if is_order && !has_moved { Ok(()) } else { self.assert_invariants() };
-        // 9 emit
+        // 10 emit
         self.last_event += self.out.end();
         std::mem::swap(&mut self.out, events);
         match checked {
@@ -229,7 +233,11 @@ impl Exchange {
             }
             _ => {}
         }
-        // 7 liquidate
+        // 7 triggers
+        if self.triggers.is_due() {
+            self.run_triggers();
+        }
+        // 8 liquidate
         let time_passed = matches!(command.action, Action::AdvanceTime);
         self.liquidate(time_passed);
         self.settle_loans(time_passed);

@@ -97,8 +97,10 @@ impl Exchange {
     /// True with a position or an order of the account in the instrument.
     fn is_in_use(&self, owner: u32, instrument: usize) -> bool {
         PositionIndex::ALL.iter().any(|index| {
-            let slot = self.ledger.find_slot(owner, instrument, *index).map(|slot| self.ledger.slot(slot));
-            slot.is_some_and(|slot| slot.position.lots != 0 || slot.orders.count != 0)
+            let found = self.ledger.find_slot(owner, instrument, *index);
+            let waits = found.is_some_and(|slot| self.triggers.of(slot).next().is_some());
+            let slot = found.map(|slot| self.ledger.slot(slot));
+            waits || slot.is_some_and(|slot| slot.position.lots != 0 || slot.orders.count != 0)
         })
     }
 

@@ -1,4 +1,4 @@
-//! Stage 8: what must hold after every command. `assert_invariants` reads running totals and costs the same
+//! Stage 9: what must hold after every command. `assert_invariants` reads running totals and costs the same
 //! whatever the size of the venue; `check_invariants` recomputes everything and is for tests and verification.
 
 use crate::account::Ledger;
@@ -6,6 +6,7 @@ use crate::exchange::{Exchange, Fatal, FEES, LENDING, TAKEOVER};
 use crate::margin::{Margin, MarginSum};
 use crate::order::Order;
 use crate::purse::Worth;
+use crate::terms::TriggerBy;
 use crate::types::{CoinId, MarginMode, PoolId, Side};
 use crate::view::{CoinConservation, Conservation};
 
@@ -43,7 +44,8 @@ impl Exchange {
             self.coin_ids().try_for_each(|coin| self.check_loans(coin))?;
             (0..self.instruments.len()).try_for_each(|index| self.check_book(index))?;
             self.check_insurance()?;
-            self.check_accounts()
+            self.check_accounts()?;
+            self.check_waiting()
         };
         checks().map_err(|invariant| Fatal { invariant, command: self.commands })
     }
@@ -171,6 +173,29 @@ impl Exchange {
             holds(open == account.open_positions, "count of an account's open positions")?;
         }
         holds(orders == self.orders.len(), "every live order belongs to one account")
+    }
+
+    /// Every waiting order belongs to the account that placed it, and no price has reached it.
+    fn check_waiting(&self) -> Check {
+        holds(self.triggers.is_sound(), "waiting orders are where they are looked for")?;
+        for waiting in self.triggers.all() {
+            let (slot, order) = (self.ledger.slot(waiting.slot), &waiting.order);
+            let owner = self.ledger.account(slot.account).id;
+            let place = (owner, slot.instrument, slot.index);
+            holds(
+                place == (order.account.0, order.instrument.0, order.position_index),
+                "a waiting order belongs to its account",
+            )?;
+            let has_traded = self.markets[usize::from(slot.instrument)].last_ticks > 0;
+            let by = order.terms.trigger_by;
+            let price = self.price_by(usize::from(slot.instrument), by).0;
+            let is_known = has_traded || by != TriggerBy::LastPrice;
+            holds(
+                waiting.is_due || !is_known || !waiting.is_reached(price),
+                "no waiting order is forgotten",
+            )?;
+        }
+        Ok(())
     }
 
     fn margin_of(&self, purse: u32) -> MarginSum {

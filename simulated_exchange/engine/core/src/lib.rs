@@ -3,7 +3,7 @@
 //! No I/O, no clock, no randomness, no floating point. The same commands give the same events and the same state
 //! hash on every machine. Dependencies between modules point one way:
 //!
-//! - orders beyond the plain: `self_match`, `order_settings`, asked by `trading_command` and `terms`;
+//! - orders beyond the plain: `self_match`, `conditional` over `triggers`, `order_settings`, asked by `trading_command` and `terms`;
 //! - stages: `exchange` runs `entry`, `amend`, `matching`, `transfers`, `borrowing`, `supply`, `standing`, `clock`
 //!   over `coin_prices`, `funding_payment`, `liquidation` over `realisation` and `reduction`, `position_liquidation` over `reduction`, `takeover`
 //!   over `insurance_book`, `invariants`;
@@ -25,6 +25,7 @@ mod amend;
 mod borrowing;
 mod clock;
 mod coin_prices;
+mod conditional;
 mod digest;
 mod entry;
 mod event_field;
@@ -63,6 +64,7 @@ mod state_hash;
 mod supply;
 mod takeover;
 mod transfers;
+mod triggers;
 
 pub mod adl;
 pub mod book;
@@ -117,8 +119,11 @@ pub use position_command::{ModeScope, PositionAction};
 pub use record::DecodeError;
 pub use reject::{Reject, Stage};
 pub use snapshot::RestoreError;
-pub use terms::{OrderSetting, OrderSettings, ProductClass, SelfMatch, SlippageTolerance, Terms};
-pub use trading_command::TradingAction;
+pub use terms::{
+    CreateType, OrderSetting, OrderSettings, ProductClass, SelfMatch, SlippageTolerance, StopKind, Terms,
+    TriggerBy, TriggerDirection,
+};
+pub use trading_command::{TermsAmendment, TradingAction};
 pub use types::*;
 pub use view::{
     AccountView, AdlAlertView, AdlPlaceView, BookLevel, CoinConservation, CoinView, Conservation,
@@ -129,6 +134,7 @@ pub use view::{
 pub mod limits {
     pub use crate::account::LINK_IDS_MAX;
     pub use crate::coin::{COINS_MAX, COLLATERAL_TIERS_MAX};
+    pub use crate::conditional::{CONDITIONAL_ORDERS_MAX, SPOT_CONDITIONAL_ORDERS_MAX, TRIGGERS_MAX};
     pub use crate::entry::ACTIVE_ORDERS_MAX;
     pub use crate::exchange::MARKET_MS_MAX;
     pub use crate::funding::{INTERVAL_MS_MAX, SETTLEMENTS_MAX};

@@ -1,4 +1,4 @@
-//! Stage 7, liquidation of a cross-margined account: rules 5.3 and 5.4.
+//! Stage 8, liquidation of a cross-margined account: rules 5.3 and 5.4.
 //!
 //! When the maintenance margin is no longer covered, step by step until it is:
 //!

@@ -243,6 +243,7 @@ impl Exchange {
         self.last_trade += 1;
         let trade_id = self.last_trade;
         self.markets[taker.instrument].last_ticks = maker.ticks();
+        self.note_traded(taker.instrument);
         taker.leaves -= lots;
         let taker_side = taker.side;
         self.emit(EventKind::Trade { trade_id: TradeId(trade_id), instrument, price, qty, taker_side });

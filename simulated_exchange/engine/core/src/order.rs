@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fixed::saturate;
 use crate::order_ids::OrderIds;
-use crate::terms::SelfMatch;
+use crate::terms::{SelfMatch, StopKind, Terms};
 use crate::types::{LinkId, OrderType, Side, TimeInForce};
 
 /// No order.
@@ -46,6 +46,8 @@ pub struct Order {
     pub order_type: OrderType,
     /// Self-match prevention, for when it comes in again.
     pub self_match: SelfMatch,
+    /// It has terms: see [`Orders::terms`].
+    pub has_terms: bool,
 }
 
 impl Order {
@@ -104,6 +106,7 @@ pub struct Orders {
     histories: Vec<History>,
     siblings: Vec<Siblings>,
     link_ids: BTreeMap<u32, LinkId>,
+    terms: BTreeMap<u32, (Terms, StopKind)>,
     free: Vec<u32>,
     #[serde(skip)]
     by_id: OrderIds,
@@ -116,13 +119,15 @@ struct Stored {
     histories: Vec<History>,
     siblings: Vec<Siblings>,
     link_ids: BTreeMap<u32, LinkId>,
+    terms: BTreeMap<u32, (Terms, StopKind)>,
     free: Vec<u32>,
 }
 
 impl From<Stored> for Orders {
     fn from(stored: Stored) -> Self {
-        let Stored { live, histories, siblings, link_ids, free } = stored;
-        let mut orders = Self { live, histories, siblings, link_ids, free, by_id: OrderIds::default() };
+        let Stored { live, histories, siblings, link_ids, terms, free } = stored;
+        let mut orders =
+            Self { live, histories, siblings, link_ids, terms, free, by_id: OrderIds::default() };
         let lives = orders.lives();
         for (index, order) in (0..).zip(&orders.live) {
             if lives[index as usize] {
@@ -179,6 +184,20 @@ impl Orders {
             updated_wall_us: history.updated_wall_us,
             filled_value: i128::from(history.filled_value),
             fee: i128::from(history.fee),
+        }
+    }
+
+    /// What the order at a position asks for beyond the plain, and what kind of order waited for a price.
+    pub fn terms(&self, index: u32) -> (Terms, StopKind) {
+        self.terms.get(&index).copied().unwrap_or_default()
+    }
+
+    /// Keeps what the order at a position asks for beyond the plain.
+    pub fn keep_terms(&mut self, index: u32, terms: Terms, kind: StopKind) {
+        let has_terms = !terms.is_none() || kind != StopKind::Plain;
+        self.get_mut(index).has_terms = has_terms;
+        if has_terms {
+            self.terms.insert(index, (terms, kind));
         }
     }
 
@@ -259,6 +278,9 @@ impl Orders {
         if !self.link_ids.is_empty() {
             self.link_ids.remove(&index);
         }
+        if self.live[index as usize].has_terms {
+            self.terms.remove(&index);
+        }
         self.by_id.remove(self.live[index as usize].id, index);
         self.free.push(index);
     }
@@ -295,6 +317,7 @@ impl Orders {
             && self.histories.len() == self.live.len()
             && self.siblings.len() == self.live.len()
             && self.link_ids.keys().all(|index| is_live(*index))
+            && self.terms.keys().all(|index| is_live(*index))
             && self.len() == self.live.len() - self.free.len()
             && (0..).take(self.live.len()).filter(|index| is_live(*index)).all(is_linked)
     }

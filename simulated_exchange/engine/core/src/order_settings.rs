@@ -16,6 +16,7 @@ impl Exchange {
             TradingAction::SetOrderSetting { account, setting } => {
                 self.set_order_setting(account, setting).map(|()| OrderId(0))
             }
+            TradingAction::AmendTerms(ref amendment) => self.amend_terms(amendment),
         }
     }
 

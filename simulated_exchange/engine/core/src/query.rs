@@ -8,6 +8,7 @@ use crate::margin::{bankruptcy_price, break_even_price, liquidation_price, price
 use crate::order::Order;
 use crate::risk_limits::Notice;
 use crate::terms::OrderSettings;
+use crate::triggers::Waiting;
 use crate::types::{
     AccountId, InstrumentId, LinkId, MarginMode, Money, OrderId, PositionIndex, PositionMode, Price, Rate,
     Side,
@@ -209,7 +210,8 @@ impl Exchange {
 
     /// A live order.
     pub fn order(&self, order_id: OrderId) -> Option<OrderView> {
-        self.orders.find(order_id.0).map(|index| self.view_order(index))
+        let waiting = || self.triggers.get(order_id.0).map(|waiting| self.view_waiting(waiting));
+        self.orders.find(order_id.0).map(|index| self.view_order(index)).or_else(waiting)
     }
 
     /// An account's settings for its orders.
@@ -223,20 +225,48 @@ impl Exchange {
         self.ledger.order_of_link(owner, link_id).map(OrderId)
     }
 
-    /// Live orders of an account, by instrument and age.
+    /// Live orders of an account by instrument: those in the book, then those that wait for a price, each by age.
     pub fn open_orders(&self, account: AccountId, instrument: Option<InstrumentId>) -> Vec<OrderView> {
         let Some(owner) = self.ledger.find(account.0) else { return Vec::new() };
         self.ledger
             .slots_of(owner)
             .into_iter()
-            .map(|slot| self.ledger.slot(slot))
-            .filter(|slot| instrument.is_none_or(|wanted| wanted.0 == slot.instrument))
-            .flat_map(|slot| self.orders.of(slot.orders))
-            .map(|index| self.view_order(index))
+            .filter(|slot| instrument.is_none_or(|wanted| wanted.0 == self.ledger.slot(*slot).instrument))
+            .flat_map(|slot| {
+                let live = self.orders.of(self.ledger.slot(slot).orders).map(|index| self.view_order(index));
+                live.chain(self.triggers.of(slot).map(|waiting| self.view_waiting(waiting)))
+            })
             .collect()
     }
 
+    fn view_waiting(&self, waiting: &Waiting) -> OrderView {
+        let order = &waiting.order;
+        OrderView {
+            order_id: OrderId(waiting.id),
+            account: order.account,
+            instrument: order.instrument,
+            position_index: order.position_index,
+            side: order.side,
+            order_type: order.order_type,
+            time_in_force: order.time_in_force,
+            price: order.price,
+            qty: order.qty,
+            leaves: order.qty,
+            filled_value: Money(0),
+            fee: Money(0),
+            reduce_only: order.reduce_only,
+            terms: order.terms,
+            kind: waiting.kind,
+            is_waiting: true,
+            link_id: order.link_id,
+            created_market_ms: waiting.created_market_ms,
+            created_wall_us: waiting.created_wall_us,
+            updated_wall_us: waiting.updated_wall_us,
+        }
+    }
+
     fn view_order(&self, index: u32) -> OrderView {
+        let (terms, kind) = self.orders.terms(index);
         let (order, detail): (&Order, _) = (self.orders.get(index), self.orders.detail(index));
         let listed = &self.instruments[usize::from(order.instrument)];
         OrderView {
@@ -253,7 +283,9 @@ impl Exchange {
             filled_value: Money(saturate(detail.filled_value)),
             fee: Money(saturate(detail.fee)),
             reduce_only: order.reduce_only,
-            self_match: order.self_match,
+            terms,
+            kind,
+            is_waiting: false,
             link_id: detail.link_id,
             created_market_ms: detail.created_market_ms,
             created_wall_us: detail.created_wall_us,

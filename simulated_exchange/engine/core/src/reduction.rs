@@ -9,6 +9,7 @@ use crate::fixed::{div_ceil, div_floor, saturate};
 use crate::instrument::Instrument;
 use crate::margin::tier_index;
 use crate::matching::{FeeRule, Taker};
+use crate::terms::CreateType;
 use crate::terms::SelfMatch;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, LinkId, OrderId, OrderType, Side, TimeInForce,
@@ -63,6 +64,7 @@ impl Exchange {
             qty: listed.qty(taker.leaves),
             reduce_only: true,
             link_id: LinkId::NONE,
+            create_type: CreateType::Liquidation,
         });
     }
 }

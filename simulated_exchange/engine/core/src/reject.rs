@@ -93,6 +93,14 @@ rejects! {
     OrderSettingInvalid = 261, "disconnect window must be 0, or 3 to 300 seconds";
     /// A limit price beyond the price band, where it is not to be moved.
     PriceBeyondBand = 262, "Order price is beyond the price limit.";
+    /// Trigger price is not a positive multiple of the tick, or above the instrument's highest.
+    TriggerPriceInvalid = 263, "trigger price invalid";
+    /// Too many conditional orders in the instrument.
+    TooManyConditionalOrders = 360, "Not allowed to have more than 10 conditional orders.";
+    /// The price is to rise to the trigger, and is there already.
+    TriggerNotAbove = 361, "expect Rising, but trigger_price <= current";
+    /// The price is to fall to the trigger, and is there already.
+    TriggerNotBelow = 362, "expect Falling, but trigger_price >= current";
     /// The setting is what it was.
     SettingUnchanged = 280, "not modified";
     /// The coin is always collateral.

@@ -66,6 +66,7 @@ impl Exchange {
         let sound = |holds: bool, what| if holds { Ok(()) } else { Err(RestoreError::Unsound(what)) };
         sound(self.orders.is_sound(), "orders")?;
         sound(self.ledger.is_sound(), "accounts")?;
+        sound(self.triggers.is_sound(), "waiting orders")?;
         let (coins, accounts) = (self.ledger.coins().len(), self.ledger.accounts().len());
         sound(self.lending.is_sound(coins, accounts), "lending pools")?;
         sound(self.profiles.is_sound(accounts), "sub-accounts")?;

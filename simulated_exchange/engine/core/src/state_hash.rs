@@ -15,7 +15,11 @@
 //!    then asks; each price in ticks, best first, followed by its orders in their queue; a side ends with all ones.
 //!    An order: number, owner's identifier, flags (reduce-only, time in force << 8, type << 16), lots, unfilled lots, time
 //!    of acceptance, value filled (wide), fees (wide), link id.
-//! 5. Each account by identifier: identifier, digest of its link ids, margin mode; each coin of it that holds anything or is
+//!    Of an order that asks for something beyond the plain, also: what kind waited for a price, and the record of an order of
+//!    account 0 for nothing with its terms.
+//! 5. Each order that waits for a price, oldest first: number, kind with the direction << 8, its record as it was placed, at
+//!    the time of its acceptance; then number and price of each that is to be set off, in their order.
+//! 6. Each account by identifier: identifier, digest of its link ids, margin mode; each coin of it that holds anything or is
 //!    not collateral, as listed (coin, is collateral, wallet, isolated, spot borrow, locked, funding wallet; wide); whether
 //!    its liquidation is due; each position by instrument and index, unless it is flat, without orders, anything realised and any funding paid,
 //!    not of an account that has two legs there instead, and at its usual leverage: the default one, for a leg that of the only
@@ -25,11 +29,12 @@
 //! The digest of link ids goes on from 0 with the digest of (account's identifier, link id) for every one ever used.
 //! Quantities are in lots. Wide numbers are two words, low first.
 
+use crate::command::{Action, Command, NewOrder, COMMAND_BYTES};
 use crate::digest::Digest;
 use crate::exchange::Exchange;
 use crate::funding::FundingClock;
 use crate::insurance::Peak;
-use crate::types::{CoinId, PositionIndex, Side};
+use crate::types::{AccountId, CoinId, InstrumentId, PositionIndex, Price, Qty, Side};
 
 impl Exchange {
     /// Digest of the whole state: equal on every machine for equal commands.
@@ -55,6 +60,7 @@ impl Exchange {
             self.fold_market(index, &mut digest);
             self.fold_book(index, &mut digest);
         }
+        self.fold_waiting(&mut digest);
         let mut places: Vec<(u32, u32)> =
             (0_u32..).zip(self.ledger.accounts()).map(|(place, account)| (account.id, place)).collect();
         places.sort_unstable();
@@ -120,13 +126,24 @@ impl Exchange {
         }
     }
 
+    /// Orders that wait for a price; what they will be when they come in is folded as it would be recorded.
+    fn fold_waiting(&self, digest: &mut Digest) {
+        for waiting in self.triggers.all() {
+            let flags = u64::from(waiting.kind.to_wire()) | u64::from(waiting.direction.to_wire()) << 8;
+            digest.word(waiting.id).word(flags).bytes(&recorded(&waiting.order, waiting.created_market_ms));
+        }
+        for (id, price) in self.triggers.due() {
+            digest.word(*id).signed(*price);
+        }
+    }
+
     fn fold_book(&self, index: usize, digest: &mut Digest) {
         let book = &self.books[index];
         for side in [Side::Buy, Side::Sell] {
             for ticks in book.prices(side) {
                 digest.signed(ticks);
-                for order in book.queue(&self.orders, side, ticks) {
-                    let (order, detail) = (self.orders.get(order), self.orders.detail(order));
+                for index in book.queue(&self.orders, side, ticks) {
+                    let (order, detail) = (self.orders.get(index), self.orders.detail(index));
                     let owner = self.ledger.account(self.ledger.slot(order.slot).account).id;
                     let flags = u64::from(order.reduce_only)
                         | u64::from(order.time_in_force.to_wire()) << 8
@@ -135,6 +152,14 @@ impl Exchange {
                     digest.word(order.id).word(u64::from(owner)).word(flags);
                     digest.signed(order.lots).signed(order.leaves).signed(detail.created_market_ms);
                     digest.wide(detail.filled_value).wide(detail.fee).bytes(detail.link_id.as_bytes());
+                    if order.has_terms {
+                        let (terms, kind) = self.orders.terms(index);
+                        let nobody =
+                            NewOrder::limit(AccountId(0), InstrumentId(0), Side::Buy, Qty(0), Price(0));
+                        digest
+                            .word(u64::from(kind.to_wire()))
+                            .bytes(&recorded(&NewOrder { terms, ..nobody }, 0));
+                    }
                 }
             }
             digest.word(u64::MAX);
@@ -219,4 +244,9 @@ fn fold_funding(clock: &FundingClock, digest: &mut Digest) {
         digest.signed(number);
     }
     digest.wide(clock.samples.weighted);
+}
+
+/// An order as its record.
+fn recorded(order: &NewOrder, market_ms: i64) -> [u8; COMMAND_BYTES] {
+    Command { market_ms, wall_us: 0, action: Action::PlaceOrder(*order) }.encode()
 }

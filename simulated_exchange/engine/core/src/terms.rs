@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::record::{DecodeError, Reader, Writer};
-use crate::types::wire_enum;
+use crate::types::{wire_enum, Price};
 
 wire_enum! {
     /// What happens when an order would meet one of the same trader. The incoming order decides; a resting order's word is
@@ -20,6 +20,60 @@ wire_enum! {
         CancelTaker = 2,
         /// Both are cancelled.
         CancelBoth = 3,
+    }
+}
+
+wire_enum! {
+    /// The price that sets an order off.
+    #[derive(Default)]
+    TriggerBy {
+        /// Last traded price; the mark before the first trade.
+        #[default]
+        LastPrice = 0,
+        /// Mark price.
+        MarkPrice = 1,
+        /// Index price.
+        IndexPrice = 2,
+    }
+}
+
+wire_enum! {
+    /// From where the price must reach an order's trigger.
+    #[derive(Default)]
+    TriggerDirection {
+        /// From wherever it stands when the order comes.
+        #[default]
+        Either = 0,
+        /// From below.
+        Rise = 1,
+        /// From above.
+        Fall = 2,
+    }
+}
+
+wire_enum! {
+    /// What kind of order waits, or waited, for a price.
+    #[derive(Default)]
+    StopKind {
+        /// None: an order that did not wait.
+        #[default]
+        Plain = 0,
+        /// A conditional order.
+        Stop = 1,
+    }
+}
+
+wire_enum! {
+    /// Who made an order, and why.
+    #[derive(Default)]
+    CreateType {
+        /// Its owner.
+        #[default]
+        User = 0,
+        /// Its owner, to close the whole position.
+        Closing = 1,
+        /// The venue, to reduce a position that is being liquidated.
+        Liquidation = 7,
     }
 }
 
@@ -59,6 +113,14 @@ pub struct Terms {
     pub self_match: SelfMatch,
     /// How far a market order may slip.
     pub slippage: SlippageTolerance,
+    /// Price at which it comes into force; 0 for at once.
+    pub trigger_price: Price,
+    /// The price that is compared.
+    pub trigger_by: TriggerBy,
+    /// From where.
+    pub trigger_direction: TriggerDirection,
+    /// Only ever closes, and may cancel other orders of its owner to do so. With no quantity it closes everything.
+    pub close_on_trigger: bool,
     /// Spot: what the account has too little of is borrowed.
     pub is_leveraged: bool,
     /// Spot market buy: the quantity is what is spent of the quote coin.
@@ -70,6 +132,10 @@ impl Terms {
     pub const NONE: Self = Self {
         self_match: SelfMatch::Allow,
         slippage: SlippageTolerance::None,
+        trigger_price: Price(0),
+        trigger_by: TriggerBy::LastPrice,
+        trigger_direction: TriggerDirection::Either,
+        close_on_trigger: false,
         is_leveraged: false,
         in_quote: false,
     };
@@ -86,6 +152,12 @@ impl Terms {
         self.is_leveraged || self.in_quote
     }
 
+    /// True when the order is to wait for a price.
+    #[inline]
+    pub fn waits(&self) -> bool {
+        self.trigger_price != Price(0)
+    }
+
     /// Writes the terms into a record.
     #[inline]
     pub(crate) fn put<const N: usize>(&self, writer: &mut Writer<N>) {
@@ -97,7 +169,8 @@ impl Terms {
             SlippageTolerance::Ticks(ticks) => (1, ticks),
             SlippageTolerance::Ratio(ratio) => (2, ratio),
         };
-        writer.u8(self.self_match.to_wire()).u8(kind).u32(value);
+        writer.u8(self.self_match.to_wire()).u8(kind).u32(value).flag(self.close_on_trigger);
+        writer.u8(self.trigger_by.to_wire()).u8(self.trigger_direction.to_wire()).i64(self.trigger_price.0);
         writer.flag(self.is_leveraged).flag(self.in_quote);
     }
 
@@ -108,17 +181,30 @@ impl Terms {
             return Ok(Self::NONE);
         }
         let mut reader = Reader::new(bytes);
-        let self_match = SelfMatch::from_wire(reader.u8()?).ok_or(DecodeError::Field)?;
+        let self_match = word(SelfMatch::from_wire(reader.u8()?))?;
         let slippage = match (reader.u8()?, reader.u32()?) {
             (0, 0) => SlippageTolerance::None,
             (1, ticks) => SlippageTolerance::Ticks(ticks),
             (2, ratio) => SlippageTolerance::Ratio(ratio),
             _ => return Err(DecodeError::Field),
         };
-        let (is_leveraged, in_quote) = (reader.flag()?, reader.flag()?);
+        let terms = Self {
+            self_match,
+            slippage,
+            close_on_trigger: reader.flag()?,
+            trigger_by: word(TriggerBy::from_wire(reader.u8()?))?,
+            trigger_direction: word(TriggerDirection::from_wire(reader.u8()?))?,
+            trigger_price: Price(reader.i64()?),
+            is_leveraged: reader.flag()?,
+            in_quote: reader.flag()?,
+        };
         reader.end()?;
-        Ok(Self { self_match, slippage, is_leveraged, in_quote })
+        Ok(terms)
     }
+}
+
+fn word<T>(known: Option<T>) -> Result<T, DecodeError> {
+    known.ok_or(DecodeError::Field)
 }
 
 /// One setting of an account for its orders.

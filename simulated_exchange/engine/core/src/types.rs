@@ -218,6 +218,8 @@ wire_enum! {
         SelfMatch = 7,
         /// Its account cannot bear the fill: no margin for what it would open, or a loss beyond the margin balance.
         InsufficientMargin = 8,
+        /// A triggered order that was refused as it came in.
+        TriggerRefused = 20,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::kyc::AccountLevel;
 use crate::lending::Strain;
 use crate::mark::MarkSource;
-use crate::terms::SelfMatch;
+use crate::terms::{StopKind, Terms};
 use crate::types::{
     AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType, PoolId, PositionIndex,
     Price, Qty, Rate, Side, TimeInForce,
@@ -214,8 +214,12 @@ pub struct OrderView {
     pub fee: Money,
     /// Never grows a position.
     pub reduce_only: bool,
-    /// Self-match prevention.
-    pub self_match: SelfMatch,
+    /// What it asks for beyond the plain.
+    pub terms: Terms,
+    /// What kind of order waits, or waited, for a price.
+    pub kind: StopKind,
+    /// It waits for its trigger price and is not in the book.
+    pub is_waiting: bool,
     /// Client's identifier.
     pub link_id: LinkId,
     /// Market time of acceptance.

@@ -15,8 +15,8 @@
 
 use exchange_core::limits::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
 use exchange_core::{
-    AccountId, CancelReason, CoinId, EventKind, FillKind, LinkId, Money, OrderId, OrderType, PositionIndex,
-    TimeInForce, WalletReason,
+    AccountId, CancelReason, CoinId, CreateType, EventKind, FillKind, LinkId, Money, OrderId, OrderType,
+    PositionIndex, TimeInForce, WalletReason,
 };
 
 use crate::contract::{side_of, sign, Contract, ONE};
@@ -128,6 +128,7 @@ impl State {
             qty: Contract::shown_qty(wanted),
             reduce_only: true,
             link_id: LinkId::NONE,
+            create_type: CreateType::Liquidation,
         });
         self.match_incoming(&mut order);
         if order.leaves > 0 {

@@ -12,8 +12,8 @@ use std::rc::Rc;
 
 use exchange_core::limits::ACTIVE_ORDERS_MAX;
 use exchange_core::{
-    AccountId, CancelReason, EventKind, FillKind, InstrumentId, NewOrder, OrderId, OrderType, PositionIndex,
-    Price, Qty, Reject, Side, TimeInForce,
+    AccountId, CancelReason, CreateType, EventKind, FillKind, InstrumentId, NewOrder, OrderId, OrderType,
+    PositionIndex, Price, Qty, Reject, Side, TimeInForce,
 };
 
 use crate::contract::{side_of, sign, Contract};
@@ -224,6 +224,7 @@ impl State {
             qty: Contract::shown_qty(order.qty),
             reduce_only: order.reduce_only,
             link_id: order.link,
+            create_type: CreateType::User,
         });
     }
 

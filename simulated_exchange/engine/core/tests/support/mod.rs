@@ -340,6 +340,7 @@ impl Story {
                 from_wallet: Wallet::Unified,
                 to_wallet: Wallet::Funding,
             }),
+            "amend" if get("trigger").is_some() => order_terms::amendment(row, account, order_id()),
             "amend" => Action::AmendOrder {
                 account,
                 order_id: order_id(),
@@ -375,17 +376,23 @@ impl Story {
         if let Some(reject) = applied.reject {
             return format!("{reject:?}");
         }
+        self.fate(applied.order_id)
+    }
+
+    /// What happened to an order in the last step, and where it is now, in words.
+    pub fn fate(&self, order: OrderId) -> String {
         let mut words: Vec<String> = Vec::new();
         for event in &self.events {
             match event.kind {
+                EventKind::OrderTriggered { order_id, price, .. } if order_id == order => {
+                    words.push(format!("triggered at {}", shown(price.0)));
+                }
                 EventKind::Fill { order_id, qty, price, kind: FillKind::Trade, .. }
-                    if order_id == applied.order_id && order_id != OrderId(0) =>
+                    if order_id == order && order_id != OrderId(0) =>
                 {
                     words.push(format!("{} at {}", shown(qty.0), shown(price.0)));
                 }
-                EventKind::OrderCancelled { order_id, leaves, reason, .. }
-                    if order_id == applied.order_id =>
-                {
+                EventKind::OrderCancelled { order_id, leaves, reason, .. } if order_id == order => {
                     words.push(match reason {
                         CancelReason::User => "cancelled".to_owned(),
                         reason => format!("{reason:?} {}", shown(leaves.0)),
@@ -394,7 +401,12 @@ impl Story {
                 _ => {}
             }
         }
-        if let Some(order) = self.exchange.order(applied.order_id) {
+        if let Some(order) = self.exchange.order(order) {
+            if order.is_waiting {
+                let trigger = shown(order.terms.trigger_price.0);
+                words.push(format!("waits {} for {trigger}", shown(order.qty.0)));
+                return words.join(", ");
+            }
             words.push(format!("rests {} at {}", shown(order.leaves.0), shown(order.price.0)));
         }
         words.join(", ")

@@ -1,12 +1,16 @@
 //! What orders ask for beyond the plain, and what accounts set for their orders: as columns of a story, and as random streams.
 
-use exchange_core::{OrderSetting, ProductClass, SelfMatch, SlippageTolerance, Terms};
+use exchange_core::{
+    AccountId, Action, OrderId, OrderSetting, Price, ProductClass, Qty, SelfMatch, SlippageTolerance, Terms,
+    TermsAmendment, TradingAction, TriggerBy, TriggerDirection, SCALE,
+};
 use proptest::prelude::*;
 
+use super::streams::number;
 use super::{fixed, Row};
 
-/// Columns `smp` (maker, taker, both), `slip` (`3 ticks`, or a part such as `0.0005`) and `spot` (leverage, or amount: the
-/// quantity is one of the quote coin).
+/// Columns `smp` (maker, taker, both), `slip` (`3 ticks`, or a part such as `0.0005`), `spot` (leverage, or amount: the
+/// quantity is one of the quote coin), `trigger` (its price), `by` (last, mark, index), `dir` (rise, fall), `close` (yes).
 pub fn of(row: &Row) -> Terms {
     let get = |name: &str| row.get(name).map(String::as_str);
     Terms {
@@ -24,10 +28,45 @@ pub fn of(row: &Row) -> Terms {
         },
         is_leveraged: get("spot").is_some_and(|spot| spot == "leverage"),
         in_quote: get("spot").is_some_and(|spot| spot == "amount"),
+        trigger_price: Price(get("trigger").map_or(0, fixed)),
+        trigger_by: by(get("by")),
+        trigger_direction: match get("dir") {
+            None => TriggerDirection::Either,
+            Some("rise") => TriggerDirection::Rise,
+            Some("fall") => TriggerDirection::Fall,
+            Some(other) => panic!("no direction {other}"),
+        },
+        close_on_trigger: get("close").is_some(),
+    }
+}
+
+/// A row's change of an order's terms.
+pub fn amendment(row: &Row, account: AccountId, order_id: OrderId) -> Action {
+    let price = |name: &str| row.get(name).map(|price| Price(fixed(price)));
+    Action::Trading(TradingAction::AmendTerms(TermsAmendment {
+        price: price("price"),
+        qty: row.get("qty").map(|qty| Qty(fixed(qty))),
+        trigger_price: price("trigger"),
+        ..TermsAmendment::of(account, order_id)
+    }))
+}
+
+fn by(name: Option<&str>) -> TriggerBy {
+    match name {
+        None | Some("last") => TriggerBy::LastPrice,
+        Some("mark") => TriggerBy::MarkPrice,
+        Some("index") => TriggerBy::IndexPrice,
+        Some(other) => panic!("no price {other}"),
     }
 }
 
 pub fn any_terms() -> impl Strategy<Value = Terms> {
+    let trigger = prop_oneof![
+        4 => Just(0),
+        1 => number(50_000 * SCALE, SCALE / 10, 3000),
+    ];
+    let direction =
+        prop_oneof![2 => Just(TriggerDirection::Either), 1 => prop::sample::select(TriggerDirection::ALL)];
     let slippage = prop_oneof![
         30 => Just(SlippageTolerance::None),
         1 => (0_u32..20).prop_map(SlippageTolerance::Ticks),
@@ -36,12 +75,20 @@ pub fn any_terms() -> impl Strategy<Value = Terms> {
     ];
     let self_match = prop_oneof![6 => Just(SelfMatch::Allow), 1 => prop::sample::select(SelfMatch::ALL)];
     let spot = || prop::bool::weighted(0.08);
-    (self_match, slippage, spot(), spot()).prop_map(|(self_match, slippage, is_leveraged, in_quote)| Terms {
-        self_match,
-        slippage,
-        is_leveraged,
-        in_quote,
-    })
+    let by = prop::sample::select(TriggerBy::ALL);
+    let flags = (prop::bool::weighted(0.1), spot(), spot());
+    (self_match, slippage, (trigger, by, direction), flags).prop_map(
+        |(self_match, slippage, (trigger, trigger_by, trigger_direction), flags)| Terms {
+            self_match,
+            slippage,
+            trigger_price: Price(trigger),
+            trigger_by,
+            trigger_direction,
+            close_on_trigger: flags.0,
+            is_leveraged: flags.1,
+            in_quote: flags.2,
+        },
+    )
 }
 
 pub fn any_setting() -> impl Strategy<Value = OrderSetting> {
@@ -52,4 +99,17 @@ pub fn any_setting() -> impl Strategy<Value = OrderSetting> {
             .prop_map(|(products, seconds)| OrderSetting::DisconnectWindow(products, seconds)),
         (products(), any::<bool>()).prop_map(|(products, moves)| OrderSetting::MovesToBand(products, moves)),
     ]
+}
+
+pub fn any_amendment(account: AccountId, order_id: OrderId) -> impl Strategy<Value = TermsAmendment> {
+    let price = || prop::option::weighted(0.3, number(50_000 * SCALE, SCALE / 10, 3000).prop_map(Price));
+    let qty = prop::option::weighted(0.3, number(SCALE, SCALE / 100, 99).prop_map(Qty));
+    let by = prop::option::weighted(0.2, prop::sample::select(TriggerBy::ALL));
+    (price(), qty, price(), by).prop_map(move |(price, qty, trigger_price, trigger_by)| TermsAmendment {
+        price,
+        qty,
+        trigger_price,
+        trigger_by,
+        ..TermsAmendment::of(account, order_id)
+    })
 }

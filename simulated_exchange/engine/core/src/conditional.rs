@@ -1,0 +1,364 @@
+//! Conditional orders, and stage 7: orders that wait for a price come in when it is reached. Rules 3.1 and 3.2.
+//!
+//! A waiting order holds no margin. When it is set off it goes the way of every order, filters and margin included; what is
+//! refused then is cancelled. A limit is judged by the price band of that moment. The quantity of a reduce-only order is cut
+//! to the position of that moment.
+//!
+//! Work per command is bounded; what is beyond it stays due and is served by the next command.
+
+use crate::command::NewOrder;
+use crate::event::EventKind;
+use crate::exchange::Exchange;
+use crate::order::NONE;
+use crate::reject::Reject;
+use crate::terms::{CreateType, SlippageTolerance, StopKind, Terms, TriggerBy, TriggerDirection};
+use crate::trading_command::TermsAmendment;
+use crate::triggers::Waiting;
+use crate::types::{CancelReason, LinkId, OrderId, OrderType, PositionIndex, Price, Qty, Side};
+
+/// Conditional orders an account may have in one contract.
+pub const CONDITIONAL_ORDERS_MAX: usize = 10;
+/// Conditional orders an account may have in one pair of spot.
+pub const SPOT_CONDITIONAL_ORDERS_MAX: usize = 30;
+/// Waiting orders set off per command.
+pub const TRIGGERS_MAX: usize = 256;
+
+impl Exchange {
+    /// Keeps an order until the price it names is reached.
+    #[cold]
+    pub(crate) fn place_conditional(&mut self, order: &NewOrder) -> Result<OrderId, Reject> {
+        let account =
+            if order.reduce_only { self.user(order.account)? } else { self.verified(order.account)? };
+        let instrument = self.listed(order.instrument)?;
+        self.filter_conditional(account, instrument, order)?;
+        let direction = self.direction_of(instrument, order)?;
+        let listed = &self.instruments[instrument];
+        let slot = self.ledger.slot_for(account, instrument, order.position_index, listed);
+        self.last_order += 1;
+        let id = self.last_order;
+        let closes_all = order.qty == Qty(0);
+        let create_type = if closes_all { CreateType::Closing } else { CreateType::User };
+        self.accept(account, order, (order.price, order.qty, order.time_in_force), create_type, id);
+        self.triggers.put(Waiting {
+            id,
+            slot,
+            kind: StopKind::Stop,
+            order: *order,
+            direction,
+            is_due: false,
+            created_market_ms: self.market_ms,
+            created_wall_us: self.wall_us,
+            updated_wall_us: self.wall_us,
+        });
+        self.emit_conditions(id, StopKind::Stop, order);
+        Ok(OrderId(id))
+    }
+
+    /// Stage 2 of a conditional order. What depends on the moment it comes in is looked at then.
+    fn filter_conditional(&self, account: u32, instrument: usize, order: &NewOrder) -> Result<(), Reject> {
+        if order.terms.slippage != SlippageTolerance::None {
+            return Err(Reject::SlippageInvalid);
+        }
+        if !self.markets[instrument].is_ready() {
+            return Err(Reject::MarketNotReady);
+        }
+        self.fits_mode(account, instrument, order.position_index)?;
+        self.check_waiting_shape(instrument, order)?;
+        if !order.link_id.is_empty() && self.ledger.order_of_link(account, &order.link_id).is_some() {
+            return Err(Reject::DuplicateLinkId);
+        }
+        let slots =
+            PositionIndex::ALL.iter().filter_map(|index| self.ledger.find_slot(account, instrument, *index));
+        let conditional =
+            |slot| self.triggers.of(slot).filter(|waiting| waiting.kind == StopKind::Stop).count();
+        let is_contract = self.instruments[instrument].is_contract();
+        let most = if is_contract { CONDITIONAL_ORDERS_MAX } else { SPOT_CONDITIONAL_ORDERS_MAX };
+        if slots.map(conditional).sum::<usize>() >= most {
+            return Err(Reject::TooManyConditionalOrders);
+        }
+        if order.reduce_only {
+            let slot = self.ledger.find_slot(account, instrument, order.position_index);
+            self.can_reduce(slot, order.side)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a quantity, limit or trigger price that the instrument does not allow.
+    fn check_waiting_shape(&self, instrument: usize, order: &NewOrder) -> Result<(), Reject> {
+        let listed = &self.instruments[instrument];
+        let is_market = order.order_type == OrderType::Market;
+        let trigger = order.terms.trigger_price;
+        let trigger_ticks = self.ticks_of(instrument, trigger).map_err(|_| Reject::TriggerPriceInvalid)?;
+        let ticks = if is_market { trigger_ticks } else { self.ticks_of(instrument, order.price)? };
+        if order.closes_all() {
+            return Ok(());
+        }
+        if order.terms.in_quote {
+            let is_amount =
+                !listed.is_contract() && is_market && order.side == Side::Buy && order.qty > Qty(0);
+            return if is_amount { Ok(()) } else { Err(Reject::QtyInvalid) };
+        }
+        let lots = self.lots_within_limits(instrument, order.qty, is_market, order.reduce_only)?;
+        if !order.reduce_only && listed.notional(lots, ticks) < i128::from(listed.spec.min_notional.0) {
+            return Err(Reject::BelowMinimumNotional);
+        }
+        Ok(())
+    }
+
+    /// From where the price must come; it must not be there yet.
+    fn direction_of(&self, instrument: usize, order: &NewOrder) -> Result<TriggerDirection, Reject> {
+        let (trigger, now) = (order.terms.trigger_price, self.price_by(instrument, order.terms.trigger_by));
+        let direction = match order.terms.trigger_direction {
+            TriggerDirection::Either if trigger > now => TriggerDirection::Rise,
+            TriggerDirection::Either => TriggerDirection::Fall,
+            direction => direction,
+        };
+        self.check_direction(instrument, &order.terms, direction)?;
+        Ok(direction)
+    }
+
+    /// Refuses a trigger price that the price has reached.
+    fn check_direction(
+        &self,
+        instrument: usize,
+        terms: &Terms,
+        direction: TriggerDirection,
+    ) -> Result<(), Reject> {
+        let (trigger, now) = (terms.trigger_price, self.price_by(instrument, terms.trigger_by));
+        match direction {
+            TriggerDirection::Rise if trigger <= now => Err(Reject::TriggerNotAbove),
+            TriggerDirection::Fall if trigger >= now => Err(Reject::TriggerNotBelow),
+            _ => Ok(()),
+        }
+    }
+
+    /// The present price that triggers are compared with.
+    pub(crate) fn price_by(&self, instrument: usize, by: TriggerBy) -> Price {
+        let (market, listed) = (&self.markets[instrument], &self.instruments[instrument]);
+        match by {
+            TriggerBy::LastPrice if market.last_ticks > 0 => listed.price(market.last_ticks),
+            TriggerBy::LastPrice | TriggerBy::MarkPrice => listed.price(market.mark_ticks),
+            TriggerBy::IndexPrice => Price(market.index),
+        }
+    }
+
+    /// Looks for orders that a new mark or index sets off.
+    #[inline]
+    pub(crate) fn note_marked(&mut self, instrument: usize) {
+        if self.triggers.is_watched(instrument) {
+            self.note_price(instrument, TriggerBy::MarkPrice);
+            self.note_price(instrument, TriggerBy::IndexPrice);
+        }
+    }
+
+    /// Looks for orders that the last traded price sets off.
+    #[inline]
+    pub(crate) fn note_traded(&mut self, instrument: usize) {
+        if self.triggers.is_watched(instrument) {
+            self.note_price(instrument, TriggerBy::LastPrice);
+        }
+    }
+
+    #[cold]
+    fn note_price(&mut self, instrument: usize, by: TriggerBy) {
+        let price = self.price_by(instrument, by).0;
+        self.triggers.reach(u16::try_from(instrument).unwrap_or(u16::MAX), by, price);
+    }
+
+    /// Stage 7: sets off what is due.
+    #[cold]
+    pub(crate) fn run_triggers(&mut self) {
+        for _ in 0..TRIGGERS_MAX {
+            let Some((waiting, price)) = self.triggers.next_due() else { break };
+            self.set_off(&waiting, Price(price));
+        }
+    }
+
+    fn set_off(&mut self, waiting: &Waiting, price: Price) {
+        let order = &waiting.order;
+        let (account, instrument, order_id) = (order.account, order.instrument, OrderId(waiting.id));
+        self.emit(EventKind::OrderTriggered { order_id, account, instrument, price });
+        let closable = self.ledger.slot(waiting.slot).reducible(order.side);
+        let qty = if order.closes_all() {
+            self.instruments[usize::from(instrument.0)].qty(closable)
+        } else {
+            order.qty
+        };
+        // its link id is taken: by itself
+        let incoming = NewOrder { qty, link_id: LinkId::NONE, ..*order };
+        if order.terms.close_on_trigger {
+            self.make_way(waiting.slot, order.side);
+        }
+        if let Err(reject) = self.bring_in(waiting, &incoming) {
+            let lots = qty.0 / self.instruments[usize::from(instrument.0)].spec.qty_step.0;
+            self.emit_cancelled(waiting.id, account, instrument, lots, reason_of(reject));
+        }
+    }
+
+    /// Sends a triggered order the way of every order.
+    fn bring_in(&mut self, waiting: &Waiting, incoming: &NewOrder) -> Result<(), Reject> {
+        if incoming.reduce_only {
+            self.can_reduce(Some(waiting.slot), incoming.side)?;
+        }
+        let intent = self.filter(incoming)?;
+        let valued = self.valued(incoming, &intent);
+        self.hold(incoming, &intent, valued)?;
+        let listed = &self.instruments[intent.instrument];
+        let (price, qty) = (listed.price(intent.ticks), listed.qty(intent.lots));
+        if (price, qty) != (waiting.order.price, waiting.order.qty) {
+            let (order_id, account) = (OrderId(waiting.id), incoming.account);
+            let instrument = incoming.instrument;
+            self.emit(EventKind::OrderAmended { order_id, account, instrument, price, qty, leaves: qty });
+        }
+        let order = NewOrder { link_id: waiting.order.link_id, ..*incoming };
+        self.send(&order, &intent, valued, waiting.id, Some(waiting));
+        Ok(())
+    }
+
+    /// Makes room for a close-on-trigger order: cancels what else would reduce on its side, and as many of the account's
+    /// opening orders in the instrument, youngest first, as it takes to have margin available again.
+    fn make_way(&mut self, slot: u32, side: Side) {
+        let mut index = self.ledger.slot(slot).orders.youngest;
+        while index != NONE {
+            let (order, older) = (*self.orders.get(index), self.orders.older(index));
+            let is_short = self.ledger.account(order.account).available() < 0;
+            if order.reduce_only && order.side == side {
+                self.withdraw_order(index, CancelReason::ReduceOnly);
+            } else if !order.reduce_only && is_short {
+                self.withdraw_order(index, CancelReason::InsufficientMargin);
+            }
+            index = older;
+        }
+    }
+
+    /// Cancels the waiting orders of a slot that fit.
+    pub(crate) fn cancel_waiting(
+        &mut self,
+        slot: u32,
+        reason: CancelReason,
+        fits: impl Fn(&Waiting) -> bool,
+    ) {
+        let doomed: Vec<u64> = self.triggers.of(slot).filter(|waiting| fits(waiting)).map(|w| w.id).collect();
+        for id in doomed {
+            self.withdraw_waiting(id, reason);
+        }
+    }
+
+    /// Takes back a waiting order.
+    pub(crate) fn withdraw_waiting(&mut self, id: u64, reason: CancelReason) {
+        let Some(Waiting { order, .. }) = self.triggers.remove(id) else { return };
+        let counterparty = OrderId(0);
+        self.emit(EventKind::OrderCancelled {
+            order_id: OrderId(id),
+            account: order.account,
+            instrument: order.instrument,
+            leaves: order.qty,
+            reason,
+            counterparty,
+        });
+    }
+
+    /// Cancels a waiting order of an account.
+    #[cold]
+    pub(crate) fn cancel_own_waiting(&mut self, owner: u32, id: u64) -> Result<OrderId, Reject> {
+        self.find_waiting(owner, id)?;
+        self.withdraw_waiting(id, CancelReason::User);
+        Ok(OrderId(id))
+    }
+
+    fn find_waiting(&self, owner: u32, id: u64) -> Result<Waiting, Reject> {
+        let waiting = self.triggers.get(id).ok_or(Reject::OrderNotFound)?;
+        if self.ledger.slot(waiting.slot).account == owner && !waiting.is_due {
+            Ok(*waiting)
+        } else {
+            Err(Reject::OrderNotFound)
+        }
+    }
+
+    /// Changes an order's terms; what only concerns the book is `amend_order`'s.
+    #[cold]
+    pub(crate) fn amend_terms(&mut self, amendment: &TermsAmendment) -> Result<OrderId, Reject> {
+        let owner = self.user(amendment.account)?;
+        if self.triggers.get(amendment.order_id.0).is_some() {
+            return self.amend_waiting(owner, amendment);
+        }
+        if amendment.trigger_price.is_some() || amendment.trigger_by.is_some() {
+            return Err(Reject::OrderNotFound);
+        }
+        self.amend_order(amendment.account, amendment.order_id, amendment.price, amendment.qty)
+    }
+
+    /// Changes a waiting order's limit, quantity, trigger price; the price must still come from where it was to come.
+    #[cold]
+    pub(crate) fn amend_waiting(
+        &mut self,
+        owner: u32,
+        amendment: &TermsAmendment,
+    ) -> Result<OrderId, Reject> {
+        let id = amendment.order_id.0;
+        let before = self.find_waiting(owner, id)?;
+        let mut order = before.order;
+        order.price = amendment.price.unwrap_or(order.price);
+        order.qty = amendment.qty.unwrap_or(order.qty);
+        order.terms.trigger_price = amendment.trigger_price.unwrap_or(order.terms.trigger_price);
+        order.terms.trigger_by = amendment.trigger_by.unwrap_or(order.terms.trigger_by);
+        if order == before.order {
+            return Err(Reject::AmendUnchanged);
+        }
+        if amendment.qty == Some(Qty(0)) {
+            return Err(Reject::QtyInvalid);
+        }
+        let instrument = usize::from(order.instrument.0);
+        self.check_waiting_shape(instrument, &order)?;
+        let is_moved = order.terms != before.order.terms;
+        let direction = before.direction;
+        if is_moved {
+            self.check_direction(instrument, &order.terms, direction)?;
+        }
+        let updated_wall_us = self.wall_us;
+        self.triggers.put(Waiting { order, direction, updated_wall_us, ..before });
+        let NewOrder { account, instrument, price, qty, .. } = order;
+        let (order_id, leaves) = (amendment.order_id, qty);
+        if (price, qty) != (before.order.price, before.order.qty) {
+            self.emit(EventKind::OrderAmended { order_id, account, instrument, price, qty, leaves });
+        }
+        if is_moved {
+            self.emit_conditions(id, before.kind, &order);
+        }
+        Ok(order_id)
+    }
+
+    /// Tells what an order asks for beyond the plain.
+    pub(crate) fn emit_conditions(&mut self, id: u64, kind: StopKind, order: &NewOrder) {
+        let terms = &order.terms;
+        let (slippage_ticks, slippage_ratio) = match terms.slippage {
+            SlippageTolerance::None => (0, 0),
+            SlippageTolerance::Ticks(ticks) => (i64::from(ticks), 0),
+            SlippageTolerance::Ratio(ratio) => (0, i64::from(ratio)),
+        };
+        self.emit(EventKind::OrderConditions {
+            order_id: OrderId(id),
+            account: order.account,
+            instrument: order.instrument,
+            kind,
+            trigger_price: terms.trigger_price,
+            trigger_by: terms.trigger_by,
+            trigger_direction: terms.trigger_direction,
+            close_on_trigger: terms.close_on_trigger,
+            self_match: terms.self_match,
+            slippage_ticks,
+            slippage_ratio,
+        });
+    }
+}
+
+/// How a triggered order ends that is refused.
+fn reason_of(reject: Reject) -> CancelReason {
+    match reject {
+        Reject::ReduceOnlyNoPosition | Reject::ReduceOnlySameSide => CancelReason::ReduceOnly,
+        Reject::InsufficientBalance | Reject::PositionLimit | Reject::LeverageAboveTier => {
+            CancelReason::InsufficientMargin
+        }
+        _ => CancelReason::TriggerRefused,
+    }
+}
