@@ -280,6 +280,20 @@ impl Ledger {
         purses
     }
 
+    /// Purses that owe another amount than when this was asked last, by account and coin.
+    pub fn take_changed_loans(&mut self) -> Vec<u32> {
+        let mut changed = self.loans.take_changed();
+        changed.retain(|(purse, before)| self.purse(*purse).borrowed != *before);
+        let mut purses: Vec<u32> = changed.into_iter().map(|(purse, _)| purse).collect();
+        self.sort_purses(&mut purses);
+        purses
+    }
+
+    /// Brings purses into the order of their accounts and coins.
+    pub fn sort_purses(&self, purses: &mut [u32]) {
+        purses.sort_unstable_by_key(|purse| (self.purse(*purse).account, self.purse(*purse).coin));
+    }
+
     /// Replaces what a purse adds to its account's totals.
     #[inline]
     pub fn revalue(&mut self, place: u32) {

@@ -17,6 +17,8 @@ use crate::types::{
 
 /// Hours of interest charged one by one when market time jumps; what lies before is charged in one go.
 pub const INTEREST_HOURS_MAX: i64 = 744;
+/// A repayment that may sell anything.
+const NO_CAP: i128 = i128::MAX / 4;
 /// Repayments by force per command.
 pub const FORCED_REPAYMENTS_MAX: usize = 64;
 
@@ -204,17 +206,19 @@ impl Exchange {
     /// Repays up to `most` of what a purse owes: with its own cash, then by selling other coins for up to `room` USD.
     /// Returns what is owed less than before.
     pub(crate) fn pay(&mut self, purse: u32, most: i128, room: i128, reason: RepayReason) -> i128 {
-        let before = self.ledger.purse(purse).borrowed;
+        let held = self.ledger.purse(purse);
+        let (account, coin, before) = (held.account, held.coin, held.borrowed);
         let most = most.min(before);
         self.pay_back(purse, most);
         let repaid = before - self.ledger.purse(purse).borrowed;
         if repaid < most && room > 0 {
-            self.sell_for(purse, most - repaid, room);
+            for sale in self.sales_for(purse, most - repaid, room) {
+                self.book_sale(account, &sale, coin);
+            }
             let repaid = before - self.ledger.purse(purse).borrowed;
             self.pay_back(purse, most - repaid);
         }
-        let held = self.ledger.purse(purse);
-        let (account, coin, left) = (held.account, held.coin, held.borrowed);
+        let left = self.ledger.purse(purse).borrowed;
         let repaid = before - left;
         if repaid > 0 {
             self.emit(EventKind::Repaid {
@@ -231,9 +235,7 @@ impl Exchange {
 
     /// Repays cash loans with cash of the same coin that nothing else needs.
     pub(crate) fn pay_back(&mut self, purse: u32, most: i128) {
-        let held = self.ledger.purse(purse);
-        let cash = held.wallet - held.isolated - held.locked + held.margin.unrealised.min(0);
-        let amount = most.min(held.spot_borrow).min(cash);
+        let amount = most.min(self.ledger.purse(purse).repayable());
         if amount > 0 {
             self.lend(purse, -amount);
             self.emit_wallet(purse, -amount, WalletReason::Repay);
@@ -248,13 +250,21 @@ impl Exchange {
         self.ledger.change_purse(purse, |held| held.spot_borrow += amount);
     }
 
-    /// Sells the account's other collateral, in the venue's order of coins, for what a purse needs.
-    fn sell_for(&mut self, purse: u32, need: i128, room: i128) {
-        let (account, coin) = (self.ledger.purse(purse).account, self.ledger.purse(purse).coin);
-        let price = self.ledger.coin_price(coin);
+    /// What of the account's other collateral, in the venue's order of coins, would have to be sold for a purse to owe so
+    /// much less. A loan of cash is paid back only when the wallet is filled up again, also what profit at the marks
+    /// covers; nothing is sold when less would be owed in no way.
+    fn sales_for(&self, purse: u32, missing: i128, room: i128) -> Vec<Conversion> {
+        let held = self.ledger.purse(purse);
+        let (account, coin, fallen, hole) = (held.account, held.coin, held.owed().derivatives, held.hole());
+        let need = missing + if missing > fallen { hole } else { 0 };
         let sources = self.sellable(account).into_iter().filter(|source| source.coin != coin.0);
-        for sale in plan(need, price, sources, CONVERSION_FEE, room) {
-            self.book_sale(account, &sale, coin);
+        let sales = plan(need, self.ledger.coin_price(coin), sources, CONVERSION_FEE, room);
+        let bought: i128 = sales.iter().map(|sale| sale.bought).sum();
+        let helps = bought > if fallen > 0 { 0 } else { hole };
+        if helps {
+            sales
+        } else {
+            Vec::new()
         }
     }
 
@@ -302,19 +312,21 @@ impl Exchange {
         let mut changed = false;
         for purse in self.ledger.purses_of(account) {
             let owed = self.ledger.purse(purse).borrowed;
-            changed |= owed > 0 && self.pay(purse, owed, i128::MAX / 4, RepayReason::Liquidation) > 0;
+            changed |= owed > 0 && self.pay(purse, owed, NO_CAP, RepayReason::Liquidation) > 0;
         }
         changed
     }
 
-    /// True when an account has something that liquidation could work with: positions, or a coin with a price, collateral
-    /// or not. Who owes and has nothing left waits for money to come in.
+    /// True when an account has something that liquidation could work with: a position, or what pays for some of its
+    /// debts, collateral or not. Who owes and has nothing left that would bring anything waits for money to come in.
     pub(crate) fn has_anything(&self, account: u32) -> bool {
-        let sells = |purse: &u32| {
+        let pays = |purse: &u32| {
             let held = self.ledger.purse(*purse);
-            held.spendable() > 0 && self.ledger.coin_price(held.coin) > 0
+            held.repayable() > 0 || !self.sales_for(*purse, held.borrowed, NO_CAP).is_empty()
         };
-        self.ledger.account(account).open_positions > 0 || self.ledger.purses_of(account).iter().any(sells)
+        self.ledger.account(account).open_positions > 0
+            || self.ledger.purses_of(account).iter().any(pays)
+            || self.would_realise(account)
     }
 
     /// Lets the insurance pools of the coins pay what an account with nothing left still owes, as far as they reach.
@@ -333,9 +345,14 @@ impl Exchange {
         }
     }
 
-    /// Tells what became of loans in this command, and lets strained pools call theirs in.
+    /// After a command in which time passed, or after which somebody owes another amount than before: lets strained pools
+    /// call loans in, and tells who began or ceased to owe.
     pub(crate) fn settle_loans(&mut self, time_passed: bool) {
         if !time_passed && !self.ledger.loans.has_changed() {
+            return;
+        }
+        let mut changed = self.ledger.take_changed_loans();
+        if !time_passed && changed.is_empty() {
             return;
         }
         let mut forced = 0;
@@ -347,7 +364,10 @@ impl Exchange {
             self.lending.repayment_round = lending::auto_repay_rounds(self.market_ms);
         }
         self.lending.is_idle = self.ledger.loans.is_empty();
-        for purse in self.ledger.loans.take_changed() {
+        changed.extend(self.ledger.take_changed_loans());
+        self.ledger.sort_purses(&mut changed);
+        changed.dedup();
+        for purse in changed {
             let held = self.ledger.purse(purse);
             if held.was_owing != (held.borrowed > 0) {
                 self.emit_loan(purse);

@@ -97,6 +97,7 @@ impl Exchange {
         if self.ledger.account(account).is_breached() {
             self.take_over(account);
         }
+        self.touch(account);
     }
 
     /// Spot orders go first: they tie up collateral, and borrow.

@@ -12,8 +12,8 @@ pub struct LoanBook {
     coins: Vec<CoinLoans>,
     /// Loans of all coins and accounts.
     count: usize,
-    /// Purses whose loan changed in this command, some of them more than once.
-    changed: Vec<u32>,
+    /// Purses whose loan changed in this command, with what was owed before; some of them more than once.
+    changed: Vec<(u32, i128)>,
 }
 
 /// Loans of one coin.
@@ -35,7 +35,7 @@ impl LoanBook {
 
     /// True when it could be the book of that many coins and purses.
     pub fn is_sound(&self, coins: usize, purses: usize) -> bool {
-        self.coins.len() == coins && self.changed.iter().all(|purse| (*purse as usize) < purses)
+        self.coins.len() == coins && self.changed.iter().all(|(purse, _)| (*purse as usize) < purses)
     }
 
     /// Everything owed of a coin.
@@ -69,8 +69,8 @@ impl LoanBook {
             loans.borrowers.remove(&account);
             self.count -= 1;
         }
-        if self.changed.last() != Some(&purse) {
-            self.changed.push(purse);
+        if self.changed.last().is_none_or(|(last, _)| *last != purse) {
+            self.changed.push((purse, before));
         }
     }
 
@@ -79,15 +79,15 @@ impl LoanBook {
         self.coins[usize::from(coin.0)].spot += change;
     }
 
-    /// Purses whose loan changed since this was asked last, each once, in the order of their making.
-    pub fn take_changed(&mut self) -> Vec<u32> {
+    /// Purses whose loan changed since this was asked last, each once, with what was owed then.
+    pub fn take_changed(&mut self) -> Vec<(u32, i128)> {
         let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable();
-        changed.dedup();
+        changed.sort_by_key(|(purse, _)| *purse);
+        changed.dedup_by_key(|(purse, _)| *purse); // the first stays
         changed
     }
 
-    /// True when a loan changed since [`LoanBook::take_changed`].
+    /// True when a loan changed, if only for a moment, since [`LoanBook::take_changed`].
     #[inline]
     pub fn has_changed(&self) -> bool {
         !self.changed.is_empty()

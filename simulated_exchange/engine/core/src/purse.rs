@@ -148,6 +148,20 @@ impl Purse {
         (cash + self.margin.unrealised.min(0)).max(0)
     }
 
+    /// What of a cash loan its own cash could pay back that nothing else needs.
+    pub fn repayable(&self) -> i128 {
+        self.spot_borrow.min(self.cash()).max(0)
+    }
+
+    /// What its wallet is overdrawn by without being owed, because profit at the marks covers it.
+    pub fn hole(&self) -> i128 {
+        (-self.cash()).max(0) - self.owed().derivatives
+    }
+
+    fn cash(&self) -> i128 {
+        self.wallet - self.isolated - self.locked + self.margin.unrealised.min(0)
+    }
+
     /// What it adds to the account's totals at a price of the coin, in `10^-8` USD.
     #[inline]
     pub fn worth_at(&self, coin: &Coin, price: i64) -> Worth {

@@ -128,6 +128,11 @@ impl Exchange {
         }
     }
 
+    /// True when [`Exchange::realise`] would sell something.
+    pub(crate) fn would_realise(&self, account: u32) -> bool {
+        !Plan::of(self.holdings(account)).is_empty()
+    }
+
     /// What stands behind an account's positions, in one coin: its equity there, and what all other coins would bring.
     pub(crate) fn reach(&self, account: u32, coin: CoinId) -> i128 {
         let kept = i128::from(SCALE - CONVERSION_FEE);

@@ -2,29 +2,36 @@
 //! nothing that can be worked out from the rest, is folded. Whoever keeps the same state in another shape folds it so too:
 //!
 //! 1. Numbers of the last command, event, order, trade; market time.
-//! 2. Each coin as listed: price, deposits (wide), withdrawals (wide).
-//! 3. Insurance: market minute of the last sample; each pool's samples; then of each instrument what it gained for its pool
-//!    (wide), what it owes (wide), whether it is being deleveraged, and its samples. Samples are those of the last eight
-//!    hours that no later one reaches, oldest first: minute, value (wide); all ones end them.
+//! 2. Each coin as listed: price, deposits (wide), withdrawals (wide), the venue takes it as collateral << 8 with its
+//!    lending pool's strain, all shares in the pool (wide). Then the last hour of interest, the last round of
+//!    repayment, whether nobody owed anything when loans were looked at last; each holding of shares by coin and
+//!    place of the account: coin << 32 with identifier, shares (wide).
+//! 3. Insurance: market minute of the last sample; each pool's samples; then of each instrument what it gained for
+//!    its pool (wide), what it owes (wide), whether it is being deleveraged, and its samples. Samples are those of
+//!    the last eight hours that no later one reaches, oldest first: minute, value (wide); all ones end them.
 //! 4. Each instrument as listed: each index source (price, time of the report, time of the change); index, mark, last
-//!    price, middle of the book, what it is marked at, highest buy, lowest sell (all but index and middle in ticks), second of
-//!    the last sample, last basis and premium (the lowest number for none), samples of the basis and then of the premium,
-//!    oldest first. A perpetual's funding: lowest and highest rate, interval, next settlement, length of its interval, count of
-//!    its premium samples, minute of the last, last premium, last rate, rate so far, weighted sum (wide). Risk limits: time of
-//!    those announced, if any; then limit, leverage and rate of each tier in force, put together, announced. Then its book: bids,
-//!    then asks; each price in ticks, best first, followed by its orders in their queue; a side ends with all ones.
-//!    An order: number, owner's identifier, flags (reduce-only, time in force << 8, type << 16), lots, unfilled lots, time
-//!    of acceptance, value filled (wide), fees (wide), link id.
-//!    Of an order that asks for something beyond the plain, also: what kind waited for a price, and the record of an order of
-//!    account 0 for nothing with its terms.
-//! 5. Each order that waits for a price, oldest first: number, kind with the direction << 8, its record as it was placed, at
-//!    the time of its acceptance; then number and price of each that is to be set off, in their order.
-//! 6. Each account by identifier: identifier, digest of its link ids, margin mode; each coin of it that holds anything or is
-//!    not collateral, as listed (coin, is collateral, wallet, isolated, spot borrow, locked, funding wallet; wide); whether
-//!    its liquidation is due; each position by instrument and index, unless it is flat, without orders, anything realised and any funding paid,
-//!    not of an account that has two legs there instead, and at its usual leverage: the default one, for a leg that of the only
-//!    position. A position: instrument << 8 + index, has legs instead, leverage, lots, then wide: cost, realised, assigned, funding paid;
-//!    then the numbers of its orders, oldest first.
+//!    price, middle of the book, what it is marked at, highest buy, lowest sell (all but index and middle in ticks),
+//!    second of the last sample, last basis and premium (the lowest number for none), samples of the basis and then
+//!    of the premium, oldest first. A perpetual's funding: lowest and highest rate, interval, next settlement, length
+//!    of its interval, count of its premium samples, minute of the last, last premium, last rate, rate so far,
+//!    weighted sum (wide). Risk limits: time of those announced, if any; then limit, leverage and rate of each tier
+//!    in force, put together, announced. Then its book: bids, then asks; each price in ticks, best first, followed by
+//!    its orders in their queue; a side ends with all ones. An order: number, owner's identifier, flags (reduce-only,
+//!    time in force << 8, type << 16, self-match prevention << 24), lots, unfilled lots, time of acceptance, value
+//!    filled (wide), fees (wide), link id. Of an order that asks for something beyond the plain, also: what kind waited
+//!    for a price, and the record of an order of account 0 for nothing with its terms.
+//! 5. Each order that waits for a price, oldest first: number, kind with the direction << 8, its record as it was
+//!    placed, at the time of its acceptance; then number and price of each that is to be set off, in their order.
+//! 6. Each account by identifier: identifier, digest of its link ids, margin mode; its settings for orders unless
+//!    they are the usual ones (group, disconnect windows of contracts << 32 and of spot, moves contracts' and << 1
+//!    spot's limits); each coin of it that holds anything or is not collateral, as listed (coin, is collateral,
+//!    wallet, isolated, spot borrow, locked, funding wallet; wide); of a sub-account its main account's identifier;
+//!    once it was told anything or withdrew, wide: level, automatic repayment, day and month of the last withdrawal,
+//!    withdrawn in each; whether its liquidation is due; each position by instrument and index, unless it is flat,
+//!    without orders, anything realised and any funding paid, not of an account that has two legs there instead, and
+//!    without margin to be added, at its usual leverage: the default one, for a leg that of the only position. A
+//!    position: instrument << 8 + index, has legs instead and << 1 adds margin, leverage, lots, then wide: cost,
+//!    realised, assigned, funding paid; then the numbers of its orders, oldest first.
 //!
 //! The digest of link ids goes on from 0 with the digest of (account's identifier, link id) for every one ever used.
 //! Quantities are in lots. Wide numbers are two words, low first.

@@ -272,7 +272,7 @@ fn only_unrealised_loss_is_free_and_only_up_to_the_limit() {
         }
         _ => None,
     });
-    assert_eq!(charged, [("500".into(), "300".into(), rate, (200 * i128::from(rate) / 10_000) as i64)]);
+    assert_eq!(charged, [("500".into(), "300".into(), rate, 200 * rate / 10_000)]);
 }
 
 #[test]

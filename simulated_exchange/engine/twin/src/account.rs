@@ -1,17 +1,19 @@
-//! Accounts: what they are worth and owe, and the commands that open them and move their money. Rules 6.
+//! Accounts: what they are worth and need. Rules 6.
 //!
-//! Roundings: what a coin adds to the margin balance rounds down, requirements round up, coin by coin. Each collateral
-//! bracket rounds down on its own. A coin that is always worth one USD and counts whole (*par*) is not bracketed.
+//! Roundings: what a coin adds to the margin balance rounds down, requirements round up, coin by coin. What counts as
+//! collateral is the sum over the brackets, rounded down once. A coin that is always worth one USD and counts whole (*par*) is
+//! not bracketed. A loan needs a part of its worth (rounded up), rounded up, by the tier of all that is owed of the coin; a
+//! coin without tiers all of it.
 
 use exchange_core::{
-    AccountId, CoinId, CoinPrice, EventKind, InstrumentId, Money, Price, Reject, WalletReason,
-    ACCOUNT_ID_MAX, FIRST_POOL_ACCOUNT, FIRST_USER_ACCOUNT, MONEY_MAX, SCALE,
+    AccountId, BorrowTier, CoinId, CoinPrice, EventKind, InstrumentId, Money, Price, Reject, WalletReason,
+    FIRST_USER_ACCOUNT, MONEY_MAX, SCALE,
 };
 
 use crate::contract::ONE;
 use crate::margin::{Exposure, Margin, Opening};
 use crate::rounding::{ceil, floor, shown};
-use crate::state::{Key, State, FIRST_POOL};
+use crate::state::{Key, State};
 
 /// An account's figures in USD.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,14 +24,16 @@ pub struct Figures {
     pub initial: i128,
     /// Maintenance margin.
     pub maintenance: i128,
+    /// Collateral that spot orders would lose.
+    pub haircut: i128,
     /// Order loss.
-    pub at_risk: i128,
+    pub order_loss: i128,
 }
 
 impl Figures {
     /// What new orders may use.
     pub fn available(&self) -> i128 {
-        self.balance - self.initial
+        self.balance - self.haircut - self.initial
     }
 }
 
@@ -46,6 +50,7 @@ impl State {
             leverage: slot.leverage,
             mark: self.markets[key.instrument].mark,
             orders: orders.collect(),
+            is_isolated: self.is_isolated(key.account),
         }
     }
 
@@ -54,12 +59,17 @@ impl State {
         self.exposure(key).margin(&self.contracts[key.instrument])
     }
 
-    /// Margins of an account's positions that settle in a coin, added up.
+    /// Margins of an account's positions that settle in a coin, added up. Isolated positions stand for themselves: only
+    /// their orders count.
     pub fn margin_in(&self, account: usize, coin: CoinId) -> Margin {
         let mut sum = Margin::default();
         for key in self.slots_of(account) {
             if self.contracts[key.instrument].settle == coin {
-                let margin = self.margin(key);
+                let mut margin = self.margin(key);
+                if self.is_isolated(account) {
+                    let Margin { order_initial, order_loss, .. } = margin;
+                    margin = Margin { order_initial, order_loss, ..Margin::default() };
+                }
                 sum.unrealised += margin.unrealised;
                 sum.position_initial += margin.position_initial;
                 sum.order_initial += margin.order_initial;
@@ -72,22 +82,48 @@ impl State {
 
     /// Wallet with profit at the marks, in the coin.
     pub fn equity(&self, account: usize, coin: CoinId) -> i128 {
-        self.purse(account, coin).wallet + self.margin_in(account, coin).unrealised
+        let purse = self.purse(account, coin);
+        purse.wallet - purse.spot_borrow + self.margin_in(account, coin).unrealised
     }
 
     /// What an account is worth and needs, all coins together.
     pub fn figures(&self, account: usize) -> Figures {
+        self.figures_with(account, |unrealised| unrealised)
+    }
+
+    /// The same with no coin's unrealised profit.
+    pub fn figures_without_profit(&self, account: usize) -> Figures {
+        self.figures_with(account, |unrealised| unrealised.min(0))
+    }
+
+    fn figures_with(&self, account: usize, counts: impl Fn(i128) -> i128) -> Figures {
         let mut figures = Figures::default();
-        for coin in (0..self.coins.len()).filter_map(|at| u16::try_from(at).ok().map(CoinId)) {
+        for coin in self.coin_ids() {
             let margin = self.margin_in(account, coin);
             let price = self.coin_prices[usize::from(coin.0)];
-            let counted = self.counted(account, coin, self.equity(account, coin));
+            let left_out = margin.unrealised - counts(margin.unrealised);
+            let equity = self.equity(account, coin) - left_out - self.assigned(account, coin);
+            let counted = self.counted(account, coin, equity);
+            let (loan_initial, loan_maintenance) = self.loan_margin(account, coin, left_out);
             figures.balance += floor(counted * price, ONE);
-            figures.initial += self.in_usd(coin, margin.position_initial + margin.order_initial);
-            figures.maintenance += self.in_usd(coin, margin.maintenance);
-            figures.at_risk += self.in_usd(coin, margin.order_loss);
+            figures.initial +=
+                self.in_usd(coin, margin.position_initial + margin.order_initial) + loan_initial;
+            figures.maintenance += self.in_usd(coin, margin.maintenance) + loan_maintenance;
+            figures.order_loss += self.in_usd(coin, margin.order_loss);
         }
         figures
+    }
+
+    /// Initial and maintenance margin of what is owed of a coin, when some profit does not count.
+    fn loan_margin(&self, account: usize, coin: CoinId, left_out: i128) -> (i128, i128) {
+        let listed = &self.coins[usize::from(coin.0)];
+        let owed = self.owed_without(account, coin, left_out).total();
+        let fits = |tier: &&BorrowTier| owed <= i128::from(tier.limit.0);
+        let tier = listed.borrow.iter().find(fits).or(listed.borrow.last());
+        let (initial, maintenance) =
+            tier.map_or((SCALE, SCALE), |tier| (tier.initial_rate, tier.maintenance_rate));
+        let part = |rate: i64| ceil(self.in_usd(coin, owed) * i128::from(rate), ONE);
+        (part(initial), part(maintenance))
     }
 
     /// What of an amount counts as collateral. A debt counts whole.
@@ -96,17 +132,16 @@ impl State {
         if amount <= 0 || self.is_par(coin) {
             return amount;
         }
-        if !listed.is_collateral || !self.purse(account, coin).is_collateral {
+        if !self.venue_collateral[usize::from(coin.0)] || !self.purse(account, coin).is_collateral {
             return 0;
         }
         let (mut counted, mut below) = (0, 0);
         for tier in &listed.collateral {
             let limit = i128::from(tier.limit.0);
-            let inside = amount.clamp(below, limit) - below;
-            counted += floor(inside * i128::from(tier.ratio), ONE);
+            counted += (amount.clamp(below, limit) - below) * i128::from(tier.ratio);
             below = limit;
         }
-        counted
+        floor(counted, ONE)
     }
 
     /// One USD, always, and all of it counts.
@@ -123,12 +158,12 @@ impl State {
         ceil(amount * self.coin_prices[usize::from(coin.0)], ONE)
     }
 
-    /// True when the account has a position and its maintenance margin is no longer covered: the maintenance margin
-    /// has reached the margin balance less order loss.
+    /// True when the maintenance margin is no longer covered: it has reached the margin balance less haircut and order
+    /// loss.
     pub fn is_breached(&self, account: usize) -> bool {
-        let has_position = self.slots.iter().any(|(key, slot)| key.account == account && slot.qty != 0);
         let figures = self.figures(account);
-        has_position && figures.maintenance > 0 && figures.maintenance >= figures.balance - figures.at_risk
+        let covered = figures.balance - figures.haircut - figures.order_loss;
+        figures.maintenance > 0 && figures.maintenance >= covered
     }
 
     /// Moves money into a wallet, or out of it.
@@ -172,62 +207,6 @@ impl State {
         } else {
             Err(Reject::UnknownCoin)
         }
-    }
-
-    /// Opens a user's account.
-    pub fn create_account(&mut self, account: AccountId) -> Result<(), Reject> {
-        if account.0 < FIRST_USER_ACCOUNT {
-            return Err(Reject::AccountReserved);
-        }
-        if self.place_of(account.0).is_some() {
-            return Err(Reject::AccountExists);
-        }
-        if account.0 > ACCOUNT_ID_MAX {
-            return Err(Reject::AccountReserved);
-        }
-        self.open(account.0);
-        self.emit(EventKind::AccountCreated { account });
-        Ok(())
-    }
-
-    /// Money comes in: to a user, or to a pool in the pool's coin.
-    pub fn deposit(&mut self, account: AccountId, coin: CoinId, amount: Money) -> Result<(), Reject> {
-        let at = self.known_coin(coin)?;
-        let pool = account.0.checked_sub(FIRST_POOL_ACCOUNT).map(|pool| pool as usize);
-        let target = match pool {
-            Some(pool) if self.pools.get(pool) == Some(&coin) => FIRST_POOL + pool,
-            _ => self.user(account)?,
-        };
-        let change = i128::from(amount.0);
-        if change <= 0 || self.purse(target, coin).wallet + change > i128::from(MONEY_MAX) {
-            return Err(Reject::AmountInvalid);
-        }
-        self.moved[at].0 += change;
-        let balance = Money(shown(self.purse(target, coin).wallet + change));
-        self.emit(EventKind::Deposited { account, coin, amount, balance });
-        self.credit(target, coin, change, WalletReason::Deposit);
-        Ok(())
-    }
-
-    /// Money goes out: cash only. Profit that is not realised stays; loss that is not realised stays covered.
-    pub fn withdraw(&mut self, account: AccountId, coin: CoinId, amount: Money) -> Result<(), Reject> {
-        let source = self.user(account)?;
-        let at = self.known_coin(coin)?;
-        let change = i128::from(amount.0);
-        if change <= 0 {
-            return Err(Reject::AmountInvalid);
-        }
-        let unrealised = self.margin_in(source, coin).unrealised;
-        let cash = self.purse(source, coin).wallet + unrealised.min(0);
-        let spare = self.figures(source).available() - unrealised.max(0);
-        if change > cash.min(spare) {
-            return Err(Reject::WithdrawTooLarge);
-        }
-        self.moved[at].1 += change;
-        let balance = Money(shown(self.purse(source, coin).wallet - change));
-        self.emit(EventKind::Withdrawn { account, coin, amount, balance });
-        self.credit(source, coin, -change, WalletReason::Withdraw);
-        Ok(())
     }
 
     /// A coin's price in USD is reported.

@@ -10,7 +10,8 @@
 //!
 //! `rank = return x leverage` for winners, `return / leverage` for losers: return is profit at the mark over cost, leverage
 //! all the account's positions in USD over its margin balance; both, and the result, in `10^-8` rounded towards zero, and
-//! no larger than 128 bits hold. Without a margin balance one is last. Equals go by the place of their accounts.
+//! no larger than 128 bits hold. Without a margin balance one is last. An isolated position's
+//! leverage is its own size over what backs it, in the coin. Equals go by the place of their accounts.
 
 use exchange_core::limits::ADL_COUNTERPARTIES_MAX;
 use exchange_core::{AccountId, CancelReason, EventKind, FillKind, Side};
@@ -115,8 +116,7 @@ impl State {
             let loss = ceil(-self.margin(venue).unrealised * step, held.qty.abs().max(step));
             let value = ceil(held.cost.abs() * step, held.qty.abs().max(step));
             let each = (loss.max(0) + Contract::fee(value, contract.spec.maker_fee)).max(1);
-            let equity = self.equity(counterparty.account, contract.settle);
-            let bears = equity.min(self.balance_in(counterparty.account, contract.settle)).max(0);
+            let bears = self.bears_deleveraging(counterparty);
             let qty = left.min(self.slot(counterparty).qty.abs()).min(floor(bears, each) * step);
             if qty > 0 {
                 self.cancel_orders(counterparty.account, Some(venue.instrument), CancelReason::Adl);
@@ -142,8 +142,19 @@ impl State {
         queue.into_iter().map(|(_, key)| key).collect()
     }
 
+    /// What a counterparty can lose without owing anything: no more than it has in the coin, and than it has at all; of an
+    /// isolated position no more than backs it.
+    fn bears_deleveraging(&self, key: Key) -> i128 {
+        let coin = self.contracts[key.instrument].settle;
+        if self.is_isolated(key.account) {
+            return self.backing(key).max(0);
+        }
+        self.equity(key.account, coin).min(self.balance_in(key.account, coin)).max(0)
+    }
+
     fn rank(&self, key: Key) -> i128 {
-        let equity = self.figures(key.account).balance;
+        let is_isolated = self.is_isolated(key.account);
+        let equity = if is_isolated { self.backing(key) } else { self.figures(key.account).balance };
         if equity <= 0 {
             return i128::MIN;
         }
@@ -152,7 +163,9 @@ impl State {
             let size = contract.size(self.slot(key).qty, self.markets[key.instrument].mark);
             self.in_usd(contract.settle, size)
         };
-        let value: i128 = self.slots_of(key.account).into_iter().map(size_in_usd).sum();
+        let all: i128 = self.slots_of(key.account).into_iter().map(size_in_usd).sum();
+        let (slot, margin) = (self.slot(key), self.margin(key));
+        let value = if is_isolated { (slot.cost + margin.unrealised).abs() } else { all };
         let leverage = toward_zero(value.saturating_mul(ONE), equity).max(1);
         let profit = self.margin(key).unrealised;
         let gain = toward_zero(profit.saturating_mul(ONE), self.slot(key).cost.abs().max(1));

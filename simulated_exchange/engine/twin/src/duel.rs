@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use exchange_core::{Action, Applied, Command, Event, EventKind, Exchange, Genesis, OrderId};
+use exchange_core::{AccountId, Action, Applied, Command, Event, EventKind, Exchange, Genesis, OrderId};
 
 use crate::exchange::Twin;
 use crate::random::Random;
+use crate::rounding::shown;
 use crate::stream::{Step, Stream, STEP_MARK};
 use crate::world;
 
@@ -83,7 +84,29 @@ impl Duel {
             let shown: Vec<String> = events.iter().map(|event| format!("    {:?}", event.kind)).collect();
             return Err(format!("states differ, events are equal:\n{}", shown.join("\n")));
         }
+        self.compare_figures()?;
         Ok(by_core)
+    }
+
+    /// Margin is no part of the state, but nothing may be a unit off: one account after the other is looked at.
+    fn compare_figures(&self) -> Result<(), String> {
+        let state = self.twin.state();
+        let place = usize::try_from(state.commands).unwrap_or(0) % state.accounts.len();
+        let (id, figures) = (AccountId(state.accounts[place].id), state.figures(place));
+        let by_core = self.core.account(id).ok_or("an account is missing")?;
+        let by_core = [
+            ("margin balance", by_core.margin_balance),
+            ("available", by_core.available),
+            ("initial margin", by_core.initial_margin),
+            ("maintenance margin", by_core.maintenance_margin),
+        ];
+        let by_twin = [figures.balance, figures.available(), figures.initial, figures.maintenance];
+        for ((name, core), twin) in by_core.into_iter().zip(by_twin) {
+            if core.0 != shown(twin) {
+                return Err(format!("{name} of {id:?} differs: {core:?} by the core, {twin} by the twin"));
+            }
+        }
+        Ok(())
     }
 
     /// The command with orders named by their identifiers.

@@ -55,16 +55,22 @@ impl State {
             return Err(Reject::TimeInvalid);
         }
         (self.now, self.wall_us) = (command.market_ms, command.wall_us);
+        let owed_before = self.all_owed();
         let order = self.perform(&command.action)?;
         match command.action {
             Action::SetIndexSource { instrument, .. }
             | Action::Market(MarketAction::SetMarkSource { instrument, .. }) => {
                 self.remark(usize::from(instrument.0));
             }
-            Action::AdvanceTime => self.pass_time(),
+            Action::AdvanceTime => {
+                self.pass_time();
+                self.run_lending();
+            }
             _ => {}
         }
-        self.liquidate(command.action == Action::AdvanceTime);
+        let time_passed = command.action == Action::AdvanceTime;
+        self.liquidate(time_passed);
+        self.settle_loans(time_passed, &owed_before);
         Ok(order)
     }
 
@@ -74,6 +80,7 @@ impl State {
             Action::AmendOrder { account, order_id, price, qty } => {
                 return self.amend_order(account, order_id, price, qty);
             }
+            Action::Trading(action) => return self.perform_trading(action),
             Action::CancelOrder { account, order_id } => return self.cancel_order(account, order_id),
             Action::CancelAll { account, instrument } => self.cancel_all(account, instrument),
             Action::CreateAccount { account } => self.create_account(account),
@@ -87,6 +94,7 @@ impl State {
             }
             Action::SetCoinPrice { coin, price } => self.set_coin_price(coin, price),
             Action::AdvanceTime => Ok(()),
+            Action::Account(ref action) => self.perform_account(*action),
             Action::Position(action) => self.perform_position(action),
             Action::Market(action) => self.change_market(action),
             #[allow(unreachable_patterns, clippy::match_wildcard_for_single_variants)]

@@ -200,6 +200,16 @@ impl State {
         }
     }
 
+    /// What of a payment an isolated position's own margin bears: what the coin has no free balance for. Beyond that the
+    /// wallet owes.
+    fn funding_from_margin(&self, key: Key, fee: i128) -> i128 {
+        if !self.is_isolated(key.account) {
+            return 0;
+        }
+        let free = self.isolated_free(key.account, self.contracts[key.instrument].settle);
+        (fee - free.max(0)).clamp(0, self.slot(key).assigned.max(0))
+    }
+
     /// Ends the interval: everyone who has a position pays or receives.
     fn settle_funding(&mut self, instrument: usize) {
         let contract = self.contract(instrument);
@@ -223,7 +233,10 @@ impl State {
             }
             let fee = payment(&contract, qty, self.markets[instrument].mark, settled);
             left_over += fee;
-            self.slot_mut(key).funding += fee;
+            let from_margin = self.funding_from_margin(key, fee);
+            let slot = self.slot_mut(key);
+            slot.funding += fee;
+            slot.assigned -= from_margin;
             self.purse_mut(key.account, contract.settle).wallet -= fee;
             self.emit(EventKind::FundingPaid {
                 account: AccountId(self.accounts[key.account].id),
@@ -234,7 +247,7 @@ impl State {
                 mark,
                 rate,
                 fee: Money(shown(fee)),
-                from_margin: Money(0),
+                from_margin: Money(shown(from_margin)),
             });
             self.tell_wallet(key.account, contract.settle, -fee, WalletReason::Funding);
         }

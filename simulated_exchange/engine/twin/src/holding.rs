@@ -5,7 +5,8 @@
 //! - Each of the two legs has a leverage of its own from when it is first used (an order for it is accepted, or a leverage
 //!   set); it begins with that of the only position, and has it again whenever the mode is set. They differ only with isolated
 //!   margin; setting equal leverages in hedge mode sets that of the only position too, setting different ones does not.
-//! - What a new leverage needs in addition, all positions it is set for together, must be available.
+//! - What a new leverage needs in addition, all positions it is set for together, must be available. An isolated position is
+//!   assigned what its initial margin rises by, and must not be breached by that.
 
 use exchange_core::{
     AccountId, EventKind, InstrumentId, MarginMode, ModeScope, PositionAction, PositionIndex, PositionMode,
@@ -13,7 +14,6 @@ use exchange_core::{
 };
 
 use crate::contract::LEVERAGE_ONE;
-use crate::margin::Margin;
 use crate::orders::instrument_id;
 use crate::state::{Key, State};
 
@@ -33,9 +33,15 @@ impl State {
                 self.emit(EventKind::SideLeverageChanged { account, instrument, buy, sell });
                 Ok(())
             }
-            PositionAction::SetMarginMode { .. }
-            | PositionAction::AddMargin { .. }
-            | PositionAction::SetAutoAddMargin { .. } => unreachable!("not modelled: {action:?}"),
+            PositionAction::SetMarginMode { account, mode } => self.set_margin_mode(account, mode),
+            PositionAction::AddMargin { account, instrument, position_index, amount } => {
+                self.add_margin(account, instrument, position_index, amount)
+            }
+            PositionAction::SetAutoAddMargin { account, instrument, position_index, is_on } => {
+                self.set_auto_add_margin(account, instrument, position_index, is_on)
+            }
+            #[allow(unreachable_patterns)] // what is added to the vocabulary first
+            other => panic!("not modelled: {other:?}"),
         }
     }
 
@@ -84,23 +90,35 @@ impl State {
         if wanted.iter().all(|(key, leverage)| self.slot(*key).leverage == *leverage) {
             return Err(Reject::LeverageUnchanged);
         }
-        let initial = |margin: Margin| margin.position_initial + margin.order_initial;
-        let mut more = 0;
+        let is_isolated = self.is_isolated(owner);
+        let (mut more, mut assigned) = (0, Vec::new());
         for (key, leverage) in &wanted {
             let mut exposure = self.exposure(*key);
             if *leverage > exposure.leverage_allowed(&contract) {
                 return Err(Reject::LeverageAboveTier);
             }
-            more -= initial(exposure.margin(&contract));
+            let before = exposure.margin(&contract);
             exposure.leverage = *leverage;
-            more += initial(exposure.margin(&contract));
+            let after = exposure.margin(&contract);
+            let for_position = after.position_initial - before.position_initial;
+            let own = self.slot(*key).assigned + for_position;
+            assigned.push(if is_isolated { own } else { 0 });
+            if is_isolated && exposure.qty != 0 && after.maintenance >= own + after.unrealised {
+                return Err(Reject::InsufficientBalance);
+            }
+            more += for_position + after.order_initial - before.order_initial;
         }
-        let more = self.in_usd(contract.settle, more);
-        if more > 0 && more > self.figures(owner).available() {
+        let (more, available) = if is_isolated {
+            (more, self.isolated_free(owner, contract.settle))
+        } else {
+            (self.in_usd(contract.settle, more), self.figures(owner).available())
+        };
+        if more > 0 && more > available {
             return Err(Reject::InsufficientBalance);
         }
-        for (key, leverage) in wanted {
-            self.slot_mut(key).leverage = leverage;
+        for ((key, leverage), assigned) in wanted.into_iter().zip(assigned) {
+            let slot = self.slot_mut(key);
+            (slot.leverage, slot.assigned) = (leverage, assigned);
         }
         Ok(())
     }

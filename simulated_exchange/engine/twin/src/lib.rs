@@ -6,29 +6,34 @@
 //! give the same events in the same order, the same refusals and the same state hash. It is never linked into the
 //! bindings.
 //!
-//! - the model: `exchange` runs a command; `orders`, `matching`, `margin`, `account`, `holding`, `prices`, `funding`,
-//!   `terms`, `liquidation`, `adl`, `insurance` are the rules; `contract` is a listed instrument; `state` all that is
-//!   remembered; `state_hash` its digest;
+//! - the model: `exchange` runs a command; `orders`, `order_terms`, `matching`; `margin`, `isolated`, `holding`; `account`,
+//!   `money`, `borrowing`, `lending`; `prices`, `funding`, `terms`; `liquidation`, `position_liquidation`, `adl`, `insurance` are
+//!   the rules; `contract` is a listed instrument; `state` all that is remembered; `state_hash` its digest;
 //! - the comparison: `stream` makes random commands, `duel` runs both exchanges on them, `shrink` makes a short story of a
 //!   difference.
 //!
-//! Not modelled, and therefore switched off in `stream`: link ids that are forgotten after 65,536 others; isolated margin;
-//! terms of orders and settings for orders.
+//! Not modelled, and therefore switched off in `stream`: link ids that are forgotten after 65,536 others.
 #![forbid(unsafe_code)]
 #![allow(clippy::missing_panics_doc)] // the model stops where something cannot be: the comparison catches it
 
 pub mod account;
 pub mod adl;
+pub mod borrowing;
 pub mod contract;
 pub mod duel;
 pub mod exchange;
 pub mod funding;
 pub mod holding;
 pub mod insurance;
+pub mod isolated;
+pub mod lending;
 pub mod liquidation;
 pub mod margin;
 pub mod matching;
+pub mod money;
+pub mod order_terms;
 pub mod orders;
+pub mod position_liquidation;
 pub mod prices;
 pub mod random;
 pub mod rounding;

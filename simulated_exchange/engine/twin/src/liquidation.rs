@@ -16,7 +16,7 @@
 use exchange_core::limits::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
 use exchange_core::{
     AccountId, CancelReason, CoinId, CreateType, EventKind, FillKind, LinkId, Money, OrderId, OrderType,
-    PositionIndex, TimeInForce, WalletReason,
+    PositionIndex, SelfMatch, TimeInForce, WalletReason,
 };
 
 use crate::contract::{side_of, sign, Contract, ONE};
@@ -49,13 +49,15 @@ impl State {
 
     fn note_breaches(&mut self) {
         for account in self.users() {
-            if self.is_breached(account) {
+            let is_due = self.is_breached(account) && self.can_be_helped(account);
+            if is_due || self.slots_of(account).into_iter().any(|key| self.is_position_breached(key)) {
                 self.due.insert(account);
             }
         }
     }
 
     fn liquidate_account(&mut self, account: usize) {
+        self.liquidate_positions(account);
         if !self.is_breached(account) {
             return;
         }
@@ -67,6 +69,9 @@ impl State {
         });
         self.cancel_orders(account, None, CancelReason::Liquidation);
         if self.is_breached(account) {
+            self.cover_debts(account);
+        }
+        if self.is_breached(account) {
             for instrument in 0..self.contracts.len() {
                 let leg = |index| Key { account, instrument, index };
                 self.close_legs([leg(PositionIndex::HedgeBuy), leg(PositionIndex::HedgeSell)]);
@@ -74,24 +79,32 @@ impl State {
         }
         for _ in 0..LADDER_STEPS_MAX {
             let stepped = self.is_breached(account)
-                && self.slots_of(account).into_iter().any(|key| self.step_down(key));
+                && self.slots_of(account).into_iter().any(|key| self.step_down_cross(key));
             if !stepped {
                 break;
             }
         }
         if self.is_breached(account) {
             self.take_over(account);
+            self.absorb_debts(account);
         }
     }
 
-    /// Reduces one position towards the tier below; true when something filled.
-    fn step_down(&mut self, key: Key) -> bool {
+    /// One step of a position that the whole account backs: no worse than where the coin's equity is used up.
+    fn step_down_cross(&mut self, key: Key) -> bool {
+        let contract = self.contract(key.instrument);
+        let equity = self.equity(key.account, contract.settle);
+        let (held, mark) = (self.slot(key).qty, self.markets[key.instrument].mark);
+        equity > 0 && self.step_down(key, bankruptcy_price(&contract, held, mark, equity))
+    }
+
+    /// Reduces one position towards the tier below, no worse than at its bankruptcy; true when something filled.
+    pub fn step_down(&mut self, key: Key, bankruptcy: i128) -> bool {
         let contract = self.contract(key.instrument);
         let (slot, mark) = (self.slot(key), self.markets[key.instrument].mark);
-        let equity = self.equity(key.account, contract.settle);
         let size = contract.size(slot.qty, mark);
         let tier = contract.tier_at(size);
-        if equity <= 0 || slot.qty == 0 || tier == 0 {
+        if slot.qty == 0 || tier == 0 {
             return false;
         }
         let step = contract.step();
@@ -99,7 +112,6 @@ impl State {
         let steps = ceil(excess, contract.size(step, mark).max(1));
         let wanted = (steps * step).clamp(step, slot.qty.abs());
         let side = side_of(slot.qty).opposite();
-        let bankruptcy = bankruptcy_price(&contract, slot.qty, mark, equity);
         let limit = within_band(
             side,
             bankruptcy.clamp(contract.tick(), contract.highest()),
@@ -157,6 +169,8 @@ impl State {
             fee,
             kind: FillKind::Trade,
             blocked: false,
+            self_match: SelfMatch::Allow,
+            met: 0,
             filled_value: 0,
             fee_paid: 0,
         }
@@ -198,16 +212,17 @@ impl State {
                 if at + 1 == keys.len() { left } else { floor(equity * size, total.max(1)).max(-at_most) };
             left -= share;
             let value = contract.value(slot.qty, self.markets[key.instrument].mark);
-            self.take_over_position(*key, value - share);
+            let worth = value - share;
+            let toward = sign(side_of(slot.qty)) * contract.direction();
+            let price = contract.price_of(worth * toward, slot.qty);
+            self.take_over_position(*key, worth, price, FeeRule::None);
         }
     }
 
-    /// Hands a position to the take-over account at a signed value.
-    fn take_over_position(&mut self, key: Key, value: i128) {
-        let contract = self.contract(key.instrument);
+    /// Hands a position to the take-over account at a signed value; the price is told.
+    pub fn take_over_position(&mut self, key: Key, value: i128, price: i128, fee: FeeRule) {
         let slot = self.slot(key);
         let side = side_of(slot.qty);
-        let price = contract.price_of(value * sign(side) * contract.direction(), slot.qty);
         let index = if slot.qty > 0 { PositionIndex::HedgeBuy } else { PositionIndex::HedgeSell };
         let venue = Key { account: TAKEOVER, instrument: key.instrument, index };
         self.emit(EventKind::TakenOver {
@@ -226,13 +241,13 @@ impl State {
             qty: slot.qty.abs(),
             value: -value,
             price,
-            fee: FeeRule::None,
+            fee,
             is_maker: false,
             leaves: 0,
             kind: FillKind::TakeOver,
         };
         self.settle(&leg);
-        self.settle(&Leg { key: venue, side, value, is_maker: true, ..leg });
+        self.settle(&Leg { key: venue, side, value, fee: FeeRule::None, is_maker: true, ..leg });
         self.taken_over.insert(key.instrument);
     }
 }
@@ -241,6 +256,9 @@ impl State {
 /// Where no price does, the highest.
 fn bankruptcy_price(contract: &Contract, qty: i128, mark: i128, equity: i128) -> i128 {
     let tick = contract.tick();
+    if qty == 0 {
+        return mark;
+    }
     if !contract.spec.inverse {
         let room = floor(equity, contract.size(qty, tick)); // in ticks
         return mark - qty.signum() * room * tick;

@@ -1,4 +1,4 @@
-//! Margin of one position with its orders: rules 4, cross margin on the mark. A pure function of position, orders,
+//! Margin of one position with its orders: rules 4, on the mark; the initial margin of an isolated position on its entry. A pure function of position, orders,
 //! leverage and mark. Requirements round up, once each.
 //!
 //! - Order cost: (size / L + size x fee + size at bankruptcy x fee), each order rounded up on its own; size at bankruptcy
@@ -39,6 +39,8 @@ pub struct Exposure {
     pub mark: i128,
     /// Orders, reduce-only ones left out.
     pub orders: Vec<Opening>,
+    /// The position has margin of its own: its initial margin comes from its entry.
+    pub is_isolated: bool,
 }
 
 /// What a position and its orders need.
@@ -89,6 +91,19 @@ impl Exposure {
         contract.tiers[contract.tier_at(contract.size(self.at_most(), self.mark))].leverage
     }
 
+    /// Leverage that counts.
+    pub fn counting_leverage(&self, contract: &Contract) -> i128 {
+        self.leverage.min(self.leverage_allowed(contract))
+    }
+
+    /// Fee of closing at bankruptcy what was entered at a value.
+    pub fn closing_fee(&self, contract: &Contract, cost: i128) -> i128 {
+        let leverage = self.counting_leverage(contract);
+        let toward = sign(side_of(self.qty)) * contract.direction();
+        let fee = i128::from(contract.spec.taker_fee);
+        ceil(cost.abs() * fee * (leverage - toward * LEVERAGE_ONE), ONE * leverage)
+    }
+
     /// What of a side's orders opens.
     pub fn opening_qty(&self, side: Side) -> i128 {
         (self.side_qty(side) - reducible(self.qty, side)).max(0)
@@ -120,15 +135,14 @@ impl Exposure {
         if self.qty == 0 {
             return Margin { order_initial, order_loss, ..Margin::default() };
         }
-        let leverage = self.leverage.min(self.leverage_allowed(contract));
+        let leverage = self.counting_leverage(contract);
         let (size, value) = (contract.size(self.qty, self.mark), contract.value(self.qty, self.mark));
-        let toward = sign(side_of(self.qty)) * contract.direction();
-        let fee = i128::from(contract.spec.taker_fee);
-        let closing_fee = ceil(self.cost.abs() * fee * (leverage - toward * LEVERAGE_ONE), ONE * leverage);
+        let closing_fee = self.closing_fee(contract, self.cost);
+        let valued = if self.is_isolated { self.cost.abs() } else { size };
         let tier = contract.tiers[contract.tier_at(size)];
         Margin {
             unrealised: value - self.cost,
-            position_initial: ceil(size * LEVERAGE_ONE, leverage) + closing_fee,
+            position_initial: ceil(valued * LEVERAGE_ONE, leverage) + closing_fee,
             order_initial,
             maintenance: ceil(size * tier.rate, ONE) - tier.deduction + closing_fee,
             order_loss,

@@ -12,9 +12,12 @@
 //!
 //! The incoming order stops when its account cannot bear all of the next trade; a resting one that can bear nothing is
 //! cancelled.
+//!
+//! Where two orders of one trader would meet, nothing of this is asked: the word of the incoming one decides which of them is
+//! cancelled (rules 3.5).
 
 use exchange_core::{
-    AccountId, CancelReason, EventKind, FillKind, Money, OrderId, Side, TradeId, WalletReason,
+    AccountId, CancelReason, EventKind, FillKind, Money, OrderId, SelfMatch, Side, TradeId, WalletReason,
 };
 
 use crate::contract::{sign, Contract, ONE};
@@ -28,7 +31,7 @@ use crate::state::{Key, Order, State, FEES, TAKEOVER};
 pub enum FeeRule {
     /// A rate of the size.
     Rate(i64),
-    /// The same, as far as the margin balance goes.
+    /// The same, as far as the margin balance goes; of an isolated position as far as what its closing released goes.
     AsFarAsItCan(i64),
     /// None: the venue's own.
     None,
@@ -57,6 +60,10 @@ pub struct Incoming {
     pub kind: FillKind,
     /// It stopped because its account, or the insurance pool, cannot bear the next trade.
     pub blocked: bool,
+    /// What happens when it meets an order of its own trader.
+    pub self_match: SelfMatch,
+    /// The order of its own trader that stopped it; 0 for none.
+    pub met: u64,
     /// Size filled.
     pub filled_value: i128,
     /// Fees paid.
@@ -124,13 +131,17 @@ impl State {
     /// Fills an incoming order as far as book, limit and the accounts allow.
     pub fn match_incoming(&mut self, incoming: &mut Incoming) {
         let instrument = incoming.key.instrument;
-        while incoming.leaves > 0 && !incoming.blocked {
+        while incoming.leaves > 0 && !incoming.blocked && incoming.met == 0 {
             let book = self.queue(instrument, incoming.side.opposite());
             let Some(maker) =
                 book.first().filter(|maker| reaches(incoming.side, incoming.limit, maker.price))
             else {
                 return;
             };
+            if incoming.self_match != SelfMatch::Allow && self.is_same_trader(incoming.key, maker.key) {
+                self.prevent_self_match(incoming, maker.id);
+                continue;
+            }
             let mut wanted = incoming.leaves.min(maker.leaves);
             if incoming.reduce_only {
                 wanted = wanted.min(reducible(self.slot(incoming.key).qty, incoming.side));
@@ -155,6 +166,9 @@ impl State {
 
     /// Of a quantity about to trade, what an account can bear; `costs` when initial margin must be available as well.
     fn bearable(&self, key: Key, side: Side, qty: i128, price: i128, costs: bool) -> i128 {
+        if self.is_isolated(key.account) {
+            return self.bearable_isolated(key, &Opening { side, qty, price }, costs);
+        }
         let contract = self.contract(key.instrument);
         let (slot, mark) = (self.slot(key), self.markets[key.instrument].mark);
         let figures = self.figures(key.account);
@@ -211,6 +225,12 @@ impl State {
             if sure >= incoming.leaves || !reaches(incoming.side, incoming.limit, maker.price) {
                 break;
             }
+            if incoming.self_match != SelfMatch::Allow && self.is_same_trader(incoming.key, maker.key) {
+                match incoming.self_match {
+                    SelfMatch::CancelMaker => continue,
+                    _ => break,
+                }
+            }
             let ahead: Vec<&Order> = counted.iter().filter(|order| order.key == maker.key).collect();
             if maker.reduce_only && ahead.iter().any(|order| !order.reduce_only) {
                 continue;
@@ -227,6 +247,23 @@ impl State {
             last_price = maker.price;
         }
         self.bearable_by_taker(incoming, sure.min(incoming.leaves), last_price)
+    }
+
+    /// True when two positions belong to one account, or to accounts of one group.
+    fn is_same_trader(&self, one: Key, other: Key) -> bool {
+        let group = |account: usize| self.settings.get(&account).map_or(0, |settings| settings.smp_group);
+        let (one, other) = (one.account, other.account);
+        one == other || group(one) != 0 && group(one) == group(other)
+    }
+
+    /// Two orders of one trader would meet: the incoming one says which of them goes.
+    fn prevent_self_match(&mut self, incoming: &mut Incoming, maker: u64) {
+        if incoming.self_match != SelfMatch::CancelMaker {
+            incoming.met = maker;
+        }
+        if incoming.self_match != SelfMatch::CancelTaker {
+            self.withdraw_against(maker, CancelReason::SelfMatch, incoming.order_id);
+        }
     }
 
     /// One trade.
@@ -289,12 +326,20 @@ impl State {
         let contract = self.contract(leg.key.instrument);
         let coin = contract.settle;
         let slot = self.slot_mut(leg.key);
+        let (qty_before, assigned_before) = (slot.qty, slot.assigned);
         let booked = book_fill(slot.qty, slot.cost, leg.qty * sign(leg.side), leg.value);
         (slot.qty, slot.cost) = (booked.qty, booked.cost);
         self.purse_mut(leg.key.account, coin).wallet += booked.realised;
+        if self.is_isolated(leg.key.account) {
+            self.reassign(leg.key, qty_before, booked.closed, leg.value);
+        }
         let fee = match leg.fee {
             FeeRule::None => 0,
             FeeRule::Rate(rate) => Contract::fee(leg.value, rate),
+            FeeRule::AsFarAsItCan(rate) if self.is_isolated(leg.key.account) => {
+                let released = assigned_before + booked.realised - self.slot(leg.key).assigned;
+                Contract::fee(leg.value, rate).min(released.max(0))
+            }
             FeeRule::AsFarAsItCan(rate) => {
                 Contract::fee(leg.value, rate).min(self.balance_in(leg.key.account, coin))
             }

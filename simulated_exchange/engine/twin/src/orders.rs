@@ -1,7 +1,7 @@
 //! Orders coming in, changing and going: rules 3 as far as one order and its account are concerned. What happens when
 //! orders meet is in `matching`.
 //!
-//! Order of the refusals of a new order: account, instrument, a leg of a hedge outside hedge mode, quantity (step, minimum,
+//! Order of the refusals of a new order: account, its level (what only reduces needs none; of a leg after the mode), instrument, a leg of a hedge outside hedge mode, quantity (step, minimum,
 //! maximum), market ready, price, smallest value, link id, number of orders, the only position in hedge mode, reduce-only,
 //! limits of the position, margin.
 //!
@@ -17,6 +17,7 @@ use exchange_core::{
 };
 
 use crate::contract::{side_of, sign, Contract};
+use crate::isolated::is_stillborn;
 use crate::margin::{reducible, Exposure, Opening};
 use crate::matching::{FeeRule, Incoming};
 use crate::state::{Key, Order, State};
@@ -80,7 +81,9 @@ impl State {
         order.leaves = incoming.leaves;
         order.filled_value += incoming.filled_value;
         order.fee += incoming.fee_paid;
+        let stopped_by = OrderId(incoming.met);
         let reason = match order.time_in_force {
+            _ if incoming.met != 0 => Some(CancelReason::SelfMatch),
             _ if incoming.blocked => Some(CancelReason::InsufficientMargin),
             TimeInForce::ImmediateOrCancel => Some(CancelReason::ImmediateOrCancel),
             TimeInForce::FillOrKill => Some(CancelReason::FillOrKill),
@@ -89,7 +92,7 @@ impl State {
         let id = OrderId(order.id);
         match reason {
             _ if order.leaves == 0 => {}
-            Some(reason) => self.emit_cancelled(&order, reason),
+            Some(reason) => self.emit_cancelled_against(&order, reason, stopped_by),
             None => self.rest(order),
         }
         Ok(id)
@@ -97,6 +100,9 @@ impl State {
 
     fn filtered(&self, new: &NewOrder) -> Result<Order, Reject> {
         let account = self.user(new.account)?;
+        if new.position_index == PositionIndex::OneWay && !new.reduce_only {
+            self.verified(new.account)?;
+        }
         let instrument = self.listed(new.instrument)?;
         let contract = self.contract(instrument);
         let is_hedged = self.hedged.contains(&(account, instrument));
@@ -110,6 +116,9 @@ impl State {
         }
         // an order against a leg's direction only reduces it
         let reduce_only = new.reduce_only || opened_by.is_some_and(|side| side != new.side);
+        if !reduce_only {
+            self.verified(new.account)?;
+        }
         let key = Key { account, instrument, index: new.position_index };
         let is_market = new.order_type == OrderType::Market;
         let time_in_force = if is_market { TimeInForce::ImmediateOrCancel } else { new.time_in_force };
@@ -119,8 +128,12 @@ impl State {
             return Err(Reject::MarketNotReady);
         }
         let edge = self.band_edge(instrument, new.side);
-        let price =
-            if is_market { edge } else { within_band(new.side, check_price(&contract, new.price)?, edge) };
+        let price = if is_market {
+            edge
+        } else {
+            self.banded(account, instrument, new.side, check_price(&contract, new.price)?)?
+        };
+        let price = self.tolerated(new, instrument, price)?;
         let valued = if is_market { self.markets[instrument].mark } else { price };
         let smallest = i128::from(contract.spec.min_notional.0);
         if !reduce_only && contract.notional(qty, valued) < smallest {
@@ -156,6 +169,7 @@ impl State {
             qty,
             leaves: qty,
             reduce_only,
+            self_match: new.terms.self_match,
             link: new.link_id,
             created_ms: self.now,
             filled_value: 0,
@@ -198,7 +212,16 @@ impl State {
             }
         }
         let held = self.exposure(key).order_initial(&contract);
-        let more = self.in_usd(contract.settle, after.order_initial(&contract) - held);
+        let more = after.order_initial(&contract) - held;
+        if self.is_isolated(key.account) {
+            let opening = Opening { qty: opening.min(order.qty), ..*order };
+            let free = self.isolated_free(key.account, contract.settle);
+            if free < 0 || more > free || is_stillborn(&contract, &after, &opening) {
+                return Err(Reject::InsufficientBalance);
+            }
+            return Ok(());
+        }
+        let more = self.in_usd(contract.settle, more);
         let loss = contract.loss(order.side, opening.min(order.qty), order.price, after.mark);
         let loss = self.in_usd(contract.settle, loss);
         let available = self.figures(key.account).available();
@@ -245,6 +268,8 @@ impl State {
             fee: FeeRule::Rate(self.contracts[order.key.instrument].spec.taker_fee),
             kind: FillKind::Trade,
             blocked: false,
+            self_match: order.self_match,
+            met: 0,
             filled_value: 0,
             fee_paid: 0,
         }
@@ -317,8 +342,8 @@ impl State {
         let contract = self.contract(instrument);
         let mut after = before.clone();
         if let Some(price) = price {
-            let edge = self.band_edge(instrument, before.side);
-            after.price = within_band(before.side, check_price(&contract, price)?, edge);
+            let price = check_price(&contract, price)?;
+            after.price = self.banded(before.key.account, instrument, before.side, price)?;
         }
         if let Some(qty) = qty {
             let qty = check_qty(&contract, qty, contract.spec.max_qty, before.reduce_only)?;
@@ -379,7 +404,9 @@ impl State {
         after.leaves = incoming.leaves;
         after.filled_value += incoming.filled_value;
         after.fee += incoming.fee_paid;
-        if incoming.blocked {
+        if incoming.met != 0 {
+            self.emit_cancelled_against(&after, CancelReason::SelfMatch, OrderId(incoming.met));
+        } else if incoming.blocked {
             self.emit_cancelled(&after, CancelReason::InsufficientMargin);
         } else if after.leaves > 0 {
             self.rest(after);
@@ -414,9 +441,14 @@ impl State {
 
     /// Takes an order out of the book for good.
     pub fn withdraw_order(&mut self, id: u64, reason: CancelReason) {
+        self.withdraw_against(id, reason, 0);
+    }
+
+    /// The same, naming the order of its own trader that it would have met.
+    pub fn withdraw_against(&mut self, id: u64, reason: CancelReason, counterparty: u64) {
         let order = self.order_mut(id).clone();
         self.remove_order(id);
-        self.emit_cancelled(&order, reason);
+        self.emit_cancelled_against(&order, reason, OrderId(counterparty));
         self.emit_level(order.key.instrument, order.side, order.price);
     }
 
@@ -444,13 +476,17 @@ impl State {
     }
 
     fn emit_cancelled(&mut self, order: &Order, reason: CancelReason) {
+        self.emit_cancelled_against(order, reason, OrderId(0));
+    }
+
+    fn emit_cancelled_against(&mut self, order: &Order, reason: CancelReason, counterparty: OrderId) {
         self.emit(EventKind::OrderCancelled {
             order_id: OrderId(order.id),
             account: AccountId(self.accounts[order.key.account].id),
             instrument: instrument_id(order.key.instrument),
             leaves: Contract::shown_qty(order.leaves),
             reason,
-            counterparty: OrderId(0),
+            counterparty,
         });
     }
 

@@ -5,20 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use exchange_core::{
-    AdlSpec, CoinId, CoinPrice, CoinSpec, Event, EventKind, Genesis, LinkId, MarginMode, OrderType, PoolId,
-    PositionIndex, Side, TimeInForce, FEE_ACCOUNT, FIRST_POOL_ACCOUNT, LENDING_ACCOUNT, TAKEOVER_ACCOUNT,
+    AccountLevel, AdlSpec, CoinId, CoinPrice, CoinSpec, Event, EventKind, Genesis, LinkId, MarginMode,
+    OrderSettings, OrderType, PoolId, PositionIndex, SelfMatch, Side, Strain, TimeInForce,
+    CONVERSION_ACCOUNT, FEE_ACCOUNT, FIRST_POOL_ACCOUNT, LENDING_ACCOUNT, TAKEOVER_ACCOUNT,
 };
 
 use crate::contract::Contract;
 use crate::insurance::{Record, Samples};
+use crate::money::Meter;
 use crate::prices::Market;
 
 /// Place of the fee account in the list of accounts.
 pub const FEES: usize = 0;
 /// Place of the take-over account.
 pub const TAKEOVER: usize = 1;
+/// Place of the account that holds what suppliers lend.
+pub const LENDING: usize = 2;
+/// Place of the account that buys what borrowers sell.
+pub const CONVERSION: usize = 3;
 /// Place of the first insurance pool.
-pub const FIRST_POOL: usize = 3;
+pub const FIRST_POOL: usize = 4;
 
 /// Names one position: which account (place in the list), which instrument, which of its positions there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +46,26 @@ pub struct Account {
     pub mode: MarginMode,
     /// Every link id ever used, in order.
     pub links: Vec<LinkId>,
+    /// Its main account, of a sub-account.
+    pub main: Option<usize>,
+    /// What it was told to be, once it was told anything.
+    pub profile: Option<Profile>,
+    /// Of a main account: what its family withdrew, once it did.
+    pub meter: Option<Meter>,
+}
+
+/// What an account is besides its money.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile {
+    /// Level, of a main account.
+    pub level: AccountLevel,
+    /// It repays by selling other coins at every full and half hour.
+    pub auto_repay: bool,
+}
+
+impl Profile {
+    /// Of an account that was never told anything.
+    pub const USUAL: Self = Self { level: AccountLevel::Standard, auto_repay: false };
 }
 
 /// One coin of an account.
@@ -49,11 +75,17 @@ pub struct Purse {
     pub wallet: i128,
     /// The account uses it as collateral.
     pub is_collateral: bool,
+    /// Lent to it as cash.
+    pub spot_borrow: i128,
+    /// The wallet that withdraws and lends; no collateral.
+    pub funding: i128,
+    /// It owed something when that was told last.
+    pub told_owing: bool,
 }
 
 impl Default for Purse {
     fn default() -> Self {
-        Self { wallet: 0, is_collateral: true }
+        Self { wallet: 0, is_collateral: true, spot_borrow: 0, funding: 0, told_owing: false }
     }
 }
 
@@ -70,6 +102,10 @@ pub struct Slot {
     pub realised: i128,
     /// Funding paid here so far, less what was received.
     pub funding: i128,
+    /// Margin assigned to an isolated position, out of the wallet.
+    pub assigned: i128,
+    /// Margin is added to the isolated position before it is liquidated.
+    pub adds_margin: bool,
 }
 
 /// A resting order.
@@ -93,6 +129,8 @@ pub struct Order {
     pub leaves: i128,
     /// Never grows a position.
     pub reduce_only: bool,
+    /// What happens when, coming in again, it meets an order of its own trader.
+    pub self_match: SelfMatch,
     /// Client's identifier.
     pub link: LinkId,
     /// Market time of acceptance.
@@ -114,6 +152,18 @@ pub struct State {
     pub coins: Rc<Vec<CoinSpec>>,
     /// Price of each coin in USD; 0 for none.
     pub coin_prices: Vec<i128>,
+    /// Whether the venue takes each coin as collateral.
+    pub venue_collateral: Vec<bool>,
+    /// Strain of each coin's lending pool.
+    pub strain: Vec<Strain>,
+    /// Suppliers' shares by coin and account.
+    pub shares: BTreeMap<(CoinId, usize), i128>,
+    /// Last hour whose interest was charged.
+    pub interest_hour: i64,
+    /// Last round of repayment.
+    pub repayment_number: i64,
+    /// Nobody owed anything when that was looked at last.
+    pub nobody_owed: bool,
     /// Deposits and withdrawals of each coin, ever.
     pub moved: Vec<(i128, i128)>,
     /// Coin of each insurance pool.
@@ -142,6 +192,8 @@ pub struct State {
     pub hedged: BTreeSet<(usize, usize)>,
     /// Resting orders, in no order.
     pub orders: Vec<Order>,
+    /// Settings for orders of the accounts that have any other than the usual.
+    pub settings: BTreeMap<usize, OrderSettings>,
     /// Accounts whose liquidation is due.
     pub due: BTreeSet<usize>,
     /// Instruments in which a position was taken over by the present command.
@@ -191,6 +243,12 @@ impl State {
         let mut state = Self {
             coins: Rc::new(genesis.coins.clone()),
             coin_prices: genesis.coins.iter().map(opening_price).collect(),
+            venue_collateral: genesis.coins.iter().map(|coin| coin.is_collateral).collect(),
+            strain: vec![Strain::Calm; genesis.coins.len()],
+            shares: BTreeMap::new(),
+            interest_hour: -1,
+            repayment_number: 0,
+            nobody_owed: true,
             moved: vec![(0, 0); genesis.coins.len()],
             fills_whole: genesis.liquidation.fill_or_kill,
             rules: genesis.pools.iter().map(|pool| pool.adl).collect(),
@@ -205,6 +263,7 @@ impl State {
             slots: BTreeMap::new(),
             hedged: BTreeSet::new(),
             orders: Vec::new(),
+            settings: BTreeMap::new(),
             due: BTreeSet::new(),
             taken_over: BTreeSet::new(),
             last_ticket: 0,
@@ -216,7 +275,7 @@ impl State {
             wall_us: 0,
             out: Vec::new(),
         };
-        for own in [FEE_ACCOUNT, TAKEOVER_ACCOUNT, LENDING_ACCOUNT] {
+        for own in [FEE_ACCOUNT, TAKEOVER_ACCOUNT, LENDING_ACCOUNT, CONVERSION_ACCOUNT] {
             state.open(own.0);
         }
         for (id, (at, pool)) in (FIRST_POOL_ACCOUNT..).zip(genesis.pools.iter().enumerate()) {
@@ -226,12 +285,41 @@ impl State {
             state.purse_mut(FIRST_POOL + at, coin).wallet = balance;
             state.moved[usize::from(coin.0)].0 += balance;
         }
+        state.open_lending();
         state
+    }
+
+    /// What the venue itself supplies to the lending pools.
+    fn open_lending(&mut self) {
+        for coin in self.coin_ids() {
+            let at = usize::from(coin.0);
+            let supplied = self.coins[at].lending.map_or(0, |lending| i128::from(lending.supplied.0));
+            self.purse_mut(LENDING, coin).wallet += supplied;
+            self.moved[at].0 += supplied;
+            self.add_shares(LENDING, coin, supplied);
+        }
+    }
+
+    /// Every coin, as listed.
+    pub fn coin_ids(&self) -> impl Iterator<Item = CoinId> {
+        (0_u16..).map(CoinId).take(self.coins.len())
+    }
+
+    /// What spot orders hold of a coin.
+    pub fn locked(&self, _account: usize, _coin: CoinId) -> i128 {
+        0
     }
 
     /// Adds an account at the end of the list.
     pub fn open(&mut self, id: u32) {
-        self.accounts.push(Account { id, mode: MarginMode::Cross, links: Vec::new() });
+        self.accounts.push(Account {
+            id,
+            mode: MarginMode::Cross,
+            links: Vec::new(),
+            main: None,
+            profile: None,
+            meter: None,
+        });
     }
 
     /// Place of an account.
@@ -277,7 +365,7 @@ impl State {
             (PositionIndex::HedgeBuy | PositionIndex::HedgeSell, Some(only)) => only.leverage,
             _ => self.contracts[key.instrument].default_leverage(),
         };
-        Slot { leverage, qty: 0, cost: 0, realised: 0, funding: 0 }
+        Slot { leverage, qty: 0, cost: 0, realised: 0, funding: 0, assigned: 0, adds_margin: false }
     }
 
     /// Where an account has, or had, a position, orders or a leverage, by instrument and index.

@@ -1,12 +1,12 @@
 //! The digest of the whole state, from the plain state, in the canonical order that the header of the core's
 //! `state_hash` lays down. Only the digest primitive is shared.
 
-use exchange_core::{CoinId, Digest, PositionIndex, Side, TierSpec};
+use exchange_core::{CoinId, Digest, OrderSettings, PositionIndex, Side, TierSpec};
 
 use crate::contract::Contract;
 use crate::insurance::{unreached, Samples};
 use crate::rounding::shown;
-use crate::state::{Key, Slot, State};
+use crate::state::{Key, Profile, Slot, State};
 
 impl State {
     /// The digest.
@@ -16,8 +16,17 @@ impl State {
             digest.word(counter);
         }
         digest.signed(self.now);
+        let mut coins = self.coin_ids();
         for (price, (deposits, withdrawals)) in self.coin_prices.iter().zip(&self.moved) {
             digest.signed(shown(*price)).wide(*deposits).wide(*withdrawals);
+            let coin = coins.next().expect("one for each price");
+            let (counts, strain) =
+                (self.venue_collateral[usize::from(coin.0)], self.strain[usize::from(coin.0)]);
+            digest.word(u64::from(counts) << 8 | u64::from(strain.to_wire())).wide(self.shares(coin));
+        }
+        digest.signed(self.interest_hour).signed(self.repayment_number).word(u64::from(self.nobody_owed));
+        for ((coin, account), shares) in &self.shares {
+            digest.word(u64::from(coin.0) << 32 | u64::from(self.accounts[*account].id)).wide(*shares);
         }
         self.fold_insurance(&mut digest);
         for instrument in 0..self.contracts.len() {
@@ -103,7 +112,8 @@ impl State {
                 }
                 let flags = u64::from(order.reduce_only)
                     | u64::from(order.time_in_force.to_wire()) << 8
-                    | u64::from(order.order_type.to_wire()) << 16;
+                    | u64::from(order.order_type.to_wire()) << 16
+                    | u64::from(order.self_match.to_wire()) << 24;
                 digest.word(order.id).word(u64::from(self.accounts[order.key.account].id)).word(flags);
                 digest.signed(steps(contract, order.qty)).signed(steps(contract, order.leaves));
                 digest.signed(order.created_ms).wide(order.filled_value).wide(order.fee);
@@ -117,9 +127,21 @@ impl State {
         let account = &self.accounts[place];
         digest.word(u64::from(account.id)).word128(self.links_digest(place));
         digest.word(u64::from(account.mode.to_wire()));
+        let usual = OrderSettings::default();
+        let settings = self.settings.get(&place).filter(|settings| **settings != usual);
+        if let Some(OrderSettings { smp_group, disconnect_seconds, moves_to_band }) = settings {
+            let [contracts, spot] = disconnect_seconds.map(u64::from);
+            let [contracts_move, spot_moves] = moves_to_band.map(u64::from);
+            digest
+                .word(u64::from(*smp_group))
+                .word(contracts << 32 | spot)
+                .word(contracts_move | spot_moves << 1);
+        }
         for coin in (0_u16..).map(CoinId).take(self.coins.len()) {
             let purse = self.purse(place, coin);
-            let amounts = [purse.wallet, 0, 0, 0, 0];
+            let locked = self.locked(place, coin);
+            let amounts =
+                [purse.wallet, self.assigned(place, coin), purse.spot_borrow, locked, purse.funding];
             if amounts != [0; 5] || !purse.is_collateral {
                 digest.word(u64::from(coin.0)).word(u64::from(purse.is_collateral));
                 for amount in amounts {
@@ -127,25 +149,35 @@ impl State {
                 }
             }
         }
+        if let Some(main) = account.main {
+            digest.word(u64::from(self.accounts[main].id));
+        }
+        if account.profile.is_some() || account.meter.is_some() {
+            let Profile { level, auto_repay } = account.profile.unwrap_or(Profile::USUAL);
+            let meter = account.meter.unwrap_or_default();
+            digest.wide(i128::from(level.to_wire())).wide(i128::from(auto_repay));
+            digest.wide(i128::from(meter.day)).wide(i128::from(meter.month));
+            digest.wide(meter.today).wide(meter.this_month);
+        }
         digest.word(u64::from(self.due.contains(&place)));
         for key in self.slots_of(place) {
             let (slot, orders) = (self.slot(key), self.orders_of(key));
             let contract = &self.contracts[key.instrument];
-            let Slot { leverage, qty, cost, realised, funding } = slot;
+            let Slot { leverage, qty, cost, realised, funding, assigned, adds_margin } = slot;
             let is_only = key.index == PositionIndex::OneWay;
             let is_hedged = is_only && self.hedged.contains(&(place, key.instrument));
             let usual = match key.index {
                 PositionIndex::OneWay => contract.default_leverage(),
                 _ => self.slot(Key { index: PositionIndex::OneWay, ..key }).leverage,
             };
-            let is_fresh = leverage == usual && !is_hedged;
+            let is_fresh = leverage == usual && !is_hedged && !adds_margin;
             if qty == 0 && realised == 0 && funding == 0 && orders.is_empty() && is_fresh {
                 continue;
             }
             digest.word((key.instrument as u64) << 8 | u64::from(key.index.to_wire()));
-            digest.word(u64::from(is_hedged));
+            digest.word(u64::from(is_hedged) | u64::from(adds_margin) << 1);
             digest.signed(shown(leverage)).signed(steps(contract, qty));
-            digest.wide(cost).wide(realised).wide(0).wide(funding);
+            digest.wide(cost).wide(realised).wide(assigned).wide(funding);
             for order in orders {
                 digest.word(order.id);
             }

@@ -2,8 +2,8 @@
 //! tiers, are liquidated and deleveraged all the time.
 
 use exchange_core::{
-    AdlSpec, CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentSpec, LiquidationSpec,
-    Money, PoolSpec, Price, Qty, TierSpec, MONEY_MAX, SCALE,
+    BorrowTier, CoinPrice, CoinSpec, CollateralTier, Genesis, IndexSourceSpec, InstrumentSpec, Ladder,
+    LendingSpec, Money, PoolSpec, Price, Qty, RateCurve, TierSpec, MONEY_MAX, SCALE,
 };
 
 use crate::random::Random;
@@ -19,40 +19,79 @@ pub fn genesis(random: &mut Random) -> Genesis {
     if random.percent(60) {
         instruments.push(inverse("BTC", random));
     }
-    let adl = AdlSpec {
-        threshold: Money(if random.percent(50) { 0 } else { 10_000 * SCALE }),
-        mark_beyond: if random.percent(20) { SCALE / 20 } else { 0 },
-        ..AdlSpec::default()
-    };
-    let pool = |name: &str, coin: &str, balance: i64| PoolSpec {
-        name: name.into(),
-        coin: coin.into(),
-        balance: Money(balance),
-        adl,
-    };
-    let mut fund = |whole: i64| if random.percent(30) { 0 } else { random.scaled(whole) * SCALE / 100 };
-    Genesis {
-        pools: vec![pool("USDT", "USDT", fund(1_000_000)), pool("BTC", "BTC", fund(100))],
-        coins: vec![CoinSpec::par("USDT"), bitcoin(random)],
-        instruments,
-        liquidation: LiquidationSpec { fill_or_kill: random.percent(20) },
+    if random.percent(40) {
+        instruments.push(linear("BTC", "USDC", random));
     }
+    let mut fund = |whole: i64| if random.percent(30) { 0 } else { random.scaled(whole) * SCALE / 100 };
+    let pools = [("USDT", fund(1_000_000)), ("BTC", fund(100)), ("USDC", fund(10_000))]
+        .map(|(coin, balance)| pool(coin, balance, random));
+    let mut genesis = Genesis::linear(instruments, Money(0));
+    genesis.pools = pools.to_vec();
+    genesis.coins = vec![
+        lent(CoinSpec::par("USDT"), 200_000 * SCALE, random),
+        lent(moving("BTC", BTC_PRICE, random), 10 * SCALE, random),
+        lent(CoinSpec::par("USDC"), 200_000 * SCALE, random),
+        lent(moving("ETH", ETH_PRICE, random), 100 * SCALE, random),
+    ];
+    genesis.liquidation.fill_or_kill = random.percent(20);
+    genesis
 }
 
-fn bitcoin(random: &mut Random) -> CoinSpec {
+/// A pool of a coin.
+fn pool(coin: &str, balance: i64, random: &mut Random) -> PoolSpec {
+    let mut pool = Genesis::linear(vec![InstrumentSpec::default()], Money(balance)).pools.remove(0);
+    (pool.name, pool.coin) = (coin.into(), coin.into());
+    pool.adl.threshold = Money(if random.percent(50) { 0 } else { 10_000 * SCALE });
+    pool.adl.mark_beyond = if random.percent(20) { SCALE / 20 } else { 0 };
+    pool
+}
+
+/// A coin with a lending pool, most of the time, around an amount of it.
+fn lent(mut coin: CoinSpec, amount: i64, random: &mut Random) -> CoinSpec {
+    let tier = |limit: i64, initial: i64, maintenance: i64| BorrowTier {
+        limit: Qty(limit),
+        initial_rate: initial * SCALE / 100,
+        maintenance_rate: maintenance * SCALE / 100,
+    };
+    if random.percent(80) {
+        coin.borrow = vec![tier(amount / 10, 20, 4), tier(amount, 25, 5), tier(amount * 10, 50, 10)];
+    }
+    coin.user_limit = Qty(random.scaled(amount));
+    coin.free_limit = Qty(random.pick(&[0, 0, amount / 20]));
+    if random.percent(80) {
+        coin.lending = Some(LendingSpec {
+            curve: RateCurve {
+                base: random.pick(&[0, 1_000_000, 12_345_678]),
+                slope1: random.pick(&[0, 5_000_000, 33_333_333_333]),
+                kink: random.pick(&[0, 80 * SCALE / 100, SCALE]),
+                slope2: random.pick(&[0, 50_000_000, 99_999_999_999]),
+            },
+            reserve: random.pick(&[0, SCALE / 10, SCALE]),
+            cap: random.pick(&[SCALE, SCALE / 2]),
+            ladder: Ladder {
+                warning: random.pick(&[SCALE / 2, SCALE]),
+                repay: random.pick(&[SCALE * 6 / 10, SCALE, SCALE * 3 / 2]),
+                stop: SCALE * 55 / 100,
+            },
+            supplied: Money(random.pick(&[0, 1, 100]) * amount / 100),
+        });
+    }
+    coin
+}
+
+fn moving(name: &str, price: i64, random: &mut Random) -> CoinSpec {
     let limits = [10, 20, 30].map(|whole| Qty(whole * SCALE));
     let tier = |limit: Qty, ratio: i64| CollateralTier { limit, ratio: ratio * SCALE / 100 };
-    CoinSpec {
-        price: CoinPrice::Reported(Price(BTC_PRICE * SCALE)),
-        collateral: if random.percent(80) {
-            vec![tier(limits[0], 98), tier(limits[1], 90), tier(limits[2], 50)]
-        } else {
-            Vec::new()
-        },
-        is_collateral: random.percent(90),
-        can_switch: true,
-        ..CoinSpec::par("BTC")
-    }
+    let mut coin = CoinSpec::par(name);
+    coin.price = CoinPrice::Reported(Price(price * SCALE));
+    coin.collateral = if random.percent(80) {
+        vec![tier(limits[0], 98), tier(limits[1], 90), tier(limits[2], 50)]
+    } else {
+        Vec::new()
+    };
+    coin.is_collateral = random.percent(90);
+    coin.can_switch = true;
+    coin
 }
 
 fn linear(base: &str, quote: &str, random: &mut Random) -> InstrumentSpec {
