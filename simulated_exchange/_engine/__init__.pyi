@@ -49,6 +49,7 @@ __all__ = [
     "FundingView",
     "GenesisError",
     "IndexMethod",
+    "InstrumentStatus",
     "InstrumentView",
     "InvariantError",
     "JournalError",
@@ -150,6 +151,22 @@ class PositionMode:
     def __ne__(self, other: object, /) -> bool: ...
 
 @final
+class InstrumentStatus:
+    """Whether orders for an instrument are let in."""
+
+    Trading: ClassVar[InstrumentStatus]
+    """All."""
+    ReduceOnly: ClassVar[InstrumentStatus]
+    """Only those that reduce a position."""
+    Closed: ClassVar[InstrumentStatus]
+    """None any more."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
 class MarginMode:
     """What backs an account's positions."""
 
@@ -219,6 +236,8 @@ class CancelReason:
     """Its account cannot bear the fill: no margin for what it would open, or a loss beyond its equity."""
     TriggerRefused: ClassVar[CancelReason]
     """A triggered order that was refused as it came in."""
+    Delivery: ClassVar[CancelReason]
+    """The contract was delivered."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -237,6 +256,8 @@ class FillKind:
     """Auto-deleveraging."""
     Netting: ClassVar[FillKind]
     """A long and a short of one account closed against each other at the mark, before a liquidation."""
+    Delivery: ClassVar[FillKind]
+    """Closed at the delivery price."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -271,6 +292,8 @@ class WalletReason:
     """Realised profit of a long and a short closed against each other before a liquidation."""
     Funding: ClassVar[WalletReason]
     """Funding paid or received."""
+    Delivery: ClassVar[WalletReason]
+    """Realised profit less fee of a delivery."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -542,6 +565,10 @@ class Reject:
     """Spot has no positions."""
     SpotTermsInvalid: ClassVar[Reject]
     """Leverage of an order, or a quantity of the quote coin, where spot does not know it."""
+    InstrumentClosed: ClassVar[Reject]
+    """Delivered, or about to be."""
+    InstrumentReduceOnly: ClassVar[Reject]
+    """The price is too low for more than reducing."""
     LeverageSidesDiffer: ClassVar[Reject]
     """In one-way mode, and in cross margin, both sides have one leverage."""
     PositionIndexMismatch: ClassVar[Reject]
@@ -1187,6 +1214,29 @@ class Event:
             market_ms: int,
             wall_us: int,
         ) -> Event.AutoAddMarginChanged: ...
+
+    @final
+    class StatusChanged(Event):
+        """An instrument was opened or closed for orders."""
+
+        instrument: Final[int]
+        status: Final[InstrumentStatus]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, instrument: int, status: InstrumentStatus, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.StatusChanged: ...
+
+    @final
+    class Delivered(Event):
+        """A contract was delivered; every position follows as a fill. `at_ms` is the market time of its delivery."""
+
+        instrument: Final[int]
+        price: Final[int]
+        at_ms: Final[int]
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls, instrument: int, price: int, at_ms: int, sequence: int, market_ms: int, wall_us: int
+        ) -> Event.Delivered: ...
 
     @final
     class AdlStarted(Event):
@@ -2022,6 +2072,18 @@ class InstrumentView:
     """
     index_sources: Final[list[tuple[str, int]]]
     """Components of the index: name and relative weight."""
+    is_spot: Final[bool]
+    """The coin itself, not a contract."""
+    is_inverse: Final[bool]
+    """A quantity is an amount of the quote coin, and settles in the base coin."""
+    delivery_ms: Final[int]
+    """Market time of delivery; 0 for what has no end."""
+    settle: Final[int]
+    """Number of the coin it settles in."""
+    pool: Final[int]
+    """Number of its insurance pool."""
+    zone: Final[str]
+    """Zone of listing, such as `innovation`; empty for the ordinary one."""
 
 @final
 class PoolView:
@@ -2568,6 +2630,9 @@ class Engine:
 
     def position(self, account: int, instrument: int, position_index: PositionIndex = ...) -> PositionView:
         """A position, also a flat one. Raises LookupError."""
+
+    def status(self, instrument: int) -> InstrumentStatus:
+        """Which orders an instrument lets in. Raises LookupError."""
 
     def margin_mode(self, account: int) -> MarginMode:
         """What backs an account's positions. Raises LookupError."""

@@ -418,7 +418,7 @@ impl Engine {
     fn instruments(&self, py: Python<'_>) -> PyResult<Vec<InstrumentView>> {
         self.ask(py, |exchange| {
             let listed = (0_u16..).zip(exchange.instruments());
-            listed.map(|(at, instrument)| InstrumentView::new(at, &instrument.spec)).collect()
+            listed.map(|(at, instrument)| InstrumentView::new(at, instrument)).collect()
         })
     }
 

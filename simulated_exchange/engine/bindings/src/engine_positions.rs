@@ -7,10 +7,10 @@ use pyo3::exceptions::PyLookupError;
 use pyo3::prelude::*;
 
 use crate::arguments::{self, Argument};
-use crate::engine::{Engine, unknown};
+use crate::engine::{Engine, unknown, unknown_instrument};
 use crate::errors;
 use crate::outcome::Outcome;
-use crate::words::{MarginMode, PositionIndex, PositionMode};
+use crate::words::{InstrumentStatus, MarginMode, PositionIndex, PositionMode};
 
 #[pymethods]
 impl Engine {
@@ -112,6 +112,13 @@ impl Engine {
             is_on,
         };
         self.apply(py, market_ms, wall_us, Action::Position(action))
+    }
+
+    /// Which orders an instrument lets in.
+    fn status(&self, py: Python<'_>, instrument: Argument<'_, '_>) -> PyResult<InstrumentStatus> {
+        let instrument = arguments::instrument(instrument)?;
+        let status = self.ask(py, |exchange| exchange.status(instrument))?;
+        status.map(Into::into).ok_or_else(|| unknown_instrument(instrument))
     }
 
     /// What backs an account's positions.

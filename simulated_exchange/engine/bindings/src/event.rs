@@ -9,7 +9,7 @@ use pyo3::types::PyString;
 
 use crate::arguments;
 use crate::words::{
-    AccountLevel, CancelReason, CreateType, FillKind, MarginMode, MarkSource, OrderType, PositionIndex,
+    AccountLevel, CancelReason, CreateType, FillKind, InstrumentStatus, MarginMode, MarkSource, OrderType, PositionIndex,
     PositionMode, RepayReason, SelfMatch, Side, StopKind, Strain, TimeInForce, TriggerBy, TriggerDirection,
     Wallet, WalletReason,
 };
@@ -75,6 +75,7 @@ outward! {
     core::TriggerBy => TriggerBy: TriggerBy::from;
     core::TriggerDirection => TriggerDirection: TriggerDirection::from;
     core::PositionIndex => PositionIndex: PositionIndex::from;
+    core::InstrumentStatus => InstrumentStatus: InstrumentStatus::from;
     core::MarginMode => MarginMode: MarginMode::from;
     core::PositionMode => PositionMode: PositionMode::from;
     core::OrderType => OrderType: OrderType::from;
@@ -112,6 +113,7 @@ shown!("StopKind.{:?}": StopKind);
 shown!("TriggerBy.{:?}": TriggerBy);
 shown!("TriggerDirection.{:?}": TriggerDirection);
 shown!("PositionIndex.{:?}": PositionIndex);
+shown!("InstrumentStatus.{:?}": InstrumentStatus);
 shown!("MarginMode.{:?}": MarginMode);
 shown!("PositionMode.{:?}": PositionMode);
 shown!("OrderType.{:?}": OrderType);
@@ -252,6 +254,8 @@ events! {
         is_automatic: bool,
     }
     AutoAddMarginChanged { account: u32, instrument: u16, position_index: PositionIndex, is_on: bool }
+    StatusChanged { instrument: u16, status: InstrumentStatus }
+    Delivered { instrument: u16, price: i64, at_ms: i64 }
     AdlStarted { pool: u16, instrument: u16, ratio: i64 }
     AdlStopped { pool: u16, instrument: u16, ratio: i64 }
     BorrowChanged { account: u32, coin: u16, borrowed: i64, spot: i64 }

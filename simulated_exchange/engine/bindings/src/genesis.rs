@@ -175,6 +175,9 @@ fn instrument(path: &str, value: &Value, symbols: &[String]) -> Result<Instrumen
         basis_window_ms: object.integer("basis_window_ms")?,
         funding: funding(&mut object, defaults.funding)?,
         default_leverage: object.hundredths_or("default_leverage", defaults.default_leverage)?,
+        delivery_fee: object.decimal_or("delivery_fee", defaults.delivery_fee)?,
+        guards_low_price: object.flag_or("guards_low_price", false)?,
+        zone: object.text_or("zone", "")?,
     };
     object.end()?;
     Ok(spec)

@@ -76,7 +76,8 @@ views! {
         instrument: u16, symbol: String, base: String, quote: String, tick_size: i64, max_price: i64,
         qty_step: i64, min_qty: i64, max_qty: i64, max_market_qty: i64, min_notional: i64, taker_fee: i64,
         maker_fee: i64, price_band_x: i64, price_band_y: i64, default_leverage: i64,
-        tiers: Vec<(i64, i64, i64)>, index_sources: Vec<(String, i64)>,
+        tiers: Vec<(i64, i64, i64)>, index_sources: Vec<(String, i64)>, is_spot: bool, is_inverse: bool,
+        delivery_ms: i64, settle: u16, pool: u16, zone: String,
     }
     /// An insurance pool.
     PoolView { pool: u16, coin: u16, balance: i64, balance_peak: i64 }
@@ -310,7 +311,8 @@ fn rows(tiers: &[core::TierSpec]) -> Vec<(i64, i64, i64)> {
 }
 
 impl InstrumentView {
-    pub(crate) fn new(instrument: u16, spec: &core::InstrumentSpec) -> Self {
+    pub(crate) fn new(instrument: u16, listed: &core::Instrument) -> Self {
+        let spec = &listed.spec;
         let sources = spec.index_sources.iter();
         Self {
             instrument,
@@ -331,6 +333,12 @@ impl InstrumentView {
             default_leverage: spec.default_leverage,
             tiers: rows(&spec.tiers),
             index_sources: sources.map(|source| (source.name.clone(), source.weight)).collect(),
+            is_spot: listed.is_spot,
+            is_inverse: spec.inverse,
+            delivery_ms: if let core::Kind::Expiry { delivery_ms } = spec.kind { delivery_ms } else { 0 },
+            settle: listed.settle.0,
+            pool: listed.pool.0,
+            zone: spec.zone.clone(),
         }
     }
 }

@@ -50,6 +50,8 @@ words! {
     PositionMode { OneWay, Hedge }
     /// What backs an account's positions.
     MarginMode { Cross, Isolated }
+    /// Whether orders for an instrument are let in.
+    InstrumentStatus { Trading, ReduceOnly, Closed }
     /// Kind of order.
     OrderType { Limit, Market }
     /// How long an order lives.
@@ -57,13 +59,14 @@ words! {
     /// Why an order ended without being filled whole.
     CancelReason {
         User, ImmediateOrCancel, FillOrKill, PostOnlyWouldTake, ReduceOnly, Liquidation, Adl, SelfMatch,
-        InsufficientMargin, TriggerRefused,
+        InsufficientMargin, TriggerRefused, Delivery,
     }
     /// How a fill came about.
-    FillKind { Trade, TakeOver, Adl, Netting }
+    FillKind { Trade, TakeOver, Adl, Netting, Delivery }
     /// Why a wallet changed.
     WalletReason {
         Deposit, Withdraw, Trade, TakeOver, Adl, Interest, Borrow, Repay, Convert, Transfer, WriteOff, Netting, Funding,
+        Delivery,
     }
     /// One of an account's two wallets of a coin.
     Wallet { Unified, Funding }
@@ -98,7 +101,7 @@ words! {
         BelowMinimumNotional, MarketNotReady, DuplicateLinkId, LeverageInvalid, IndexPriceInvalid,
         FundingTermsInvalid, NotPerpetual, MarkSourceFixed, RiskTierInvalid, RiskLimitsInvalid,
         CoinPriceInvalid,
-        NotAContract, SpotTermsInvalid, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
+        NotAContract, SpotTermsInvalid, InstrumentClosed, InstrumentReduceOnly, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
         NotIsolated, PositionMissing, MarginModeUnchanged, AutoAddMarginUnchanged, MarginModeShort, MarginNotFree,
         SlippageInvalid, OrderSettingInvalid, PriceBeyondBand, TriggerPriceInvalid, TooManyConditionalOrders,
         TriggerNotAbove, TriggerNotBelow,
@@ -132,6 +135,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PositionIndex>()?;
     module.add_class::<PositionMode>()?;
     module.add_class::<MarginMode>()?;
+    module.add_class::<InstrumentStatus>()?;
     module.add_class::<OrderType>()?;
     module.add_class::<TimeInForce>()?;
     module.add_class::<CancelReason>()?;

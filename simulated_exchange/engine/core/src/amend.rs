@@ -112,6 +112,9 @@ impl Exchange {
     fn amended(&self, before: &Order, price: Option<Price>, qty: Option<Qty>) -> Result<Order, Reject> {
         let instrument = usize::from(before.instrument);
         let listed = &self.instruments[instrument];
+        if self.markets[instrument].is_restricted {
+            self.check_status(instrument, before.reduce_only)?;
+        }
         let mut after = *before;
         if let Some(price) = price {
             let ticks = self.ticks_of(instrument, price)?;

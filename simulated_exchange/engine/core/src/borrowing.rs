@@ -476,7 +476,7 @@ impl Exchange {
     }
 
     /// Adds to (or, negative, takes from) an insurance pool.
-    fn feed_insurance(&mut self, pool: PoolId, change: i128) {
+    pub(crate) fn feed_insurance(&mut self, pool: PoolId, change: i128) {
         if change != 0 {
             let purse = self.pool_purse(pool);
             self.ledger.credit(purse, change);

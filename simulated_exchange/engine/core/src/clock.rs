@@ -64,6 +64,7 @@ impl Exchange {
             if self.pass_funding(index) {
                 self.remark(index);
             }
+            self.pass_delivery(index);
         }
     }
 

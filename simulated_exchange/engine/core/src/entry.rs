@@ -168,6 +168,9 @@ impl Exchange {
         if !market.is_ready() {
             return Err(Reject::MarketNotReady);
         }
+        if market.is_restricted {
+            self.check_status(instrument, order.reduce_only)?;
+        }
         let edge = band_edge(order.side, market.max_buy_ticks, market.min_sell_ticks);
         let ticks = if is_market {
             edge

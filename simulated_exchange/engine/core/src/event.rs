@@ -18,9 +18,9 @@ use crate::mark::MarkSource;
 use crate::record::{DecodeError, Reader, Writer};
 use crate::terms::{CreateType, SelfMatch, StopKind, TriggerBy, TriggerDirection};
 use crate::types::{
-    AccountId, CancelReason, CoinId, FillKind, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType,
-    PoolId, PositionIndex, PositionMode, Price, Qty, Rate, RepayReason, Side, TimeInForce, TradeId, Wallet,
-    WalletReason,
+    AccountId, CancelReason, CoinId, FillKind, InstrumentId, InstrumentStatus, LinkId, MarginMode, Money,
+    OrderId, OrderType, PoolId, PositionIndex, PositionMode, Price, Qty, Rate, RepayReason, Side,
+    TimeInForce, TradeId, Wallet, WalletReason,
 };
 
 /// Size of an event record.
@@ -377,6 +377,22 @@ with_market_events! {
         position_index: PositionIndex,
         /// Whether it is.
         is_on: bool,
+    }
+    /// An instrument was opened or closed for orders.
+    StatusChanged = 105 {
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Which orders are let in.
+        status: InstrumentStatus,
+    }
+    /// A contract was delivered; every position follows as a fill.
+    Delivered = 106 {
+        /// Instrument.
+        instrument: InstrumentId,
+        /// Delivery price.
+        price: Price,
+        /// Market time of its delivery.
+        at_ms: i64,
     }
     /// A coin's price in USD changed.
     CoinPriceChanged = 18 {

@@ -8,9 +8,9 @@ use crate::mark::MarkSource;
 use crate::record::{DecodeError, Reader, Writer};
 use crate::terms::{CreateType, SelfMatch, StopKind, TriggerBy, TriggerDirection};
 use crate::types::{
-    AccountId, CancelReason, CoinId, FillKind, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType,
-    PoolId, PositionIndex, PositionMode, Price, Qty, Rate, RepayReason, Side, TimeInForce, TradeId, Wallet,
-    WalletReason,
+    AccountId, CancelReason, CoinId, FillKind, InstrumentId, InstrumentStatus, LinkId, MarginMode, Money,
+    OrderId, OrderType, PoolId, PositionIndex, PositionMode, Price, Qty, Rate, RepayReason, Side,
+    TimeInForce, TradeId, Wallet, WalletReason,
 };
 
 /// One field of an event record.
@@ -67,6 +67,7 @@ enum_fields!(
     PositionIndex,
     PositionMode,
     MarginMode,
+    InstrumentStatus,
     Wallet,
     RepayReason,
     AccountLevel,

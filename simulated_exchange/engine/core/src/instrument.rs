@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::exchange::MARKET_MS_MAX;
 use crate::fixed::{div_half_up, saturate, Ratio};
 use crate::funding::{default_cap, FundingSpec};
 use crate::genesis::{known_coin, require, GenesisError, Listing};
@@ -121,6 +122,13 @@ pub struct InstrumentSpec {
     pub funding: FundingSpec,
     /// Leverage of an account that never set one, in hundredths.
     pub default_leverage: i64,
+    /// Fee rate of a position closed at delivery.
+    pub delivery_fee: i64,
+    /// An index of 50 ticks or less leaves only reduce-only orders.
+    pub guards_low_price: bool,
+    /// Zone of listing, such as `innovation`; empty for the ordinary one. For people: the zone's tiers, funding caps and
+    /// pool are the instrument's own.
+    pub zone: String,
 }
 
 impl Default for InstrumentSpec {
@@ -156,6 +164,9 @@ impl Default for InstrumentSpec {
             basis_window_ms: 300_000,
             funding: FundingSpec::default(),
             default_leverage: 1000,
+            delivery_fee: SCALE / 2000,
+            guards_low_price: false,
+            zone: String::new(),
         }
     }
 }
@@ -342,6 +353,11 @@ pub(crate) fn derive(
     require(base.is_some() || !needs_base, &at("base"), || {
         format!("was {}, must be a listed coin", spec.base)
     })?;
+    if let Kind::Expiry { delivery_ms } = spec.kind {
+        require((1..=MARKET_MS_MAX).contains(&delivery_ms), &at("delivery_ms"), || {
+            format!("was {delivery_ms}, allowed 1 to {MARKET_MS_MAX}")
+        })?;
+    }
     require(!(spec.inverse && spec.kind == Kind::Spot), &at("inverse"), || "spot is never inverse".into())?;
     let pool = listing.pool(&spec.pool, settle).ok_or_else(|| GenesisError {
         field: at("pool"),
@@ -422,6 +438,7 @@ fn check_rates(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(),
     let rates = [
         ("taker_fee", spec.taker_fee),
         ("maker_fee", spec.maker_fee),
+        ("delivery_fee", spec.delivery_fee),
         ("price_band_x", spec.price_band_x),
         ("price_band_y", spec.price_band_y),
         ("index_clamp", spec.index_clamp),

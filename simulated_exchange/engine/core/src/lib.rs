@@ -26,6 +26,7 @@ mod borrowing;
 mod clock;
 mod coin_prices;
 mod conditional;
+mod delivery;
 mod digest;
 mod entry;
 mod event_field;

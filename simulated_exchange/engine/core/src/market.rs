@@ -3,12 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::DeliverySamples;
 use crate::fixed::{div_ceil, div_floor, div_half_up, saturate};
 use crate::funding::FundingClock;
 use crate::index::Source;
 use crate::instrument::{InstrumentSpec, Kind};
 use crate::mark::{basis_rate, expiry_mark, perpetual_mark, price1, price2, price_band, MarkSource};
 use crate::risk_limits::RiskLimits;
+use crate::types::InstrumentStatus;
 
 /// One sample a market second.
 pub const SAMPLE_MS: i64 = 1000;
@@ -97,6 +99,14 @@ pub struct Market {
     pub funding: Option<FundingClock>,
     /// Risk limits to come.
     pub risk_limits: RiskLimits,
+    /// Whether orders are let in.
+    pub status: InstrumentStatus,
+    /// Orders are let in only after a closer look: it has a time of delivery, or is not simply trading.
+    pub is_restricted: bool,
+    /// Samples of the index for the delivery price.
+    pub delivery: DeliverySamples,
+    /// Market time since which a low price counts as recovered.
+    pub recovers_since_ms: Option<i64>,
 }
 
 impl Market {
@@ -126,7 +136,17 @@ impl Market {
             sampled_second: -1,
             funding: (spec.kind == Kind::Perpetual).then(|| FundingClock::new(&spec.funding, &spec.tiers)),
             risk_limits: RiskLimits::default(),
+            status: InstrumentStatus::Trading,
+            is_restricted: matches!(spec.kind, Kind::Expiry { .. }),
+            delivery: DeliverySamples::default(),
+            recovers_since_ms: None,
         }
+    }
+
+    /// Opens or closes the instrument for orders; one with a time of delivery is always looked at.
+    pub fn set_status(&mut self, spec: &InstrumentSpec, status: InstrumentStatus) {
+        self.status = status;
+        self.is_restricted = status != InstrumentStatus::Trading || matches!(spec.kind, Kind::Expiry { .. });
     }
 
     /// True once there is an index, and so a mark.
@@ -154,6 +174,9 @@ impl Market {
     ) {
         if !self.wants_sample(market_ms) {
             return;
+        }
+        if let Kind::Expiry { delivery_ms } = spec.kind {
+            self.delivery.take(self.index, market_ms, delivery_ms);
         }
         let mark = self.mark_ticks.saturating_mul(spec.tick_size.0);
         let basis = match spec.kind {
@@ -213,6 +236,9 @@ impl Market {
             (Kind::Expiry { .. }, _) => {
                 self.price1 = self.index;
                 self.price2 = expiry_mark(self.index, self.basis.mean());
+                if self.delivery.count > 0 {
+                    return self.delivery.expected(self.index);
+                }
                 self.price2
             }
             _ => {

@@ -323,6 +323,7 @@ impl Exchange {
             FillKind::Trade => WalletReason::Trade,
             FillKind::TakeOver => WalletReason::TakeOver,
             FillKind::Adl => WalletReason::Adl,
+            FillKind::Delivery => WalletReason::Delivery,
             FillKind::Netting => WalletReason::Netting,
         };
         self.emit_wallet(purse, settled.realised - fee, reason);

@@ -10,8 +10,8 @@ use crate::risk_limits::Notice;
 use crate::terms::OrderSettings;
 use crate::triggers::Waiting;
 use crate::types::{
-    AccountId, InstrumentId, LinkId, MarginMode, Money, OrderId, PositionIndex, PositionMode, Price, Rate,
-    Side,
+    AccountId, InstrumentId, InstrumentStatus, LinkId, MarginMode, Money, OrderId, PositionIndex,
+    PositionMode, Price, Rate, Side,
 };
 use crate::view::{BookLevel, FundingView, OrderView, PositionView, PriceView};
 
@@ -76,6 +76,11 @@ impl Exchange {
     pub fn position_mode(&self, account: AccountId, instrument: InstrumentId) -> Option<PositionMode> {
         let owner = self.ledger.find(account.0)?;
         self.listed(instrument).ok().map(|index| self.position_mode_of(owner, index))
+    }
+
+    /// Which orders an instrument lets in.
+    pub fn status(&self, instrument: InstrumentId) -> Option<InstrumentStatus> {
+        self.listed(instrument).ok().map(|index| self.markets[index].status)
     }
 
     /// What backs an account's positions.

@@ -113,6 +113,10 @@ rejects! {
     RepaymentClosed = 284, "repayment is closed while interest is charged";
     /// Leverage of an order, or a quantity of the quote coin, where spot does not know it.
     SpotTermsInvalid = 232, "leverage is for spot orders, a quantity of the quote coin for spot market buys";
+    /// Delivered, or about to be.
+    InstrumentClosed = 233, "instrument is closed";
+    /// The price is too low for more than reducing.
+    InstrumentReduceOnly = 234, "instrument takes reduce-only orders only";
     /// No such live order of this account.
     OrderNotFound = 300, "order not exists or too late to cancel";
     /// Too many active orders in the instrument.

@@ -122,6 +122,11 @@ impl Exchange {
         if let Some(clock) = &market.funding {
             fold_funding(clock, digest);
         }
+        if market.is_restricted {
+            let recovers_since_ms = market.recovers_since_ms.unwrap_or(i64::MIN);
+            digest.word(u64::from(market.status.to_wire())).signed(recovers_since_ms);
+            digest.wide(market.delivery.sum).signed(market.delivery.count);
+        }
         let coming = market.risk_limits.announced.iter();
         for notice in coming.clone() {
             digest.signed(notice.effective_ms);

@@ -162,6 +162,18 @@ wire_enum! {
 }
 
 wire_enum! {
+    /// Whether orders for an instrument are let in.
+    InstrumentStatus {
+        /// All.
+        Trading = 0,
+        /// Only those that reduce a position.
+        ReduceOnly = 1,
+        /// None any more.
+        Closed = 2,
+    }
+}
+
+wire_enum! {
     /// What backs an account's positions.
     #[derive(Default)]
     MarginMode {
@@ -220,6 +232,8 @@ wire_enum! {
         InsufficientMargin = 8,
         /// A triggered order that was refused as it came in.
         TriggerRefused = 20,
+        /// The contract was delivered.
+        Delivery = 21,
     }
 }
 
@@ -234,6 +248,8 @@ wire_enum! {
         Adl = 2,
         /// A long and a short of one account closed against each other at the mark, before a liquidation.
         Netting = 9,
+        /// Closed at the delivery price.
+        Delivery = 20,
     }
 }
 
@@ -266,6 +282,8 @@ wire_enum! {
         Netting = 19,
         /// Funding paid or received.
         Funding = 60,
+        /// Realised profit less fee of a delivery.
+        Delivery = 20,
     }
 }
 

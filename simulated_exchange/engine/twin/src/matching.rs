@@ -353,6 +353,7 @@ impl State {
             FillKind::TakeOver => WalletReason::TakeOver,
             FillKind::Adl => WalletReason::Adl,
             FillKind::Netting => WalletReason::Netting,
+            FillKind::Delivery => WalletReason::Delivery,
         };
         self.tell_wallet(leg.key.account, coin, booked.realised - fee, reason);
         if leg.key.account == TAKEOVER {

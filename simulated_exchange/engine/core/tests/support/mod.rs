@@ -131,6 +131,20 @@ pub fn btc_perp() -> InstrumentSpec {
     InstrumentSpec { symbol: "BTCPERP".into(), quote: "USDC".into(), ..btc() }
 }
 
+/// A linear contract delivered after two hours.
+pub fn btc_expiry() -> InstrumentSpec {
+    InstrumentSpec { symbol: "BTC-0200".into(), kind: Kind::Expiry { delivery_ms: 7_200_000 }, ..btc() }
+}
+
+/// An inverse one.
+pub fn btc_inverse_expiry() -> InstrumentSpec {
+    InstrumentSpec {
+        symbol: "BTCUSD-0200".into(),
+        kind: Kind::Expiry { delivery_ms: 7_200_000 },
+        ..btc_inverse()
+    }
+}
+
 /// BTC itself for USDT, at 0.1 % on both sides.
 pub fn btc_spot() -> InstrumentSpec {
     InstrumentSpec {

@@ -1,10 +1,10 @@
 //! Random streams of commands: mostly plausible, now and then absurd. No expectations.
 
 use exchange_core::{
-    AccountAction, AccountId, AccountLevel, Action, CoinId, Command, Genesis, InstrumentId, LinkId,
-    MarginMode, MarkSource, MarketAction, ModeScope, Money, NewOrder, OrderId, OrderType, PositionAction,
-    PositionIndex, PositionMode, Price, Qty, Rate, Side, Terms, TierSpec, TimeInForce, TradingAction, Wallet,
-    SCALE,
+    AccountAction, AccountId, AccountLevel, Action, CoinId, Command, Genesis, InstrumentId, InstrumentSpec,
+    Kind, LinkId, MarginMode, MarkSource, MarketAction, ModeScope, Money, NewOrder, OrderId, OrderType,
+    PositionAction, PositionIndex, PositionMode, Price, Qty, Rate, Side, Terms, TierSpec, TimeInForce,
+    TradingAction, Wallet, SCALE,
 };
 use proptest::prelude::*;
 
@@ -13,12 +13,18 @@ use super::order_terms;
 pub const ACCOUNTS: u32 = 6;
 /// The longest step that is meant: 20 hours, over two settlements of funding.
 const LEAP_MS: i64 = 20 * 3_600_000;
-pub const INSTRUMENTS: u16 = 5;
+pub const INSTRUMENTS: u16 = 6;
 const SPOT: InstrumentId = InstrumentId(4);
 
 pub fn genesis(fund: i64) -> Genesis {
+    // delivered while the streams run
+    let expiry = InstrumentSpec {
+        kind: Kind::Expiry { delivery_ms: 150_000 },
+        guards_low_price: true,
+        ..super::btc_inverse_expiry()
+    };
     let instruments =
-        vec![super::btc(), super::eth(), super::btc_inverse(), super::btc_perp(), super::btc_spot()];
+        vec![super::btc(), super::eth(), super::btc_inverse(), super::btc_perp(), super::btc_spot(), expiry];
     super::many_coins(instruments, &fund.to_string())
 }
 
@@ -292,7 +298,8 @@ pub fn opening() -> Vec<Command> {
             }));
         }
     }
-    for (instrument, price) in (0..INSTRUMENTS).map(InstrumentId).zip([50_000, 2_000, 50_000, 50_000, 50_000])
+    for (instrument, price) in
+        (0..INSTRUMENTS).map(InstrumentId).zip([50_000, 2_000, 50_000, 50_000, 50_000, 50_000])
     {
         let price = Price(price * SCALE);
         commands.push(command(Action::SetIndexSource { instrument, source: 0, price }));
