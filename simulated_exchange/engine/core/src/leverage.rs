@@ -120,7 +120,8 @@ impl Exchange {
         let mut assigned = self.ledger.detail(slot).assigned;
         if held.is_isolated && held.position.lots != 0 {
             assigned += for_position;
-            if i128::from(after.maintenance) >= assigned + i128::from(after.unrealised) {
+            // funding may have eaten more of it than the lower requirement gives back
+            if assigned <= 0 || i128::from(after.maintenance) >= assigned + i128::from(after.unrealised) {
                 return Err(Reject::InsufficientBalance);
             }
         }

@@ -6,8 +6,8 @@ use exchange_core::fixed::Ratio;
 use exchange_core::margin::{break_even_price, closing_fee, liquidation_price, Exposure};
 use exchange_core::position::Position;
 use exchange_core::{
-    Action, EventKind, Genesis, Instrument, InstrumentId, InstrumentSpec, MarginMode, ModeScope, Money,
-    NewOrder, PositionAction, PositionIndex, PositionMode, PositionView, Qty, Reject, Side,
+    Action, EventKind, FundingSpec, Genesis, Instrument, InstrumentId, InstrumentSpec, MarginMode, ModeScope,
+    Money, NewOrder, PositionAction, PositionIndex, PositionMode, PositionView, Qty, Reject, Side,
 };
 use support::{btc, btc_inverse, fixed, many_coins, shown, who, Story, BTC, ETH};
 
@@ -215,6 +215,28 @@ fn leverage_of_a_position_moves_its_margin() {
     story.index(BTC, "48500");
     assert_eq!(story.leverage("alice", 40).reject, Some(Reject::InsufficientBalance), "it would be breached");
     assert_eq!(story.leverage("alice", 20).reject, None);
+}
+
+#[test]
+fn leverage_never_takes_more_margin_than_is_left_to_a_position() {
+    // one percent every eight hours, paid out of the margin once the wallet has nothing free
+    let funding = FundingSpec {
+        interest_daily: 30_000_000_000,
+        clamp: 100_000_000_000,
+        caps: Some((-100_000_000_000, 100_000_000_000)),
+        ..FundingSpec::default()
+    };
+    let spec = InstrumentSpec { funding, index_stale_ms: 864_000_000, ..btc() };
+    let mut story = Story::with(vec![spec], "0", "0");
+    story.tell("who | does | qty\n alice | deposit | 5100\n maker | deposit | 1000000");
+    isolate(&mut story, "alice");
+    story.tell("who | does | qty | price\n maker | sell | 1 | 50000\n alice | buy | 1 | 50000");
+    story.passes(6 * 28_800_000);
+    assert_eq!(assigned(&story, "alice"), "2072.5");
+    story.index(BTC, "60000");
+    // at 20x 2,498.625 less would be assigned; the profit alone would cover the maintenance
+    assert_eq!(story.leverage("alice", 20).reject, Some(Reject::InsufficientBalance));
+    assert_eq!(assigned(&story, "alice"), "2072.5");
 }
 
 #[test]
