@@ -9,9 +9,9 @@ use pyo3::types::PyString;
 
 use crate::arguments;
 use crate::words::{
-    AccountLevel, CancelReason, CreateType, FillKind, InstrumentStatus, MarginMode, MarkSource, OrderType, PositionIndex,
-    PositionMode, RepayReason, SelfMatch, Side, StopKind, Strain, TimeInForce, TriggerBy, TriggerDirection,
-    Wallet, WalletReason,
+    AccountLevel, CancelReason, CreateType, FillKind, InstrumentStatus, MarginMode, MarkSource, OrderType,
+    PositionIndex, PositionMode, RepayReason, SelfMatch, Side, StopKind, Strain, TimeInForce, TriggerBy,
+    TriggerDirection, Wallet, WalletReason,
 };
 
 /// A client's order identifier; text in Python.
