@@ -27,7 +27,8 @@ const HOUR_MS: i64 = 3_600_000;
 const INTEREST_AFTER_MS: i64 = 300_000;
 const ROUND_MS: i64 = 1_800_000;
 const HOURS_ONE_BY_ONE: i64 = 744;
-const CONVERSION_FEE: i128 = ONE / 1000;
+/// Fee of a sale, of what is sold.
+pub const CONVERSION_FEE: i128 = ONE / 1000;
 /// One repayment sells for at most 300,000 USD.
 pub const OPERATION_USD: i128 = 300_000 * ONE;
 /// A repayment that sells whatever there is.
@@ -51,30 +52,41 @@ impl Owed {
 
 /// Something to sell.
 #[derive(Clone, Copy, Debug)]
-struct Source {
-    coin: CoinId,
-    available: i128,
-    price: i128,
+pub struct Source {
+    /// Coin.
+    pub coin: CoinId,
+    /// How much of it there is to sell.
+    pub available: i128,
+    /// Its price in USD.
+    pub price: i128,
 }
 
 /// One sale: what leaves, the fee in it, and what comes.
 #[derive(Clone, Copy, Debug)]
-struct Sale {
-    sold: i128,
-    fee: i128,
-    bought: i128,
+pub struct Sale {
+    /// What leaves, fee included.
+    pub sold: i128,
+    /// The fee in it.
+    pub fee: i128,
+    /// What comes.
+    pub bought: i128,
 }
 
 /// Sells as much of a source as `need` at a price asks for, or as there is, or as `room` USD allow.
 fn sale(need: i128, price: i128, source: &Source, room: i128) -> Option<Sale> {
-    if need <= 0 || price <= 0 || room <= 0 {
+    sale_at(need, price, source, room, CONVERSION_FEE)
+}
+
+/// The same at another fee.
+pub fn sale_at(need: i128, price: i128, source: &Source, room: i128, fee_rate: i128) -> Option<Sale> {
+    if need <= 0 || price <= 0 || source.price <= 0 || source.available <= 0 || room <= 0 {
         return None;
     }
     let net = ceil(need * price, source.price);
-    let wanted = ceil(net * ONE, ONE - CONVERSION_FEE);
+    let wanted = ceil(net * ONE, ONE - fee_rate);
     let most = source.available.min(floor(room.min(i128::MAX / ONE) * ONE, source.price));
     let (sold, fee) =
-        if wanted <= most { (wanted, wanted - net) } else { (most, ceil(most * CONVERSION_FEE, ONE)) };
+        if wanted <= most { (wanted, wanted - net) } else { (most, ceil(most * fee_rate, ONE)) };
     let bought = floor((sold - fee) * source.price, price).min(need);
     (bought > 0).then_some(Sale { sold, fee, bought })
 }
@@ -272,7 +284,8 @@ impl State {
         sales
     }
 
-    fn sell(&mut self, account: usize, coin: CoinId, source: &Source, sale: Sale) {
+    /// Sells one coin of an account for another.
+    pub fn sell(&mut self, account: usize, coin: CoinId, source: &Source, sale: Sale) {
         let Sale { sold, fee, bought } = sale;
         self.purse_mut(account, source.coin).wallet -= sold;
         self.purse_mut(FEES, source.coin).wallet += fee;
@@ -301,7 +314,7 @@ impl State {
             let owed = self.owed(account, coin).total();
             let pays = || self.repayable(account, coin) > 0;
             owed > 0 && (pays() || !self.sales_for(account, coin, owed, NO_CAP).is_empty())
-        })
+        }) || !self.realisation(account).is_empty()
     }
 
     /// In liquidation: sells whatever there is for whatever is owed.

@@ -37,6 +37,7 @@ pub mod orders;
 pub mod position_liquidation;
 pub mod prices;
 pub mod random;
+pub mod realisation;
 pub mod rounding;
 pub mod shrink;
 pub mod state;

@@ -86,14 +86,13 @@ impl State {
         }
         if self.is_breached(account) {
             self.take_over(account);
-            self.absorb_debts(account);
         }
     }
 
     /// One step of a position that the whole account backs: no worse than where the coin's equity is used up.
     fn step_down_cross(&mut self, key: Key) -> bool {
         let contract = self.contract(key.instrument);
-        let equity = self.equity(key.account, contract.settle);
+        let equity = self.reach(key.account, contract.settle);
         let (held, mark) = (self.slot(key).qty, self.markets[key.instrument].mark);
         equity > 0 && self.step_down(key, bankruptcy_price(&contract, held, mark, equity))
     }
@@ -177,6 +176,9 @@ impl State {
     }
 
     fn take_over(&mut self, account: usize) {
+        for (source, sale, coin) in self.realisation(account) {
+            self.sell(account, coin, &source, sale);
+        }
         let open = |key: &Key| self.slot(*key).qty != 0;
         let keys: Vec<Key> = self.slots_of(account).into_iter().filter(open).collect();
         for coin in (0..self.coins.len()).filter_map(|at| u16::try_from(at).ok().map(CoinId)) {
@@ -185,6 +187,10 @@ impl State {
                 keys.iter().copied().filter(in_coin).partition(|key| self.slot(*key).qty < 0);
             self.take_over_coin(account, coin, &[shorts, longs].concat());
         }
+        for coin in self.coin_ids() {
+            self.pay_back(account, coin, i128::MAX);
+        }
+        self.absorb_debts(account);
     }
 
     fn take_over_coin(&mut self, account: usize, coin: CoinId, keys: &[Key]) {
