@@ -258,7 +258,11 @@ impl State {
             let change = Money(shown(left_over));
             self.emit(EventKind::InsuranceFundChanged { pool: contract.pool, balance, change });
         }
-        if self.slots.contains_key(&Key { account: TAKEOVER, instrument, index: PositionIndex::OneWay }) {
+        let apart = [PositionIndex::HedgeBuy, PositionIndex::HedgeSell];
+        if apart
+            .iter()
+            .any(|index| self.slots.contains_key(&Key { account: TAKEOVER, instrument, index: *index }))
+        {
             self.sweep_takeover(instrument);
         }
     }
