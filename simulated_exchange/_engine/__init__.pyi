@@ -1042,7 +1042,8 @@ class Event:
     class OrderConditions(Event):
         """What an accepted order asks for beyond the plain, or asks for now; told only of orders that do.
 
-        One with a `trigger_price` (0 for none) waits until it is triggered; until then it is in no book and holds
+        One with a `trigger_price` (0 for none) waits until it is triggered; until then it is in no book
+        and holds
         no margin.
         """
 
@@ -1078,7 +1079,8 @@ class Event:
 
     @final
     class OrderTriggered(Event):
-        """A waiting order's price was reached, by `price`. What follows tells whether it filled, rested or was
+        """A waiting order's price was reached, by `price`. What follows tells whether it filled, rested
+        or was
         cancelled.
         """
 
@@ -1173,7 +1175,9 @@ class Event:
 
     @final
     class MarginAdded(Event):
-        """Margin was added to an isolated position, or (negative) taken back; `assigned` is what it has then."""
+        """Margin was added to an isolated position, or (negative) taken back; `assigned` is what it has
+        then.
+        """
 
         account: Final[int]
         instrument: Final[int]
@@ -1228,7 +1232,9 @@ class Event:
 
     @final
     class Delivered(Event):
-        """A contract was delivered; every position follows as a fill. `at_ms` is the market time of its delivery."""
+        """A contract was delivered; every position follows as a fill. `at_ms` is the market time of its
+        delivery.
+        """
 
         instrument: Final[int]
         price: Final[int]
@@ -1240,7 +1246,9 @@ class Event:
 
     @final
     class AdlStarted(Event):
-        """An insurance pool does not bear a contract's further losses: positions taken over are deleveraged."""
+        """An insurance pool does not bear a contract's further losses: positions taken over are
+        deleveraged.
+        """
 
         pool: Final[int]
         instrument: Final[int]
@@ -1266,7 +1274,9 @@ class Event:
 
     @final
     class PositionLiquidationStarted(Event):
-        """An isolated position's maintenance margin is no longer covered by what is assigned and its profit."""
+        """An isolated position's maintenance margin is no longer covered by what is assigned and its
+        profit.
+        """
 
         account: Final[int]
         instrument: Final[int]
@@ -1789,7 +1799,9 @@ class PositionView:
     auto_add_margin: Final[bool]
     """Margin is added to an isolated position before it is liquidated."""
     break_even_price: Final[int]
-    """Price at which closing pays for the fees and what the present holding realised; 0 when there is none."""
+    """Price at which closing pays for the fees and what the present holding realised; 0 when there is
+    none.
+    """
     current_realised_pnl: Final[int]
     """Realised by the present holding, less fees; the last holding's while flat."""
 
@@ -1935,7 +1947,8 @@ class Terms:
     how far a market order fills beyond the best price; ValueError for both at once. Spot orders may borrow
     what the account has too little of (`is_leveraged`); the quantity of a spot market buy may be what is
     spent of the quote coin (`in_quote`). With a `trigger_price` the
-    order waits until the price of `trigger_by` reaches it. `close_on_trigger` only ever closes; with reduce-only
+    order waits until the price of `trigger_by` reaches it. `close_on_trigger` only ever closes; with
+    reduce-only
     and a quantity of 0 it closes the whole position.
     """
 
@@ -2466,7 +2479,8 @@ class Engine:
         trigger_price: int | None = None,
         trigger_by: TriggerBy | None = None,
     ) -> Outcome:
-        """Changes an order's terms, and its price and quantity with them; None keeps. Only a waiting order has a
+        """Changes an order's terms, and its price and quantity with them; None keeps. Only a waiting
+        order has a
         trigger price to change.
         """
 
@@ -2532,7 +2546,9 @@ class Engine:
         amount: int,
         position_index: PositionIndex = ...,
     ) -> Outcome:
-        """Adds margin to an isolated position; a negative amount takes back what lies above the initial margin."""
+        """Adds margin to an isolated position; a negative amount takes back what lies above the initial
+        margin.
+        """
 
     def set_auto_add_margin(
         self,

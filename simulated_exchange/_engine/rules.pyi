@@ -113,8 +113,10 @@ def classic_margin(
 ) -> tuple[int, int, int, int] | None:
     """Value, initial and maintenance margin, liquidation price of an isolated position by its entry price.
 
-    The rule before 2025-09-02, for comparison; the exchange reckons on the mark. Without fees; `extra` is margin
-    added. A price of 0 means that none liquidates it; `None` unless quantity, entry and leverage are positive.
+    The rule before 2025-09-02, for comparison; the exchange reckons on the mark. Without fees; `extra`
+    is margin
+    added. A price of 0 means that none liquidates it; `None` unless quantity, entry and leverage are
+    positive.
     """
 
 def tier_deductions(tiers: Sequence[tuple[int, int, int]]) -> list[int]:

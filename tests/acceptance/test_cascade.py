@@ -1,4 +1,6 @@
-"""`simulated-exchange scenario cascade` as its reader meets it: everything that can go wrong does, and adds up."""
+"""`simulated-exchange scenario cascade` as its reader meets it: everything that can go wrong does, and
+adds up.
+"""
 
 from __future__ import annotations
 

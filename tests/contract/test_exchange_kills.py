@@ -21,7 +21,8 @@ def survive(folder: Path, kills: int) -> Campaign:
     seconds, ready = time.perf_counter() - begun, statistics.median(campaign.seconds_to_ready)
     told = (
         f"{kills} kills in {seconds:.0f} s, {campaign.acknowledged} orders acknowledged,"
-        f" {campaign.from_snapshots} restarts from a snapshot, {campaign.torn} torn writes, ready after {ready:.2f} s"
+        f" {campaign.from_snapshots} restarts from a snapshot, {campaign.torn} torn writes,"
+        f" ready after {ready:.2f} s"
     )
     print(told)  # noqa: T201
     return campaign
