@@ -4,11 +4,8 @@
 //! maker's `Fill`, `PositionChanged`, `WalletChanged`, and the level left behind (`BookChanged`); then what became of the
 //! order's remainder; then prices; then liquidations. Fees credited to the venue's fee account make no event of their own.
 //! Amounts beyond the boundary's 64 bits (about 92 billion) are shown saturated; the state stays exact.
-//!
-//! Record, 128 bytes, little-endian: kind (1), sequence (8), `market_ms` (8), `wall_us` (8), then the variant's
-//! fields in the order of their declaration (flags and enums 1 byte, instrument 2, account 4, link id 1 + 36,
-//! everything else 8); the rest is zero.
-
+//! Record, 128 bytes, little-endian, zero-padded: kind (1), sequence, `market_ms`, `wall_us` (8 each), then the variant's fields as
+//! declared (flags and enums 1 byte, instrument 2, account 4, link id 1 + 36, everything else 8).
 use crate::event_field::{events, shape, Field, Packer};
 use crate::event_log::{words, Fields, Packed, CODE_BITS, HEAD_BITS};
 use crate::event_market::with_market_events;
