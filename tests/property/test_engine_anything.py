@@ -166,11 +166,13 @@ def test_any_bytes_are_a_batch_or_refused(records: list[bytes]) -> None:
 def test_a_damaged_journal_is_never_replayed_as_something_else(at: int, flip: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "venue.journal"
-        desk = Desk.opened(Engine.create(genesis(), str(path), "none"))
+        desk = Desk.opened(Engine.create(genesis(), str(path), "os"))
+        desk.engine.sync()  # what is committed together stands or falls together
         hashes = {desk.engine.state_hash()}
         commands = desk.engine.command_count()
         for step in range(3):
             desk.accepted(desk.engine.advance_time(START_MS + 1_000 * (step + 1), 0))
+            desk.engine.sync()
             hashes.add(desk.engine.state_hash())
         del desk
         damaged = bytearray(path.read_bytes())

@@ -215,7 +215,7 @@ impl Exchange {
 
     /// A live order.
     pub fn order(&self, order_id: OrderId) -> Option<OrderView> {
-        let waiting = || self.triggers.get(order_id.0).map(|waiting| self.view_waiting(waiting));
+        let waiting = || self.triggers.get(order_id.0).map(Self::view_waiting);
         self.orders.find(order_id.0).map(|index| self.view_order(index)).or_else(waiting)
     }
 
@@ -239,12 +239,12 @@ impl Exchange {
             .filter(|slot| instrument.is_none_or(|wanted| wanted.0 == self.ledger.slot(*slot).instrument))
             .flat_map(|slot| {
                 let live = self.orders.of(self.ledger.slot(slot).orders).map(|index| self.view_order(index));
-                live.chain(self.triggers.of(slot).map(|waiting| self.view_waiting(waiting)))
+                live.chain(self.triggers.of(slot).map(Self::view_waiting))
             })
             .collect()
     }
 
-    fn view_waiting(&self, waiting: &Waiting) -> OrderView {
+    fn view_waiting(waiting: &Waiting) -> OrderView {
         let order = &waiting.order;
         OrderView {
             order_id: OrderId(waiting.id),
