@@ -1,5 +1,7 @@
 //! What few orders ask for, and accounts' settings for orders, as Python objects.
 
+#![expect(clippy::too_many_arguments, reason = "an order has as many terms, and Python names them all")]
+
 use exchange_core as core;
 use pyo3::prelude::*;
 

@@ -4,6 +4,7 @@
     clippy::trivially_copy_pass_by_ref,
     reason = "a method of a Python class takes its object by reference"
 )]
+#![expect(clippy::enum_variant_names, reason = "the words are the core's")]
 
 use exchange_core as core;
 use pyo3::prelude::*;
