@@ -28,6 +28,7 @@ ARGUMENTS = ("--enable-sim", *(word for name in NAMES for word in ("--account", 
 SNAPSHOT_EVERY = 150  # commands: one or two between kills, so that kills meet snapshots being written
 LANES = 3
 RESTING_MAX = 100  # of alice at the beginning of a life; with more she cancels everything
+RESTING_LIMIT = 400  # a venue takes no more than 500
 LOT = 0.001
 
 
@@ -134,8 +135,8 @@ class Campaign:
         self._bought = self._buying = lots
 
     async def _rest(self, client: Any) -> None:
-        """Orders that nothing reaches, each with a link id of its own, until the venue is gone."""
-        while True:
+        """Orders that nothing reaches, each with its own link id, until the venue is gone or full."""
+        while len(self._resting) < RESTING_LIMIT:
             self._sent += 1
             link, price = f"kill-{self._sent}", 98_000 + self._sent % 900
             try:
