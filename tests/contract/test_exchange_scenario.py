@@ -46,7 +46,7 @@ async def test_market_orders_fill_against_the_makers_and_everything_adds_up(tmp_
     replayed = json.loads(run("replay", str(venue.journal), "--json").stdout)
     assert replayed["state_hash"] == verified["state_hash"]
     assert replayed["trades"] >= stats["trades"]
-    described = json.loads(run("scenario", "calm", "--json").stdout)
+    described = json.loads(run("scenario", "calm", "--describe", "--json").stdout)
     assert described["name"] == "calm"
 
 
