@@ -71,6 +71,6 @@ soak: ## ten million random commands with every invariant after each; SOAK_COMMA
 
 lock: ## write requirements.lock anew from pyproject.toml: hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \
-	  --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	  --generate-hashes --no-header --quiet -o requirements.lock
 
 all: lint types test ## what a change must pass
