@@ -12,7 +12,7 @@
 //! - the comparison: `stream` makes random commands, `duel` runs both exchanges on them, `shrink` makes a short story of a
 //!   difference.
 //!
-//! Not modelled, and therefore switched off in `stream`: terms of orders and orders that wait for a price, spot, expiry,
+//! Not modelled, and therefore switched off in `stream`: orders that wait for a price, spot, expiry,
 //! coin prices by index, link ids that are forgotten after 65,536 others.
 #![forbid(unsafe_code)]
 #![allow(clippy::missing_panics_doc)] // the model stops where something cannot be: the comparison catches it

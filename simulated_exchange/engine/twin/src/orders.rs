@@ -13,7 +13,7 @@ use std::rc::Rc;
 use exchange_core::limits::ACTIVE_ORDERS_MAX;
 use exchange_core::{
     AccountId, CancelReason, CreateType, EventKind, FillKind, InstrumentId, NewOrder, OrderId, OrderType,
-    PositionIndex, Price, Qty, Reject, Side, TimeInForce,
+    PositionIndex, Price, Qty, Reject, Side, SlippageTolerance, StopKind, TimeInForce,
 };
 
 use crate::contract::{side_of, sign, Contract};
@@ -169,7 +169,7 @@ impl State {
             qty,
             leaves: qty,
             reduce_only,
-            self_match: new.terms.self_match,
+            terms: new.terms,
             link: new.link_id,
             created_ms: self.now,
             filled_value: 0,
@@ -249,6 +249,32 @@ impl State {
             link_id: order.link,
             create_type: CreateType::User,
         });
+        if !order.terms.is_none() {
+            self.tell_terms(order);
+        }
+    }
+
+    /// What an order asks for beyond the plain.
+    fn tell_terms(&mut self, order: &Order) {
+        let terms = order.terms;
+        let (slippage_ticks, slippage_ratio) = match terms.slippage {
+            SlippageTolerance::None => (0, 0),
+            SlippageTolerance::Ticks(ticks) => (i64::from(ticks), 0),
+            SlippageTolerance::Ratio(ratio) => (0, i64::from(ratio)),
+        };
+        self.emit(EventKind::OrderConditions {
+            order_id: OrderId(order.id),
+            account: AccountId(self.accounts[order.key.account].id),
+            instrument: instrument_id(order.key.instrument),
+            kind: StopKind::Plain,
+            trigger_price: terms.trigger_price,
+            trigger_by: terms.trigger_by,
+            trigger_direction: terms.trigger_direction,
+            close_on_trigger: terms.close_on_trigger,
+            self_match: terms.self_match,
+            slippage_ticks,
+            slippage_ratio,
+        });
     }
 
     fn knows_link(&self, account: usize, new: &NewOrder) -> bool {
@@ -268,7 +294,7 @@ impl State {
             fee: FeeRule::Rate(self.contracts[order.key.instrument].spec.taker_fee),
             kind: FillKind::Trade,
             blocked: false,
-            self_match: order.self_match,
+            self_match: order.terms.self_match,
             met: 0,
             filled_value: 0,
             fee_paid: 0,

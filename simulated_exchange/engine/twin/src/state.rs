@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use exchange_core::{
     AccountLevel, AdlSpec, CoinId, CoinPrice, CoinSpec, Event, EventKind, Genesis, LinkId, MarginMode,
-    OrderSettings, OrderType, PoolId, PositionIndex, SelfMatch, Side, Strain, TimeInForce,
-    CONVERSION_ACCOUNT, FEE_ACCOUNT, FIRST_POOL_ACCOUNT, LENDING_ACCOUNT, TAKEOVER_ACCOUNT,
+    OrderSettings, OrderType, PoolId, PositionIndex, Side, Strain, Terms, TimeInForce, CONVERSION_ACCOUNT,
+    FEE_ACCOUNT, FIRST_POOL_ACCOUNT, LENDING_ACCOUNT, TAKEOVER_ACCOUNT,
 };
 
 use crate::contract::Contract;
@@ -129,8 +129,8 @@ pub struct Order {
     pub leaves: i128,
     /// Never grows a position.
     pub reduce_only: bool,
-    /// What happens when, coming in again, it meets an order of its own trader.
-    pub self_match: SelfMatch,
+    /// What it asks for beyond the plain; self-match prevention counts again when it comes in again.
+    pub terms: Terms,
     /// Client's identifier.
     pub link: LinkId,
     /// Market time of acceptance.

@@ -1,7 +1,10 @@
 //! The digest of the whole state, from the plain state, in the canonical order that the header of the core's
 //! `state_hash` lays down. Only the digest primitive is shared.
 
-use exchange_core::{CoinId, Digest, OrderSettings, PositionIndex, Side, TierSpec};
+use exchange_core::{
+    AccountId, Action, CoinId, Command, Digest, InstrumentId, NewOrder, OrderSettings, PositionIndex, Price,
+    Qty, Side, StopKind, Terms, TierSpec, COMMAND_BYTES,
+};
 
 use crate::contract::Contract;
 use crate::insurance::{unreached, Samples};
@@ -113,11 +116,15 @@ impl State {
                 let flags = u64::from(order.reduce_only)
                     | u64::from(order.time_in_force.to_wire()) << 8
                     | u64::from(order.order_type.to_wire()) << 16
-                    | u64::from(order.self_match.to_wire()) << 24;
+                    | u64::from(order.terms.self_match.to_wire()) << 24;
                 digest.word(order.id).word(u64::from(self.accounts[order.key.account].id)).word(flags);
                 digest.signed(steps(contract, order.qty)).signed(steps(contract, order.leaves));
                 digest.signed(order.created_ms).wide(order.filled_value).wide(order.fee);
                 digest.bytes(order.link.as_bytes());
+                if !order.terms.is_none() {
+                    let kind = u64::from(StopKind::Plain.to_wire());
+                    digest.word(kind).bytes(&recorded(order.terms));
+                }
             }
             digest.word(u64::MAX);
         }
@@ -198,4 +205,11 @@ impl State {
 /// A quantity in whole steps.
 fn steps(contract: &Contract, qty: i128) -> i64 {
     shown(qty / contract.step())
+}
+
+/// The record of an order of account 0 for nothing with these terms.
+fn recorded(terms: Terms) -> [u8; COMMAND_BYTES] {
+    let nothing = NewOrder::limit(AccountId(0), InstrumentId(0), Side::Buy, Qty(0), Price(0));
+    let action = Action::PlaceOrder(NewOrder { terms, ..nothing });
+    Command { market_ms: 0, wall_us: 0, action }.encode()
 }

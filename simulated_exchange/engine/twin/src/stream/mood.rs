@@ -147,7 +147,7 @@ impl Mood {
             pauses: swung(&[(60, 0), (30, 2_000), (8, 60_000), (1, 3_600_000), (1, 30_000_000)], random),
             reduce_only: random.pick(&[5, 25, 60]),
             linked: random.pick(&[0, 10, 50]),
-            with_terms: random.pick(&[0, 0, 0]), // the event that tells them is not modelled
+            with_terms: random.pick(&[0, 10, 60]),
             large: random.pick(&[0, 30, 80]),
         }
     }
