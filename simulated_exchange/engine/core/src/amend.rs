@@ -31,6 +31,9 @@ impl Exchange {
             found => found?,
         };
         let before = *self.orders.get(index);
+        if !before.reduce_only {
+            self.verified(account)?;
+        }
         let mut after = self.amended(&before, price, qty)?;
         let sums = self.hold_amended(&before, &mut after)?;
         if keeps_place(&before, &after) {

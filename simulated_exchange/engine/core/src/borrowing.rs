@@ -4,6 +4,7 @@
 //! A loan by hand moves cash from the pool into the wallet. Falling below nothing moves no cash: the wallet itself is
 //! negative, and the pool's cash stands for it. Both are owed, and both cost interest.
 
+use crate::account::NOBODY;
 use crate::event::EventKind;
 use crate::exchange::{Exchange, CONVERSION, FEES, LENDING};
 use crate::fixed::{mul_div_floor, saturate};
@@ -40,14 +41,14 @@ impl Exchange {
         if wanted > self.borrowable(owner, coin) {
             return Err(Reject::BorrowLimit);
         }
-        let purse = self.ledger.purse_for(owner, coin);
-        let after = self.worth_after(purse, |held| {
+        let after = self.worth_after(owner, coin, |held| {
             held.wallet += wanted;
             held.spot_borrow += wanted;
         });
         if after.available() < 0 {
             return Err(Reject::InsufficientBalance);
         }
+        let purse = self.ledger.purse_for(owner, coin);
         self.lend(purse, wanted);
         self.emit_wallet(purse, wanted, WalletReason::Borrow);
         self.emit_loan(purse);
@@ -136,9 +137,13 @@ impl Exchange {
         }
     }
 
-    /// Takes one account's interest out of its wallet, which may fall below nothing.
+    /// Takes one account's interest out of its wallet, which may fall below nothing. Whose margin balance is used up has
+    /// nothing to pay with: a debt that grows would only be lent by the pool to itself.
     fn charge_account(&mut self, account: u32, coin: CoinId, rate: i64, hours: i64) -> i128 {
         let Some(purse) = self.ledger.find_purse(account, coin) else { return 0 };
+        if self.ledger.account(account).worth.balance <= 0 {
+            return 0;
+        }
         let borrowed = self.ledger.purse(purse).borrowed;
         let (free, rate, bearing) = self.loan_terms(purse, rate);
         let cost = lending::interest(bearing, rate, hours);
@@ -448,14 +453,15 @@ impl Exchange {
         }
     }
 
-    /// The account's figures if its purse were changed.
-    pub(crate) fn worth_after(&self, purse: u32, change: impl FnOnce(&mut Purse)) -> Worth {
-        let before = self.ledger.purse(purse);
+    /// A user's figures if its purse of a coin, empty where it has none, were changed.
+    pub(crate) fn worth_after(&self, account: u32, coin: CoinId, change: impl FnOnce(&mut Purse)) -> Worth {
+        let held = self.ledger.find_purse(account, coin).map(|purse| self.ledger.purse(purse).clone());
+        let before = held.unwrap_or_else(|| Purse::new(account, NOBODY, coin, true));
         let mut after = before.clone();
         change(&mut after);
-        let coin = &self.ledger.coins()[usize::from(before.coin.0)];
-        let mut worth = self.ledger.account(before.account).worth;
-        worth.replace(&before.worth, &after.worth_at(coin, self.ledger.coin_price(before.coin)));
+        let listed = &self.ledger.coins()[usize::from(coin.0)];
+        let mut worth = self.ledger.account(account).worth;
+        worth.replace(&before.worth, &after.worth_at(listed, self.ledger.coin_price(coin)));
         worth
     }
 

@@ -13,13 +13,11 @@
 //! what is held beyond the cash is owed from then on, as every coin below nothing is, and no longer when the order is
 //! cancelled. It is amended as a plain one.
 
-use crate::collateral::usd_ceil;
 use crate::command::NewOrder;
 use crate::event::EventKind;
 use crate::exchange::Exchange;
 use crate::fixed::{mul_div_ceil, saturate};
 use crate::instrument::Instrument;
-use crate::lending::loan_margin;
 use crate::margin::Exposure;
 use crate::matching::{fee_of, FeeRule, Leg};
 use crate::order::Order;
@@ -143,21 +141,10 @@ impl Exchange {
         if short > self.borrowable(account, coin) {
             return Err(Reject::BorrowLimit);
         }
-        // without a purse there is no cash either: the whole is owed
-        let available = match self.ledger.find_purse(account, coin) {
-            Some(purse) => self.worth_after(purse, |held| held.locked += needed).available(),
-            None => owner.available() - self.loan_initial(coin, needed),
-        };
-        if available < more.max(0) {
+        if self.worth_after(account, coin, |held| held.locked += needed).available() < more.max(0) {
             return Err(Reject::InsufficientBalance);
         }
         Ok(())
-    }
-
-    /// Initial margin of a first loan of a coin, in USD.
-    fn loan_initial(&self, coin: CoinId, amount: i128) -> i128 {
-        let spec = &self.ledger.coins()[usize::from(coin.0)].spec;
-        loan_margin(&spec.borrow, amount, usd_ceil(amount, self.ledger.coin_price(coin))).0
     }
 
     /// What a resting order holds of the coin it pays with.

@@ -92,10 +92,10 @@ impl Exchange {
         if purse.is_none_or(|purse| self.ledger.purse(purse).is_collateral) == enabled {
             return Err(Reject::SettingUnchanged);
         }
-        let purse = self.ledger.purse_for(owner, coin);
-        if !enabled && self.worth_after(purse, |held| held.is_collateral = false).available() < 0 {
+        if !enabled && self.worth_after(owner, coin, |held| held.is_collateral = false).available() < 0 {
             return Err(Reject::InsufficientBalance);
         }
+        let purse = self.ledger.purse_for(owner, coin);
         self.ledger.change_purse(purse, |held| held.is_collateral = enabled);
         self.emit(EventKind::CollateralChanged { account, coin, enabled });
         self.touch(owner);

@@ -48,10 +48,10 @@ impl Exchange {
         let (books, held) = (self.pool_books(coin), self.lending.shares_of(coin, owner));
         let wanted = if amount.0 == 0 { books.worth(held) } else { i128::from(amount.0) };
         let shares = books.shares_of(wanted, held).filter(|_| wanted > 0).ok_or(Reject::WithdrawTooLarge)?;
-        let purse = self.ledger.purse_for(owner, coin);
         if wanted > books.redeemable() {
             return Err(Reject::PoolShort);
         }
+        let purse = self.ledger.purse_for(owner, coin);
         let pool = self.lending_purse(coin);
         self.ledger.credit(pool, -wanted);
         self.ledger.credit_funding(purse, wanted);

@@ -136,13 +136,20 @@ fn withdrawals_leave_the_funding_wallet_within_the_days_limit() {
 #[test]
 fn the_unverified_may_only_close_and_take_out() {
     let mut story = story(&[("USDT", "200000")]);
-    story.tell("who | does | qty | price\n maker | sell | 1 | 50000\n alice | buy | 1 | 50000");
+    story.tell(
+        "who   | does | order | qty | price
+         maker | sell |       | 1   | 50000
+         alice | buy  |       | 1   | 50000
+         alice | buy  | open  | 1   | 48000",
+    );
     assert_eq!(level(&mut story, "alice", AccountLevel::Unverified), None);
     story.tell(
-        "who   | does    | qty | price | how    | then
-         alice | buy     | 1   | 49000 |        | AccountNotVerified
-         alice | sell    | 1   | 51000 | reduce | rests 1 at 51000
-         alice | deposit | 1   |       |        | AccountNotVerified",
+        "who   | does    | order | qty | price | how    | then
+         alice | buy     |       | 1   | 49000 |        | AccountNotVerified
+         alice | amend   | open  | 2   |       |        | AccountNotVerified
+         alice | cancel  | open  |     |       |        | cancelled
+         alice | sell    |       | 1   | 51000 | reduce | rests 1 at 51000
+         alice | deposit |       | 1   |       |        | AccountNotVerified",
     );
     let (unified, funding) = ((who("alice"), Wallet::Unified), (who("alice"), Wallet::Funding));
     assert_eq!(moves(&mut story, unified, funding, USDT, "120000"), None);
@@ -275,6 +282,16 @@ fn wild() -> impl Strategy<Value = AccountAction> {
         (account(), prop::sample::select(AccountLevel::ALL))
             .prop_map(|(account, level)| AccountAction::SetAccountLevel { account, level }),
     ]
+}
+
+#[test]
+fn who_is_refused_a_loan_holds_nothing_more_than_before() {
+    let mut story = story(&[("USDT", "1000000"), ("BTC", "20")]);
+    let (account, coin) = (AccountId(2001), USDT);
+    assert_eq!(asks(&mut story, AccountAction::CreateSubAccount { account, main: who("alice") }), None);
+    let refused = asks(&mut story, AccountAction::Borrow { account, coin, amount: Money(1) });
+    assert_eq!(refused, Some(Reject::InsufficientBalance));
+    assert!(story.exchange.coins(account).is_empty());
 }
 
 proptest! {

@@ -550,3 +550,23 @@ fn a_debt_beyond_all_collateral_is_the_insurance_pools() {
     assert_eq!(coin(&story, "alice", USDT).borrowed, Money(0));
     assert_eq!(story.exchange.insurance_pool(PoolId(0)), Some(Money(0)));
 }
+
+#[test]
+fn who_has_nothing_left_is_charged_no_further() {
+    let mut genesis = genesis();
+    genesis.coins[0] = exchange_core::CoinSpec {
+        lending: support::lending(10_000_000),
+        ..support::lent(exchange_core::CoinSpec::par("USDT"), 10_000_000)
+    };
+    let mut story = with(&genesis, &[("BTC", "500")]);
+    assert_eq!(borrows(&mut story, "alice", USDT, "5000000"), None);
+    story.tell("who | does | qty | price | in\n maker | sell | 100 | 50000 | BTC/USDT\n alice | buy | 100 | 50000 | BTC/USDT");
+    assert_eq!(stands(&story, "alice", USDT), pair("0", "5000000"));
+    // without a limit of his own every hour costs the whole loan, and no round repays more than 300,000 USD
+    let level = AccountLevel::Unverified;
+    assert_eq!(asks(&mut story, AccountAction::SetAccountLevel { account: who("alice"), level }), None);
+    story.passes(35 * MINUTE_MS);
+    assert_eq!(interest(&story), [(1, "4700300".into())]);
+    story.passes(2_000 * HOUR_MS);
+    assert_eq!(interest(&story).iter().map(|row| row.0).collect::<Vec<_>>(), [1_256]);
+}

@@ -395,6 +395,9 @@ impl State {
     }
 
     fn charge(&mut self, account: usize, coin: CoinId, rate: i128, hours: i64) -> i128 {
+        if self.figures(account).balance <= 0 {
+            return 0; // nothing left to pay with
+        }
         let owed = self.owed(account, coin);
         let loss = (-self.margin_in(account, coin).unrealised).max(0);
         let free = owed.fallen.min(loss).min(i128::from(self.coins[usize::from(coin.0)].free_limit.0));

@@ -342,6 +342,9 @@ impl State {
         qty: Option<Qty>,
     ) -> Result<OrderId, Reject> {
         let before = self.own_order(account, id)?;
+        if !before.reduce_only {
+            self.verified(account)?;
+        }
         let after = self.amended(&before, price, qty)?;
         let keeps_place = after.price == before.price && after.leaves < before.leaves;
         if !before.reduce_only && !keeps_place {
