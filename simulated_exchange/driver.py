@@ -2,8 +2,7 @@
 
 Belongs here: stamping both clocks onto commands, the group commit, handing events on. Does not belong here:
 rules (the engine's), wire shapes (`gateway`), prices (`scenario`). Only this module and the calls by subject
-beside it (`driver_accounts`, `driver_orders`, `driver_markets`) import `_engine`; others take the engine's
-types from here.
+beside it (`driver_...`) import `_engine`; others take the engine's types from here.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Literal
 from simulated_exchange._engine import (
     AccountLevel,
     AccountView,
+    AdlAlertView,
     BatchOutcome,
     CancelReason,
     CoinConservation,
@@ -29,15 +29,19 @@ from simulated_exchange._engine import (
     FillKind,
     FundingView,
     GenesisError,
+    InstrumentStatus,
     InvariantError,
     JournalError,
     LendingPoolView,
+    MarginMode,
     MarkSource,
     OrderSettings,
     OrderType,
     OrderView,
     Outcome,
+    PoolView,
     PositionIndex,
+    PositionMode,
     PositionView,
     PriceView,
     ProductClass,
@@ -61,6 +65,7 @@ from simulated_exchange.disk import DiskThread
 from simulated_exchange.driver_accounts import AccountCalls
 from simulated_exchange.driver_markets import MarketCalls
 from simulated_exchange.driver_orders import OrderCalls
+from simulated_exchange.driver_positions import PositionCalls
 from simulated_exchange.errors import (
     ConfigurationError,
     InvariantBrokenError,
@@ -73,6 +78,7 @@ __all__ = [
     "EVENTS_PENDING_MAX",
     "AccountLevel",
     "AccountView",
+    "AdlAlertView",
     "BatchOutcome",
     "CancelReason",
     "CoinConservation",
@@ -84,14 +90,18 @@ __all__ = [
     "Event",
     "FillKind",
     "FundingView",
+    "InstrumentStatus",
     "JournalError",
     "LendingPoolView",
+    "MarginMode",
     "MarkSource",
     "OrderSettings",
     "OrderType",
     "OrderView",
     "Outcome",
+    "PoolView",
     "PositionIndex",
+    "PositionMode",
     "PositionView",
     "PriceView",
     "ProductClass",
@@ -155,7 +165,7 @@ def verify_journal_file(journal_path: Path) -> Verification:
     return Engine.verify(str(journal_path))
 
 
-class Driver(AccountCalls, OrderCalls, MarketCalls):
+class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
     """Sole owner of the engine. All methods belong to the loop's thread; only the commit runs beside it."""
 
     def __init__(
@@ -215,14 +225,6 @@ class Driver(AccountCalls, OrderCalls, MarketCalls):
 
     # -- queries ---------------------------------------------------------------------------------------------
 
-    def position(self, account: int, instrument: int) -> PositionView:
-        """A position as it is now."""
-        return self.engine.position(account, instrument)
-
-    def positions(self, account: int) -> list[PositionView]:
-        """The positions that are not flat."""
-        return self.engine.positions(account)
-
     def book(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """The best levels, bids falling, asks rising: (price, qty)."""
         return self.engine.book(instrument, levels)
@@ -238,10 +240,6 @@ class Driver(AccountCalls, OrderCalls, MarketCalls):
     def open_orders(self, account: int, instrument: int | None = None) -> list[OrderView]:
         """The live orders of an account."""
         return self.engine.open_orders(account, instrument)
-
-    def insurance_pool(self, pool: int = 0) -> int:
-        """What an insurance pool holds; pool 0 is the first listed."""
-        return self.engine.insurance_pool(pool)
 
     def conservation(self) -> Conservation:
         """Whether money and positions add up."""

@@ -13,6 +13,7 @@ from simulated_exchange._engine import (
     OrderSettings,
     OrderType,
     Outcome,
+    PositionIndex,
     ProductClass,
     Side,
     Terms,
@@ -48,6 +49,7 @@ class OrderCalls(ABC):
         price: int = 0,
         reduce_only: bool = False,
         link_id: str = "",
+        position_index: PositionIndex = PositionIndex.OneWay,
         terms: Terms | None = None,
     ) -> Outcome:
         """A new order."""
@@ -62,6 +64,7 @@ class OrderCalls(ABC):
             price=price,
             reduce_only=reduce_only,
             link_id=link_id,
+            position_index=position_index,
             terms=terms,
         )
         return self._applied_with(outcome)
@@ -84,14 +87,6 @@ class OrderCalls(ABC):
         """Take all orders of an account off the book, of one instrument or of all."""
         return self._applied_with(
             self.engine.cancel_all(*self._times(), account=account, instrument=instrument)
-        )
-
-    def set_leverage(self, *, account: int, instrument: int, leverage: int) -> Outcome:
-        """Leverage of a position, in hundredths."""
-        return self._applied_with(
-            self.engine.set_leverage(
-                *self._times(), account=account, instrument=instrument, leverage=leverage
-            )
         )
 
     def amend_terms(

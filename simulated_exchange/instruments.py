@@ -18,7 +18,10 @@ import orjson
 
 from simulated_exchange.errors import ConfigurationError
 
-__all__ = ["SCALE", "Catalogue", "Instrument", "RiskTier", "fixed_point", "read_genesis"]
+__all__ = ["MARKETS", "SCALE", "Catalogue", "Instrument", "RiskTier", "fixed_point", "read_genesis"]
+
+MARKETS = ("linear", "inverse", "spot")
+"""What is traded here; on the wire a symbol is unique within one of these."""
 
 SCALE = 10**8
 INSTRUMENTS_MAX = 512
@@ -26,6 +29,7 @@ INSTRUMENTS_MAX = 512
 FUNDING_INTERVAL_MS = 8 * 3_600_000
 PRICE_MAX = "1999999"
 DEFAULT_LEVERAGE = "10"
+DELIVERY_FEE = "0.0005"
 
 
 def fixed_point(value: Any) -> int:
@@ -50,10 +54,14 @@ class RiskTier:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One contract; prices, quantities and rates are fixed point, `default_leverage` is in hundredths."""
+    """One contract or spot pair; prices, quantities and rates are fixed point, `default_leverage` is in
+    hundredths. `name` is unique at the venue, `symbol` is the wire's, unique within its `category`.
+    """
 
     index: int
+    name: str
     symbol: str
+    category: str
     base: str
     quote: str
     tick_size: int
@@ -73,14 +81,48 @@ class Instrument:
     index_sources: tuple[tuple[str, int], ...]
     funding_interval_ms: int
     default_leverage: int
+    settle: str
+    delivery_ms: int
+    delivery_fee: int
+    pool: str
+    zone: str
+
+    @property
+    def is_spot(self) -> bool:
+        """The coin itself changes hands."""
+        return self.category == "spot"
+
+    @property
+    def is_inverse(self) -> bool:
+        """Quantities are amounts of the quote coin; it settles in the base coin."""
+        return self.category == "inverse"
+
+    @property
+    def is_perpetual(self) -> bool:
+        """A contract without an end, which therefore has funding."""
+        return not self.is_spot and not self.delivery_ms
+
+    def value(self, qty: int, price: int) -> int:
+        """What a quantity is worth at a price in the coin it settles in; 0 without a price."""
+        if not self.is_inverse:
+            return qty * price // SCALE
+        return (2 * qty * SCALE + price) // (2 * price) if price else 0
+
+    def average_price(self, qty: int, value: int) -> int:
+        """The price at which a quantity has this value; 0 for nothing."""
+        over, under = (qty, value) if self.is_inverse else (value, qty)
+        return over * SCALE // under if under else 0
 
     @classmethod
     def from_row(cls, index: int, row: dict[str, Any]) -> Instrument:
         """From one instrument of the genesis text."""
         tick_size, qty_step = fixed_point(row["tick_size"]), fixed_point(row["qty_step"])
+        kind, is_inverse = row.get("kind", "perpetual"), bool(row.get("inverse", False))
         return cls(
             index=index,
-            symbol=row["symbol"],
+            name=row["symbol"],
+            symbol=row["symbol"].replace("/", ""),
+            category="spot" if kind == "spot" else "inverse" if is_inverse else "linear",
             base=row["base"],
             quote=row["quote"],
             tick_size=tick_size,
@@ -107,6 +149,11 @@ class Instrument:
             ),
             funding_interval_ms=int(row.get("funding_interval_ms", FUNDING_INTERVAL_MS)),
             default_leverage=fixed_point(row.get("default_leverage", DEFAULT_LEVERAGE)) // (SCALE // 100),
+            settle=row["base"] if is_inverse else row["quote"],
+            delivery_ms=int(row.get("delivery_ms", 0)),
+            delivery_fee=fixed_point(row.get("delivery_fee", DELIVERY_FEE)),
+            pool=row.get("pool", ""),
+            zone=row.get("zone", ""),
         )
 
 
@@ -119,11 +166,12 @@ def _decimals(step: int) -> int:
 
 
 class Catalogue:
-    """All instruments of a venue, by number and by symbol."""
+    """All instruments of a venue, by number, by name and by the wire's symbol."""
 
     def __init__(self, instruments: list[Instrument]) -> None:
         self._instruments = instruments
-        self._by_symbol = {instrument.symbol: instrument for instrument in instruments}
+        self._by_name = {instrument.name: instrument for instrument in instruments}
+        self._by_symbol = {(entry.category, entry.symbol): entry for entry in instruments}
 
     @classmethod
     def from_genesis(cls, genesis_json: str) -> Catalogue:
@@ -140,14 +188,22 @@ class Catalogue:
     def __getitem__(self, index: int) -> Instrument:
         return self._instruments[index]
 
-    def by_symbol(self, symbol: str) -> Instrument | None:
-        """The instrument of the venue's own symbol, such as BTCUSDT."""
-        return self._by_symbol.get(symbol)
+    def by_name(self, name: str) -> Instrument | None:
+        """The instrument of the name that its file gives it, such as BTCUSDT, or BTC/USDT for spot."""
+        return self._by_name.get(name)
+
+    def by_symbol(self, symbol: str, category: str = "linear") -> Instrument | None:
+        """The instrument of the wire's symbol, such as BTCUSDT, in one of the wire's markets."""
+        return self._by_symbol.get((category, symbol))
 
     def coins(self) -> list[str]:
         """Every coin in use, the settlement coin first."""
         names = dict.fromkeys([*(i.quote for i in self), *(i.base for i in self)])
         return list(names)
+
+    def of(self, category: str) -> list[Instrument]:
+        """The instruments of one of the wire's markets."""
+        return [instrument for instrument in self if instrument.category == category]
 
 
 def read_genesis(folder: Path, insurance_fund: str) -> str:
