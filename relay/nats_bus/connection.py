@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import re
 import secrets
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -96,18 +97,21 @@ class Connection:
         *,
         on_reconnect: Callable[[], None] | None = None,
         timeout_s: float = CONNECT_TIMEOUT_S,
+        ca_pem: str | None = None,
     ) -> Self:
-        """Connect as the owner of `nkey_seed`.
+        """Connect as the owner of `nkey_seed`. A `tls://` address must show a certificate of `ca_pem` alone
+        (None: of the system's authorities), in its own name.
 
         Keeps trying for `timeout_s`, then raises `BusUnavailable` with the reason; `NotPermitted` if the
         inbox prefix is not this user's (`relay.protocol.subjects.inbox_prefix`).
         """
         deadline = time.monotonic() + timeout_s
+        trust = _trust(ca_pem) if url.startswith("tls://") else None
         while True:
             bus = cls(name, inbox_prefix)
             bus._on_reconnect = on_reconnect
             try:
-                await bus._open(url, nkey_seed, inbox_prefix)
+                await bus._open(url, nkey_seed, inbox_prefix, trust)
                 return bus
             except (TimeoutError, OSError, nats.errors.Error) as error:
                 await bus.close()
@@ -123,13 +127,16 @@ class Connection:
         """Whether the socket is up; says nothing about a frozen broker (heartbeats do)."""
         return self._client.is_connected
 
-    async def _open(self, url: str, nkey_seed: str | None, inbox_prefix: str) -> None:
+    async def _open(
+        self, url: str, nkey_seed: str | None, inbox_prefix: str, trust: ssl.SSLContext | None
+    ) -> None:
         """One attempt, which ends by itself: cancelling the library's endless one does not always end it."""
         await self._client.connect(
             servers=[url],
             name=self._name,
             nkeys_seed_str=nkey_seed,
             inbox_prefix=inbox_prefix,
+            tls=trust,
             error_cb=self._on_error,
             closed_cb=self._on_closed,
             disconnected_cb=self._on_disconnected,
@@ -304,6 +311,18 @@ class Connection:
             _log.error("bus_closed", bus=self._name, reason=self.last_error)
         if not self._closed.done():
             self._closed.set_result(None)
+
+
+def _trust(ca_pem: str | None) -> ssl.SSLContext:
+    """Verification stays on in either case. Raises `BusUnavailable` for a certificate that is none."""
+    if ca_pem is None:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=ca_pem)
+    except (ssl.SSLError, ValueError):
+        raise BusUnavailable("broker: the authority's certificate cannot be read") from None
+    return context
 
 
 def _from_wire(message: Msg) -> BusMessage:

@@ -11,7 +11,7 @@ refused. Fields a reader does not know survive that comparison, and are then ign
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ __all__ = [
     "decimal_text",
     "decode_payload",
     "decode_report",
+    "decode_strictly",
     "encode_payload",
     "encode_report",
     "kind_of",
@@ -36,6 +37,7 @@ PAYLOAD_BYTES_MAX = 15 * 1024  # with its header within the envelope's 16 KiB
 REPORT_BYTES_MAX = 60 * 1024  # with its kind within the broker's 64 KiB
 DEPTH_MAX = 16
 _DECIMAL_PLACES = Decimal("1E-12")
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 _DECIMAL_LIMIT = Decimal(10) ** 16
 
 Report: TypeAlias = CopyReport | StatusReport
@@ -71,13 +73,20 @@ def decode_payload(kind: str, raw: bytes) -> Message:
     if struct is None:
         raise UnknownKind(f"kind: one of {', '.join(_TYPES)} is allowed")
     limit = REPORT_BYTES_MAX if kind in _REPORT_KINDS else PAYLOAD_BYTES_MAX
-    if len(raw) > limit:
-        raise TooLarge(f"{kind}: at most {limit} bytes are allowed, got {len(raw)}")
+    return decode_strictly(raw, struct, limit, kind)
+
+
+def decode_strictly(raw: bytes, struct: type[_Struct], bytes_max: int, what: str) -> _Struct:
+    """Bytes that are the one JSON form of a struct, at most `bytes_max` long. Raises a `ProtocolError` that
+    begins with `what`.
+    """
+    if len(raw) > bytes_max:
+        raise TooLarge(f"{what}: at most {bytes_max} bytes are allowed, got {len(raw)}")
     tree = _decode_tree(raw)
     try:
         return msgspec.convert(tree, struct, strict=True)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise Malformed(f"{kind}: {error}") from None
+        raise Malformed(f"{what}: {error}") from None
 
 
 def encode_report(report: Report) -> bytes:

@@ -18,6 +18,8 @@ __all__ = [
     "direct_get",
     "feed",
     "inbox_prefix",
+    "join",
+    "leave",
     "parse_report_subject",
     "reports",
     "signals",
@@ -56,6 +58,16 @@ def beat(leader_id: str) -> str:
 def reports(leader_id: str, follower_id: str) -> str:
     """What one follower reports about one leader; captured by the stream `REPORTS`."""
     return f"reports.{check_identifier(leader_id)}.{check_identifier(follower_id)}"
+
+
+def join(invite_id: str) -> str:
+    """Where the holder of an invite asks to be let in (`invite`); answered by the relay."""
+    return f"join.{check_identifier(invite_id)}"
+
+
+def leave(leader_id: str, follower_id: str) -> str:
+    """Where a follower gives one grant back; answered by the relay."""
+    return f"leave.{check_identifier(leader_id)}.{check_identifier(follower_id)}"
 
 
 def parse_report_subject(subject: str) -> tuple[str, str]:
