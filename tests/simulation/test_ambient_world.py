@@ -84,7 +84,7 @@ def test_the_same_seed_and_ticks_give_the_same_state(name: str) -> None:
     assert first.driver.engine.state_hash() != other.driver.engine.state_hash()
 
 
-@pytest.mark.parametrize(("name", "empty_share_max"), [("demo", 0.0), ("crash", 0.03)])
+@pytest.mark.parametrize(("name", "empty_share_max"), [("demo", 0.0), ("crash", 0.02)])
 def test_a_side_of_the_book_is_hardly_ever_empty(name: str, empty_share_max: float) -> None:
     empty = 0
 

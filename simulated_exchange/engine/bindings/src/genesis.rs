@@ -32,7 +32,11 @@ pub(crate) fn parse(text: &str) -> Result<Genesis, String> {
     } else {
         plain.coins
     };
-    let liquidation = LiquidationSpec { fill_or_kill: root.flag_or("liquidation_fill_or_kill", false)? };
+    let has_limit = root.map.contains_key("liquidation_takeover_beyond");
+    let liquidation = LiquidationSpec {
+        fill_or_kill: root.flag_or("liquidation_fill_or_kill", false)?,
+        takeover_beyond: Some(root.decimal_or("liquidation_takeover_beyond", 0)?).filter(|_| has_limit),
+    };
     root.end()?;
     Ok(Genesis { coins, pools, instruments: plain.instruments, liquidation })
 }

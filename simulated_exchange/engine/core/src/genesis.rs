@@ -28,6 +28,9 @@ pub struct Genesis {
 pub struct LiquidationSpec {
     /// Orders that step a position down fill whole or not at all; else as far as they can.
     pub fill_or_kill: bool,
+    /// How far beyond the mark, in `10^-8` of it, the venue closes at a loss what it has taken over; without it, as far as
+    /// an instrument's taker and maker fee reach.
+    pub takeover_beyond: Option<i64>,
 }
 
 impl Genesis {
@@ -139,6 +142,10 @@ pub fn validate(genesis: &Genesis) -> Result<Listing, GenesisError> {
         check_adl(&spec.adl, &format!("pools[{at}].adl"))?;
         listing.pools.push(Pool { spec: spec.clone(), coin });
     }
+    let beyond = genesis.liquidation.takeover_beyond.unwrap_or(0);
+    require((0..SCALE).contains(&beyond), "liquidation.takeover_beyond", || {
+        format!("was {beyond}, allowed 0 to below {SCALE}")
+    })?;
     for (at, spec) in genesis.instruments.iter().enumerate() {
         let instrument = instrument::derive(at, spec, &listing)?;
         listing.instruments.push(instrument);

@@ -157,8 +157,8 @@ impl Exchange {
         self.absorb_debts(account);
     }
 
-    /// Each position bears its share, by value, of what is left or owed in the coin; one that can owe no more than its
-    /// price goes first, those that can come last.
+    /// Each position bears its share, by size, of what is left in the coin; of what is missing, by its own loss, so that no
+    /// contract's loss becomes that of another one's pool. One that can owe no more than its price goes first.
     fn take_over_coin(&mut self, mut slots: Vec<u32>) {
         slots.sort_by_key(|slot| self.ledger.slot(*slot).position.lots > 0);
         for slot in &slots {
@@ -166,16 +166,27 @@ impl Exchange {
         }
         let Some(first) = slots.first() else { return };
         let equity = self.ledger.purse(self.ledger.slot(*first).purse).equity();
-        let total: i128 = slots.iter().map(|slot| self.mark_value(*slot).abs()).sum();
+        let losses: i128 = slots.iter().map(|slot| self.loss_at_mark(*slot)).sum();
+        let weight = |exchange: &Self, slot: u32| match equity < 0 && losses > 0 {
+            true => exchange.loss_at_mark(slot),
+            false => exchange.mark_value(slot).abs(),
+        };
+        let weights: Vec<i128> = slots.iter().map(|slot| weight(self, *slot)).collect();
+        let total: i128 = weights.iter().sum();
         let mut left = equity;
-        for (place, slot) in slots.iter().enumerate() {
+        for (place, (slot, weight)) in slots.iter().zip(weights).enumerate() {
             let value = self.mark_value(*slot);
             let is_last = place + 1 == slots.len();
-            let share = mul_div_floor(equity, value.abs(), total);
+            let share = mul_div_floor(equity, weight, total);
             let share = if is_last { left } else { share.max(self.lot_value(*slot) - value.abs()) };
             left -= share;
             self.take_over_at_value(*slot, value - share);
         }
+    }
+
+    /// What a position loses at the mark; 0 for a gain.
+    pub(crate) fn loss_at_mark(&self, slot: u32) -> i128 {
+        (-i128::from(self.ledger.slot(slot).margin.unrealised)).max(0)
     }
 
     pub(crate) fn settle_of(&self, slot: u32) -> CoinId {

@@ -5,7 +5,7 @@
 //!   less the conversion fee (`repayment`). Coin by coin nothing is made or lost.
 //! - Debts in coins without positions come first and are met whole: what collateral does not cover, the coins of the
 //!   positions do, and through the price of the take-over the insurance pools.
-//! - The rest is spread over the coins of the positions by the positions' sizes.
+//! - The rest is spread over the coins of the positions by the positions' sizes; what is missing, by their losses.
 //! - Only where that is not enough, coins that do not count are sold too. An account with little left pays no fee.
 
 use crate::collateral::{usd_ceil, usd_floor};
@@ -31,6 +31,8 @@ struct Holding {
     counts: bool,
     /// Size in USD of the positions that settle in it.
     size: i128,
+    /// What those of them that lose have lost at the mark, in USD.
+    loss: i128,
 }
 
 impl Holding {
@@ -88,10 +90,13 @@ impl Plan {
         };
         let (counted, others) = (sum(true), sum(false));
         let worth = if counted < 0 { (counted + others).min(0) } else { counted };
-        let total: i128 = holdings.iter().map(|held| held.size).sum();
+        // who lost bears what is missing; without a loss, and of what is there, everybody his part
+        let by_loss = worth < 0 && holdings.iter().any(|held| held.loss > 0);
+        let weight = |held: &Holding| if by_loss { held.loss } else { held.size };
+        let total: i128 = holdings.iter().map(weight).sum();
         let target = |held: &Holding| match (held.size > 0, held.price > 0) {
             (true, true) => {
-                let share = mul_div_floor(worth, held.size, total);
+                let share = mul_div_floor(worth, weight(held), total);
                 div_floor(share.saturating_mul(i128::from(SCALE)), i128::from(held.price))
             }
             (true, false) => held.equity,
@@ -147,22 +152,21 @@ impl Exchange {
     }
 
     fn holdings(&self, account: u32) -> Vec<Holding> {
-        let sizes: Vec<(CoinId, i128)> = self
-            .ledger
-            .slots_of(account)
-            .into_iter()
-            .map(|slot| (self.settle_of(slot), self.mark_value(slot).abs()))
-            .collect();
+        let slots = self.ledger.slots_of(account);
         let holding = |purse: u32| {
             let held = self.ledger.purse(purse);
             let (coin, price) = (held.coin, self.ledger.coin_price(held.coin));
-            let size: i128 = sizes.iter().filter(|(settle, _)| *settle == coin).map(|(_, size)| *size).sum();
+            let in_coin = || slots.iter().filter(|slot| self.settle_of(**slot) == coin);
+            let size: i128 = in_coin().map(|slot| self.mark_value(*slot).abs()).sum();
+            let loss: i128 = in_coin().map(|slot| self.loss_at_mark(*slot)).sum();
+            let in_usd = |amount: i128| if price > 0 { usd_ceil(amount, price) } else { amount };
             Holding {
                 coin,
                 price,
                 equity: held.equity() - held.isolated,
                 counts: held.is_collateral && self.ledger.coins()[usize::from(coin.0)].spec.is_collateral,
-                size: if price > 0 { usd_ceil(size, price) } else { size },
+                size: in_usd(size),
+                loss: in_usd(loss),
             }
         };
         self.ledger.purses_of(account).into_iter().map(holding).collect()
@@ -178,6 +182,7 @@ mod tests {
 
     fn holding(coin: u16, price: i64, equity: i128, size: i128) -> Holding {
         Holding {
+            loss: 0,
             coin: CoinId(coin),
             price: price * SCALE,
             equity: equity * ONE,
@@ -238,7 +243,7 @@ mod tests {
             coins in prop::collection::vec((1_i64 << 20..1 << 40, -1_i128 << 44..1 << 44, any::<bool>(), prop_oneof![Just(0_i128), 1_i128..1 << 60]), 1..7),
         ) {
             let holdings: Vec<Holding> = (0_u16..).map(CoinId).zip(coins)
-                .map(|(coin, (price, equity, counts, size))| Holding { coin, price, equity, counts, size }).collect();
+                .map(|(coin, (price, equity, counts, size))| Holding { coin, price, equity, counts, size, loss: if counts { size / 3 } else { 0 } }).collect();
             let sales = Plan::of(holdings.clone());
             let left = after(&holdings, &sales);
             let has_position = holdings.iter().any(|held| held.size > 0);

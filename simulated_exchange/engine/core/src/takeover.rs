@@ -1,20 +1,20 @@
-//! Stage 8, continued: what the venue has taken over is worked off in the real book within the price band. The insurance
-//! pool gains what fills better than bankruptcy and pays what fills worse, up to what it may lose in the contract
-//! (`insurance`); beyond that, positions are closed by auto-deleveraging against the highest ranked opposite ones, at
-//! the price they were taken over at (rules 8).
+//! Stage 8, continued: what the venue has taken over is worked off in the real book within the price band, and no worse
+//! than it was taken over at or, where that is worse, than the mark. The insurance pool gains what fills better than
+//! bankruptcy and pays what fills worse, up to what it may lose in the contract (`insurance`); beyond that, positions are
+//! closed by auto-deleveraging against the highest ranked opposite ones, at the price they were taken over at (rules 8).
 //!
 //! Longs and shorts that the venue holds in one contract close against each other at the mark first, when the pool can
 //! bear it. Of a position only the part whose loss at the mark lies beyond what the pool may lose is deleveraged; a part
 //! without loss waits for the book. Nobody is deleveraged into debt; what no counterparty can bear stays with the venue
 //! and is tried again every tick.
 
-use crate::entry::band_edge;
+use crate::entry::{band_edge, within_band};
 use crate::event::EventKind;
 use crate::exchange::Exchange;
-use crate::fixed::{div_ceil, saturate};
+use crate::fixed::{div_ceil, mul_div_ceil, mul_div_floor, saturate};
 use crate::margin::price_of;
 use crate::matching::{fee_of, FeeRule, Leg, Taker};
-use crate::reduction::forced;
+use crate::reduction::{forced, ticks_of_size};
 use crate::types::{AccountId, CancelReason, FillKind, InstrumentId, Price, Side, SCALE};
 
 /// Accounts deleveraged per command and instrument.
@@ -58,9 +58,30 @@ impl Exchange {
         }
         let side = Side::of_position(lots).opposite();
         let market = &self.markets[instrument];
-        let limit = band_edge(side, market.max_buy_ticks, market.min_sell_ticks);
+        let edge = band_edge(side, market.max_buy_ticks, market.min_sell_ticks);
+        let limit = within_band(side, self.fair_limit(slot), edge);
         let mut taker = forced(slot, instrument, side, (lots.abs(), limit), FeeRule::None);
         self.match_taker(&mut taker);
+    }
+
+    /// The worst price in ticks at which the venue closes: what the position cost, or, where the mark is worse already,
+    /// the mark and, unless the venue says otherwise, as much beyond as the other side pays in fees for getting in and out. At
+    /// the edge of the band two accounts of one owner could have a pool pay them more than the market cost them.
+    fn fair_limit(&self, slot: u32) -> i64 {
+        let held = self.ledger.slot(slot);
+        let index = usize::from(held.instrument);
+        let (listed, mark) = (&self.instruments[index], i128::from(self.markets[index].mark_ticks));
+        let (lots, cost) = (held.position.lots, held.position.cost);
+        let toward = i128::from(lots.signum() * listed.direction);
+        let at_cost = ticks_of_size(listed, lots, (cost * toward).max(1));
+        let fees = listed.spec.taker_fee.saturating_add(listed.spec.maker_fee);
+        let beyond = i128::from(self.liquidation.takeover_beyond.unwrap_or(fees).min(SCALE - 1));
+        let scale = i128::from(SCALE);
+        if lots > 0 {
+            at_cost.min(saturate(mul_div_ceil(mark, scale - beyond, scale))).max(1)
+        } else {
+            at_cost.max(saturate(mul_div_floor(mark, scale + beyond, scale))).min(listed.max_ticks)
+        }
     }
 
     /// Lots the pool can afford to trade at a price: each may lose no more than its share of what the pool may lose.

@@ -172,14 +172,19 @@ fn a_take_over_against_the_venues_own_position_deleverages_before_it_loses_more_
         funded("2000", "alice | deposit | 1100\n dave | deposit | 6000\n carol | deposit | 100000");
     story.leverage("alice", 50);
     story.leverage("dave", 50);
+    story.index(BTC, "46000");
+    story.tell(
+        "who    | does | qty | price | in
+         dave   | sell | 1   | 46000 | BTC
+         seller | buy  | 1   | 46000 | BTC
+         seller | sell | 10  | 2000  | ETH
+         dave   | buy  | 10  | 2000  | ETH",
+    );
+    story.index(BTC, "50000");
     story.tell(
         "who    | does | qty | price | in
          carol  | sell | 1   | 50000 | BTC
-         alice  | buy  | 1   | 50000 | BTC
-         dave   | sell | 1   | 50000 | BTC
-         seller | buy  | 1   | 50000 | BTC
-         seller | sell | 10  | 2000  | ETH
-         dave   | buy  | 10  | 2000  | ETH",
+         alice  | buy  | 1   | 50000 | BTC",
     );
     story.index(BTC, "49200");
     story.index(BTC, "47000");
@@ -187,8 +192,9 @@ fn a_take_over_against_the_venues_own_position_deleverages_before_it_loses_more_
         story.exchange.position(TAKEOVER_ACCOUNT, BTC, PositionIndex::HedgeBuy).unwrap().qty.0,
         fixed("1")
     );
-    // dave falls through his bankruptcy; netting his short with alice's long would cost the venue 2,400
-    story.index(ETH, "1050");
+    // alice's long would cost 1,900; dave falls through his bankruptcy by 2,000, of which his short, which lost 1,000 of
+    // 8,000, bears an eighth: netting it with alice's long would cost more than the fund has
+    story.index(ETH, "1300");
     let deleveraged = story.happened(|event| match event {
         EventKind::Deleveraged { account, instrument, .. } if *instrument == BTC => Some(*account),
         _ => None,

@@ -65,7 +65,8 @@ fn step() -> impl Strategy<Value = Step> {
 fn genesis(fund: i64, fill_or_kill: bool) -> Genesis {
     let instruments = vec![btc(), eth(), btc_inverse(), btc_perp()];
     let mut genesis = many_coins(instruments, &format!("{}.{:02}", fund / 100, fund % 100));
-    genesis.liquidation = LiquidationSpec { fill_or_kill };
+    genesis.liquidation =
+        LiquidationSpec { fill_or_kill, takeover_beyond: fill_or_kill.then_some(SCALE / 100) };
     for pool in &mut genesis.pools {
         pool.adl.threshold = Money(100 * SCALE);
     }

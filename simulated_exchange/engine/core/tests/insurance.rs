@@ -100,15 +100,15 @@ fn deleveraging_stops_above_25_percent_and_not_before() {
 #[test]
 fn a_pool_within_its_threshold_is_used_up_whole() {
     let mut story = alice_is_long(&venue("10000"));
-    story.tell("who | does | qty | price\n maker | buy | 2 | 47100");
+    story.tell("who | does | qty | price\n maker | buy | 2 | 47470");
     story.index(BTC, "47500"); // 140,000 beyond bankruptcy: 1,400 a coin
-    assert_eq!(shown(story.fund()), "6400"); // two coins sold 1,800 below
-                                             // 98 coins would lose 137,200: 93.429 of them are for others
+    assert_eq!(shown(story.fund()), "7140"); // two coins sold 1,430 below
+                                             // 98 coins would lose 137,200: 92.9 of them are for others
     assert_eq!(
         deleveraging(&story),
-        ["started at -14.08", "1. 1003: -10 at 48900", "2. 1002: -83.429 at 48900"]
+        ["started at -14.006", "1. 1003: -10 at 48900", "2. 1002: -82.9 at 48900"]
     );
-    assert_eq!(held_by_the_venue(&story), "4.571");
+    assert_eq!(held_by_the_venue(&story), "5.1");
 }
 
 #[test]
@@ -125,12 +125,17 @@ fn ins_1_fills_better_and_worse_than_bankruptcy() {
          maker | buy  | 0.5 | 49000
          maker | buy  | 0.5 | 48900",
     );
+    let changes = |story: &Story| {
+        story.happened(|event| match event {
+            EventKind::InsuranceFundChanged { change, .. } => Some(shown(change.0)),
+            _ => None,
+        })
+    };
     story.index(BTC, "49200"); // 272.5 left; fee 27.06 first: bankruptcy is 48,954.56
-    let changes = story.happened(|event| match event {
-        EventKind::InsuranceFundChanged { change, .. } => Some(shown(change.0)),
-        _ => None,
-    });
-    assert_eq!(changes, ["22.72", "-27.28"]);
+    assert_eq!(changes(&story), ["22.72"]); // below bankruptcy nothing is sold while the mark is above
+    story.index(BTC, "48936"); // 48,899.3 is as far beyond as fees reach
+    story.passes(250);
+    assert_eq!(changes(&story), ["-27.28"]);
     assert_eq!(shown(story.fund()), "995.44");
     let alert = story.exchange.adl_alert(BTC).unwrap();
     assert_eq!((shown(alert.pnl.0), shown(alert.pnl_peak.0)), ("-4.56".into(), "0".into()));
@@ -158,7 +163,7 @@ fn a_peak_is_forgotten_after_eight_hours() {
     let mut story = alice_is_long(&venue("1000000"));
     story.passes(60_000);
     story.tell("who | does | qty | price\n maker | buy | 100 | 46000");
-    story.index(BTC, "46450"); // bankruptcy 48,900; bids 2,900 below: 290,000
+    story.index(BTC, "46000"); // bankruptcy 48,900; bids 2,900 below: 290,000
     assert_eq!((shown(story.fund()), ratio(&story, BTC)), ("710000".into(), "-0.29".into()));
     for _ in 0..7 {
         story.passes(3_600_000);

@@ -3,14 +3,20 @@
 mod support;
 
 use exchange_core::{
-    AccountId, Action, CoinId, EventKind, FillKind, Money, NewOrder, PositionIndex, Qty, Side,
-    TAKEOVER_ACCOUNT,
+    AccountId, Action, CoinId, EventKind, FillKind, Genesis, Money, NewOrder, PositionIndex, Qty, Side,
+    SCALE, TAKEOVER_ACCOUNT,
 };
-use support::{fixed, shown, who, Story, BTC};
+use support::{btc, eth, fixed, shown, who, Story, BTC, ETH};
 
 /// Alice, 50x long one coin from 50,000 with 1,072.5 behind it; bob and seller are short half a coin each.
 fn alice_is_long(insurance_fund: &str) -> Story {
-    let mut story = Story::new(insurance_fund, "0");
+    alice_is_long_on(&Genesis::linear(vec![btc(), eth()], Money(fixed(insurance_fund))))
+}
+
+fn alice_is_long_on(genesis: &Genesis) -> Story {
+    let mut story = Story::of(genesis, &[]);
+    story.index(BTC, "50000");
+    story.index(ETH, "2000");
     story.tell(
         "who    | does    | qty
          alice  | deposit | 1100
@@ -74,7 +80,10 @@ fn a_take_over_filled_better_than_bankruptcy_feeds_the_fund() {
 
 #[test]
 fn a_crash_drains_the_fund_and_deleverages_the_highest_ranked() {
-    let mut story = alice_is_long("100");
+    // a venue that sells as far below the mark as the band allows
+    let mut genesis = Genesis::linear(vec![btc(), eth()], Money(fixed("100")));
+    genesis.liquidation.takeover_beyond = Some(SCALE / 100);
+    let mut story = alice_is_long_on(&genesis);
     story.tell("who | does | qty | price\n maker | buy | 0.4 | 48800\n maker | buy | 1 | 47600\n bob | buy | 0.1 | 45000");
     story.index(BTC, "49200");
     assert_eq!(taken_over(&story), ["1 at 48954.56"]);

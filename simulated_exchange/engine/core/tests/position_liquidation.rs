@@ -180,7 +180,7 @@ fn above_the_lowest_tier_an_isolated_position_steps_down_by_orders_of_its_own() 
 #[test]
 fn a_step_fills_whole_or_not_at_all_where_the_venue_says_so() {
     let mut genesis = venue("1000000");
-    genesis.liquidation = LiquidationSpec { fill_or_kill: true };
+    genesis.liquidation = LiquidationSpec { fill_or_kill: true, ..LiquidationSpec::default() };
     for (bids, filled) in [("9.39", false), ("9.391", true)] {
         let mut story = alice_is_isolated(&genesis);
         story.tell("who | does | qty\n alice | deposit | 90000");

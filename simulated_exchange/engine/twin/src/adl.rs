@@ -18,7 +18,7 @@ use exchange_core::{AccountId, CancelReason, EventKind, FillKind, Side};
 
 use crate::contract::{side_of, sign, Contract, ONE};
 use crate::matching::{FeeRule, Incoming, Leg};
-use crate::orders::instrument_id;
+use crate::orders::{instrument_id, within_band};
 use crate::rounding::{ceil, floor, toward_zero};
 use crate::state::{Key, State};
 
@@ -42,8 +42,9 @@ impl State {
         for key in held {
             let qty = self.slot(key).qty;
             if qty != 0 {
-                let edge = self.band_edge(instrument, side_of(qty).opposite());
-                let mut order = self.forced(key, qty.abs(), edge, FeeRule::None);
+                let side = side_of(qty).opposite();
+                let limit = within_band(side, self.fair_limit(key), self.band_edge(instrument, side));
+                let mut order = self.forced(key, qty.abs(), limit, FeeRule::None);
                 self.match_incoming(&mut order);
             }
         }
@@ -58,6 +59,25 @@ impl State {
                 self.deleverage(key, ceil(excess * lots, loss).min(lots) * step);
             }
         }
+    }
+
+    /// The worst price at which the venue closes: what the position cost, to the tick against it, or the mark and so much
+    /// beyond, whichever is worse.
+    fn fair_limit(&self, key: Key) -> i128 {
+        let (contract, slot) = (self.contract(key.instrument), self.slot(key));
+        let (mark, tick) = (self.markets[key.instrument].mark, contract.tick());
+        let fees = contract.spec.taker_fee + contract.spec.maker_fee;
+        let beyond = i128::from(self.beyond.unwrap_or(fees)).min(ONE - 1);
+        let size = (slot.cost * sign(side_of(slot.qty)) * contract.direction()).max(1);
+        let rounded = |n: i128, d: i128| if slot.qty > 0 { ceil(n, d) } else { floor(n, d) };
+        let at_cost = if contract.spec.inverse {
+            rounded(slot.qty.abs() * ONE, size * tick)
+        } else {
+            rounded(size, contract.size(slot.qty, tick))
+        };
+        let at_mark = rounded(mark / tick * (ONE - beyond * slot.qty.signum()), ONE);
+        let worse = if slot.qty > 0 { at_cost.min(at_mark) } else { at_cost.max(at_mark) };
+        worse.clamp(1, contract.highest() / tick) * tick
     }
 
     /// Closes a long and a short of one account against each other at the mark, free of charge; what gains first.

@@ -206,16 +206,23 @@ impl State {
             self.credit(account, coin, -fee, WalletReason::TakeOver);
         }
         let equity = self.equity(account, coin);
-        let sizes: Vec<i128> = keys.iter().map(|key| size(self, key)).collect();
-        let total: i128 = sizes.iter().sum();
+        // what is missing is borne by who lost, if anybody did; what is there goes to all
+        let anybody_lost = keys.iter().any(|key| self.lost_at_mark(*key) > 0);
+        let part = |key: &Key| match equity < 0 && anybody_lost {
+            true => self.lost_at_mark(*key),
+            false => size(self, key),
+        };
+        let parts: Vec<i128> = keys.iter().map(part).collect();
+        let total: i128 = parts.iter().sum();
         let mut left = equity;
-        for (at, (key, size)) in keys.iter().zip(&sizes).enumerate() {
+        for (at, (key, part)) in keys.iter().zip(&parts).enumerate() {
             let contract = self.contract(key.instrument);
             let slot = self.slot(*key);
+            let size = size(self, key);
             let cheapest = if contract.spec.inverse { contract.highest() } else { contract.tick() };
             let at_most = size - contract.size(slot.qty, cheapest);
             let share =
-                if at + 1 == keys.len() { left } else { floor(equity * size, total.max(1)).max(-at_most) };
+                if at + 1 == keys.len() { left } else { floor(equity * part, total.max(1)).max(-at_most) };
             left -= share;
             let value = contract.value(slot.qty, self.markets[key.instrument].mark);
             let worth = value - share;
@@ -223,6 +230,11 @@ impl State {
             let price = contract.price_of(worth * toward, slot.qty);
             self.take_over_position(*key, worth, price, FeeRule::None);
         }
+    }
+
+    /// What a position loses at the mark; nothing for a gain.
+    pub fn lost_at_mark(&self, key: Key) -> i128 {
+        (-self.margin(key).unrealised).max(0)
     }
 
     /// Hands a position to the take-over account at a signed value; the price is told.

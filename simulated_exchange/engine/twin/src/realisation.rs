@@ -1,6 +1,7 @@
 //! Before a take-over: what an account owns is turned into what it needs. Rules 5.4.
 //!
-//! - Each coin that positions settle in should hold its share, by the positions' size in USD, of what stands behind the account:
+//! - Each coin that positions settle in should hold its share, by the positions' size in USD, of what stands behind the account
+//!   (where that is below nothing, by what its positions lose at the mark in USD, as long as any of them loses):
 //!   the worth of its collateral, of the coins of its positions and of its debts, each rounded down in USD. Every other coin
 //!   should owe nothing.
 //! - Coins without positions that owe are met first, by what is spare in the order of coins, then by the coins of positions
@@ -29,6 +30,8 @@ struct Holding {
     counts: bool,
     /// Size of its positions that settle in the coin, in USD.
     size: i128,
+    /// What those of them that lose have lost at the mark, in USD.
+    lost: i128,
 }
 
 impl Holding {
@@ -46,19 +49,22 @@ impl State {
         let mut holdings = Vec::new();
         for coin in self.coin_ids() {
             let price = self.coin_prices[usize::from(coin.0)];
-            let mut size = 0;
+            let (mut size, mut lost) = (0, 0);
             for key in self.slots_of(account) {
                 let contract = &self.contracts[key.instrument];
                 if contract.settle == coin {
                     size += contract.size(self.slot(key).qty, self.markets[key.instrument].mark);
+                    lost += self.lost_at_mark(key);
                 }
             }
+            let in_usd = |amount: i128| if price > 0 { ceil(amount * price, ONE) } else { amount };
             holdings.push(Holding {
                 coin,
                 price,
                 equity: self.equity(account, coin) - self.assigned(account, coin),
                 counts: self.purse(account, coin).is_collateral && self.venue_collateral[usize::from(coin.0)],
-                size: if price > 0 { ceil(size * price, ONE) } else { size },
+                size: in_usd(size),
+                lost: in_usd(lost),
             });
         }
         holdings
@@ -72,9 +78,11 @@ impl State {
         };
         let (behind, others) = (worth_of(true), worth_of(false));
         let worth = if behind < 0 { (behind + others).min(0) } else { behind };
-        let total: i128 = holdings.iter().map(|held| held.size).sum();
+        let all_lost: i128 = holdings.iter().map(|held| held.lost).sum();
+        let part = |held: &Holding| if worth < 0 && all_lost > 0 { held.lost } else { held.size };
+        let total: i128 = holdings.iter().map(part).sum();
         let should_hold = |held: &Holding| match (held.size > 0, held.price > 0) {
-            (true, true) => floor(floor(worth * held.size, total) * ONE, held.price),
+            (true, true) => floor(floor(worth * part(held), total) * ONE, held.price),
             (true, false) => held.equity,
             (false, _) => 0,
         };

@@ -170,6 +170,8 @@ pub struct State {
     pub pools: Vec<CoinId>,
     /// Orders that step a position down fill whole or not at all.
     pub fills_whole: bool,
+    /// How far beyond the mark the venue closes at a loss; nothing for as far as the fees reach.
+    pub beyond: Option<i64>,
     /// Rule of each insurance pool.
     pub rules: Vec<AdlSpec>,
     /// Balances of each insurance pool.
@@ -250,6 +252,7 @@ impl State {
             repayment_number: 0,
             nobody_owed: true,
             moved: vec![(0, 0); genesis.coins.len()],
+            beyond: genesis.liquidation.takeover_beyond,
             fills_whole: genesis.liquidation.fill_or_kill,
             rules: genesis.pools.iter().map(|pool| pool.adl).collect(),
             pool_samples: genesis.pools.iter().map(|pool| vec![(0, i128::from(pool.balance.0))]).collect(),

@@ -34,6 +34,7 @@ pub fn genesis(random: &mut Random) -> Genesis {
         lent(moving("ETH", ETH_PRICE, random), 100 * SCALE, random),
     ];
     genesis.liquidation.fill_or_kill = random.percent(20);
+    genesis.liquidation.takeover_beyond = random.percent(50).then(|| random.between(0, SCALE / 50));
     genesis
 }
 
