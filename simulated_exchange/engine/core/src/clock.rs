@@ -68,12 +68,13 @@ impl Exchange {
         }
     }
 
-    /// Middle of best bid and best ask, half up; nothing while a side is empty.
+    /// Middle of best bid and best ask as far as they count, half up; nothing while a side is empty.
     fn book_mid(&self, index: usize) -> Option<i64> {
-        let book = &self.books[index];
-        let (bid, ask) = book.best(Side::Buy).zip(book.best(Side::Sell))?;
-        let tick_size = i128::from(self.instruments[index].spec.tick_size.0);
-        Some(saturate(div_half_up(i128::from(bid + ask) * tick_size, 2)))
+        let (book, listed) = (&self.books[index], &self.instruments[index]);
+        let best = book.best(Side::Buy).zip(book.best(Side::Sell))?;
+        let counted = |ticks: i64| self.markets[index].counted(listed.price(ticks).0, &listed.spec);
+        let (bid, ask) = (counted(best.0), counted(best.1));
+        Some(saturate(div_half_up(i128::from(bid) + i128::from(ask), 2)))
     }
 
     /// Middle of the impact prices, half up, of an instrument that is marked by them.

@@ -45,13 +45,15 @@ impl Exchange {
         }
     }
 
-    /// Mean price of trading the impact notional against a side of the book; nothing when it holds less.
+    /// Mean price of trading the impact notional against a side of the book, as far as it counts; nothing when it holds
+    /// less.
     pub(crate) fn impact(&self, index: usize, side: Side) -> Option<i64> {
         let (listed, book) = (&self.instruments[index], &self.books[index]);
         let levels = book
             .prices(side)
             .map(|ticks| (listed.price(ticks).0, listed.qty(book.level(side, ticks).lots).0));
-        impact_price(levels, self.impact_notional(index), listed.spec.inverse)
+        let impact = impact_price(levels, self.impact_notional(index), listed.spec.inverse)?;
+        Some(self.markets[index].counted(impact, &listed.spec))
     }
 
     fn impact_notional(&self, index: usize) -> i64 {

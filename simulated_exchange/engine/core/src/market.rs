@@ -4,13 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::DeliverySamples;
-use crate::fixed::{div_ceil, div_floor, div_half_up, saturate};
+use crate::fixed::{div_ceil, div_floor, div_half_up, mul_div_half_up, saturate};
 use crate::funding::FundingClock;
 use crate::index::Source;
 use crate::instrument::{InstrumentSpec, Kind};
 use crate::mark::{basis_rate, expiry_mark, perpetual_mark, price1, price2, price_band, MarkSource};
 use crate::risk_limits::RiskLimits;
-use crate::types::InstrumentStatus;
+use crate::types::{InstrumentStatus, SCALE};
 
 /// One sample a market second.
 pub const SAMPLE_MS: i64 = 1000;
@@ -220,6 +220,18 @@ impl Market {
             funding.start(market_ms);
         }
         before != (self.index, self.mark_ticks)
+    }
+
+    /// A quote as far as it counts for samples and impact prices: no further than anybody may trade at, nor than the outer
+    /// limit of the band lies from the index. What somebody only shows must not carry the mark away.
+    pub fn counted(&self, price: i64, spec: &InstrumentSpec) -> i64 {
+        let edge = |ticks: i64| ticks.saturating_mul(spec.tick_size.0);
+        let whole = i128::from(SCALE);
+        let outer = |ratio: i64| {
+            saturate(mul_div_half_up(i128::from(self.index), whole + i128::from(ratio), whole))
+        };
+        let tradable = price.min(edge(self.max_buy_ticks)).max(edge(self.min_sell_ticks));
+        tradable.min(outer(spec.price_band_y)).max(outer(-spec.price_band_y))
     }
 
     fn mark_now(&mut self, market_ms: i64, spec: &InstrumentSpec) -> i64 {

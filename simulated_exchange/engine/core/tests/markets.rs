@@ -386,3 +386,29 @@ fn risk_limits_that_are_none_are_refused_and_change_nothing() {
     story.passes(0);
     assert_eq!(story.exchange.instruments()[0].tiers.len(), 1);
 }
+
+#[test]
+fn quotes_far_from_the_market_do_not_carry_the_mark_away() {
+    let mut story = Story::new("0", "1000000");
+    story.tell("who | does | qty | price\n alice | sell | 1 | 1999999");
+    for _ in 0..30 {
+        let edge = shown(story.exchange.prices(BTC).unwrap().max_buy.0);
+        story.tell(&format!(
+            "who   | does   | qty  | price
+             alice | sell   | 0.01 | {edge}
+             bob   | buy    | 0.02 | {edge}"
+        ));
+        story.passes(SECOND_MS);
+        story.must(Action::CancelAll { account: who("bob"), instrument: None });
+    }
+    // no further from the index than the outer limit of the band, 2 %
+    assert!(story.exchange.prices(BTC).unwrap().mark.0 <= fixed("51000"), "{}", mark(&story, BTC));
+}
+
+#[test]
+fn an_expiry_contract_counts_impact_prices_no_further_than_the_band() {
+    let mut story = Story::with(vec![support::btc_expiry()], "0", "1000000");
+    story.tell("who | does | qty | price\n alice | buy | 100 | 1\n alice | buy | 1 | 50000\n bob | sell | 1 | 1000000");
+    story.passes(SECOND_MS);
+    assert_eq!(mark(&story, BTC), "50250"); // the ask counts as 50,500
+}

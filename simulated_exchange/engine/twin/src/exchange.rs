@@ -3,7 +3,7 @@
 
 use exchange_core::limits::MARKET_MS_MAX;
 use exchange_core::{
-    Action, Applied, Command, Event, Genesis, InstrumentId, MarketAction, OrderId, Price, Reject, Side,
+    Action, Applied, Command, Event, Genesis, InstrumentId, MarketAction, OrderId, Price, Reject,
 };
 
 use crate::state::State;
@@ -120,7 +120,7 @@ impl State {
     fn pass_time(&mut self) {
         for instrument in 0..self.contracts.len() {
             self.take_risk_limits(instrument);
-            let best = (self.best(instrument, Side::Buy), self.best(instrument, Side::Sell));
+            let best = self.quotes(instrument);
             let contract = self.contract(instrument);
             self.markets[instrument].sample(&contract, self.now, best);
             self.remark(instrument);

@@ -157,8 +157,13 @@ impl State {
         Some(half_up((above - below) * RATE_ONE, index))
     }
 
-    /// Mean price at which the impact notional would trade against a side; none when there is less.
+    /// Mean price at which the impact notional would trade against a side, as far as it counts; none when there is less.
     fn impact(&self, instrument: usize, side: Side) -> Option<i128> {
+        let impact = self.unbounded_impact(instrument, side)?;
+        Some(self.markets[instrument].counted(&self.contracts[instrument], impact))
+    }
+
+    fn unbounded_impact(&self, instrument: usize, side: Side) -> Option<i128> {
         let contract = self.contract(instrument);
         let mut levels: Vec<(i128, i128)> = Vec::new(); // price, quantity
         for order in self.queue(instrument, side) {

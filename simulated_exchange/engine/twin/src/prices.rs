@@ -1,6 +1,8 @@
 //! Prices of one instrument: rules 1 and 3.3. Index from its sources, mark as the median of three, price band around the
 //! mark, and the samples they need. Everything is recomputed whenever a source reports or time passes.
 //!
+//! A quote counts no further than the band, and no further from the index than the outer limit of the band.
+//!
 //! Roundings, all half up: the two middle values of a median, the clamp's edges, the weighted mean; the mean of the
 //! samples; what is left of the last funding rate; the mark to the tick; the band's edges. The band is cut to whole ticks
 //! inwards.
@@ -114,6 +116,13 @@ impl Market {
         keep(&mut self.premium, premium, seconds, PREMIUM_SAMPLES);
     }
 
+    /// A quote as far as it counts.
+    pub fn counted(&self, contract: &Contract, price: i128) -> i128 {
+        let y = i128::from(contract.spec.price_band_y);
+        let outer = |ratio: i128| half_up(self.index * (ONE + ratio), ONE);
+        price.clamp(self.min_sell, self.max_buy).clamp(outer(-y), outer(y))
+    }
+
     /// Works out index, mark and band; true when index or mark changed.
     pub fn refresh(&mut self, contract: &Contract, now: i64, best: (Option<i128>, Option<i128>)) -> bool {
         if let (Some(bid), Some(ask)) = best {
@@ -196,10 +205,19 @@ fn clamped_mean(components: &[(i128, i128)], band: i128) -> i128 {
 }
 
 impl State {
+    /// Best bid and ask as far as they count.
+    pub fn quotes(&self, instrument: usize) -> (Option<i128>, Option<i128>) {
+        let quote = |side: Side| {
+            let best = self.best(instrument, side)?;
+            Some(self.markets[instrument].counted(&self.contracts[instrument], best))
+        };
+        (quote(Side::Buy), quote(Side::Sell))
+    }
+
     /// Works out an instrument's prices anew and tells when they changed.
     pub fn remark(&mut self, instrument: usize) {
         let contract = self.contract(instrument);
-        let best = (self.best(instrument, Side::Buy), self.best(instrument, Side::Sell));
+        let best = self.quotes(instrument);
         if self.markets[instrument].refresh(&contract, self.now, best) {
             let market = &self.markets[instrument];
             let (index, mark) = (Contract::shown_price(market.index), Contract::shown_price(market.mark));
