@@ -227,9 +227,8 @@ impl Market {
     pub fn counted(&self, price: i64, spec: &InstrumentSpec) -> i64 {
         let edge = |ticks: i64| ticks.saturating_mul(spec.tick_size.0);
         let whole = i128::from(SCALE);
-        let outer = |ratio: i64| {
-            saturate(mul_div_half_up(i128::from(self.index), whole + i128::from(ratio), whole))
-        };
+        let outer =
+            |ratio: i64| saturate(mul_div_half_up(i128::from(self.index), whole + i128::from(ratio), whole));
         let tradable = price.min(edge(self.max_buy_ticks)).max(edge(self.min_sell_ticks));
         tradable.min(outer(spec.price_band_y)).max(outer(-spec.price_band_y))
     }
