@@ -23,4 +23,7 @@ def listed_genesis(settings: VenueSettings) -> dict[str, Any]:
         read_genesis(settings.instruments, f"{settings.insurance_fund_usdt:f}")
     )
     genesis["coins"] = read_coins(settings.coins, [row["symbol"] for row in genesis["instruments"]])
+    genesis["liquidation_fill_or_kill"] = settings.liquidation.fill_or_kill
+    if settings.liquidation.takeover_beyond is not None:
+        genesis["liquidation_takeover_beyond"] = f"{settings.liquidation.takeover_beyond:f}"
     return genesis

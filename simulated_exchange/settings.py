@@ -94,6 +94,15 @@ class JournalSettings(_Section):
     snapshot_every: Annotated[int, Field(ge=1, le=10**9, description="1 to 1000000000 commands")] = 50_000
 
 
+class LiquidationSettings(_Section):
+    """How the venue works off what falls to it."""
+
+    fill_or_kill: Annotated[bool, Field(description="true or false")] = False
+    takeover_beyond: Annotated[Decimal, Field(ge=0, lt=1, max_digits=9, decimal_places=8)] | None = Field(
+        default=None, description="0 to below 1, at most 8 decimals"
+    )
+
+
 class VenueSettings(BaseSettings):
     """Everything `simulated-exchange serve` can be told."""
 
@@ -117,6 +126,9 @@ class VenueSettings(BaseSettings):
     ] = {}
     accounts: Annotated[list[AccountSettings], Field(description="tables [[accounts]]")] = []
     scenario: Annotated[ScenarioSettings, Field(description="a table [scenario]")] = ScenarioSettings()
+    liquidation: Annotated[LiquidationSettings, Field(description="a table [liquidation]")] = (
+        LiquidationSettings()
+    )
     journal: Annotated[JournalSettings, Field(description="a table [journal]")] = JournalSettings()
     gateway: Annotated[GatewaySettings, Field(description="a table [gateway]")] = GatewaySettings()
 

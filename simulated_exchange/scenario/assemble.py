@@ -28,10 +28,12 @@ def scenarios_folder() -> Path:
 def genesis_for_scenario(
     genesis: dict[str, Any], config: ScenarioConfig, *, replay: Replay | None, factor: float
 ) -> dict[str, Any]:
-    """The genesis as this scenario needs it: its insurance fund, one index source per recorded index file."""
+    """The genesis as this scenario needs it: fund, take-overs, one index source per recorded index file."""
     changed = dict(genesis)
     if config.insurance_fund_usdt is not None:
         changed["insurance_fund"] = f"{config.insurance_fund_usdt:f}"
+    if config.takeover_beyond_bps is not None:
+        changed["liquidation_takeover_beyond"] = f"{config.takeover_beyond_bps / 10_000:.8f}"
     if config.lending is not None:
         changed["coins"] = [_without_venue_supply(coin, at) for at, coin in enumerate(genesis["coins"])]
     if replay is None:

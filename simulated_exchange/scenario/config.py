@@ -154,6 +154,7 @@ class ScenarioConfig(_Section):
     commands_per_tick_max: Annotated[int, Field(ge=50, le=5000)] = 400
     mark_check_tolerance_bps: Bps = 25.0
     insurance_fund_usdt: Annotated[Decimal, Field(ge=0, le=10**10)] | None = None
+    takeover_beyond_bps: Bps | None = None  # how far beyond the mark the venue closes what it took over
     symbols: Annotated[list[SymbolConfig], Field(min_length=1, max_length=20)]
     shock: ShockConfig | None = None
     crowd: CrowdConfig = CrowdConfig(traders=0)

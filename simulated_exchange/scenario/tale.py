@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from simulated_exchange._engine import LendingPoolView
 from simulated_exchange.driver import Driver, Event, Side
 
 __all__ = ["Tale"]
@@ -48,6 +49,14 @@ class Pool:
     borrow_rate_max: int = 0
     supply_rate_max: int = 0
     samples: list[list[str]] = field(default_factory=list)
+
+    def note(self, seen: Event.LendingPoolChanged | LendingPoolView) -> None:
+        """Keep the extremes; an event and a look tell the same things of a pool."""
+        self.loans_max = max(self.loans_max, seen.loans)
+        self.utilisation_max = max(self.utilisation_max, seen.utilisation)
+        self.borrow_rate_min = min(self.borrow_rate_min or seen.borrow_rate, seen.borrow_rate)
+        self.borrow_rate_max = max(self.borrow_rate_max, seen.borrow_rate)
+        self.supply_rate_max = max(self.supply_rate_max, seen.supply_rate)
 
 
 class Tale:
@@ -107,7 +116,6 @@ class Tale:
     def _borrow(self, event: Any) -> None:
         if event.borrowed:
             self._borrowers.add(event.account)
-        self._counts["auto_borrows"] += bool(event.borrowed and not event.spot)
 
     def _charge(self, event: Any) -> None:
         if event.coin == SETTLE_COIN:
@@ -120,14 +128,8 @@ class Tale:
         self._counts[f"repaid {event.reason.name}"] += 1
 
     def _lend(self, event: Any) -> None:
-        if event.coin != SETTLE_COIN:
-            return
-        pool = self._pool
-        pool.loans_max = max(pool.loans_max, event.loans)
-        pool.utilisation_max = max(pool.utilisation_max, event.utilisation)
-        pool.borrow_rate_min = min(pool.borrow_rate_min or event.borrow_rate, event.borrow_rate)
-        pool.borrow_rate_max = max(pool.borrow_rate_max, event.borrow_rate)
-        pool.supply_rate_max = max(pool.supply_rate_max, event.supply_rate)
+        if event.coin == SETTLE_COIN:
+            self._pool.note(event)
 
     def _fund(self, event: Any) -> None:
         if event.pool == 0:
@@ -167,11 +169,7 @@ class Tale:
                     place.account: (number, place.lights) for number, place in enumerate(places, start=1)
                 }
         pool = engine.lending_pool(SETTLE_COIN)
-        self._pool.loans_max = max(self._pool.loans_max, pool.loans)
-        self._pool.utilisation_max = max(self._pool.utilisation_max, pool.utilisation)
-        self._pool.borrow_rate_min = min(self._pool.borrow_rate_min or pool.borrow_rate, pool.borrow_rate)
-        self._pool.borrow_rate_max = max(self._pool.borrow_rate_max, pool.borrow_rate)
-        self._pool.supply_rate_max = max(self._pool.supply_rate_max, pool.supply_rate)
+        self._pool.note(pool)
         if self._ticks % self._every == 0:
             prices = self._driver.prices(0)
             self._pool.samples.append(

@@ -200,7 +200,7 @@ def fund_changes(given: Inputs) -> Inputs:
     """INS-1: taken over at its bankruptcy price, closed against the bid that stands in the book."""
 
     def change(fill: str) -> Decimal:
-        room = Room(contract(**FREE, **tiers("0.005")))
+        room = Room(contract(**FREE, **tiers("0.005")), liquidation_takeover_beyond="0.05")
         opened(room, side_of(given["side"]), given["size"], "10000", "50", wallet="200")
         room.done(room.place(MAKER, Side.Buy, given["size"], fill))
         events = room.index("9840")

@@ -78,8 +78,13 @@ class Room:
         coins: Sequence[dict[str, Any]] = (),
         pools: Sequence[dict[str, Any]] = (),
         fund: str = "1000000",
+        **venue: str,
     ) -> None:
-        genesis: dict[str, Any] = {"instruments": list(contracts) or [contract()], "insurance_fund": fund}
+        genesis: dict[str, Any] = {
+            "instruments": list(contracts) or [contract()],
+            "insurance_fund": fund,
+            **venue,
+        }
         if coins:
             genesis["coins"] = list(coins)
             settle = {row["base"] if row.get("inverse") else row["quote"] for row in genesis["instruments"]}
