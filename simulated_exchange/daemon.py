@@ -152,7 +152,7 @@ def _open_venue(plan: Plan, folder: Path) -> tuple[Driver, Ledger, Catalogue, Ke
     clock.not_before(driver.market_ms())
     genesis_json = driver.recovery.genesis_json if driver.recovery else plan.genesis_json
     catalogue = Catalogue.from_genesis(genesis_json)
-    ledger = Ledger(len(catalogue))
+    ledger = Ledger(len(catalogue), catalogue)
     for account in keys.accounts():
         ledger.watch(account)
     if driver.recovery is not None:
@@ -273,8 +273,8 @@ def _scenario(plan: Plan, driver: Driver) -> Scenario | None:
 def _establish_accounts(settings: VenueSettings, venue: Venue) -> None:
     """Every key has its account, also after a crash between the two; new names get key and deposit."""
     deposits = {entry.name: fixed_point(entry.deposit_usdt) for entry in settings.accounts}
-    for key in venue.keys:
-        venue.establish(key, deposits.get(key.name, 0))
+    for member in venue.keys.members():
+        venue.establish(member, deposits.get(member.name, 0))
     for name, deposit in deposits.items():
         if venue.keys.by_name(name) is None:
             venue.open_account(name, deposit)

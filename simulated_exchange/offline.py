@@ -49,7 +49,7 @@ def replay_journal(journal: Path) -> dict[str, Any]:
     """What happened, counted, and where prices ended."""
     found = _verified(journal)
     catalogue = Catalogue.from_genesis(found.genesis_json)
-    ledger = Ledger(len(catalogue))
+    ledger = Ledger(len(catalogue), catalogue)
     ledger.counters.insurance_fund = fixed_point(orjson.loads(found.genesis_json)["insurance_fund"])
     events = 0
     for batch in replayed_events(journal):

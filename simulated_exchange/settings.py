@@ -84,6 +84,8 @@ class GatewaySettings(_Section):
     connection_queue_max: Annotated[int, Field(ge=16, le=1_000_000, description="16 to 1000000")] = 4096
     frame_bytes_max: Annotated[int, Field(ge=1024, le=16_777_216, description="1024 to 16777216")] = 262_144
     idle_seconds_max: Annotated[int, Field(ge=1, le=86_400, description="1 to 86400")] = 600
+    # The venue's published limits by account and call, and by address, instead of one generous budget.
+    published_limits: Annotated[bool, Field(description="true or false")] = False
     requests_per_second_max: Annotated[int, Field(ge=1, le=10_000_000, description="1 to 10000000")] = 10_000
     recv_window_ms: Annotated[int, Field(ge=1, le=60_000, description="1 to 60000")] = 5000
 

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from simulated_exchange.accounts import ApiKey
 from simulated_exchange.errors import JournalFailedError
-from simulated_exchange.gateway.auth import verify_request
+from simulated_exchange.gateway.auth import require_scope, verify_request
 from simulated_exchange.gateway.desk import OrderDesk, Reply
 from simulated_exchange.gateway.json_object import parse_object
 from simulated_exchange.gateway.rate_limit import Allowance, RateLimiter
@@ -46,6 +46,7 @@ _transport_log.setLevel(logging.CRITICAL)
 
 QUERY_FIELDS_MAX = 50
 CLOSING = "the venue closes"
+TOO_FREQUENT = "access too frequent"
 CLOSE_SECONDS_MAX = 1.0
 
 
@@ -55,7 +56,8 @@ class Gateway:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
         self._desk = OrderDesk(venue)
-        self._limiter = RateLimiter(venue.limits.requests_per_second_max)
+        limits = venue.limits
+        self._limiter = RateLimiter(limits.requests_per_second_max, is_published=limits.published_limits)
         self.hub = StreamHub(venue)
         self._sockets = Sockets(venue, self._desk, self.hub, self._limiter)
         self._sim = SimRoutes(venue)
@@ -77,6 +79,8 @@ class Gateway:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
+        if self._limiter.is_banned(request.remote or "", self._venue.now_ms()):
+            return web.Response(status=403, text=TOO_FREQUENT)
         if self._sockets.serves(path) and request.headers.get("Upgrade", "").lower() == "websocket":
             if self._sockets.is_full:
                 return self._refuse(rate_limited(), self._allowance(0, "connect"))
@@ -97,13 +101,17 @@ class Gateway:
             now_ms = venue.now_ms()  # a body that comes in late is late
             if route.is_signed:
                 payload = raw if request.method == "POST" else query.encode("utf-8", "surrogateescape")
+                window_ms = venue.limits.recv_window_ms
                 key = verify_request(
-                    request.headers, payload, venue.keys, now_ms, venue.limits.recv_window_ms
+                    request.headers, payload, venue.keys, now_ms, window_ms, request.remote or ""
                 )
-            allowance = self._limiter.take(key.account if key else 0, route.group, now_ms)
+            call = Call(venue, self._desk, _fields(query) if query else {}, parse_object(raw), key, now_ms)
+            budget, cost = route.charge(call)
+            allowance = self._limiter.take(key.account if key else 0, budget, now_ms, cost)
             if allowance.is_exceeded:
                 raise rate_limited()
-            call = Call(venue, self._desk, _fields(query) if query else {}, parse_object(raw), key, now_ms)
+            if key is not None:
+                require_scope(key, route.scope, is_write=route.is_write, category=call.category)
             reply = await self._carry_out(route, call)
         except RefusedError as refusal:
             return self._refuse(refusal, allowance)

@@ -1,7 +1,7 @@
 """Who is asking: signatures over the bytes as received, receive windows by the wall clock.
 
-Belongs here: pure checks of keys, times and signatures. Does not belong here: reading requests, and secrets
-anywhere near a log.
+Belongs here: pure checks of keys, times, signatures and of what a key may do. Does not belong here: reading
+requests, and secrets anywhere near a log.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from simulated_exchange.gateway.translate.frames import AuthFrame
 from simulated_exchange.gateway.translate.refusals import (
     bad_request,
     bad_signature,
+    expired_api_key,
     expired_timestamp,
+    permission_denied,
     unknown_api_key,
+    unmatched_address,
 )
 
-__all__ = ["FUTURE_MS_MAX", "check_timestamp", "sign", "verify_request", "verify_socket"]
+__all__ = ["FUTURE_MS_MAX", "check_timestamp", "require_scope", "sign", "verify_request", "verify_socket"]
 
 FUTURE_MS_MAX = 1000  # a signed time may lie this far ahead of ours
 RECV_WINDOW_MS_MAX = 600_000
@@ -31,9 +34,14 @@ def sign(secret: str, text: bytes) -> str:
 
 
 def verify_request(
-    headers: Mapping[str, str], payload: bytes, keys: KeyStore, now_ms: int, recv_window_ms: int
+    headers: Mapping[str, str],
+    payload: bytes,
+    keys: KeyStore,
+    now_ms: int,
+    recv_window_ms: int,
+    address: str = "",
 ) -> ApiKey:
-    """The key behind a signed REST request; `payload` is the raw query string or the raw body."""
+    """The key behind a signed request from `address`; `payload` is the raw query string or the raw body."""
     api_key = headers.get("X-BAPI-API-KEY", "")
     key = keys.by_key(api_key)
     if key is None:
@@ -45,7 +53,31 @@ def verify_request(
     signature = headers.get("X-BAPI-SIGN", "")
     if not _equal(sign(key.api_secret, origin), signature):
         raise bad_signature(origin[:ORIGIN_TEXT_MAX].decode("utf-8", "replace"))
+    _check_key(key, keys, now_ms, address)
     return key
+
+
+def _check_key(key: ApiKey, keys: KeyStore, now_ms: int, address: str) -> None:
+    """What is wrong with a key is told to who can sign with it, and to nobody else."""
+    if key.expires_ms and key.expires_ms <= now_ms:
+        raise expired_api_key()
+    member = keys.member(key.account)
+    if member is not None and member.is_frozen:
+        raise permission_denied()
+    if key.ips and address and address not in key.ips:
+        raise unmatched_address()
+
+
+def require_scope(key: ApiKey, scope: str, *, is_write: bool, category: str = "") -> None:
+    """Refuse what the key may not do; the scope `order` is that of the market the order is for."""
+    if is_write and key.is_read_only:
+        raise permission_denied()
+    if key.scopes is None or not scope:
+        return
+    if scope == "order":
+        scope = "spot" if category == "spot" else "contract_order"
+    if scope not in key.scopes:
+        raise permission_denied()
 
 
 def check_timestamp(timestamp: str, window: str, now_ms: int, recv_window_ms: int) -> None:
@@ -57,7 +89,7 @@ def check_timestamp(timestamp: str, window: str, now_ms: int, recv_window_ms: in
         raise expired_timestamp(int(timestamp), now_ms, window_ms)
 
 
-def verify_socket(frame: AuthFrame, keys: KeyStore, now_ms: int) -> ApiKey:
+def verify_socket(frame: AuthFrame, keys: KeyStore, now_ms: int, address: str = "") -> ApiKey:
     """The key behind a socket's auth frame; it may not have expired, how late it expires is the client's."""
     key = keys.by_key(frame.api_key)
     if key is None:
@@ -66,6 +98,7 @@ def verify_socket(frame: AuthFrame, keys: KeyStore, now_ms: int) -> ApiKey:
         raise bad_request(f"Params Error: expires[{frame.expires_ms}] lies before server time[{now_ms}]")
     if not _equal(sign(key.api_secret, f"GET/realtime{frame.expires_ms}".encode()), frame.signature):
         raise bad_signature(f"GET/realtime{frame.expires_ms}")
+    _check_key(key, keys, now_ms, address)
     return key
 
 

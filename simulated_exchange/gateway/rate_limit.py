@@ -1,21 +1,46 @@
-"""How often an account may ask: one budget per account, group of calls and second.
+"""How often may be asked: a budget per account and call, and one per address, as published or one for all.
 
-Belongs here: counting. Does not belong here: the answer to who asks too often.
+Belongs here: counting, and the published table. Does not belong here: the answer to who asks too often.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Allowance", "RateLimiter"]
+__all__ = ["ADDRESS_BAN_MS", "ADDRESS_REQUESTS_MAX", "PUBLISHED", "Allowance", "RateLimiter"]
 
 SECOND_MS = 1000
+MINUTE_MS = 60_000
 RESET_AHEAD_MS = 50  # at least; a client that reads of a reset in the past sleeps a negative time and fails
-WINDOWS_MAX = 200_000  # more than accounts x groups; beyond it the counters begin anew
+WINDOWS_MAX = 200_000  # more than accounts x calls; beyond it the counters begin anew
+
+PUBLISHED: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("order.create", "order.amend", "order.cancel"), (10, SECOND_MS)),
+    **dict.fromkeys(("order.create-batch", "order.amend-batch", "order.cancel-batch"), (10, SECOND_MS)),
+    **dict.fromkeys(("order.create.spot", "order.cancel.spot"), (20, SECOND_MS)),
+    **dict.fromkeys(("order.create-batch.spot", "order.cancel-batch.spot"), (20, SECOND_MS)),
+    **dict.fromkeys(("order.amend.spot", "order.amend-batch.spot"), (10, SECOND_MS)),
+    "order.cancel-all": (10, SECOND_MS),
+    "order.cancel-all.spot": (20, SECOND_MS),
+    "order.cancel-all.option": (1, SECOND_MS),
+    "history": (50, SECOND_MS),
+    "position": (10, SECOND_MS),
+    "key": (10, SECOND_MS),
+    "transactions": (25, SECOND_MS),
+    "coins": (5, SECOND_MS),
+    "fees": (5, SECOND_MS),
+    "loan": (1, SECOND_MS),
+    "transfer": (60, MINUTE_MS),
+}
+"""Calls and the window in milliseconds, by budget; a batch of n costs n."""
+
+ADDRESS_REQUESTS_MAX = 600
+ADDRESS_WINDOW_MS = 5000
+ADDRESS_BAN_MS = 600_000
 
 
 class Allowance(NamedTuple):
-    """What is left in this second."""
+    """What is left in this window."""
 
     limit: int
     remaining: int
@@ -24,24 +49,48 @@ class Allowance(NamedTuple):
 
 
 class RateLimiter:
-    """Counts calls in windows of one second."""
+    """Counts calls in windows: of one second, or as published."""
 
-    def __init__(self, per_second_max: int) -> None:
+    def __init__(self, per_second_max: int, *, is_published: bool = False) -> None:
         self._limit = per_second_max
+        self._is_published = is_published
         self._windows: dict[tuple[int, str], list[int]] = {}
+        self._addresses: dict[str, list[int]] = {}
 
     def take(self, account: int, group: str, now_ms: int, cost: int = 1) -> Allowance:
         """Use `cost` calls. Reset is now, or lies ahead when there is nothing left."""
+        limit, length_ms = self._limit, SECOND_MS
+        if self._is_published and account:
+            limit, length_ms = PUBLISHED.get(group, (limit, length_ms))
         windows = self._windows
         window = windows.get((account, group))
         if window is None:
             if len(windows) >= WINDOWS_MAX:
                 windows.clear()
             window = windows[account, group] = [now_ms, 0]
-        if now_ms - window[0] >= SECOND_MS or now_ms < window[0]:
+        if now_ms - window[0] >= length_ms or now_ms < window[0]:
             window[0], window[1] = now_ms, 0
-        if window[1] + cost > self._limit:
-            reset_ms = max(window[0] + SECOND_MS, now_ms + RESET_AHEAD_MS)
-            return Allowance(self._limit, 0, reset_ms, True)
+        if window[1] + cost > limit and not (cost > limit and window[1] == 0):
+            reset_ms = max(window[0] + length_ms, now_ms + RESET_AHEAD_MS)
+            return Allowance(limit, 0, reset_ms, True)
         window[1] += cost
-        return Allowance(self._limit, self._limit - window[1], now_ms, False)
+        return Allowance(limit, max(limit - window[1], 0), now_ms, False)
+
+    def is_banned(self, address: str, now_ms: int) -> bool:
+        """Count a request of an address; true when it asked too often and has to wait. Only as published."""
+        if not self._is_published:
+            return False
+        window = self._addresses.get(address)
+        if window is None:
+            if len(self._addresses) >= WINDOWS_MAX:
+                self._addresses.clear()
+            window = self._addresses[address] = [now_ms, 0, 0]
+        if now_ms < window[2]:
+            return True
+        if now_ms - window[0] >= ADDRESS_WINDOW_MS or now_ms < window[0]:
+            window[0], window[1] = now_ms, 0
+        window[1] += 1
+        if window[1] > ADDRESS_REQUESTS_MAX:
+            window[2] = now_ms + ADDRESS_BAN_MS
+            return True
+        return False

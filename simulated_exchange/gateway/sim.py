@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from simulated_exchange.accounts import ApiKey
+from simulated_exchange.accounts import Member
 from simulated_exchange.driver import CoinConservation
 from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.translate.numbers import decimal_text, parse_decimal
@@ -66,13 +66,13 @@ class SimRoutes:
         return {"name": name, "api_key": key.api_key, "api_secret": key.api_secret, "account": key.account}
 
     def _deposit(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
-        key = self._key(body)
+        member = self._member(body)
         amount = _amount(body, "amount")
-        outcome = self._venue.driver.deposit(key.account, amount)
+        outcome = self._venue.driver.deposit(member.account, amount)
         if outcome.reject is not None:
             raise engine_refusal(outcome.reject)
-        balance = self._venue.driver.account(key.account).wallet_balance
-        return {"name": key.name, "account": key.account, "wallet_balance": decimal_text(balance)}
+        balance = self._venue.driver.account(member.account).wallet_balance
+        return {"name": member.name, "account": member.account, "wallet_balance": decimal_text(balance)}
 
     def _set_index(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
         instrument = self._instrument(body.get("symbol"))
@@ -150,12 +150,12 @@ class SimRoutes:
             "state_hash": self._venue.driver.state_hash(),
         }
 
-    def _key(self, body: Mapping[str, Any]) -> ApiKey:
+    def _member(self, body: Mapping[str, Any]) -> Member:
         name = body.get("name")
-        key = self._venue.keys.by_name(name) if isinstance(name, str) else None
-        if key is None:
+        member = self._venue.keys.by_name(name) if isinstance(name, str) else None
+        if member is None:
             raise bad_request("params error: name must be that of an account")
-        return key
+        return member
 
     def _instrument(self, symbol: object) -> Instrument:
         instrument = self._venue.catalogue.by_symbol(symbol) if isinstance(symbol, str) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from simulated_exchange.accounts import ApiKey, KeyStore
+from simulated_exchange.accounts import ApiKey, KeyStore, Member
 from simulated_exchange.clock import wall_ms
 from simulated_exchange.driver import Driver, Reject
 from simulated_exchange.instruments import Catalogue, Instrument
@@ -56,17 +56,29 @@ class Venue:
     def open_account(self, name: str, deposit: int) -> ApiKey:
         """A key and its account with an opening deposit. Raises ValueError for an unusable name."""
         key = self.keys.create(name, self.now_ms())
-        self.establish(key, deposit)
+        member = self.keys.member(key.account)
+        assert member is not None
+        self.establish(member, deposit)
         return key
 
-    def establish(self, key: ApiKey, deposit: int = 0) -> None:
-        """Make sure that the engine has the account of this key; a new one gets the deposit."""
-        self.ledger.watch(key.account)
-        outcome = self.driver.create_account(key.account)
+    def open_sub_account(self, main: int, name: str, note: str = "") -> Member:
+        """A sub-account without a key. Raises ValueError for an unusable name."""
+        member = self.keys.create_sub(main, name, self.now_ms(), note)
+        self.establish(member)
+        return member
+
+    def establish(self, member: Member, deposit: int = 0) -> None:
+        """Make sure that the engine has this member's account; a new one gets the deposit."""
+        account = member.account
+        self.ledger.watch(account)
+        if member.main:
+            outcome = self.driver.create_sub_account(account=account, main=member.main)
+        else:
+            outcome = self.driver.create_account(account)
         if outcome.reject is None and deposit:
-            self.driver.deposit(key.account, deposit)
+            self.driver.deposit(account, deposit)
         elif outcome.reject not in (None, Reject.AccountExists):
-            raise ValueError(f"account {key.account} cannot be opened: {outcome.reject}")
+            raise ValueError(f"account {account} cannot be opened: {outcome.reject}")
 
     def play(self) -> None:
         """Let a held market clock run."""

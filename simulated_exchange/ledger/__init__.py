@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from simulated_exchange.driver import Event, Side
+from simulated_exchange.instruments import Catalogue
 from simulated_exchange.ledger.accounts import AccountMemory
 from simulated_exchange.ledger.market import FundingSettlement, MarketView
 
-__all__ = ["LIQUIDATIONS_MAX", "Counters", "Ledger", "Liquidation"]
+__all__ = ["LIQUIDATIONS_MAX", "Counters", "Delivery", "Ledger", "Liquidation"]
 
 LIQUIDATIONS_MAX = 5_000  # the latest that are remembered one by one
+RATE_HOURS_MAX = 24 * 31  # of each coin's borrow rate
+DELIVERIES_MAX = 500
+HOUR_MS = 3_600_000
 
 
 @dataclass(slots=True)
@@ -41,24 +45,41 @@ class Liquidation(NamedTuple):
     price: int
 
 
+class Delivery(NamedTuple):
+    """One contract that came to its end."""
+
+    instrument: int
+    price: int
+    at_ms: int
+
+
 class Ledger:
     """Public state of every instrument and the histories of watched accounts."""
 
-    def __init__(self, instruments: int) -> None:
-        self.markets = [MarketView() for _ in range(instruments)]
+    def __init__(self, instruments: int, catalogue: Catalogue | None = None) -> None:
+        """Without a catalogue every instrument counts as a linear contract."""
+        listed = catalogue or ()
+        self._inverse = frozenset(entry.index for entry in listed if entry.is_inverse)
+        self._spot = frozenset(entry.index for entry in listed if entry.is_spot)
+        self.markets = [MarketView(is_inverse=index in self._inverse) for index in range(instruments)]
         self.counters = Counters()
         self.liquidations: deque[Liquidation] = deque(maxlen=LIQUIDATIONS_MAX)
+        self.deliveries: deque[Delivery] = deque(maxlen=DELIVERIES_MAX)
+        self.borrow_rates: dict[int, deque[tuple[int, int]]] = {}
         self.sequence = 0
         self.market_ms = 0
         self._accounts: dict[int, AccountMemory] = {}
         self._handlers: dict[type, Callable[[Event], None]] = {
             Event.OrderAccepted: self._accepted,
             Event.OrderAmended: self._amended,
+            Event.OrderConditions: self._conditions,
+            Event.OrderTriggered: self._triggered,
             Event.OrderCancelled: self._cancelled,
             Event.Trade: self._trade,
             Event.Fill: self._fill,
             Event.PositionChanged: self._position,
             Event.LeverageChanged: self._leverage,
+            Event.SideLeverageChanged: self._side_leverage,
             Event.WalletChanged: self._wallet,
             Event.BookChanged: self._book,
             Event.PriceChanged: self._price,
@@ -67,6 +88,12 @@ class Ledger:
             Event.TakenOver: self._taken_over,
             Event.Deleveraged: self._deleveraged,
             Event.InsuranceFundChanged: self._insurance_fund,
+            Event.Deposited: self._deposited,
+            Event.Withdrawn: self._withdrawn,
+            Event.Transferred: self._transferred,
+            Event.InterestCharged: self._interest,
+            Event.LendingPoolChanged: self._lending_pool,
+            Event.Delivered: self._delivered,
         }
 
     def watch(self, account: int) -> AccountMemory:
@@ -87,7 +114,7 @@ class Ledger:
 
     def rest(self) -> dict[str, Any]:
         """Everything that is neither a market nor an account's memory, by name."""
-        apart = {"markets", "_accounts", "_handlers"}
+        apart = {"markets", "_accounts", "_handlers", "_inverse", "_spot"}
         return {name: value for name, value in vars(self).items() if name not in apart}
 
     def set_rest(self, rest: dict[str, Any]) -> None:
@@ -120,12 +147,24 @@ class Ledger:
         if memory is not None:
             memory.amend(event)
 
+    def _conditions(self, event: Event) -> None:
+        assert isinstance(event, Event.OrderConditions)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.set_conditions(event)
+
+    def _triggered(self, event: Event) -> None:
+        assert isinstance(event, Event.OrderTriggered)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.trigger(event)
+
     def _cancelled(self, event: Event) -> None:
         assert isinstance(event, Event.OrderCancelled)
         self.counters.cancels += 1
         memory = self._accounts.get(event.account)
         if memory is not None:
-            memory.cancel(event)
+            memory.cancel(event, is_spot=event.instrument in self._spot)
 
     def _trade(self, event: Event) -> None:
         assert isinstance(event, Event.Trade)
@@ -144,7 +183,9 @@ class Ledger:
         assert isinstance(event, Event.Fill)
         memory = self._accounts.get(event.account)
         if memory is not None:
-            memory.fill(event, self.markets[event.instrument].mark_price)
+            at = event.instrument
+            mark_price = self.markets[at].mark_price
+            memory.fill(event, mark_price, is_inverse=at in self._inverse, is_spot=at in self._spot)
 
     def _position(self, event: Event) -> None:
         assert isinstance(event, Event.PositionChanged)
@@ -156,7 +197,13 @@ class Ledger:
         assert isinstance(event, Event.LeverageChanged)
         memory = self._accounts.get(event.account)
         if memory is not None:
-            memory.position(event.instrument).leverage = event.leverage
+            memory.set_leverage(event.instrument, event.leverage, event.leverage)
+
+    def _side_leverage(self, event: Event) -> None:
+        assert isinstance(event, Event.SideLeverageChanged)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.set_leverage(event.instrument, event.buy, event.sell)
 
     def _wallet(self, event: Event) -> None:
         assert isinstance(event, Event.WalletChanged)
@@ -182,7 +229,7 @@ class Ledger:
         assert isinstance(event, Event.FundingPaid)
         memory = self._accounts.get(event.account)
         if memory is not None:
-            memory.pay_funding(event)
+            memory.pay_funding(event, is_inverse=event.instrument in self._inverse)
 
     def _taken_over(self, event: Event) -> None:
         assert isinstance(event, Event.TakenOver)
@@ -197,3 +244,39 @@ class Ledger:
     def _insurance_fund(self, event: Event) -> None:
         assert isinstance(event, Event.InsuranceFundChanged)
         self.counters.insurance_fund = event.balance
+
+    def _deposited(self, event: Event) -> None:
+        assert isinstance(event, Event.Deposited)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.money.deposit(event)
+
+    def _withdrawn(self, event: Event) -> None:
+        assert isinstance(event, Event.Withdrawn)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.money.withdraw(event)
+
+    def _transferred(self, event: Event) -> None:
+        assert isinstance(event, Event.Transferred)
+        memory = self._accounts.get(event.source)
+        if memory is not None:
+            memory.money.transfer(event)
+
+    def _interest(self, event: Event) -> None:
+        assert isinstance(event, Event.InterestCharged)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.money.charge(event)
+
+    def _lending_pool(self, event: Event) -> None:
+        assert isinstance(event, Event.LendingPoolChanged)
+        rates = self.borrow_rates.setdefault(event.coin, deque(maxlen=RATE_HOURS_MAX))
+        hour_ms = event.market_ms - event.market_ms % HOUR_MS
+        if rates and rates[-1][0] == hour_ms:
+            rates.pop()
+        rates.append((hour_ms, event.borrow_rate))
+
+    def _delivered(self, event: Event) -> None:
+        assert isinstance(event, Event.Delivered)
+        self.deliveries.append(Delivery(event.instrument, event.price, event.at_ms))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from simulated_exchange.driver import Event, OrderType, Side, TimeInForce, WalletReason
 from simulated_exchange.instruments import SCALE
+from simulated_exchange.ledger.money import MoneyMemory
 from simulated_exchange.ledger.records import (
     Closure,
     Execution,
@@ -21,12 +22,26 @@ from simulated_exchange.ledger.records import (
     WalletMovement,
 )
 
-__all__ = ["CLOSED_ORDERS_MAX", "CLOSURES_MAX", "EXECUTIONS_MAX", "MOVEMENTS_MAX", "AccountMemory"]
+__all__ = [
+    "CLOSED_ORDERS_MAX",
+    "CLOSURES_MAX",
+    "EXECUTIONS_MAX",
+    "MOVEMENTS_MAX",
+    "AccountMemory",
+    "traded_value",
+]
 
 CLOSED_ORDERS_MAX = 500  # per account and instrument
 EXECUTIONS_MAX = 5000  # per account
 CLOSURES_MAX = 1000  # per account
 MOVEMENTS_MAX = 2000  # per account
+
+
+def traded_value(qty: int, price: int, is_inverse: bool) -> int:
+    """What a quantity is worth at a price: in the quote coin, of inverse contracts in the base coin."""
+    if not is_inverse:
+        return price * qty // SCALE
+    return (2 * qty * SCALE + price) // (2 * price) if price else 0
 
 
 class AccountMemory:
@@ -38,7 +53,8 @@ class AccountMemory:
         self.executions: deque[Execution] = deque(maxlen=EXECUTIONS_MAX)
         self.closures: deque[Closure] = deque(maxlen=CLOSURES_MAX)
         self.movements: deque[WalletMovement] = deque(maxlen=MOVEMENTS_MAX)
-        self.positions: dict[int, PositionMemory] = {}
+        self.positions: dict[tuple[int, int], PositionMemory] = {}
+        self.money = MoneyMemory()
         self._closed: dict[int, deque[OrderRecord]] = {}
         self._by_id: dict[int, OrderRecord] = {}
         self._by_link: dict[str, OrderRecord] = {}
@@ -57,9 +73,13 @@ class AccountMemory:
         """Every order remembered, live and closed, in no order."""
         return iter(self._by_id.values())
 
-    def position(self, instrument: int) -> PositionMemory:
+    def position(self, instrument: int, index: int = 0) -> PositionMemory:
         """The memory of a position; an empty one when there never was a fill."""
-        return self.positions.setdefault(instrument, PositionMemory())
+        return self.positions.setdefault((instrument, index), PositionMemory())
+
+    def realised_in(self, instruments: set[int]) -> int:
+        """What positions in these instruments ever realised, less fees and funding."""
+        return sum(entry.realised_ever for (at, _), entry in self.positions.items() if at in instruments)
 
     def accept(self, event: Event.OrderAccepted, last_price: int) -> None:
         """An order was taken."""
@@ -78,10 +98,38 @@ class AccountMemory:
             created_us=event.wall_us,
             updated_us=event.wall_us,
             last_price_on_created=last_price,
+            position_index=int(event.position_index),
+            create_type=event.create_type.name,
         )
         self.live[record.order_id] = self._by_id[record.order_id] = record
         if record.link_id:
             self._by_link[record.link_id] = record
+
+    def set_conditions(self, event: Event.OrderConditions) -> OrderRecord | None:
+        """What an order asks for beyond the plain; with a trigger price it waits."""
+        record = self.live.get(event.order_id)
+        if record is not None:
+            record.kind = event.kind.name
+            record.trigger_price = event.trigger_price
+            if event.trigger_price:
+                record.trigger_by, record.trigger_direction = (
+                    event.trigger_by.name,
+                    event.trigger_direction.name,
+                )
+                record.status = OrderStatus.UNTRIGGERED
+            record.close_on_trigger = event.close_on_trigger
+            record.self_match = event.self_match.name
+            record.slippage_ticks, record.slippage_ratio = event.slippage_ticks, event.slippage_ratio
+            record.updated_us = event.wall_us
+        return record
+
+    def trigger(self, event: Event.OrderTriggered) -> OrderRecord | None:
+        """A waiting order's price was reached."""
+        record = self.live.get(event.order_id)
+        if record is not None:
+            record.status = OrderStatus.NEW
+            record.updated_us = event.wall_us
+        return record
 
     def amend(self, event: Event.OrderAmended) -> OrderRecord | None:
         """Price or quantity of a live order changed."""
@@ -91,21 +139,29 @@ class AccountMemory:
             record.updated_us = event.wall_us
         return record
 
-    def cancel(self, event: Event.OrderCancelled) -> OrderRecord | None:
+    def cancel(self, event: Event.OrderCancelled, *, is_spot: bool = False) -> OrderRecord | None:
         """A live order ended without being filled whole."""
         record = self.live.get(event.order_id)
         if record is not None:
-            record.status = OrderStatus.CANCELLED
+            if record.status == OrderStatus.UNTRIGGERED:
+                record.status = OrderStatus.DEACTIVATED
+            elif is_spot and record.filled_qty:
+                record.status = OrderStatus.FILLED_IN_PART
+            else:
+                record.status = OrderStatus.CANCELLED
             record.cancel_reason = event.reason.name
+            record.counterparty = event.counterparty
             record.leaves = 0
             record.updated_us = event.wall_us
             self._retire(record)
         return record
 
-    def fill(self, event: Event.Fill, mark_price: int) -> Execution:
+    def fill(
+        self, event: Event.Fill, mark_price: int, *, is_inverse: bool = False, is_spot: bool = False
+    ) -> Execution:
         """Something was bought or sold."""
         record = self.live.get(event.order_id) if event.order_id else None
-        value = event.price * event.qty // SCALE
+        value = traded_value(event.qty, event.price, is_inverse)
         execution = Execution(
             sequence=event.sequence,
             trade_id=event.trade_id,
@@ -124,8 +180,10 @@ class AccountMemory:
             kind=event.kind.name,
             mark_price=mark_price,
             wall_us=event.wall_us,
+            position_index=int(event.position_index),
         )
-        self._remember_position(event, execution)
+        if not is_spot:
+            self._remember_position(event, execution, is_inverse)
         if record is not None:
             record.filled_qty += event.qty
             record.filled_value += value
@@ -141,28 +199,62 @@ class AccountMemory:
         return execution
 
     def move(self, event: Event.WalletChanged) -> None:
-        """The wallet changed."""
-        execution = self._last_execution if event.reason in _TRADING_REASONS else None
+        """The unified wallet changed."""
+        is_trade = event.reason in _TRADING_REASONS
         self.movements.append(
             WalletMovement(
                 event.sequence,
                 event.reason.name,
                 event.change,
                 event.balance,
-                execution,
+                self._last_execution if is_trade else None,
                 event.wall_us,
                 self._last_funding if event.reason == WalletReason.Funding else None,
+                event.coin,
             )
         )
-        self._last_execution = self._last_funding = None
+        if not is_trade:  # one fill of spot moves two coins
+            self._last_execution = self._last_funding = None
 
-    def pay_funding(self, event: Event.FundingPaid) -> None:
+    def pay_funding(self, event: Event.FundingPaid, *, is_inverse: bool = False) -> None:
         """Funding was paid or received; the movement of the wallet follows."""
         self._last_funding = FundingPayment(event.instrument, event.qty, event.mark, event.rate)
+        memory = self.position(event.instrument, int(event.position_index))
+        memory.realised -= event.fee
+        memory.realised_ever -= event.fee
+        is_long = event.qty > 0
+        self.executions.append(
+            Execution(
+                sequence=event.sequence,
+                trade_id=0,
+                order=None,
+                account=self.account,
+                instrument=event.instrument,
+                is_buy=is_long,
+                price=event.mark,
+                qty=abs(event.qty),
+                value=traded_value(abs(event.qty), event.mark, is_inverse),
+                fee=event.fee,
+                is_maker=False,
+                leaves=0,
+                closed_qty=0,
+                realised_pnl=0,
+                kind="Funding",
+                mark_price=event.mark,
+                wall_us=event.wall_us,
+                position_index=int(event.position_index),
+                rate=event.rate if is_long else -event.rate,
+            )
+        )
+
+    def set_leverage(self, instrument: int, buy: int, sell: int) -> None:
+        """The leverage of an instrument's positions, in hundredths."""
+        self.position(instrument).leverage = self.position(instrument, 1).leverage = buy
+        self.position(instrument, 2).leverage = sell
 
     def change_position(self, event: Event.PositionChanged) -> None:
         """The position is this now."""
-        memory = self.position(event.instrument)
+        memory = self.position(event.instrument, int(event.position_index))
         if memory.qty == 0 and event.qty:
             memory.opened_us = event.wall_us
         memory.qty, memory.entry_price = event.qty, event.entry_price
@@ -170,8 +262,8 @@ class AccountMemory:
         if event.qty == 0:
             memory.open_fee = memory.realised = 0
 
-    def _remember_position(self, event: Event.Fill, execution: Execution) -> None:
-        memory = self.position(event.instrument)
+    def _remember_position(self, event: Event.Fill, execution: Execution, is_inverse: bool) -> None:
+        memory = self.position(event.instrument, int(event.position_index))
         closed, fee = event.closed_qty, event.fee
         close_fee = fee * closed // event.qty if event.qty else 0
         memory.realised += event.realised_pnl - fee
@@ -181,8 +273,8 @@ class AccountMemory:
             memory.open_fee -= open_fee
             closure = self._closure(memory, execution)
             closure.closed_qty += closed
-            closure.entry_value += memory.entry_price * closed // SCALE
-            closure.exit_value += event.price * closed // SCALE
+            closure.entry_value += traded_value(closed, memory.entry_price, is_inverse)
+            closure.exit_value += traded_value(closed, event.price, is_inverse)
             closure.open_fee += open_fee
             closure.close_fee += close_fee
             closure.pnl += event.realised_pnl - open_fee - close_fee
@@ -225,4 +317,12 @@ _TIME_IN_FORCE = {
     TimeInForce.FillOrKill: "FOK",
     TimeInForce.PostOnly: "PostOnly",
 }
-_TRADING_REASONS = frozenset({WalletReason.Trade, WalletReason.TakeOver, WalletReason.Adl})
+_TRADING_REASONS = frozenset(
+    {
+        WalletReason.Trade,
+        WalletReason.TakeOver,
+        WalletReason.Adl,
+        WalletReason.Netting,
+        WalletReason.Delivery,
+    }
+)

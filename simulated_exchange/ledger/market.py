@@ -68,7 +68,8 @@ class FundingSettlement(NamedTuple):
 class MarketView:
     """The public state of one instrument, folded from events."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_inverse: bool = False) -> None:
+        self.is_inverse = is_inverse
         self.bids: dict[int, int] = {}
         self.asks: dict[int, int] = {}
         self.book_sequence = 0
@@ -114,7 +115,8 @@ class MarketView:
         self.last_price = price
         trade = PublicTrade(trade_id, price, qty, taker_buys, self.tick_direction, wall_ms, sequence)
         self.trades.append(trade)
-        self.candles.tick(market_ms, price, qty, price * qty // SCALE)
+        turnover = qty * SCALE // price if self.is_inverse and price else price * qty // SCALE
+        self.candles.tick(market_ms, price, qty, turnover)
         return trade
 
     def set_prices(self, index_price: int, mark_price: int, market_ms: int) -> None:

@@ -1,4 +1,4 @@
-"""What is remembered of an account: orders, executions, closed profit, wallet movements.
+"""What is remembered of an account: orders, executions, closed profit, wallet movements, loans' interest.
 
 Belongs here: the shapes. Does not belong here: how they come about (`ledger.accounts`) and wire text.
 Amounts are fixed point; times are wall microseconds.
@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 __all__ = [
+    "CashFlow",
     "Closure",
     "Execution",
     "FundingPayment",
+    "InterestCharge",
     "OrderRecord",
     "OrderStatus",
     "PositionMemory",
+    "TransferRecord",
     "WalletMovement",
 ]
 
@@ -27,11 +30,14 @@ class OrderStatus(StrEnum):
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
     CANCELLED = "cancelled"
+    UNTRIGGERED = "untriggered"
+    DEACTIVATED = "deactivated"
+    FILLED_IN_PART = "filled_in_part"  # of spot: what was left was cancelled
 
     @property
     def is_open(self) -> bool:
-        """True while it rests in the book."""
-        return self in {OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED}
+        """True while it rests in the book, or waits for a price."""
+        return self in {OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNTRIGGERED}
 
 
 @dataclass(slots=True)
@@ -58,11 +64,22 @@ class OrderRecord:
     filled_value: int = 0
     fee: int = 0
     closed_pnl: int = 0
+    position_index: int = 0
+    create_type: str = "User"
+    kind: str = "Plain"
+    trigger_price: int = 0
+    trigger_by: str = ""
+    trigger_direction: str = ""
+    close_on_trigger: bool = False
+    self_match: str = "Allow"
+    slippage_ticks: int = 0
+    slippage_ratio: int = 0
+    counterparty: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One fill of one account. `order` is None for take-overs and deleveraging."""
+    """One fill of one account, or one payment of funding. `order` is None where no order was filled."""
 
     sequence: int
     trade_id: int
@@ -81,6 +98,9 @@ class Execution:
     kind: str
     mark_price: int
     wall_us: int
+    position_index: int = 0
+    rate: int = 0
+    """Of funding, 10**-12; 0 for what is traded."""
 
 
 @dataclass(slots=True)
@@ -132,7 +152,7 @@ class FundingPayment:
 
 @dataclass(frozen=True, slots=True)
 class WalletMovement:
-    """One change of a wallet."""
+    """One change of a unified wallet."""
 
     sequence: int
     reason: str
@@ -141,3 +161,43 @@ class WalletMovement:
     execution: Execution | None
     wall_us: int
     funding: FundingPayment | None = None
+    coin: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRecord:
+    """Money that left one of an account's wallets for another wallet; `ordinal` counts from 1."""
+
+    ordinal: int
+    sequence: int
+    source: int
+    target: int
+    coin: int
+    amount: int
+    from_wallet: str
+    to_wallet: str
+    wall_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class CashFlow:
+    """Money that came into the venue, or left it; `ordinal` counts from 1 within its kind."""
+
+    ordinal: int
+    sequence: int
+    coin: int
+    amount: int
+    wall_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class InterestCharge:
+    """Interest on one loan; the rate is of one hour, 10**-12."""
+
+    sequence: int
+    coin: int
+    borrowed: int
+    free: int
+    rate: int
+    interest: int
+    wall_us: int

@@ -17,6 +17,7 @@ __all__ = [
     "bad_signature",
     "duplicate_key",
     "engine_refusal",
+    "expired_api_key",
     "expired_timestamp",
     "internal_error",
     "invalid_parameter",
@@ -25,6 +26,7 @@ __all__ = [
     "not_authenticated",
     "not_supported",
     "order_not_found",
+    "permission_denied",
     "position_mode_unchanged",
     "rate_limited",
     "request_id_repeated",
@@ -33,6 +35,7 @@ __all__ = [
     "unknown_api_key",
     "unknown_market_symbol",
     "unknown_operation",
+    "unmatched_address",
 ]
 
 
@@ -88,6 +91,21 @@ def unknown_api_key() -> RefusedError:
 def bad_signature(origin: str) -> RefusedError:
     """The signature does not fit; `origin` is the text that should have been signed."""
     return RefusedError(10004, f"error sign! origin_string[{origin}]")
+
+
+def permission_denied() -> RefusedError:
+    """The key may not do this."""
+    return RefusedError(10005, "Permission denied, please check your API key permissions.")
+
+
+def unmatched_address() -> RefusedError:
+    """The key may not be used from there."""
+    return RefusedError(10010, "Unmatched IP, please check your API key's bound IP addresses.")
+
+
+def expired_api_key() -> RefusedError:
+    """The key's time is over."""
+    return RefusedError(33004, "Your api key has expired.")
 
 
 def rate_limited() -> RefusedError:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from simulated_exchange.accounts import ApiKey, KeyStore
-from simulated_exchange.gateway.auth import check_timestamp, sign, verify_request, verify_socket
-from simulated_exchange.gateway.rate_limit import RateLimiter
+from simulated_exchange.gateway.auth import (
+    check_timestamp,
+    require_scope,
+    sign,
+    verify_request,
+    verify_socket,
+)
+from simulated_exchange.gateway.rate_limit import ADDRESS_BAN_MS, RateLimiter
 from simulated_exchange.gateway.translate.frames import AuthFrame
 from simulated_exchange.gateway.translate.refusals import RefusedError
 
@@ -100,6 +107,89 @@ def test_a_signature_of_other_letters_is_only_wrong() -> None:
     assert refused.value.code == 10004
     assert KEY.api_secret not in refused.value.text
     assert sign("s", b"").islower()
+
+
+def refused_by(key: ApiKey, scope: str, category: str = "", *, is_write: bool = True) -> int:
+    try:
+        require_scope(key, scope, is_write=is_write, category=category)
+    except RefusedError as refusal:
+        return refusal.code
+    return 0
+
+
+def test_a_key_does_what_it_may_and_nothing_else() -> None:
+    assert refused_by(KEY, "withdraw") == 0
+    spot_only = replace(KEY, scopes=("spot", "transfer"))
+    assert refused_by(spot_only, "order", "spot") == 0
+    assert refused_by(spot_only, "order", "linear") == 10005
+    assert refused_by(spot_only, "transfer") == 0
+    assert refused_by(spot_only, "withdraw") == 10005
+    looking = replace(KEY, is_read_only=True)
+    assert refused_by(looking, "order", "linear") == 10005
+    assert refused_by(looking, "", is_write=False) == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "address", "code"),
+    [
+        (replace(KEY, expires_ms=NOW_MS), "127.0.0.1", 33004),
+        (replace(KEY, expires_ms=NOW_MS + 1), "127.0.0.1", 0),
+        (replace(KEY, ips=("10.0.0.1",)), "127.0.0.1", 10010),
+        (replace(KEY, ips=("10.0.0.1", "127.0.0.1")), "127.0.0.1", 0),
+    ],
+)
+def test_keys_end_and_are_bound_to_addresses(key: ApiKey, address: str, code: int) -> None:
+    store, signature = KeyStore(Path("unused"), [key]), VECTORS[3][1]
+    if not code:
+        assert verify_request(headers(signature), b"", store, NOW_MS, 5000, address) is key
+        return
+    with pytest.raises(RefusedError) as refused:
+        verify_request(headers(signature), b"", store, NOW_MS, 5000, address)
+    assert refused.value.code == code
+    with pytest.raises(RefusedError) as refused:  # who cannot sign learns nothing of the key
+        verify_request(headers("0" * 64), b"", store, NOW_MS, 5000, address)
+    assert refused.value.code == 10004
+
+
+def test_published_limits_are_by_call_and_by_address() -> None:
+    limiter = RateLimiter(1_000_000, is_published=True)
+    assert limiter.take(1, "order.create", NOW_MS) == (10, 9, NOW_MS, False)
+    assert limiter.take(1, "order.create-batch", NOW_MS, cost=20).is_exceeded is False
+    assert limiter.take(1, "order.create-batch", NOW_MS + 500).is_exceeded
+    assert limiter.take(1, "order.create.spot", NOW_MS).limit == 20
+    assert limiter.take(1, "transfer", NOW_MS).limit == 60
+    for _ in range(59):
+        limiter.take(1, "transfer", NOW_MS)
+    assert limiter.take(1, "transfer", NOW_MS + 59_000).reset_ms == NOW_MS + 60_000
+    assert limiter.take(0, "market", NOW_MS).limit == 1_000_000, "what is public is limited by address"
+    asked = [limiter.is_banned("10.0.0.1", NOW_MS) for _ in range(601)]
+    assert asked == [False] * 600 + [True]
+    assert limiter.is_banned("10.0.0.1", NOW_MS + ADDRESS_BAN_MS - 1)
+    assert not limiter.is_banned("10.0.0.1", NOW_MS + ADDRESS_BAN_MS)
+    assert not limiter.is_banned("10.0.0.2", NOW_MS)
+
+
+def test_sub_accounts_and_further_keys_survive_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.json"
+    store = KeyStore.open(path)
+    first = store.create("alice", NOW_MS)
+    sub = store.create_sub(first.account, "alice-sub", NOW_MS, "for a bot")
+    key = store.issue(sub.account, NOW_MS, scopes=("spot",), ips=("127.0.0.1",), is_read_only=True)
+    store.modify(key.api_key, is_read_only=False)
+    store.delete(first.api_key)
+    again = KeyStore.open(path)
+    assert again.by_name("alice") is not None, "a member stays when its last key goes"
+    assert again.keys_of(first.account) == []
+    assert again.keys_of(sub.account) == [replace(key, is_read_only=False)]
+    assert [member.account for member in again.sub_members(first.account)] == [sub.account]
+    assert again.create("bob", NOW_MS).account == sub.account + 1
+    signed = headers(sign(key.api_secret, f"{NOW_MS}{key.api_key}5000".encode()))
+    signed["X-BAPI-API-KEY"] = key.api_key
+    assert verify_request(signed, b"", again, NOW_MS, 5000).account == sub.account
+    again.freeze(sub.account, True)
+    with pytest.raises(RefusedError) as refused:
+        verify_request(signed, b"", again, NOW_MS, 5000)
+    assert refused.value.code == 10005
 
 
 def test_budgets_are_per_account_group_and_second() -> None:

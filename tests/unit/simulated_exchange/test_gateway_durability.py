@@ -109,7 +109,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Room]:
     catalogue = Catalogue.from_genesis(GENESIS)
     venue = Venue(
         driver=driver,
-        ledger=Ledger(len(catalogue)),
+        ledger=Ledger(len(catalogue), catalogue),
         catalogue=catalogue,
         keys=KeyStore.open(tmp_path / "accounts.json"),
         limits=GatewaySettings(ack_delay_ms=0),
