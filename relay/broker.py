@@ -31,7 +31,9 @@ from relay.broker_config import (
     SYSTEM,
     BrokerUsers,
     FollowerUser,
+    InviteUser,
     LeaderUser,
+    TlsFiles,
     broker_config,
 )
 from relay.child import start_child, stop_child
@@ -68,12 +70,19 @@ class Broker:
         host: str = "127.0.0.1",
         port: int = 0,
         retention: Retention | None = None,
+        invites: Sequence[InviteUser] = (),
+        tls: TlsFiles | None = None,
+        ca_pem: str | None = None,
     ) -> None:
+        """`tls`, `ca_pem`: the broker's certificate, and whose word its own clients take for it."""
         self.host = host
         self.port = port
         self._data_dir = data_dir.resolve()
         self._leaders = leaders
         self._followers = followers
+        self._invites = invites
+        self._tls = tls
+        self._ca_pem = ca_pem
         self._retention = retention or Retention()
         self._seeds: dict[str, str] = {}
         self._lock: IO[str] | None = None
@@ -84,7 +93,17 @@ class Broker:
     @property
     def url(self) -> str:
         """Where clients connect to."""
-        return f"nats://{self.host}:{self.port}"
+        return f"{'tls' if self._tls else 'nats'}://{self.host}:{self.port}"
+
+    @property
+    def leaders(self) -> Sequence[LeaderUser]:
+        """Who may publish."""
+        return self._leaders
+
+    @property
+    def followers(self) -> Sequence[FollowerUser]:
+        """Who may hear."""
+        return self._followers
 
     @property
     def pid(self) -> int:
@@ -109,7 +128,33 @@ class Broker:
 
     async def connect(self, role: str = MONITOR) -> Bus:
         """A connection for one of this program's own users: SYSTEM, ADMIN or MONITOR."""
-        return await Bus.connect(self.url, self._seeds[role], subjects.inbox_prefix(role), f"relay-{role}")
+        return await Bus.connect(
+            self.url, self._seeds[role], subjects.inbox_prefix(role), f"relay-{role}", ca_pem=self._ca_pem
+        )
+
+    async def change_users(
+        self,
+        leaders: Sequence[LeaderUser],
+        followers: Sequence[FollowerUser],
+        invites: Sequence[InviteUser],
+    ) -> None:
+        """Let these people in and nobody else, from now on: who is no longer one of them is cut off.
+
+        New leaders get their stream first. Returns when the broker works by it; raises `BusError` if it
+        cannot be asked (it takes this over at its next start then), `Failed` if it refuses.
+        """
+        known = {leader.id for leader in self._leaders}
+        self._leaders, self._followers, self._invites = leaders, followers, invites
+        if {leader.id for leader in leaders} - known:
+            await self._make_streams()
+        self._write_config()
+        system = await self.connect(SYSTEM)
+        try:
+            figures = await system.api("$SYS.REQ.SERVER.PING.VARZ", {})
+            await system.api(f"$SYS.REQ.SERVER.{figures['server']['id']}.RELOAD", {})
+        finally:
+            await system.close()
+        _log.info("users_changed", leaders=len(leaders), followers=len(followers), invites=len(invites))
 
     async def wait_failed(self) -> None:
         """Raises `Failed` once the broker keeps dying; never returns before `stop`."""
@@ -145,14 +190,7 @@ class Broker:
             self._seeds[role] = load_nkey_seed(path, field=f"broker.data_dir/{role}.nk")
 
     async def _launch(self, binary: Path) -> None:
-        config = self._data_dir / "broker.conf"
-        users = BrokerUsers(
-            self._leaders,
-            self._followers,
-            {role: nkey_public(seed) for role, seed in self._seeds.items()},
-        )
-        text = broker_config(users, host=self.host, port=self.port, data_dir=self._data_dir)
-        _write_private(config, text)
+        config = self._write_config()
         for stale in self._data_dir.glob("*.ports"):
             stale.unlink()
         log = self._data_dir / "broker.log"
@@ -171,6 +209,19 @@ class Broker:
             await asyncio.sleep(START_POLL_S)
         self.port = port
 
+    def _write_config(self) -> Path:
+        users = BrokerUsers(
+            self._leaders,
+            self._followers,
+            {role: nkey_public(seed) for role, seed in self._seeds.items()},
+            self._invites,
+        )
+        path = self._data_dir / "broker.conf"
+        data_dir, tls = self._data_dir, self._tls
+        text = broker_config(users, host=self.host, port=self.port, data_dir=data_dir, tls=tls)
+        _write_private(path, text)
+        return path
+
     def _read_port(self) -> int | None:
         for path in self._data_dir.glob("*.ports"):
             try:
@@ -186,6 +237,10 @@ class Broker:
             version = await check_durable(system)
         finally:
             await system.close()
+        await self._make_streams()
+        _log.info("broker_ready", url=self.url, version=version, streams=len(self._leaders) + 1)
+
+    async def _make_streams(self) -> None:
         admin = await self.connect(ADMIN)
         try:
             for leader in self._leaders:
@@ -193,7 +248,6 @@ class Broker:
             await ensure_reports(admin, self._retention)
         finally:
             await admin.close()
-        _log.info("broker_ready", url=self.url, version=version, streams=len(self._leaders) + 1)
 
     async def _watch(self, binary: Path) -> None:
         while True:

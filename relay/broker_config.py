@@ -27,7 +27,9 @@ __all__ = [
     "SYSTEM",
     "BrokerUsers",
     "FollowerUser",
+    "InviteUser",
     "LeaderUser",
+    "TlsFiles",
     "broker_config",
 ]
 
@@ -62,18 +64,39 @@ class FollowerUser:
 
 
 @dataclass(frozen=True, slots=True)
+class InviteUser:
+    """Somebody who holds an open invite: he may ask to join, and nothing else."""
+
+    id: str
+    nkey: str
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerUsers:
     """Everybody with a key. `internal` maps SYSTEM, ADMIN and MONITOR to their public nkeys."""
 
     leaders: Sequence[LeaderUser]
     followers: Sequence[FollowerUser]
     internal: dict[str, str]
+    invites: Sequence[InviteUser] = ()
 
 
-def broker_config(users: BrokerUsers, *, host: str, port: int, data_dir: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The broker's certificate chain and its key, PEM."""
+
+    certificate: Path
+    key: Path
+
+
+def broker_config(
+    users: BrokerUsers, *, host: str, port: int, data_dir: Path, tls: TlsFiles | None = None
+) -> str:
     """The configuration file's text (JSON, which nats-server reads). `port` 0 = any free one."""
+    secure = {"tls": {"cert_file": str(tls.certificate), "key_file": str(tls.key)}} if tls else {}
     return json.dumps(
         {
+            **secure,
             "server_name": "slipstream",
             "host": host,
             "port": port or -1,
@@ -126,7 +149,10 @@ def _relay_account(users: BrokerUsers) -> dict[str, Any]:
                 "response_type": "Stream",
                 "accounts": ["LEADERS", "FOLLOWERS"],
             },
-            {"service": subjects.REPORTS_SUBJECTS, "accounts": ["FOLLOWERS"]},
+            *(
+                {"service": subject, "accounts": ["FOLLOWERS"]}
+                for subject in (subjects.REPORTS_SUBJECTS, subjects.JOINS, subjects.LEAVES)
+            ),
         ],
         "imports": [_BEATS],
     }
@@ -161,6 +187,7 @@ def _followers_account(users: BrokerUsers) -> dict[str, Any]:
                     for leader in follower.leaders
                     for subject in (
                         subjects.reports(leader, follower.id),
+                        subjects.leave(leader, follower.id),
                         subjects.direct_get(subjects.stream(leader)),
                     )
                 ],
@@ -171,12 +198,20 @@ def _followers_account(users: BrokerUsers) -> dict[str, Any]:
                 ],
             )
             for follower in users.followers
+        ]
+        + [
+            _user(
+                invite.nkey,
+                publish=[subjects.join(invite.id)],
+                subscribe=[f"{subjects.inbox_prefix(invite.id)}.>"],
+            )
+            for invite in users.invites
         ],
         "imports": [
             {"stream": {"account": "RELAY", "subject": "feed.*"}},
             _BEATS,
             _service("$JS.API.DIRECT.GET.*"),
-            _service(subjects.REPORTS_SUBJECTS),
+            *map(_service, (subjects.REPORTS_SUBJECTS, subjects.JOINS, subjects.LEAVES)),
         ],
     }
 

@@ -6,14 +6,18 @@ Belongs here: what is started in which order. Does not belong here: any rule of 
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
+from relay.admission import Admission, people
 from relay.broker import Broker
-from relay.broker_config import FollowerUser, LeaderUser
-from relay.errors import Failed
+from relay.broker_config import FollowerUser, LeaderUser, TlsFiles
+from relay.errors import ConfigurationError, Failed
 from relay.monitor import run_monitor
 from relay.nats_bus import Bus, BusError
+from relay.registry import Registry
 from relay.running import cancel, first_of, tell_ready
 from relay.settings import ServeSettings
 from relay.streams import Retention
@@ -23,33 +27,87 @@ __all__ = ["serve"]
 
 async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) -> None:
     """Run until told to stop. The ready line comes when streams exist and the monitor listens."""
+    leaders = [LeaderUser(leader.id, leader.nkey) for leader in settings.leaders]
+    followers = [FollowerUser(entry.id, entry.nkey, tuple(entry.leaders)) for entry in settings.followers]
+    async with AsyncExitStack() as stack:
+        registry = Registry.open(settings.registry_path)
+        stack.callback(registry.close)
+        revision = registry.revision
+        broker = _broker(settings, *people(registry, leaders, followers, time.time_ns() // 1_000_000))
+        await broker.start()
+        stack.push_async_callback(broker.stop)
+        registry.note_applied(revision)
+        bus = await broker.connect()
+        stack.push_async_callback(bus.close)
+        listening, admitting = asyncio.Event(), asyncio.Event()
+        monitor = _Monitor(settings, bus, registry, listening)
+        admission = Admission(
+            broker, registry, leaders=leaders, followers=followers, on_leaders=monitor.leaders_changed.set
+        )
+        tasks = [
+            asyncio.create_task(monitor.run(), name="monitor"),
+            asyncio.create_task(admission.run(admitting), name="admission"),
+            asyncio.create_task(broker.wait_failed(), name="broker-failed"),
+        ]
+        for task in tasks:
+            stack.push_async_callback(cancel, task)
+        if await first_of(stop, listening, *tasks) and await first_of(stop, admitting, *tasks):
+            tell_ready({"broker": broker.url, "dashboard": None, "metrics": None}, as_json=as_json)
+            await first_of(stop, asyncio.Event(), *tasks)
+
+
+def _broker(settings: ServeSettings, *users: Any) -> Broker:
+    leaders, followers, invites = users
     host, port = settings.broker.host_port
-    broker = Broker(
+    tls = settings.broker.tls
+    return Broker(
         settings.broker.data_dir,
-        [LeaderUser(leader.id, leader.nkey) for leader in settings.leaders],
-        [FollowerUser(entry.id, entry.nkey, tuple(entry.leaders)) for entry in settings.followers],
+        leaders,
+        followers,
+        invites=invites,
         host=host,
         port=port,
         retention=Retention(settings.broker.retention_days * 86_400, settings.broker.retention_mib * 1024**2),
+        tls=TlsFiles(tls.certificate, tls.key) if tls else None,
+        ca_pem=_ca_pem(tls.ca) if tls and tls.ca else None,
     )
-    async with AsyncExitStack() as stack:
-        await broker.start()
-        stack.push_async_callback(broker.stop)
-        bus = await broker.connect()
-        stack.push_async_callback(bus.close)
-        ready = asyncio.Event()
-        keys = {leader.id: leader.signing_key for leader in settings.leaders}
-        monitor = asyncio.create_task(_monitor(bus, settings.store.path, keys, ready), name="monitor")
-        stack.push_async_callback(cancel, monitor)
-        failed = asyncio.create_task(broker.wait_failed(), name="broker-failed")
-        stack.push_async_callback(cancel, failed)
-        if await first_of(stop, ready, monitor, failed):
-            tell_ready({"broker": broker.url, "dashboard": None, "metrics": None}, as_json=as_json)
-            await first_of(stop, asyncio.Event(), monitor, failed)
 
 
-async def _monitor(bus: Bus, store_path: Path, keys: dict[str, str], ready: asyncio.Event) -> None:
+def _ca_pem(path: Path) -> str:
     try:
-        await run_monitor(bus, store_path, keys, ready)
-    except (BusError, OSError) as error:
-        raise Failed(f"monitor: {error}") from None
+        return path.read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError([f"broker.tls.ca: cannot be read, allowed: a PEM file ({path})"]) from None
+
+
+class _Monitor:
+    """The drift monitor; begun again, from where it was, when there are other leaders."""
+
+    def __init__(self, settings: ServeSettings, bus: Bus, registry: Registry, ready: asyncio.Event) -> None:
+        self.leaders_changed = asyncio.Event()
+        self._fixed = {leader.id: leader.signing_key for leader in settings.leaders}
+        self._store_path = settings.store.path
+        self._bus = bus
+        self._registry = registry
+        self._ready = ready
+
+    async def run(self) -> None:
+        while True:
+            self.leaders_changed.clear()
+            keys = {leader.id: leader.signing_key for leader in self._registry.leaders()} | self._fixed
+            running = asyncio.create_task(self._monitor(keys), name="monitor-run")
+            changed = asyncio.create_task(self.leaders_changed.wait())
+            try:
+                await asyncio.wait({running, changed}, return_when=asyncio.FIRST_COMPLETED)
+                if running.done():
+                    running.result()
+                    return
+            finally:
+                changed.cancel()
+                await cancel(running)
+
+    async def _monitor(self, keys: dict[str, str]) -> None:
+        try:
+            await run_monitor(self._bus, self._store_path, keys, self._ready)
+        except (BusError, OSError) as error:
+            raise Failed(f"monitor: {error}") from None

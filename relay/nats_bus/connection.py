@@ -42,6 +42,7 @@ UNSENT_BYTES_MAX = 2 * 1024 * 1024  # held while reconnecting
 PENDING_MESSAGES_MAX = 8192  # per subscription; more is dropped and found again as a gap
 PENDING_BYTES_MAX = 32 * 1024 * 1024
 
+_SERVICE_REPLY = "_R_."  # what the broker puts in the place of a reply address from another account
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
 _log = structlog.get_logger(__name__)
 
@@ -208,6 +209,25 @@ class Connection:
         if subject.lower() in self._denied_subscriptions:
             raise NotPermitted("subscribe to", subject)
         self.subscribed.add(subject)
+        return Subscription(inner)
+
+    async def answer(self, subject: str, answer: Callable[[BusMessage], Awaitable[bytes]]) -> Subscription:
+        """Answer what is asked on a subject from another account, one question at a time.
+
+        Only the reply address that the broker itself has made for a question is used: with any other, whoever
+        asks could have the answer written where he may not write.
+        """
+
+        async def respond(message: Msg) -> None:
+            if not message.reply.startswith(_SERVICE_REPLY):
+                _log.warning("question_without_reply_refused", bus=self._name, subject=message.subject)
+                return
+            data = await answer(_from_wire(message))
+            with suppress(nats.errors.Error):
+                await self._client.publish(message.reply, data)
+
+        inner = await self._client.subscribe(subject, cb=respond, pending_msgs_limit=PENDING_MESSAGES_MAX)
+        await self._barrier()
         return Subscription(inner)
 
     async def publish(self, subject: str, data: bytes) -> None:

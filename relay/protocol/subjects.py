@@ -11,6 +11,8 @@ from relay.protocol.errors import Malformed
 
 __all__ = [
     "IDENTIFIER_PATTERN",
+    "JOINS",
+    "LEAVES",
     "REPORTS_STREAM",
     "REPORTS_SUBJECTS",
     "beat",
@@ -29,6 +31,8 @@ __all__ = [
 IDENTIFIER_PATTERN = r"\A[a-z0-9]{1,32}\Z"
 REPORTS_STREAM = "REPORTS"
 REPORTS_SUBJECTS = "reports.*.*"
+JOINS = "join.*"
+LEAVES = "leave.*.*"
 
 _IDENTIFIER = re.compile(IDENTIFIER_PATTERN)
 

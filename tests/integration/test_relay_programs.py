@@ -93,7 +93,7 @@ async def test_configuration_mistakes_start_nothing(tmp_path: Path) -> None:
         assert await serve.process.wait() == 78
         assert last_line(serve) == (
             f"relay: {tmp_path / 'relay-broker.toml'}: broker.listen: was '0.0.0.0:4222', "
-            "allowed: HOST:PORT with a loopback address (port 0 = any free one)"
+            "allowed: a loopback address, or any with [broker.tls]"
         )
         assert not (tmp_path / "broker").exists()
         wrong = await room.start("relay", "serve", "--confg", "x")

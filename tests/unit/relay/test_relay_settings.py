@@ -100,13 +100,24 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert load_publish(write(tmp_path, PUBLISH)).venue.credentials() == ("other", SECRET)
 
 
+def test_an_address_for_the_world_needs_a_certificate(tmp_path: Path) -> None:
+    text = SERVE.replace('data_dir = "broker"', 'listen = "0.0.0.0:4222"\ndata_dir = "broker"')
+    assert mistakes(tmp_path, text) == (
+        "broker.listen: was '0.0.0.0:4222', allowed: a loopback address, or any with [broker.tls]",
+    )
+    path = tmp_path / "secure.toml"
+    path.write_text(
+        text.replace('data_dir = "broker"', 'data_dir = "broker"\ntls = { certificate = "c", key = "k" }')
+    )
+    assert not load_serve(path).broker.is_loopback
+
+
 def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
-    text = SERVE.replace('data_dir = "broker"', 'listen = "0.0.0.0:4222"\nretention_days = 0')
+    text = SERVE.replace('data_dir = "broker"', 'listen = "nowhere:4222"\nretention_days = 0')
     text = text.replace('id = "alice"', 'id = "Alice!"').replace(OTHER_NKEY, "SU123")
     lines = mistakes(tmp_path, text)
     assert lines == (
-        "broker.listen: was '0.0.0.0:4222', "
-        "allowed: HOST:PORT with a loopback address (port 0 = any free one)",
+        "broker.listen: was 'nowhere:4222', allowed: HOST:PORT with an IP address (port 0 = any free one)",
         "broker.data_dir: missing, allowed: a folder that the broker may have for itself",
         "broker.retention_days: was 0, allowed: 1 to 3650",
         "leaders.0.id: was 'Alice!', allowed: 1 to 32 characters of a-z, 0-9",
@@ -153,7 +164,7 @@ def test_an_unknown_table_names_its_nearest(tmp_path: Path) -> None:
     lines = mistakes(tmp_path, SERVE + "[brokerr]\nx = 1\n")
     assert lines == ("brokerr: unknown key; nearest: broker",)
     lines = mistakes(tmp_path, SERVE + "[xyz]\nx = 1\n")
-    assert lines == ("xyz: unknown key; allowed: broker, leaders, followers, store",)
+    assert lines == ("xyz: unknown key; allowed: broker, registry, leaders, followers, store",)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,162 @@
+"""Letting people in and out while everything runs: the registry on one side, the broker on the other.
+
+Belongs here: answering who asks to join or leave, and taking over what commands changed in the registry. Does
+not belong here: the rules (`relay.registry`), what a user may do (`relay.broker_config`).
+
+An answer goes out when the broker works by it, so that who was let in can connect at once and who has left is
+gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+
+from relay.broker import Broker
+from relay.broker_config import ADMIN, FollowerUser, InviteUser, LeaderUser
+from relay.nats_bus import Bus, BusError, BusMessage
+from relay.protocol import subjects
+from relay.protocol.errors import BadSignature, ProtocolError
+from relay.protocol.invite import JoinAnswer, decode_join_request, encode_join_answer
+from relay.registry import Refused, Registry
+
+__all__ = ["Admission", "people"]
+
+LOOK_INTERVAL_S = 0.25  # how long a change by a command takes to be noticed
+APPLY_TIMEOUT_S = 5.0
+
+_log = structlog.get_logger(__name__)
+People = tuple[list[LeaderUser], list[FollowerUser], list[InviteUser]]
+
+
+def people(
+    registry: Registry, leaders: Sequence[LeaderUser], followers: Sequence[FollowerUser], now_ms: int
+) -> People:
+    """Everybody with a key: those of the configuration, and those of the registry."""
+    fixed_leaders = {leader.id for leader in leaders}
+    fixed_followers = {follower.id for follower in followers}
+    return (
+        [*leaders, *(LeaderUser(o.id, o.nkey) for o in registry.leaders() if o.id not in fixed_leaders)],
+        [
+            *followers,
+            *(
+                FollowerUser(one.id, one.nkey, one.leaders)
+                for one in registry.followers()
+                if one.id not in fixed_followers
+            ),
+        ],
+        [
+            InviteUser(one.id, one.nkey)
+            for one in registry.invites()
+            if one.revoked_ms is None and now_ms < one.expires_ms
+        ],
+    )
+
+
+class Admission:
+    """Runs beside the broker. `on_leaders` is called after the leaders have changed."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        registry: Registry,
+        *,
+        leaders: Sequence[LeaderUser] = (),
+        followers: Sequence[FollowerUser] = (),
+        on_leaders: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`leaders`, `followers`: those of the configuration, who are no matter of the registry."""
+        self._broker = broker
+        self._registry = registry
+        self._fixed = (leaders, followers)
+        self._on_leaders = on_leaders
+        self._known_leaders = {leader.id for leader in registry.leaders()}
+        self._changed = asyncio.Event()
+        self._applied = asyncio.Condition()
+
+    async def run(self, ready: asyncio.Event) -> None:
+        """Answer and look until cancelled; sets `ready` when questions are heard."""
+        bus = await self._broker.connect(ADMIN)
+        try:
+            await bus.answer(subjects.JOINS, self._on_join)
+            await bus.answer(subjects.LEAVES, self._on_leave)
+            ready.set()
+            await self._look(bus)
+        finally:
+            await bus.close()
+
+    async def _look(self, bus: Bus) -> None:
+        while True:
+            revision = self._registry.revision
+            if revision != self._registry.applied:
+                await self._apply(revision)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._changed.wait()
+            self._changed.clear()
+
+    async def _apply(self, revision: int) -> None:
+        try:
+            await self._broker.change_users(*people(self._registry, *self._fixed, _now_ms()))
+        except BusError as error:
+            _log.warning("users_not_changed_yet", reason=str(error))
+            return
+        async with self._applied:
+            self._registry.note_applied(revision)
+            self._applied.notify_all()
+        leaders = {leader.id for leader in self._registry.leaders()}
+        if leaders != self._known_leaders:
+            self._known_leaders = leaders
+            self._on_leaders()
+
+    async def _in_force(self) -> bool:
+        """Whether what the registry says now is what the broker does, within APPLY_TIMEOUT_S."""
+        wanted = self._registry.revision
+        self._changed.set()
+        try:
+            async with asyncio.timeout(APPLY_TIMEOUT_S), self._applied:
+                await self._applied.wait_for(lambda: self._registry.applied >= wanted)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _on_join(self, message: BusMessage) -> bytes:
+        invite_id = message.subject.partition(".")[2]
+        try:
+            request = decode_join_request(message.data, invite_id)
+            before = self._registry.revision
+            leaders = self._registry.join(invite_id, request, _now_ms())
+        except BadSignature as error:
+            return _refusal("proof", str(error))
+        except ProtocolError as error:
+            return _refusal("malformed", str(error))
+        except Refused as error:
+            _log.info("join_refused", invite=invite_id, reason=error.code)
+            return _refusal(error.code, str(error))
+        if self._registry.revision != before and not await self._in_force():
+            return _refusal("try_again", "let in, but the broker does not know it yet: ask again")
+        _log.info("joined", follower=request.follower_id, leaders=list(leaders))
+        return encode_join_answer(JoinAnswer(follower_id=request.follower_id, leaders=list(leaders)))
+
+    async def _on_leave(self, message: BusMessage) -> bytes:
+        _, leader_id, follower_id = message.subject.split(".")
+        try:
+            self._registry.revoke(leader_id, follower_id, _now_ms(), by="follower")
+        except Refused as error:
+            return _refusal(error.code, str(error))
+        self._changed.set()
+        _log.info("left", follower=follower_id, leader=leader_id)
+        left = [one.leaders for one in self._registry.followers() if one.id == follower_id]
+        return encode_join_answer(JoinAnswer(follower_id=follower_id, leaders=[*(left[0] if left else ())]))
+
+
+def _refusal(code: str, detail: str) -> bytes:
+    return encode_join_answer(JoinAnswer(follower_id="", leaders=[], error=code, detail=detail[:500]))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

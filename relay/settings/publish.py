@@ -1,0 +1,122 @@
+"""What `relay publish` can be told: who publishes, from which account, on which broker, and what.
+
+Belongs here: names, limits and defaults. Does not belong here: what the settings do, how files are read
+(`reading`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, StringConstraints
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from relay.errors import ConfigurationError
+from relay.settings.reading import (
+    BrokerUrl,
+    FilePath,
+    HttpUrl,
+    Identifier,
+    Section,
+    SocketUrl,
+    file_being_read,
+    in_file,
+    load,
+    read_secret,
+)
+
+__all__ = ["PublishSettings", "SignalSettings", "VenueSettings", "load_publish"]
+
+
+class LeaderSettings(Section):
+    """Who publishes."""
+
+    id: Identifier
+    nkey_seed_file: Annotated[FilePath, Field(description="the file with the broker identity (SU...)")]
+    signing_key_file: Annotated[FilePath, Field(description="the file with the signing key (64 hex digits)")]
+    outbox: Annotated[FilePath, Field(description="the SQLite file of what was published")]
+
+
+class VenueSettings(Section):
+    """The leader's account. Keys are given here or, better, in files of their own."""
+
+    exchange: Annotated[Literal["bybit"], Field(description="bybit")] = "bybit"
+    rest_url: Annotated[str, HttpUrl, Field(description="http(s)://HOST[:PORT]")]
+    ws_url: Annotated[str, SocketUrl, Field(description="ws(s)://HOST[:PORT]")]
+    api_key: Annotated[SecretStr | None, Field(description="the account's API key (or api_key_file)")] = None
+    api_secret: Annotated[SecretStr | None, Field(description="its secret (or api_secret_file)")] = None
+    api_key_file: Annotated[FilePath | None, Field(description="a file with the API key")] = None
+    api_secret_file: Annotated[FilePath | None, Field(description="a file with its secret")] = None
+
+    def credentials(self) -> tuple[str, str]:
+        """API key and secret, from wherever they are. Raises `ConfigurationError` if there are none."""
+        key = read_secret("venue.api_key", self.api_key, self.api_key_file)
+        return key, read_secret("venue.api_secret", self.api_secret, self.api_secret_file)
+
+
+class BrokerAddress(Section):
+    """The broker to publish on."""
+
+    url: Annotated[BrokerUrl, Field(description="nats:// or tls:// HOST:PORT")]
+
+
+class StaggerSettings(Section):
+    """How followers' entries are spread."""
+
+    waves: Annotated[int, Field(ge=1, le=1000, description="1 to 1000")] = 1
+    spacing_ms: Annotated[int, Field(ge=0, le=60_000, description="0 to 60000")] = 0
+
+
+class SignalSettings(Section):
+    """What goes into each signal."""
+
+    symbols: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"\A[A-Z0-9]{1,20}/USDT:USDT\z")]],
+        Field(min_length=1, max_length=50, description="a list of 1 to 50 linear perpetuals (BTC/USDT:USDT)"),
+    ]
+    expires_ms: Annotated[int, Field(ge=100, le=600_000, description="100 to 600000")] = 5_000
+    snapshot_seconds: Annotated[int, Field(ge=1, le=3600, description="1 to 3600")] = 10
+    stagger: Annotated[StaggerSettings, Field(description="a table with waves and spacing_ms")] = (
+        StaggerSettings()
+    )
+
+
+class PublishSettings(BaseSettings):
+    """`relay publish`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="PUBLISHER_", env_nested_delimiter="__"
+    )
+
+    leader: Annotated[LeaderSettings, Field(description="a table [leader]")]
+    venue: Annotated[VenueSettings, Field(description="a table [venue]")]
+    broker: Annotated[BrokerAddress, Field(description="a table [broker]")]
+    signals: Annotated[SignalSettings, Field(description="a table [signals]")]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, then the file."""
+        return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file_being_read.get())
+
+
+def load_publish(path: Path) -> PublishSettings:
+    """Read the settings of `relay publish`. Raises `ConfigurationError` with every mistake."""
+    settings = load(PublishSettings, path)
+    try:
+        settings.venue.credentials()
+    except ConfigurationError as error:
+        raise in_file(path, error.lines) from None
+    return settings

@@ -1,0 +1,172 @@
+"""What `relay serve` can be told: the broker, who may use it, where things are kept.
+
+Belongs here: names, limits and defaults. Does not belong here: what the settings do, how files are read
+(`reading`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from relay.errors import wrong
+from relay.settings.reading import (
+    BrokerUrl,
+    FilePath,
+    Identifier,
+    PublicNkey,
+    Section,
+    file_being_read,
+    in_file,
+    load,
+)
+
+__all__ = ["FollowerEntry", "LeaderEntry", "ListenSettings", "ServeSettings", "TlsSettings", "load_serve"]
+
+
+def _address(address: str) -> str:
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise ValueError
+    ip_address(host)
+    return address
+
+
+class TlsSettings(Section):
+    """The embedded broker's certificate."""
+
+    certificate: Annotated[FilePath, Field(description="the certificate chain, PEM")]
+    key: Annotated[FilePath, Field(description="its private key, PEM")]
+    ca: Annotated[
+        FilePath | None,
+        Field(description="the authority that invites carry, PEM; none: the system's authorities"),
+    ] = None
+
+
+class ListenSettings(Section):
+    """The embedded broker."""
+
+    listen: Annotated[
+        str,
+        AfterValidator(_address),
+        Field(description="HOST:PORT with an IP address (port 0 = any free one)"),
+    ] = "127.0.0.1:0"
+    public_url: Annotated[
+        BrokerUrl | None, Field(description="nats:// or tls:// HOST:PORT, as others reach the broker")
+    ] = None
+    tls: Annotated[TlsSettings | None, Field(description="a table with certificate, key and ca")] = None
+    data_dir: Annotated[FilePath, Field(description="a folder that the broker may have for itself")]
+    retention_days: Annotated[int, Field(ge=1, le=3650, description="1 to 3650")] = 30
+    retention_mib: Annotated[int, Field(ge=1, le=1_048_576, description="1 to 1048576, per stream")] = 1024
+
+    @property
+    def host_port(self) -> tuple[str, int]:
+        """The address, taken apart."""
+        host, _, port = self.listen.rpartition(":")
+        return host, int(port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody outside this machine can connect."""
+        return ip_address(self.host_port[0]).is_loopback
+
+
+class LeaderEntry(Section):
+    """A leader whom this relay serves."""
+
+    id: Identifier
+    nkey: PublicNkey
+    signing_key: Annotated[
+        str,
+        StringConstraints(pattern=r"\A[0-9a-f]{64}\z"),
+        Field(description="the leader's public signing key, 64 hex digits"),
+    ]
+
+
+class FollowerEntry(Section):
+    """A follower and the leaders he was granted."""
+
+    id: Identifier
+    nkey: PublicNkey
+    leaders: Annotated[list[Identifier], Field(min_length=1, description="a list of leaders' ids")]
+
+
+class StoreSettings(Section):
+    """Where the drift monitor writes."""
+
+    path: Annotated[FilePath, Field(description="the drift store's SQLite file")]
+
+
+class ServeSettings(BaseSettings):
+    """`relay serve`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="RELAY_", env_nested_delimiter="__"
+    )
+
+    broker: Annotated[ListenSettings, Field(description="a table [broker]")]
+    registry: Annotated[FilePath | None, Field(description="the SQLite file of leaders and followers")] = None
+    leaders: Annotated[list[LeaderEntry], Field(description="tables [[leaders]]")] = []
+    followers: Annotated[list[FollowerEntry], Field(description="tables [[followers]]")] = []
+    store: Annotated[StoreSettings, Field(description="a table [store]")]
+
+    @property
+    def registry_path(self) -> Path:
+        """Where commands and the running relay keep who there is."""
+        return self.registry or self.broker.data_dir / "registry.sqlite"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, then the file."""
+        return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file_being_read.get())
+
+
+def load_serve(path: Path) -> ServeSettings:
+    """Read the settings of `relay serve`. Raises `ConfigurationError` with every mistake."""
+    settings = load(ServeSettings, path)
+    known = {leader.id for leader in settings.leaders}
+    mistakes = [
+        *_open_to_the_world(settings.broker),
+        *_twice("leaders", "id", [leader.id for leader in settings.leaders]),
+        *_twice("leaders", "nkey", [leader.nkey for leader in settings.leaders]),
+        *_twice("followers", "id", [follower.id for follower in settings.followers]),
+        *_twice("followers", "nkey", [follower.nkey for follower in settings.followers]),
+    ]
+    for place, follower in enumerate(settings.followers):
+        if set(follower.leaders) - known:
+            strangers = ", ".join(sorted(set(follower.leaders) - known))
+            allowed = f"ids of [[leaders]] ({', '.join(sorted(known))})"
+            mistakes.append(wrong(f"followers.{place}.leaders", strangers, allowed))
+    if {leader.nkey for leader in settings.leaders} & {follower.nkey for follower in settings.followers}:
+        mistakes.append("followers.nkey: was a leader's, allowed: one of the follower's own")
+    if mistakes:
+        raise in_file(path, mistakes)
+    return settings
+
+
+def _open_to_the_world(broker: ListenSettings) -> list[str]:
+    if broker.is_loopback or broker.tls is not None:
+        return []
+    return [wrong("broker.listen", broker.listen, "a loopback address, or any with [broker.tls]")]
+
+
+def _twice(table: str, key: str, values: Sequence[str]) -> list[str]:
+    repeated = len(values) - len(set(values))
+    return [f"{table}.{key}: was repeated ({repeated}), allowed: each once"] if repeated else []
