@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +185,7 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         self._durable_subscribers: list[Callback] = []
         self._wake = asyncio.Event()
         self._failure: JournalFailedError | None = None
-        self._deferred: list[tuple[int, Callable[[], None]]] = []
+        self._deferred: deque[tuple[int, Callable[[], None], Callable[[], None]]] = deque()
         self._thread = DiskThread("commit")
 
     @classmethod
@@ -265,12 +266,18 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         self._waiters.append((self._applied, waiter))
         await waiter
 
-    def when_durable(self, callback: Callable[[], None]) -> None:
-        """Call once everything applied so far is durable: now, or after a commit, in the order of asking."""
-        if self._durable >= self._applied:
+    def when_durable(
+        self, callback: Callable[[], None], otherwise: Callable[[], None] = lambda: None
+    ) -> None:
+        """Call once everything applied so far is durable: now, or after a commit, in the order of asking.
+        `otherwise` is called instead when it never will be.
+        """
+        if self._failure is not None:
+            otherwise()
+        elif self._durable >= self._applied:
             callback()
         else:
-            self._deferred.append((self._applied, callback))
+            self._deferred.append((self._applied, callback, otherwise))
 
     async def run(self) -> None:
         """The group commit: one commit at a time covers everything applied meanwhile. Ends by failing."""
@@ -342,7 +349,7 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         for callback in self._durable_subscribers:
             callback(events)
         while self._deferred and self._deferred[0][0] <= applied:
-            self._deferred.pop(0)[1]()
+            self._deferred.popleft()[1]()
 
     def _fail(self, error: Exception) -> None:
         cause = "the disk does not answer" if isinstance(error, TimeoutError) else error
@@ -351,3 +358,5 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
             if not waiter.done():
                 waiter.set_exception(self._failure)
         self._waiters = []
+        while self._deferred:
+            self._deferred.popleft()[2]()

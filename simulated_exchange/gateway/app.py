@@ -1,24 +1,25 @@
-"""HTTP: bytes in, envelope out.
+"""The gateway: requests to routes, envelopes back once what they tell of is durable.
 
-Belongs here: reading requests with limits, routing, the headers of every answer. Does not belong here: what
-is answered. Every answer is HTTP 200 with an envelope, also a refusal, because clients read nothing else.
+Belongs here: routing, who may ask, the headers of every answer. Does not belong here: what is answered, and
+the bytes of HTTP. Every answer is HTTP 200 with an envelope, also a refusal, because clients read nothing
+else.
 """
 
 from __future__ import annotations
 
-import logging
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 import structlog
-from aiohttp import web
 
 from simulated_exchange.accounts import ApiKey
 from simulated_exchange.errors import JournalFailedError
 from simulated_exchange.gateway.auth import require_scope, verify_request
-from simulated_exchange.gateway.desk import OrderDesk, Reply
+from simulated_exchange.gateway.desk import OrderDesk
 from simulated_exchange.gateway.json_object import parse_object
 from simulated_exchange.gateway.rate_limit import Allowance, RateLimiter
 from simulated_exchange.gateway.rest import ROUTES
@@ -26,7 +27,7 @@ from simulated_exchange.gateway.rest.route import Call, Route
 from simulated_exchange.gateway.sim import SimRoutes
 from simulated_exchange.gateway.streams.hub import StreamHub
 from simulated_exchange.gateway.streams.sockets import Sockets
-from simulated_exchange.gateway.translate.frames import envelope, rate_limit_headers, refusal_envelope
+from simulated_exchange.gateway.translate.frames import envelope, rate_limit_lines, refusal_envelope
 from simulated_exchange.gateway.translate.refusals import (
     RefusedError,
     bad_request,
@@ -36,18 +37,20 @@ from simulated_exchange.gateway.translate.refusals import (
     route_not_found,
     server_busy,
 )
+from simulated_exchange.gateway.transport.http import HttpConnection, Request
+from simulated_exchange.gateway.transport.server import Server
 from simulated_exchange.gateway.venue import Venue
 
 __all__ = ["Gateway"]
 
 log = structlog.get_logger(__name__)
-_transport_log = logging.getLogger("simulated_exchange.transport")  # what is no HTTP is answered, not logged
-_transport_log.setLevel(logging.CRITICAL)
 
 QUERY_FIELDS_MAX = 50
 CLOSING = "the venue closes"
-TOO_FREQUENT = "access too frequent"
-CLOSE_SECONDS_MAX = 1.0
+TOO_FREQUENT = b"access too frequent"
+CONNECTIONS_PER_SOCKET = 2  # REST beside every socket
+
+Answer = dict[str, Any]
 
 
 class Gateway:
@@ -62,127 +65,130 @@ class Gateway:
         self._sockets = Sockets(venue, self._desk, self.hub, self._limiter)
         self._sim = SimRoutes(venue)
         self._requests = 0
-        self._runner: web.ServerRunner | None = None
+        self._server = Server(
+            self._handle,
+            body_bytes_max=venue.limits.body_bytes_max,
+            connections_max=venue.limits.connections_max * CONNECTIONS_PER_SOCKET,
+        )
 
     async def start(self, listener: socket.socket) -> None:
         """Serve on a socket that is bound already."""
-        server = web.Server(self._handle, access_log=None, logger=_transport_log, keepalive_timeout=75)
-        self._runner = web.ServerRunner(server, shutdown_timeout=CLOSE_SECONDS_MAX)
-        await self._runner.setup()
-        await web.SockSite(self._runner, listener, backlog=1024).start()
+        await self._server.start(listener)
 
     async def stop(self) -> None:
         """Take no more requests, let those that are here end, close every socket."""
         self._sockets.drop_all(CLOSING)
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._server.stop()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        path, _, query = request.raw_path.partition("?")
-        if self._limiter.is_banned(request.remote or "", self._venue.now_ms()):
-            return web.Response(status=403, text=TOO_FREQUENT)
-        if self._sockets.serves(path) and request.headers.get("Upgrade", "").lower() == "websocket":
+    def _handle(self, request: Request, connection: HttpConnection) -> None:
+        if self._limiter.is_banned(request.peer, self._venue.now_ms()):
+            connection.respond(TOO_FREQUENT, status=403)
+            return
+        if request.is_upgrade and self._sockets.serves(request.path):
             if self._sockets.is_full:
-                return self._refuse(rate_limited(), self._allowance(0, "connect"))
-            return await self._sockets.serve(request, path)
-        route = ROUTES.get((request.method, path))
+                self._refuse(connection, rate_limited(), self._allowance("connect"))
+                return
+            if self._sockets.open(request, connection, self._server.adopt):
+                return
+        route = ROUTES.get((request.method, request.path))
         if route is not None:
-            return await self._answer(request, route, query)
-        if path.startswith("/sim/") and self._venue.is_sim_enabled:
-            return await self._answer_sim(request, path, query)
-        return self._refuse(route_not_found(), self._allowance(0, "market"))
+            self._answer(request, route, connection)
+        elif request.path.startswith("/sim/") and self._venue.is_sim_enabled:
+            self._answer_sim(request, connection)
+        else:
+            self._refuse(connection, route_not_found(), self._allowance("market"))
 
-    async def _answer(self, request: web.BaseRequest, route: Route, query: str) -> web.Response:
+    def _answer(self, request: Request, route: Route, connection: HttpConnection) -> None:
         venue = self._venue
-        allowance = Allowance(venue.limits.requests_per_second_max, 0, venue.now_ms(), False)
+        now_ms = venue.now_ms()  # a body that came in late is late
+        allowance = Allowance(venue.limits.requests_per_second_max, 0, now_ms, False)
         key: ApiKey | None = None
         try:
-            raw = await self._body(request)
-            now_ms = venue.now_ms()  # a body that comes in late is late
+            body = _body(request)
             if route.is_signed:
-                payload = raw if request.method == "POST" else query.encode("utf-8", "surrogateescape")
+                payload = body if request.method == "POST" else request.query.encode()
                 window_ms = venue.limits.recv_window_ms
                 key = verify_request(
-                    request.headers, payload, venue.keys, now_ms, window_ms, request.remote or ""
+                    request.headers, payload, venue.keys, now_ms, window_ms, request.peer
                 )
-            call = Call(venue, self._desk, _fields(query) if query else {}, parse_object(raw), key, now_ms)
+            fields = _fields(request.query) if request.query else {}
+            call = Call(venue, self._desk, fields, parse_object(body), key, now_ms)
             budget, cost = route.charge(call)
             allowance = self._limiter.take(key.account if key else 0, budget, now_ms, cost)
             if allowance.is_exceeded:
                 raise rate_limited()
             if key is not None:
                 require_scope(key, route.scope, is_write=route.is_write, category=call.category)
-            reply = await self._carry_out(route, call)
         except RefusedError as refusal:
-            return self._refuse(refusal, allowance)
-        except JournalFailedError:
-            return self._refuse(server_busy(), allowance)
-        except Exception:
-            log.exception("request failed", path=request.path)
-            return self._refuse(internal_error(), allowance)
-        result, extra = reply if isinstance(reply, tuple) else (reply, None)
-        return self._respond(envelope(result, venue.now_ms(), extra), allowance)
-
-    async def _carry_out(self, route: Route, call: Call) -> dict[str, Any] | Reply:
-        """The answer, once everything it tells of is durable; what a refusal gives away counts, too."""
-        driver = self._venue.driver
+            self._refuse(connection, refusal, allowance)
+            return
+        step = partial(self._step, lambda: route.step(call), route.reads_state, connection, allowance)
         if route.is_signed and not route.is_write:
-            await driver.committed()  # the read model knows what was acknowledged before
-        try:
-            return route.step(call)
-        finally:
-            if route.reads_state:
-                await driver.committed()
+            self._when_durable(step, connection, allowance)  # the read model knows what was acknowledged
+        else:
+            step()
 
-    async def _answer_sim(self, request: web.BaseRequest, path: str, query: str) -> web.Response:
-        allowance = self._allowance(0, "sim")
+    def _step(
+        self,
+        work: Callable[[], Any],
+        waits: bool,
+        connection: HttpConnection,
+        allowance: Allowance,
+        wrap: bool = True,
+    ) -> None:
+        """Do it; answer once all that the answer tells of is durable. A refusal gives something away, too."""
+        now_ms = self._venue.now_ms()
         try:
-            body = parse_object(await self._body(request))
-            try:
-                result = self._sim.answer(request.method, path, _fields(query), body)
-            finally:
-                await self._venue.driver.committed()
+            reply = work()
+            if wrap:
+                result, extra = reply if isinstance(reply, tuple) else (reply, None)
+                reply = envelope(result, now_ms, extra)
         except RefusedError as refusal:
-            return self._refuse(refusal, allowance)
+            reply = refusal_envelope(refusal, now_ms)
         except JournalFailedError:
-            return self._refuse(server_busy(), allowance)
+            reply = refusal_envelope(server_busy(), now_ms)
         except Exception:
-            log.exception("request failed", path=path)
-            return self._refuse(internal_error(), allowance)
-        return self._respond(result, allowance)
+            log.exception("request failed")
+            reply = refusal_envelope(internal_error(), now_ms)
+        tell = partial(self._respond, connection, orjson.dumps(reply), allowance)
+        if waits:
+            self._when_durable(tell, connection, allowance)
+        else:
+            tell()
 
-    async def _body(self, request: web.BaseRequest) -> bytes:
-        if not request.can_read_body:
-            return b""
-        most = self._venue.limits.body_bytes_max
-        if (request.content_length or 0) <= most:
-            try:
-                raw = await request.read()
-            except web.HTTPRequestEntityTooLarge:
-                raw = b" " * (most + 1)
-            except web.RequestPayloadError:
-                raise bad_request("params error: body cannot be read") from None
-            if len(raw) <= most:
-                return raw
-        raise bad_request(f"params error: body is larger than {most} bytes")
-
-    def _allowance(self, account: int, group: str) -> Allowance:
-        return self._limiter.take(account, group, self._venue.now_ms())
-
-    def _refuse(self, refusal: RefusedError, allowance: Allowance) -> web.Response:
-        return self._respond(refusal_envelope(refusal, self._venue.now_ms()), allowance)
-
-    def _respond(self, body: dict[str, Any], allowance: Allowance) -> web.Response:
-        self._requests += 1
-        headers = rate_limit_headers(
-            allowance.limit,
-            allowance.remaining,
-            allowance.reset_ms,
-            self._venue.now_ms(),
-            f"{self._requests:032x}",
+    def _answer_sim(self, request: Request, connection: HttpConnection) -> None:
+        allowance = self._allowance("sim")
+        try:
+            fields, body = _fields(request.query), parse_object(_body(request))
+        except RefusedError as refusal:
+            self._refuse(connection, refusal, allowance)
+            return
+        method, path = request.method, request.path
+        self._step(
+            lambda: self._sim.answer(method, path, fields, body), True, connection, allowance, wrap=False
         )
-        headers["Content-Type"] = "application/json; charset=utf-8"
-        return web.Response(body=orjson.dumps(body), headers=headers)
+
+    def _when_durable(
+        self, then: Callable[[], None], connection: HttpConnection, allowance: Allowance
+    ) -> None:
+        self._venue.driver.when_durable(then, lambda: self._refuse(connection, server_busy(), allowance))
+
+    def _allowance(self, group: str) -> Allowance:
+        return self._limiter.take(0, group, self._venue.now_ms())
+
+    def _refuse(self, connection: HttpConnection, refusal: RefusedError, allowance: Allowance) -> None:
+        body = orjson.dumps(refusal_envelope(refusal, self._venue.now_ms()))
+        self._respond(connection, body, allowance)
+
+    def _respond(self, connection: HttpConnection, body: bytes, allowance: Allowance) -> None:
+        self._requests += 1
+        connection.respond(body, rate_limit_lines(*allowance[:3], self._venue.now_ms(), self._requests))
+
+
+def _body(request: Request) -> bytes:
+    if request.fault:
+        raise bad_request(f"params error: {request.fault}")
+    return request.body
 
 
 def _fields(query: str) -> dict[str, str]:

@@ -20,6 +20,7 @@ from simulated_exchange.gateway.translate.rows import (
     stream_order_row,
 )
 from simulated_exchange.gateway.translate.standing import stream_position_row, wallet_row
+from simulated_exchange.gateway.transport.frames import text_frame
 from simulated_exchange.gateway.venue import SETTLE_COIN, Venue
 from simulated_exchange.ledger.records import Execution, OrderRecord
 
@@ -119,7 +120,8 @@ class PrivateStreams:
                 rows = self._rows(topic, account, news) if topic in wanted else []
                 if rows:
                     self._pushes += 1
-                    frame = orjson.dumps(private_frame(topic, rows, f"{account}{self._pushes:016x}", now_ms))
+                    body = orjson.dumps(private_frame(topic, rows, f"{account}{self._pushes:016x}", now_ms))
+                    frame = text_frame(body)
                     push = partial(_push, frame, [entry for entry in listeners if topic in listeners[entry]])
                     if topic in _STANDING_TOPICS:
                         self._venue.driver.when_durable(push)

@@ -29,6 +29,7 @@ from simulated_exchange.gateway.translate.market import (
     stream_ticker_row,
     stream_trade_row,
 )
+from simulated_exchange.gateway.transport.frames import text_frame
 from simulated_exchange.gateway.venue import SETTLE_COIN, Venue
 
 __all__ = ["PublicStreams"]
@@ -74,7 +75,7 @@ class PublicStreams:
         self._topics[text] = topic
         snapshot = self._snapshot(text, topic, is_first=is_first)
         if snapshot is not None:
-            connection.send(orjson.dumps(snapshot))
+            connection.send(text_frame(orjson.dumps(snapshot)))
         listeners.add(connection)
 
     def unsubscribe(self, text: str, connection: Connection) -> None:
@@ -212,6 +213,6 @@ class PublicStreams:
         return stream_ticker_row(instrument, market, prices, funding_of(self._venue, instrument))
 
     def _push(self, text: str, frame: dict[str, Any]) -> None:
-        encoded = orjson.dumps(frame)
+        encoded = text_frame(orjson.dumps(frame))
         for connection in self._listeners.get(text, ()):
             connection.send(encoded)

@@ -6,19 +6,17 @@ pushes.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-import structlog
-from aiohttp import WSMsgType, web
+from urllib.parse import parse_qs
 
 from simulated_exchange.errors import JournalFailedError, VenueBusyError
 from simulated_exchange.gateway.auth import check_timestamp, verify_socket
 from simulated_exchange.gateway.desk import OrderDesk, Reply
 from simulated_exchange.gateway.json_object import parse_object
 from simulated_exchange.gateway.rate_limit import Allowance, RateLimiter
-from simulated_exchange.gateway.streams.connection import GOING_AWAY, Connection
+from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.streams.hub import StreamHub
 from simulated_exchange.gateway.translate import frames
 from simulated_exchange.gateway.translate.refusals import (
@@ -30,15 +28,15 @@ from simulated_exchange.gateway.translate.refusals import (
     server_busy,
     unknown_operation,
 )
+from simulated_exchange.gateway.transport.http import HttpConnection, Request
+from simulated_exchange.gateway.transport.websocket import GOING_AWAY, WebSocket, handshake
 from simulated_exchange.gateway.venue import Venue
 
 __all__ = ["Sockets"]
 
-log = structlog.get_logger(__name__)
-
 REQUESTS_IN_FLIGHT_MAX = 1000
 REQUEST_IDS_MAX = 100_000
-FRAMES_BETWEEN_YIELDS = 16  # of one reader, so that nobody else waits for all that it has sent
+ACTIVE_SECONDS = range(30, 601)  # what a client may ask its idle time to be
 
 Handler = Callable[[Connection, dict[str, Any]], None]
 
@@ -53,9 +51,6 @@ class Sockets:
         self._limiter = limiter
         self._connections: dict[str, Connection] = {}
         self._count = 0
-        self._replies: set[asyncio.Task[None]] = set()
-        self._in_flight: dict[str, int] = {}
-        self._request_ids: dict[str, set[str]] = {}
         self._markets = {f"/v5/public/{name}" for name in ("linear", "spot", "inverse", "option")}
 
     def serves(self, path: str) -> bool:
@@ -67,62 +62,51 @@ class Sockets:
         """Whether one more connection would be too many."""
         return len(self._connections) >= self._venue.limits.connections_max
 
-    async def serve(self, request: web.BaseRequest, path: str) -> web.WebSocketResponse:
-        """One socket from handshake to end."""
+    def open(
+        self, request: Request, http: HttpConnection, adopt: Callable[[WebSocket], Callable[[], None]]
+    ) -> bool:
+        """Make a socket of a connection; False when the request is no handshake."""
+        answer = handshake(request.headers)
+        if answer is None:
+            return False
         limits = self._venue.limits
-        socket = web.WebSocketResponse(
-            compress=False, max_msg_size=limits.frame_bytes_max, receive_timeout=limits.idle_seconds_max
+        socket = WebSocket(
+            message_bytes_max=limits.frame_bytes_max,
+            idle_seconds_max=_idle_seconds(request.query, limits.idle_seconds_max),
         )
-        await socket.prepare(request)
         self._count += 1
         connection = Connection(
             socket,
-            f"{self._count:08x}-{path.rpartition('/')[2]}",
+            f"{self._count:08x}-{request.path.rpartition('/')[2]}",
             queue_max=limits.connection_queue_max,
-            ack_delay_ms=limits.ack_delay_ms,
+            ack_delay_ms=limits.ack_delay_ms if "ORIGIN" in request.headers else 0,
         )
         self._connections[connection.name] = connection
-        pump = asyncio.create_task(connection.pump())
-        pump.add_done_callback(_consume)
-        try:
-            await self._listen(socket, connection, self._handler(path))
-        except TimeoutError:
-            log.info("idle connection ended", connection=connection.name)
-        finally:
-            self._connections.pop(connection.name, None)
-            self._in_flight.pop(connection.name, None)
-            self._request_ids.pop(connection.name, None)
-            self._hub.public.forget(connection)
-            self._hub.private.forget(connection)
-            pump.cancel()
-        return socket
+        socket.on_message = partial(self._take, connection, self._handler(request.path))
+        socket.on_writable = connection.catch_up
+        socket.on_end = partial(self._ended, connection, adopt(socket))
+        socket.open(http, answer)
+        return True
+
+    def _ended(self, connection: Connection, release: Callable[[], None]) -> None:
+        release()
+        connection.end("closed by the client")
+        self._connections.pop(connection.name, None)
+        self._hub.public.forget(connection)
+        self._hub.private.forget(connection)
 
     def drop_all(self, reason: str) -> None:
         """End every connection; the venue closes."""
         for connection in list(self._connections.values()):
             connection.drop(reason, GOING_AWAY)
 
-    async def _listen(self, socket: web.WebSocketResponse, connection: Connection, handle: Handler) -> None:
-        count = 0
-        async for message in socket:
-            if connection.closed_because:
-                return
-            count += 1
-            if count % FRAMES_BETWEEN_YIELDS == 0:
-                await asyncio.sleep(0)
-            if message.type is WSMsgType.ERROR:
-                return
-            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                continue
-            try:
-                frame = parse_object(message.data)
-            except RefusedError as refusal:
-                connection.answer(frames.stream_failure({}, connection.name, refusal.text))
-                continue
-            handle(connection, frame)
-            while self._in_flight.get(connection.name, 0) >= REQUESTS_IN_FLIGHT_MAX:
-                await self._venue.driver.committed()
-                await asyncio.sleep(0)
+    def _take(self, connection: Connection, handle: Handler, message: bytes) -> None:
+        try:
+            frame = parse_object(message)
+        except RefusedError as refusal:
+            connection.answer(frames.stream_failure({}, connection.name, refusal.text))
+            return
+        handle(connection, frame)
 
     def _handler(self, path: str) -> Handler:
         if path == "/v5/private":
@@ -257,10 +241,13 @@ class Sockets:
             reply, refusal = ({}, {}), error
         except (VenueBusyError, JournalFailedError):
             reply, refusal = ({}, {}), server_busy()
-        self._in_flight[connection.name] = self._in_flight.get(connection.name, 0) + 1
-        task = asyncio.create_task(self._answer_durable(connection, frame, allowance, reply, refusal))
-        self._replies.add(task)
-        task.add_done_callback(self._replies.discard)
+        connection.in_flight += 1
+        if connection.in_flight >= REQUESTS_IN_FLIGHT_MAX:
+            connection.socket.hold()
+        self._venue.driver.when_durable(
+            partial(self._answer_trade, connection, frame, allowance, reply, refusal),
+            partial(self._answer_trade, connection, frame, allowance, ({}, {}), server_busy()),
+        )
 
     def _apply_trade(
         self, connection: Connection, frame: dict[str, Any], allowance: Allowance, now_ms: int
@@ -274,7 +261,7 @@ class Sockets:
         if step is None:
             raise unknown_operation()
         check_timestamp(request.timestamp, request.recv_window, now_ms, self._venue.limits.recv_window_ms)
-        seen = self._request_ids.setdefault(connection.name, set())
+        seen = connection.request_ids
         if request.request_id:
             if request.request_id in seen:
                 raise request_id_repeated()
@@ -282,22 +269,6 @@ class Sockets:
                 seen.clear()
             seen.add(request.request_id)
         return step(connection.account, request.body)
-
-    async def _answer_durable(
-        self,
-        connection: Connection,
-        frame: dict[str, Any],
-        allowance: Allowance,
-        reply: Reply,
-        refusal: RefusedError | None,
-    ) -> None:
-        try:
-            await self._venue.driver.committed()
-        except JournalFailedError:
-            refusal = server_busy()
-        if connection.name in self._in_flight:
-            self._in_flight[connection.name] -= 1
-        self._answer_trade(connection, frame, allowance, reply, refusal)
 
     def _answer_trade(
         self,
@@ -307,6 +278,8 @@ class Sockets:
         reply: Reply,
         refusal: RefusedError | None,
     ) -> None:
+        connection.in_flight -= 1
+        connection.socket.go_on()
         now_ms = self._venue.now_ms()
         headers = frames.rate_limit_headers(
             allowance.limit, allowance.remaining, allowance.reset_ms, now_ms, connection.name
@@ -317,7 +290,11 @@ class Sockets:
         )
 
 
-def _consume(task: asyncio.Task[None]) -> None:
-    """A reader that went away while we wrote is no failure of ours."""
-    if not task.cancelled() and task.exception() is not None:
-        log.info("connection lost", error=str(task.exception()))
+def _idle_seconds(query: str, default: int) -> int:
+    """How long a client may be silent: it may ask for another time, as 90s or 5m."""
+    text = parse_qs(query).get("max_active_time", [""])[0]
+    number, unit = text[:-1], text[-1:]
+    if not number.isascii() or not number.isdigit() or len(number) > 4 or unit not in ("s", "m"):
+        return default
+    seconds = int(number) * (60 if unit == "m" else 1)
+    return seconds if seconds in ACTIVE_SECONDS else default

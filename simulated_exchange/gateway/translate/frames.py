@@ -31,6 +31,7 @@ __all__ = [
     "private_topic",
     "public_frame",
     "rate_limit_headers",
+    "rate_limit_lines",
     "refusal_envelope",
     "stream_auth",
     "stream_failure",
@@ -75,7 +76,7 @@ def refusal_envelope(refusal: RefusedError, now_ms: int) -> Frame:
 def rate_limit_headers(
     limit: int, remaining: int, reset_ms: int, now_ms: int, trace_id: str
 ) -> dict[str, str]:
-    """The headers of every answer."""
+    """The headers of an answer on the trade socket."""
     return {
         "X-Bapi-Limit": str(limit),
         "X-Bapi-Limit-Status": str(remaining),
@@ -83,6 +84,14 @@ def rate_limit_headers(
         "Traceid": trace_id,
         "Timenow": str(now_ms),
     }
+
+
+def rate_limit_lines(limit: int, remaining: int, reset_ms: int, now_ms: int, number: int) -> str:
+    """The same as the lines of an HTTP head."""
+    return (
+        f"X-Bapi-Limit: {limit}\r\nX-Bapi-Limit-Status: {remaining}\r\n"
+        f"X-Bapi-Limit-Reset-Timestamp: {reset_ms}\r\nTraceid: {number:032x}\r\nTimenow: {now_ms}\r\n"
+    )
 
 
 def page(category: str | None, rows: list[Any], cursor: str = "") -> Frame:

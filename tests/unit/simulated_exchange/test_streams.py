@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import orjson
 import pytest
-from aiohttp import web
 
 from simulated_exchange.gateway.streams.books import BookChain
 from simulated_exchange.gateway.streams.connection import Connection
+from simulated_exchange.gateway.transport.frames import text_frame
+from simulated_exchange.gateway.transport.websocket import WebSocket
 from simulated_exchange.instruments import SCALE, Catalogue, read_genesis
 from simulated_exchange.ledger.market import MarketView
 from simulated_exchange.settings import default_configuration_folder
@@ -24,15 +25,13 @@ class Reader:
     """Stands where a socket stands; reads when it is told to."""
 
     def __init__(self) -> None:
-        self.frames: list[Any] = []
-        self.reads = asyncio.Event()
-        self.reads.set()
+        self.frames: list[bytes] = []
+        self.is_writable = True
         self.more = asyncio.Event()
-        self.closed_with: bytes = b""
+        self.closed_with = ""
 
-    async def send_frame(self, message: bytes, _kind: object) -> None:
-        await self.reads.wait()
-        self.frames.append(orjson.loads(message))
+    def write(self, frame: bytes) -> None:
+        self.frames.append(frame)
         self.more.set()
 
     async def wait_for(self, frames: int) -> None:
@@ -40,20 +39,19 @@ class Reader:
             self.more.clear()
             await self.more.wait()
 
-    async def close(self, *, code: int, message: bytes) -> None:
+    def close(self, code: int, reason: str) -> None:
         assert code == 1008
-        self.closed_with = message
+        self.closed_with = reason
 
 
-def connect(reader: Reader, **limits: int) -> tuple[Connection, asyncio.Task[None]]:
-    connection = Connection(cast("web.WebSocketResponse", reader), "test", **limits)
-    return connection, asyncio.create_task(connection.pump())
+def connect(reader: Reader, **limits: int) -> Connection:
+    return Connection(cast("WebSocket", reader), "test", **limits)
 
 
 @pytest.mark.asyncio
 async def test_answers_wait_a_little_keep_their_order_and_come_before_what_follows() -> None:
     reader = Reader()
-    connection, pump = connect(reader, queue_max=100, ack_delay_ms=5)
+    connection = connect(reader, queue_max=100, ack_delay_ms=5)
     for number in range(20):
         connection.answer({"n": number}, then=partial(connection.send, b"%d" % (100 + number)))
     connection.answer({"n": "last"})
@@ -61,27 +59,41 @@ async def test_answers_wait_a_little_keep_their_order_and_come_before_what_follo
     assert reader.frames == []
     async with asyncio.timeout(5):
         await reader.wait_for(41)
-    expected: list[Any] = []
+    expected: list[bytes] = []
     for number in range(20):
-        expected += [{"n": number}, 100 + number]
-    assert reader.frames == [*expected, {"n": "last"}]
-    pump.cancel()
+        expected += [text_frame(orjson.dumps({"n": number})), b"%d" % (100 + number)]
+    assert reader.frames == [*expected, text_frame(b'{"n":"last"}')]
 
 
 @pytest.mark.parametrize(("frame", "queue_max"), [(b"7", 16), (b'"' + b"x" * 1_000_000 + b'"', 4096)])
 @pytest.mark.asyncio
 async def test_a_reader_that_owes_too_much_is_cut_off_with_a_reason(frame: bytes, queue_max: int) -> None:
     reader = Reader()
-    reader.reads.clear()
-    connection, pump = connect(reader, queue_max=queue_max, ack_delay_ms=0)
-    await asyncio.sleep(0)
+    reader.is_writable = False
+    connection = connect(reader, queue_max=queue_max, ack_delay_ms=0)
     for _ in range(100):
         connection.send(frame)
     assert "too slow" in connection.closed_because
-    reader.reads.set()
-    await asyncio.wait_for(pump, 5)
-    assert b"too slow" in reader.closed_with
-    assert len(reader.frames) <= 1
+    assert "too slow" in reader.closed_with
+    assert reader.frames == []
+    reader.is_writable = True
+    connection.catch_up()
+    assert reader.frames == []
+
+
+@pytest.mark.asyncio
+async def test_a_reader_that_was_slow_for_a_while_gets_everything_in_order() -> None:
+    reader = Reader()
+    connection = connect(reader, queue_max=100, ack_delay_ms=0)
+    connection.send(b"0")
+    reader.is_writable = False
+    connection.send(b"1")
+    connection.send(b"2")
+    reader.is_writable = True
+    connection.send(b"3")
+    assert reader.frames == [b"0"]
+    connection.catch_up()
+    assert reader.frames == [b"0", b"1", b"2", b"3"]
 
 
 @pytest.mark.parametrize("depth", [1, 50, 200])
