@@ -108,9 +108,7 @@ class Gateway:
             if route.is_signed:
                 payload = body if request.method == "POST" else request.query.encode()
                 window_ms = venue.limits.recv_window_ms
-                key = verify_request(
-                    request.headers, payload, venue.keys, now_ms, window_ms, request.peer
-                )
+                key = verify_request(request.headers, payload, venue.keys, now_ms, window_ms, request.peer)
             fields = _fields(request.query) if request.query else {}
             call = Call(venue, self._desk, fields, parse_object(body), key, now_ms)
             budget, cost = route.charge(call)

@@ -28,8 +28,11 @@ TOO_SLOW = "reader too slow: the queue of this connection is full"
 class Connection:
     """Frames out of one socket. What goes to many is encoded once (`text_frame`) and sent to each."""
 
-    def __init__(self, socket: WebSocket, name: str, *, queue_max: int, ack_delay_ms: int) -> None:
+    def __init__(
+        self, socket: WebSocket, name: str, *, queue_max: int, ack_delay_ms: int, address: str = ""
+    ) -> None:
         self.name = name
+        self.address = address
         self.account: int | None = None
         self.closed_because = ""
         self.in_flight = 0

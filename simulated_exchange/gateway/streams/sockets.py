@@ -80,6 +80,7 @@ class Sockets:
             f"{self._count:08x}-{request.path.rpartition('/')[2]}",
             queue_max=limits.connection_queue_max,
             ack_delay_ms=limits.ack_delay_ms if "ORIGIN" in request.headers else 0,
+            address=request.peer,
         )
         self._connections[connection.name] = connection
         socket.on_message = partial(self._take, connection, self._handler(request.path))
@@ -211,7 +212,9 @@ class Sockets:
     def _authenticate(self, connection: Connection, frame: dict[str, Any]) -> None:
         if connection.account is not None:
             raise auth_repeated()
-        key = verify_socket(frames.auth_frame(frame), self._venue.keys, self._venue.now_ms())
+        key = verify_socket(
+            frames.auth_frame(frame), self._venue.keys, self._venue.now_ms(), connection.address
+        )
         connection.account = key.account
 
     # -- order entry -----------------------------------------------------------------------------------------
