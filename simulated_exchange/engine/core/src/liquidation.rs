@@ -11,7 +11,8 @@
 //!    price at which the account has exactly nothing left. The taker fee of the take-over comes first, as far as that goes.
 //!    What is still owed, because there is no position or a coin has no price, the insurance pools of the coins pay.
 //!
-//! Isolated positions go their own way (`position_liquidation`).
+//! Isolated positions go their own way (`position_liquidation`): while an account has any, only the first two steps are
+//! for it, and what it owes beyond them waits for what the positions release.
 //!
 //! Work per command is bounded; accounts beyond the bound stay due and are served by the next command.
 
@@ -22,7 +23,8 @@ use crate::margin::price_of;
 use crate::matching::{fee_of, FeeRule, Leg};
 use crate::reduction::bankruptcy_ticks;
 use crate::types::{
-    AccountId, CancelReason, CoinId, FillKind, InstrumentId, Money, PositionIndex, Price, Side, WalletReason,
+    AccountId, CancelReason, CoinId, FillKind, InstrumentId, MarginMode, Money, PositionIndex, Price, Side,
+    WalletReason,
 };
 
 /// Accounts liquidated per command.
@@ -86,9 +88,21 @@ impl Exchange {
         if self.ledger.account(account).is_breached() {
             self.cover_debts(account);
         }
-        if self.ledger.account(account).is_breached() {
-            self.net_hedges(account);
+        if self.ledger.account(account).is_breached() && !self.has_isolated_position(account) {
+            self.take_positions(account);
         }
+        self.touch(account);
+    }
+
+    /// An account in isolated margin whose positions stand for themselves, whatever it owes besides.
+    pub(crate) fn has_isolated_position(&self, account: u32) -> bool {
+        let owner = self.ledger.account(account);
+        owner.margin_mode == MarginMode::Isolated && owner.open_positions > 0
+    }
+
+    /// Steps 3 to 5: what orders and collateral did not mend.
+    fn take_positions(&mut self, account: u32) {
+        self.net_hedges(account);
         for _ in 0..LADDER_STEPS_MAX {
             if !self.ledger.account(account).is_breached() || !self.step_down_any(account) {
                 break;
@@ -97,7 +111,6 @@ impl Exchange {
         if self.ledger.account(account).is_breached() {
             self.take_over(account);
         }
-        self.touch(account);
     }
 
     /// Spot orders go first: they tie up collateral, and borrow.

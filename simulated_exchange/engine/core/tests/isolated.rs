@@ -7,7 +7,7 @@ use exchange_core::margin::{break_even_price, closing_fee, liquidation_price, Ex
 use exchange_core::position::Position;
 use exchange_core::{
     Action, EventKind, FundingSpec, Genesis, Instrument, InstrumentId, InstrumentSpec, MarginMode, ModeScope,
-    Money, NewOrder, PositionAction, PositionIndex, PositionMode, PositionView, Qty, Reject, Side,
+    Money, NewOrder, PositionAction, PositionIndex, PositionMode, PositionView, Qty, Reject, Side, SCALE,
 };
 use support::{btc, btc_inverse, fixed, many_coins, shown, who, Story, BTC, ETH};
 
@@ -366,4 +366,33 @@ fn pnl_5_break_even_price_and_what_the_holding_realised() {
         (shown(alice.current_realised_pnl.0), shown(alice.realised_pnl.0)),
         ("-13.75".into(), "-68.75".into())
     );
+}
+
+#[test]
+fn a_trifle_owed_leaves_isolated_positions_alone() {
+    let mut story = Story::new("100000", "0");
+    story.tell("who | does | qty\n alice | deposit | 22220\n bob | deposit | 10000000\n maker | deposit | 10000000");
+    isolate(&mut story, "alice");
+    story.leverage("alice", 100);
+    story.tell("who | does | qty | price | then\n alice | sell | 39 | 51270 | rests 39 at 51270\n alice | buy | 0.001 | 40000 |");
+    story.index(BTC, "51300");
+    // beyond 2,000,000 at the mark only 90x are allowed: more margin than the order held, more than there is
+    story.tell("who | does | qty | price | then\n bob | buy | 39 | 51270 | 39 at 51270");
+    let coin = |story: &Story| story.exchange.coins(who("alice"))[0];
+    assert!(coin(&story).borrowed > Money(1_000 * SCALE), "{:?}", coin(&story));
+    let begun = |story: &Story| {
+        story
+            .happened(|event| matches!(event, EventKind::LiquidationStarted { .. }).then_some(()))
+            .len()
+    };
+    assert_eq!(begun(&story), 1);
+    assert_eq!(held(&story, "alice").qty, Qty(fixed("-39")));
+    assert_eq!(story.exchange.open_orders(who("alice"), None).len(), 0);
+    story.index(BTC, "51301");
+    assert_eq!((begun(&story), held(&story, "alice").qty), (0, Qty(fixed("-39"))));
+    assert_eq!(story.fund(), fixed("100000"));
+    // closing releases what it owes
+    story.index(BTC, "51000");
+    story.tell("who | does | qty | price\n maker | sell | 39 | 51000\n alice | buy | 39 | 51000");
+    assert_eq!((coin(&story).borrowed, held(&story, "alice").qty), (Money(0), Qty(0)));
 }

@@ -305,16 +305,25 @@ impl State {
         self.tell_wallet(account, coin, bought, WalletReason::Convert);
     }
 
-    /// True when liquidation could do something: there is a position, or something that pays for a debt.
+    /// True when liquidation could do something: there is a position, orders beside isolated ones, or something that pays
+    /// for a debt.
     pub fn can_be_helped(&self, account: usize) -> bool {
-        if self.slots.iter().any(|(key, slot)| key.account == account && slot.qty != 0) {
-            return true;
-        }
-        self.coin_ids().any(|coin| {
+        let pays_something = self.coin_ids().any(|coin| {
             let owed = self.owed(account, coin).total();
             let pays = || self.repayable(account, coin) > 0;
             owed > 0 && (pays() || !self.sales_for(account, coin, owed, NO_CAP).is_empty())
-        }) || !self.realisation(account).is_empty()
+        });
+        if pays_something {
+            return true;
+        }
+        let holds = self.slots.iter().any(|(key, slot)| key.account == account && slot.qty != 0);
+        match holds {
+            true if self.is_isolated(account) => {
+                self.orders.iter().any(|order| order.key.account == account)
+            }
+            true => true,
+            false => !self.realisation(account).is_empty(),
+        }
     }
 
     /// In liquidation: sells whatever there is for whatever is owed.

@@ -103,7 +103,8 @@ impl State {
             let for_position = after.position_initial - before.position_initial;
             let own = self.slot(*key).assigned + for_position;
             assigned.push(if is_isolated { own } else { 0 });
-            if is_isolated && exposure.qty != 0 && after.maintenance >= own + after.unrealised {
+            let is_bare = own <= 0 || after.maintenance >= own + after.unrealised;
+            if is_isolated && exposure.qty != 0 && is_bare {
                 return Err(Reject::InsufficientBalance);
             }
             more += for_position + after.order_initial - before.order_initial;

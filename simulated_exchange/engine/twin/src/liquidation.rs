@@ -71,6 +71,10 @@ impl State {
         if self.is_breached(account) {
             self.cover_debts(account);
         }
+        let holds = self.slots_of(account).into_iter().any(|key| self.slot(key).qty != 0);
+        if holds && self.is_isolated(account) {
+            return; // they stand for themselves
+        }
         if self.is_breached(account) {
             for instrument in 0..self.contracts.len() {
                 let leg = |index| Key { account, instrument, index };
