@@ -371,7 +371,9 @@ fn pnl_5_break_even_price_and_what_the_holding_realised() {
 #[test]
 fn a_trifle_owed_leaves_isolated_positions_alone() {
     let mut story = Story::new("100000", "0");
-    story.tell("who | does | qty\n alice | deposit | 22220\n bob | deposit | 10000000\n maker | deposit | 10000000");
+    story.tell(
+        "who | does | qty\n alice | deposit | 22220\n bob | deposit | 10000000\n maker | deposit | 10000000",
+    );
     isolate(&mut story, "alice");
     story.leverage("alice", 100);
     story.tell("who | does | qty | price | then\n alice | sell | 39 | 51270 | rests 39 at 51270\n alice | buy | 0.001 | 40000 |");
@@ -381,9 +383,7 @@ fn a_trifle_owed_leaves_isolated_positions_alone() {
     let coin = |story: &Story| story.exchange.coins(who("alice"))[0];
     assert!(coin(&story).borrowed > Money(1_000 * SCALE), "{:?}", coin(&story));
     let begun = |story: &Story| {
-        story
-            .happened(|event| matches!(event, EventKind::LiquidationStarted { .. }).then_some(()))
-            .len()
+        story.happened(|event| matches!(event, EventKind::LiquidationStarted { .. }).then_some(())).len()
     };
     assert_eq!(begun(&story), 1);
     assert_eq!(held(&story, "alice").qty, Qty(fixed("-39")));

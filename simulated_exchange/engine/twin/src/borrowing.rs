@@ -318,9 +318,7 @@ impl State {
         }
         let holds = self.slots.iter().any(|(key, slot)| key.account == account && slot.qty != 0);
         match holds {
-            true if self.is_isolated(account) => {
-                self.orders.iter().any(|order| order.key.account == account)
-            }
+            true if self.is_isolated(account) => self.orders.iter().any(|order| order.key.account == account),
             true => true,
             false => !self.realisation(account).is_empty(),
         }
