@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from relay import cli_desk
 from relay.demo.command import demo
 
 __all__ = ["app", "main"]
@@ -34,6 +35,7 @@ keys_app = typer.Typer(
 app.add_typer(report_app, name="report")
 app.add_typer(keys_app, name="keys")
 app.command()(demo)
+cli_desk.add_commands(app)
 
 _Json = Annotated[bool, typer.Option("--json", help="print the ready line as JSON")]
 _KeyFile = Annotated[Path, typer.Argument(help="the file to make; never overwritten", metavar="FILE")]

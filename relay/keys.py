@@ -26,6 +26,7 @@ __all__ = [
     "is_public_nkey",
     "load_nkey_seed",
     "load_signing_key",
+    "new_nkey",
     "nkey_public",
     "public_key_hex",
 ]
@@ -43,9 +44,15 @@ def create_signing_key(path: Path) -> str:
 
 def create_nkey(path: Path) -> str:
     """Write a new user nkey; returns its public half (`U...`). Refuses to overwrite."""
-    seed = nkeys.encode_seed(secrets.token_bytes(_SEED_BYTES), nkeys.PREFIX_BYTE_USER).decode()
+    seed, public = new_nkey()
     _write_new(path, seed)
-    return nkey_public(seed)
+    return public
+
+
+def new_nkey() -> tuple[str, str]:
+    """A new user nkey that is kept nowhere: its seed (`SU...`) and its public half (`U...`)."""
+    seed: str = nkeys.encode_seed(secrets.token_bytes(_SEED_BYTES), nkeys.PREFIX_BYTE_USER).decode()
+    return seed, nkey_public(seed)
 
 
 def load_signing_key(path: Path, *, field: str = "signing_key_file") -> SigningKey:

@@ -59,7 +59,8 @@ def print_result(make: Callable[[], str]) -> int:
         text = make()
     except RelayError as error:
         return _refuse(error)
-    print(text)  # noqa: T201 - asked output
+    if text:
+        print(text)  # noqa: T201 - asked output
     return 0
 
 

@@ -1,0 +1,214 @@
+"""The commands of the desk on the command line: init, invite, leaders, followers.
+
+Belongs here: names, options and help. Does not belong here: anything they do (`relay.desk`), imported when a
+command runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from relay.desk.people import Relay, Told
+
+__all__ = ["add_commands"]
+
+_Config = Annotated[
+    Path, typer.Option("--config", envvar="RELAY_CONFIG", help="the relay's TOML file", metavar="FILE")
+]
+_Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
+_RELAY_TOML = Path("relay.toml")
+
+
+def _group(text: str, *, alone: bool = False) -> typer.Typer:
+    return typer.Typer(
+        help=text, no_args_is_help=not alone, invoke_without_command=alone, rich_markup_mode=None
+    )
+
+
+init_app = _group("Write a folder of settings and keys.")
+invite_app = _group("Tokens that make followers.")
+leaders_app = _group("Who publishes here; without a command, list them.", alone=True)
+followers_app = _group("Who follows; without a command, list them.", alone=True)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Hang them below the program."""
+    app.add_typer(init_app, name="init")
+    app.add_typer(invite_app, name="invite")
+    app.add_typer(leaders_app, name="leaders")
+    app.add_typer(followers_app, name="followers")
+
+
+def _tell(config: Path, as_json: bool, command: Callable[[Relay], Told]) -> None:
+    import json
+
+    from relay import running
+    from relay.desk.people import opened
+
+    def make() -> str:
+        with opened(config) as relay:
+            told = command(relay)
+        if as_json:
+            return json.dumps(told.data)
+        if told.remark:
+            typer.echo(told.remark, err=True)
+        return told.text
+
+    raise typer.Exit(running.print_result(make))
+
+
+@init_app.command("leader")
+def init_leader(
+    leader: Annotated[str | None, typer.Argument(help="the leader's name, a-z 0-9", metavar="[ID]")] = None,
+    folder: Annotated[Path, typer.Option("--dir", help="where to write", metavar="DIR")] = Path(),
+    listen: Annotated[str, typer.Option(help="the broker's address")] = "127.0.0.1:4222",
+    exchange: Annotated[str, typer.Option(help="where the leader trades, in ccxt's names")] = "bybit",
+    rest_url: Annotated[str, typer.Option(help="the venue's REST address")] = "http://127.0.0.1:8080",
+    ws_url: Annotated[str, typer.Option(help="its WebSocket address (default: the same, ws)")] = "",
+    venue: Annotated[
+        Path | None,
+        typer.Option(help="the line that `simulated-exchange serve --json` printed", metavar="FILE"),
+    ] = None,
+    account: Annotated[str, typer.Option(help="whose key of that line to use")] = "leader",
+    symbols: Annotated[list[str] | None, typer.Option("--symbol", help="to publish; repeatable")] = None,
+) -> None:
+    """Everything a leader needs: relay.toml, publisher.toml, keys. Asks for the venue's API key."""
+    import sys
+
+    from relay import running
+    from relay.desk import setting_up
+
+    def make() -> str:
+        found = setting_up.venue_from_line(venue, account) if venue is not None else {}
+        if not found:
+            found = {"rest_url": rest_url, "ws_url": ws_url}
+            if sys.stdin.isatty():
+                found["api_key"] = typer.prompt("the venue's API key (empty: later)", default="")
+                if found["api_key"]:
+                    found["api_secret"] = typer.prompt("its secret", hide_input=True)
+        setup = setting_up.LeaderSetup(
+            leader_id=leader or setting_up.default_leader_id(),
+            folder=folder,
+            listen=listen,
+            exchange=exchange,
+            symbols=tuple(symbols or setting_up.DEFAULT_SYMBOLS),
+            **found,
+        )
+        return setting_up.init_leader(setup)
+
+    raise typer.Exit(running.print_result(make))
+
+
+@init_app.command("ops")
+def init_ops(
+    folder: Annotated[Path, typer.Option("--dir", help="where to write", metavar="DIR")] = Path(),
+    listen: Annotated[str, typer.Option(help="the broker's address")] = "127.0.0.1:4222",
+) -> None:
+    """A relay whose leaders run elsewhere: relay.toml."""
+    from relay import running
+    from relay.desk import setting_up
+
+    raise typer.Exit(running.print_result(lambda: setting_up.init_ops(folder, listen)))
+
+
+@invite_app.command("create")
+def invite_create(
+    leader: Annotated[str | None, typer.Option(help="whom to follow; not needed if there is one")] = None,
+    follower: Annotated[str | None, typer.Option(help="the id the follower gets (default: his)")] = None,
+    uses: Annotated[int, typer.Option(help="how many may join with it")] = 1,
+    days: Annotated[int, typer.Option(help="how long it is good")] = 7,
+    note: Annotated[str, typer.Option(help="for the list")] = "",
+    config: _Config = _RELAY_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Print a token. Whoever has it can join: send it as you would a password."""
+
+    def command(relay: Relay) -> Told:
+        from relay.desk.people import InviteTerms
+
+        return relay.create_invite(InviteTerms(leader, follower, uses, days, note[:500]))
+
+    _tell(config, as_json, command)
+
+
+@invite_app.command("list")
+def invite_list(config: _Config = _RELAY_TOML, as_json: _Json = False) -> None:
+    """Every invite and what became of it."""
+    _tell(config, as_json, lambda relay: relay.list_invites())
+
+
+@invite_app.command("revoke")
+def invite_revoke(
+    invite: Annotated[str, typer.Argument(help="its id, as `relay invite list` shows it")],
+    config: _Config = _RELAY_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Nobody joins with it any more; who has joined stays."""
+    _tell(config, as_json, lambda relay: relay.revoke_invite(invite))
+
+
+@leaders_app.callback()
+def leaders(context: typer.Context, config: _Config = _RELAY_TOML, as_json: _Json = False) -> None:
+    """Who publishes here."""
+    if context.invoked_subcommand is None:
+        _tell(config, as_json, lambda relay: relay.list_leaders())
+
+
+@leaders_app.command("add")
+def leaders_add(
+    leader: Annotated[str, typer.Argument(help="the leader's name, a-z 0-9")],
+    nkey: Annotated[str, typer.Option(help="his public nkey, U...")],
+    signing_key: Annotated[str, typer.Option(help="his public signing key, 64 hex digits")],
+    config: _Config = _RELAY_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Let a leader publish, by his public keys."""
+    _tell(config, as_json, lambda relay: relay.add_leader(leader, nkey, signing_key))
+
+
+@leaders_app.command("remove")
+def leaders_remove(
+    leader: Annotated[str, typer.Argument(help="the leader's name")],
+    config: _Config = _RELAY_TOML,
+    as_json: _Json = False,
+) -> None:
+    """He publishes no more, at once."""
+    _tell(config, as_json, lambda relay: relay.remove_leader(leader))
+
+
+@followers_app.callback()
+def followers(
+    context: typer.Context,
+    leader: Annotated[str | None, typer.Option(help="of this leader only")] = None,
+    config: _Config = _RELAY_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Who follows."""
+    if context.invoked_subcommand is None:
+        _tell(config, as_json, lambda relay: relay.list_followers(leader))
+
+
+@followers_app.command("remove")
+def followers_remove(
+    follower: Annotated[str, typer.Argument(help="the follower's id")],
+    leader: Annotated[str | None, typer.Option(help="this leader's grant only")] = None,
+    config: _Config = _RELAY_TOML,
+    as_json: _Json = False,
+) -> None:
+    """End what he was granted, at once."""
+    _tell(config, as_json, lambda relay: relay.remove_follower(follower, leader))
+
+
+@followers_app.command("history")
+def followers_history(
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="the newest so many")] = 100,
+    config: _Config = _RELAY_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Who was let in and put out, by whom and when."""
+    _tell(config, as_json, lambda relay: relay.history(count))

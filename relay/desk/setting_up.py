@@ -1,0 +1,192 @@
+"""`relay init leader|ops`: a folder from which `relay serve` and `relay publish` run as they are.
+
+Belongs here: the files, their text, the first row of the registry. Does not belong here: what the settings
+mean (`relay.settings`).
+
+Nothing that exists is overwritten: the first file that is there already ends the command before it has
+written any.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from relay.errors import ConfigurationError, Failed
+from relay.keys import create_nkey, create_signing_key
+from relay.registry import Registry
+
+__all__ = ["LeaderSetup", "default_leader_id", "init_leader", "init_ops", "venue_from_line"]
+
+DEFAULT_LISTEN: Final = "127.0.0.1:4222"
+DEFAULT_REST_URL: Final = "http://127.0.0.1:8080"
+DEFAULT_SYMBOLS: Final = ("BTC/USDT:USDT", "ETH/USDT:USDT")
+_VENUE_LINE_BYTES_MAX = 1024 * 1024
+_IDENTIFIER = re.compile(r"\A[a-z0-9]{1,32}\Z")
+
+_RELAY_TOML = """\
+# `relay serve`: the broker, who may use it, the drift monitor. Paths are relative to this file.
+# Leaders and followers come and go by `relay init`, `relay invite`, `relay followers`; see `relay --help`.
+# Every key has an environment variable: RELAY_BROKER__LISTEN ...
+registry = "data/registry.sqlite"
+
+[broker]
+listen = {listen}   # an address outside this machine needs [broker.tls]
+# public_url = "tls://relay.example:4222" # as followers reach it; goes into invites
+# tls = {{ certificate = "keys/broker.pem", key = "keys/broker.key", ca = "keys/ca.pem" }}
+data_dir = "data/broker"    # the broker's own folder: configuration, keys, streams
+retention_days = 30         # how long signals and reports are kept ...
+retention_mib = 1024        # ... and how many MiB per stream, whichever is reached first
+
+[store]
+path = "data/drift.sqlite"
+"""
+_PUBLISHER_TOML = """\
+# `relay publish`: a leader's account as signed signals. Paths are relative to this file.
+# Every key has an environment variable: PUBLISHER_VENUE__REST_URL ...
+
+[leader]
+id = {leader_id}
+nkey_seed_file = "keys/{leader}.nk"        # who he is to the broker
+signing_key_file = "keys/{leader}.signing" # who he is to his followers: keep a copy in a safe place
+outbox = "data/{leader}.outbox.sqlite"     # everything published, written down before it is sent
+
+[venue]
+exchange = {exchange}
+rest_url = {rest_url}
+ws_url = {ws_url}
+api_key_file = "keys/venue.api_key"        # a key that can only read is enough
+api_secret_file = "keys/venue.api_secret"
+
+[broker]
+url = {broker_url}
+
+[signals]
+symbols = {symbols}
+expires_ms = 5000        # an entry older than this, counted from its wave, is not copied; exits always are
+snapshot_seconds = 10
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderSetup:
+    """What `relay init leader` was told. Empty credentials are to be filled in by hand."""
+
+    leader_id: str
+    folder: Path = Path()
+    listen: str = DEFAULT_LISTEN
+    exchange: str = "bybit"
+    rest_url: str = DEFAULT_REST_URL
+    ws_url: str = ""
+    api_key: str = ""
+    api_secret: str = ""
+    symbols: tuple[str, ...] = DEFAULT_SYMBOLS
+
+
+def default_leader_id() -> str:
+    """The user's name where it can be an id, else `leader`."""
+    name = os.environ.get("USER", "").lower()
+    return name if _IDENTIFIER.match(name) and name != "root" else "leader"
+
+
+def venue_from_line(path: Path, account: str) -> dict[str, str]:
+    """`rest_url`, `ws_url`, `api_key`, `api_secret` from the ready line of `simulated-exchange serve`."""
+    try:
+        if path.stat().st_size > _VENUE_LINE_BYTES_MAX:
+            raise ValueError
+        line: dict[str, Any] = json.loads(path.read_text("utf-8").splitlines()[0])
+        found = [row for row in line["accounts"] if row["name"] == account]
+        rest_url, ws_url = str(line["rest"]), str(line["ws"])
+    except (OSError, ValueError, LookupError, TypeError):
+        allowed = "a file with the line that `simulated-exchange serve --json` prints"
+        raise ConfigurationError([f"--venue: {path} cannot be read, allowed: {allowed}"]) from None
+    if not found:
+        names = ", ".join(str(row.get("name")) for row in line["accounts"])
+        raise ConfigurationError([f"--account: was {account!r}, allowed: one of {names}"])
+    return {
+        "rest_url": rest_url,
+        "ws_url": ws_url,
+        "api_key": str(found[0]["api_key"]),
+        "api_secret": str(found[0]["api_secret"]),
+    }
+
+
+def init_leader(setup: LeaderSetup) -> str:
+    """Write relay.toml, publisher.toml and keys, and register the leader; returns what to do next."""
+    if not _IDENTIFIER.match(setup.leader_id):
+        raise ConfigurationError([f"ID: was {setup.leader_id!r}, allowed: 1 to 32 characters of a-z and 0-9"])
+    folder, name = setup.folder, setup.leader_id
+    ws_url = setup.ws_url or re.sub(r"\Ahttp", "ws", setup.rest_url)
+    publisher = _PUBLISHER_TOML.format(
+        leader=name,
+        leader_id=json.dumps(name),
+        exchange=json.dumps(setup.exchange),
+        rest_url=json.dumps(setup.rest_url),
+        ws_url=json.dumps(ws_url),
+        broker_url=json.dumps(f"nats://{setup.listen}"),
+        symbols=json.dumps(list(setup.symbols)),
+    )
+    keys = folder / "keys"
+    texts = {
+        folder / "relay.toml": _RELAY_TOML.format(listen=json.dumps(setup.listen)),
+        folder / "publisher.toml": publisher,
+        keys / "venue.api_key": setup.api_key + "\n",
+        keys / "venue.api_secret": setup.api_secret + "\n",
+    }
+    _refuse_existing([*texts, keys / f"{name}.nk", keys / f"{name}.signing"])
+    for path, text in texts.items():
+        _write(path, text)
+    nkey, signing_key = create_nkey(keys / f"{name}.nk"), create_signing_key(keys / f"{name}.signing")
+    hint = {
+        "exchange": setup.exchange,
+        "rest_url": setup.rest_url,
+        "ws_url": ws_url,
+        "symbols": list(setup.symbols),
+    }
+    registry = Registry.open(folder / "data" / "registry.sqlite")
+    try:
+        registry.add_leader(name, nkey, signing_key, hint, time.time_ns() // 1_000_000)
+    finally:
+        registry.close()
+    missing = "" if setup.api_key else "  put the venue's API key into keys/venue.api_key and .api_secret\n"
+    at = "" if folder == Path() else f"  cd {folder}\n"
+    return (
+        f"leader {name}, public key {signing_key}\n{at}{missing}"
+        "  relay serve             # broker and drift monitor; leave it running\n"
+        "  relay publish           # in another terminal\n"
+        "  relay invite create     # prints a token: follower-client join TOKEN"
+    )
+
+
+def init_ops(folder: Path, listen: str) -> str:
+    """Write relay.toml for a relay whose leaders are elsewhere; returns what to do next."""
+    path = folder / "relay.toml"
+    _refuse_existing([path])
+    _write(path, _RELAY_TOML.format(listen=json.dumps(listen)))
+    Registry.open(folder / "data" / "registry.sqlite").close()
+    return (
+        f"wrote {path}\n"
+        "  relay serve\n"
+        "  relay leaders add ID --nkey U... --signing-key HEX   # as `relay keys` printed them to the leader"
+    )
+
+
+def _refuse_existing(paths: list[Path]) -> None:
+    found = [str(path) for path in paths if path.exists()]
+    if found:
+        raise Failed(f"{', '.join(found)}: there already, and never overwritten; nothing was written")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise Failed(f"{path}: cannot be written ({error.strerror})") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
