@@ -13,7 +13,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -239,11 +239,13 @@ async def _run(
         tasks.start(driver.run(), "commit")
         tasks.start(Snapshots(driver, ledger, settings.journal.snapshot_every).run(), "snapshots")
         _establish_accounts(settings, venue)
+        moved = scenario.moves() if scenario is not None else frozenset()
+        tasks.start(_quiet_books(venue, settings, moved), "quiet books")
         if scenario is not None:
             scenario.prepare()
             tasks.start(scenario.run(), "scenario")
         else:
-            tasks.start(_quiet_book(venue, settings), "quiet book")
+            tasks.start(_pass_time(venue, settings), "time")
         tasks.start(gateway.hub.public.run(), "pushes")
         tasks.start(_sample(venue), "samples")
         await driver.committed()
@@ -298,20 +300,22 @@ async def _first_of(*works: Awaitable[Any]) -> None:
         task.result()
 
 
-async def _quiet_book(venue: Venue, settings: VenueSettings) -> None:
-    """No scenario: the index stays where it was put, and time goes on."""
-    prices = {symbol: fixed_point(price) for symbol, price in settings.start_prices.items()}
-    loop = asyncio.get_running_loop()
-    due = loop.time()
+async def _pass_time(venue: Venue, settings: VenueSettings) -> None:
+    """No scenario: time goes on."""
     while True:
-        if loop.time() >= due:
-            due += QUIET_INDEX_SECONDS
-            for instrument in venue.catalogue:
-                price = venue.ledger.markets[instrument.index].index_price or prices.get(instrument.symbol, 0)
-                if price:
-                    venue.set_index(instrument, price)
         venue.driver.advance_time()
         await asyncio.sleep(settings.tick_ms / 1000)
+
+
+async def _quiet_books(venue: Venue, settings: VenueSettings, moved: Set[int]) -> None:
+    """The index of what no scenario moves stays where it was put."""
+    prices = {name: fixed_point(price) for name, price in settings.start_prices.items()}
+    while True:
+        for instrument in venue.catalogue:
+            price = venue.ledger.markets[instrument.index].index_price or prices.get(instrument.name, 0)
+            if price and instrument.index not in moved:
+                venue.set_index(instrument, price)
+        await asyncio.sleep(QUIET_INDEX_SECONDS)
 
 
 async def _sample(venue: Venue) -> None:

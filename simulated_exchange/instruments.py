@@ -1,30 +1,25 @@
-"""The catalogue: what is traded here, read from the instrument files or back from a journal's genesis record.
+"""The catalogue: what is traded here, read from the genesis text that the engine was created with.
 
-Belongs here: TOML to the genesis text the engine is created with, and the integer view of it that the gateway
-needs to render and check values. Does not belong here: margin and price rules (the engine's).
+Belongs here: the integer view of it that the gateway needs to render and check values. Does not belong here:
+the instrument files (`instrument_files`), margin and price rules (the engine's).
 Amounts are fixed point, 10**-8.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from simulated_exchange.errors import ConfigurationError
-
-__all__ = ["MARKETS", "SCALE", "Catalogue", "Instrument", "RiskTier", "fixed_point", "read_genesis"]
+__all__ = ["MARKETS", "SCALE", "Catalogue", "Instrument", "RiskTier", "fixed_point"]
 
 MARKETS = ("linear", "inverse", "spot")
 """What is traded here; on the wire a symbol is unique within one of these."""
 
 SCALE = 10**8
-INSTRUMENTS_MAX = 512
 # The engine's own values where an instrument file names none.
 FUNDING_INTERVAL_MS = 8 * 3_600_000
 PRICE_MAX = "1999999"
@@ -204,40 +199,3 @@ class Catalogue:
     def of(self, category: str) -> list[Instrument]:
         """The instruments of one of the wire's markets."""
         return [instrument for instrument in self if instrument.category == category]
-
-
-def read_genesis(folder: Path, insurance_fund: str) -> str:
-    """The genesis text from a folder of instrument files, in the order of their names.
-
-    Raises ConfigurationError with one line per problem, each naming file and key.
-    """
-    files = sorted(folder.glob("*.toml"))[: INSTRUMENTS_MAX + 1]
-    if not files:
-        raise ConfigurationError([f"instruments: {folder} has no .toml file"])
-    problems: list[str] = []
-    rows: list[dict[str, Any]] = []
-    for index, file in enumerate(files):
-        try:
-            row = _decimal_strings(tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal))
-            Instrument.from_row(index, row)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValueError) as error:
-            problems.append(f"{file}: {error}")
-        except (KeyError, TypeError) as error:
-            problems.append(f"{file}: key missing or of the wrong kind: {error}")
-        else:
-            rows.append(row)
-    symbols = [row["symbol"] for row in rows]
-    problems += [f"{folder}: symbol {name} twice" for name in {s for s in symbols if symbols.count(s) > 1}]
-    if len(files) > INSTRUMENTS_MAX:
-        problems.append(f"instruments: more than {INSTRUMENTS_MAX} files in {folder}")
-    if problems:
-        raise ConfigurationError(problems)
-    return orjson.dumps({"instruments": rows, "insurance_fund": insurance_fund}).decode()
-
-
-def _decimal_strings(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _decimal_strings(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_decimal_strings(inner) for inner in value]
-    return str(value) if isinstance(value, Decimal) else value

@@ -119,6 +119,7 @@ class VenueSettings(BaseSettings):
     data_dir: Annotated[Path, Field(description="a path")] = Path("runs/exchange")
     instruments: Annotated[Path | None, Field(description="a path")] = None
     coins: Annotated[Path | None, Field(description="a path")] = None
+    pools: Annotated[Path | None, Field(description="a path")] = None
     insurance_fund_usdt: Annotated[Money, Field(description=MONEY)] = Decimal(1_000_000)
     durability: Annotated[Literal["fsync", "os"], Field(description="fsync or os")] = "fsync"
     enable_sim: Annotated[bool, Field(description="true or false")] = False
@@ -143,8 +144,8 @@ def default_configuration_folder() -> Path:
 def load_settings(path: Path | None, options: dict[str, Any]) -> VenueSettings:
     """Settings from options, environment and file, in this order of precedence.
 
-    `options` holds what was asked for on the command line, nested as the file is. A relative `instruments`
-    or `coins` is looked up beside the file; without one the project's own are listed. Raises
+    `options` holds what was asked for on the command line, nested as the file is. A relative `instruments`,
+    `coins` or `pools` is looked up beside the file; without one the project's own are listed. Raises
     ConfigurationError with every problem at once, one line each.
     """
     source = path or default_configuration_folder() / "exchange.toml"
@@ -179,8 +180,12 @@ def load_settings(path: Path | None, options: dict[str, Any]) -> VenueSettings:
     def beside(path: Path | None, shipped: str) -> Path:
         return own / shipped if path is None else source.parent / path
 
-    folder, file = beside(settings.instruments, "instruments"), beside(settings.coins, "coins.toml")
-    return settings.model_copy(update={"instruments": folder, "coins": file})
+    listed = {
+        "instruments": beside(settings.instruments, "instruments"),
+        "coins": beside(settings.coins, "coins.toml"),
+        "pools": beside(settings.pools, "pools.toml"),
+    }
+    return settings.model_copy(update=listed)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -158,9 +158,9 @@ class SimRoutes:
         return member
 
     def _instrument(self, symbol: object) -> Instrument:
-        instrument = self._venue.catalogue.by_symbol(symbol) if isinstance(symbol, str) else None
+        instrument = self._venue.catalogue.by_name(symbol) if isinstance(symbol, str) else None
         if instrument is None:
-            known = ", ".join(entry.symbol for entry in self._venue.catalogue)
+            known = ", ".join(entry.name for entry in self._venue.catalogue)
             raise bad_request(f"params error: symbol must be one of {known}")
         return instrument
 

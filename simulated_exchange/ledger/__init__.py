@@ -33,7 +33,7 @@ class Counters:
     cancels: int = 0
     liquidations: int = 0
     deleveraged: int = 0
-    insurance_fund: int = 0
+    insurance_fund: int = 0  # of the first pool
 
 
 class Liquidation(NamedTuple):
@@ -243,7 +243,8 @@ class Ledger:
 
     def _insurance_fund(self, event: Event) -> None:
         assert isinstance(event, Event.InsuranceFundChanged)
-        self.counters.insurance_fund = event.balance
+        if event.pool == 0:
+            self.counters.insurance_fund = event.balance
 
     def _deposited(self, event: Event) -> None:
         assert isinstance(event, Event.Deposited)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simulated_exchange.driver import Driver
+from simulated_exchange.pools import with_fund
 from simulated_exchange.scenario.build import Plan, build_world
 from simulated_exchange.scenario.config import ScenarioConfig, load_config
 from simulated_exchange.scenario.replay import ReplaySpec
@@ -31,7 +32,7 @@ def genesis_for_scenario(
     """The genesis as this scenario needs it: fund, take-overs, one index source per recorded index file."""
     changed = dict(genesis)
     if config.insurance_fund_usdt is not None:
-        changed["insurance_fund"] = f"{config.insurance_fund_usdt:f}"
+        changed = with_fund(changed, f"{config.insurance_fund_usdt:f}")
     if config.takeover_beyond_bps is not None:
         changed["liquidation_takeover_beyond"] = f"{config.takeover_beyond_bps / 10_000:.8f}"
     if config.lending is not None:

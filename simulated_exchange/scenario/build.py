@@ -18,13 +18,14 @@ from simulated_exchange.scenario.crowd import draw_crowd
 from simulated_exchange.scenario.errors import ScenarioError
 from simulated_exchange.scenario.fixed import gap_bps, to_decimal, to_fixed
 from simulated_exchange.scenario.makers import Maker
-from simulated_exchange.scenario.market import Market
+from simulated_exchange.scenario.market import Follower, Market
 from simulated_exchange.scenario.paths import (
     BarPath,
     MeanPath,
     Offset,
     OffsetPath,
     PricePath,
+    RatioPath,
     Shock,
     SyntheticPath,
 )
@@ -34,6 +35,7 @@ from simulated_exchange.scenario.world import MarketState, World
 __all__ = ["ACCOUNT_FIRST", "Listing", "Plan", "build_world", "plan_shock"]
 
 ACCOUNT_FIRST = 1000
+DOLLARS = ("USD", "USDC", "USDT")  # quotes at which a coin stands alike
 GRID_WALL_MS = 200  # a node of a synthetic walk for every so much wall time
 SPEED_SAMPLES_MAX = 500
 FAST_MULTIPLE = 2  # in a recording, fast means faster than so many times its own median
@@ -46,6 +48,10 @@ class Listing(Protocol):
     def instrument(self) -> int: ...
     @property
     def symbol(self) -> str: ...
+    @property
+    def base(self) -> str: ...
+    @property
+    def quote(self) -> str: ...
     @property
     def tick_size(self) -> int: ...
     @property
@@ -145,7 +151,28 @@ def build_world(
     rng = random.Random(f"crowd-{plan.seed}")
     markets = [state.market for state in states]
     crowd = draw_crowd(config.crowd, markets, account, plan.wall_ms, rng)
-    return World(config, states, crowd, seed=plan.seed, link_tag=f"mm{life:x}")
+    followers = _followers(listings, markets)
+    return World(config, states, crowd, followers, seed=plan.seed, link_tag=f"mm{life:x}")
+
+
+def _followers(listings: Sequence[Listing], markets: Sequence[Market]) -> list[Follower]:
+    """Whatever else the venue lists of the coins whose price the scenario moves: its index goes with them."""
+    moved = {market.instrument for market in markets}
+    by_base = {listings[market.instrument].base: market.index_paths for market in reversed(markets)}
+    followers = []
+    for listing in listings:
+        over = by_base.get(listing.base)
+        under = by_base.get(listing.quote)
+        if listing.instrument in moved or over is None or not (under or listing.quote in DOLLARS):
+            continue
+        paths = tuple(
+            RatioPath(over[source % len(over)], under[source % len(under)])
+            if under
+            else over[source % len(over)]
+            for source in range(len(listing.index_sources))
+        )
+        followers.append(Follower(listing.instrument, paths))
+    return followers
 
 
 def _market(

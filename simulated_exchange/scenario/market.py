@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from simulated_exchange.scenario.fixed import SCALE, ceil_to, floor_to
 from simulated_exchange.scenario.paths import PricePath
 
-__all__ = ["Market"]
+__all__ = ["Follower", "Market"]
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """An instrument without traders of its own, whose index moves with that of a market, source by source."""
+
+    instrument: int
+    index_paths: tuple[PricePath, ...]
 
 
 @dataclass(frozen=True, slots=True)

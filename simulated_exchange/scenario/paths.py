@@ -25,6 +25,7 @@ __all__ = [
     "Offset",
     "OffsetPath",
     "PricePath",
+    "RatioPath",
     "Shock",
     "SyntheticPath",
     "bar_waypoints",
@@ -100,6 +101,19 @@ class MeanPath:
 
     def waypoints(self, after_ms: int, until_ms: int) -> list[int]:
         return sorted({at for path, _ in self._weighted for at in path.waypoints(after_ms, until_ms)})
+
+
+class RatioPath:
+    """One path in units of another: what a coin costs in a coin, rounded down."""
+
+    def __init__(self, over: PricePath, under: PricePath) -> None:
+        self._over, self._under = over, under
+
+    def price_at(self, market_ms: int) -> int:
+        return max(1, self._over.price_at(market_ms) * SCALE // self._under.price_at(market_ms))
+
+    def waypoints(self, after_ms: int, until_ms: int) -> list[int]:
+        return sorted({at for path in (self._over, self._under) for at in path.waypoints(after_ms, until_ms)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,11 @@ class Scenario:
                 if number % COMMANDS_BETWEEN_YIELDS == 0:
                     await asyncio.sleep(0)
 
+    def moves(self) -> frozenset[int]:
+        """The instruments whose index this scenario moves."""
+        followers = (follower.instrument for follower in self._world.followers)
+        return frozenset((*followers, *(state.market.instrument for state in self._world.states)))
+
     def tick(self) -> None:
         """One whole tick, now."""
         for command in self._due():

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from simulated_exchange._engine import LendingPoolView
-from simulated_exchange.driver import Driver, Event, Side
+from simulated_exchange.driver import Driver, Event, LendingPoolView, Side
 
 __all__ = ["Tale"]
 

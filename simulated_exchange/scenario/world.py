@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from simulated_exchange.scenario.commands import Advance, Cancel, Command, Follow, Observe, Place, SetIndex
@@ -17,7 +18,7 @@ from simulated_exchange.scenario.config import ScenarioConfig, SymbolConfig
 from simulated_exchange.scenario.crowd import Crowd
 from simulated_exchange.scenario.fixed import MILLI_BPS, SCALE, share_of
 from simulated_exchange.scenario.makers import Calm, Level, Maker, requote, taken, weather
-from simulated_exchange.scenario.market import Market
+from simulated_exchange.scenario.market import Follower, Market
 from simulated_exchange.scenario.takers import follow_print, noise_orders
 
 __all__ = ["MarketState", "Tick", "World"]
@@ -71,11 +72,19 @@ class World:
     """All ambient traders of all markets."""
 
     def __init__(
-        self, config: ScenarioConfig, states: list[MarketState], crowd: Crowd, *, seed: int, link_tag: str
+        self,
+        config: ScenarioConfig,
+        states: list[MarketState],
+        crowd: Crowd,
+        followers: Sequence[Follower] = (),
+        *,
+        seed: int,
+        link_tag: str,
     ) -> None:
         self.config = config
         self.states = states
         self.crowd = crowd
+        self.followers = followers
         self.link_tag = link_tag
         self.tick = Tick(0, 0)
         self.started = False
@@ -97,7 +106,8 @@ class World:
     # -- a tick ---------------------------------------------------------------------------------------------
 
     def step(self, tick: Tick) -> list[Command]:
-        """What the ambient traders do at this tick, in order; at most `commands_per_tick_max` commands."""
+        """What the ambient traders do at this tick, in order; at most `commands_per_tick_max` commands,
+        and one for each index source that follows."""
         before = self.tick if self.started else Tick(tick.wall_ms, tick.market_ms)
         commands: list[Command] = []
         for state in self.states:
@@ -108,6 +118,11 @@ class World:
         for state in self.states:
             self._noise(state, tick.wall_ms - before.wall_ms, commands)
         self._crowd(tick.wall_ms, commands)
+        commands.extend(
+            SetIndex(follower.instrument, source, path.price_at(tick.market_ms))
+            for follower in self.followers
+            for source, path in enumerate(follower.index_paths)
+        )
         commands.append(Advance())
         commands.extend(Observe(state.market.instrument, tick.market_ms) for state in self.states)
         self.tick, self.started = tick, True

@@ -180,3 +180,21 @@ def test_the_books_stay_full_long_after_the_planned_end() -> None:
     room = play("calm", seed=9, seconds=5, more_seconds=60)
     assert_sound(room)
     assert depth_usdt(room) > 100_000
+
+
+def test_whatever_is_listed_of_a_coin_follows_its_index() -> None:
+    room = play("demo", seed=5, seconds=10)
+    numbers = {listing.symbol: listing.instrument for listing in room.driver.engine.instruments()}
+    index = {name: room.driver.prices(number).index for name, number in numbers.items()}
+    for follower, leader in (
+        ("BTC/USDT", "BTCUSDT"),
+        ("BTCUSD", "BTCUSDT"),
+        ("BTCPERP", "BTCUSDT"),
+        ("BTCUSDT-25JUN27", "BTCUSDT"),
+        ("ETH/USDT", "ETHUSDT"),
+    ):
+        assert abs(index[follower] - index[leader]) <= index[leader] // 10_000, follower
+    ratio = index["ETHUSDT"] * SCALE // index["BTCUSDT"]
+    assert abs(index["ETH/BTC"] - ratio) <= ratio // 1000
+    assert index["MEMEUSDT"] == 0
+    assert numbers["MEMEUSDT"] not in room.scenario.moves()

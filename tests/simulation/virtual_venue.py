@@ -14,7 +14,7 @@ import orjson
 
 from simulated_exchange.clock import MarketClock
 from simulated_exchange.driver import Driver, DriverSettings, Event
-from simulated_exchange.instruments import read_genesis
+from simulated_exchange.listing import listed_genesis
 from simulated_exchange.scenario import (
     ReplaySpec,
     Scenario,
@@ -25,6 +25,7 @@ from simulated_exchange.scenario import (
     plan_clock,
     scenarios_folder,
 )
+from simulated_exchange.settings import load_settings
 
 __all__ = ["EPOCH_MS", "Room", "VirtualTime", "play"]
 
@@ -80,7 +81,7 @@ def open_room(
 ) -> Room:
     """A venue on a virtual clock with this scenario; fresh, or as the journal left it."""
     config = load_config(name, scenarios_folder(), overrides)
-    genesis = orjson.loads(read_genesis(scenarios_folder().parent / "instruments", "1000000"))
+    genesis = listed_genesis(load_settings(None, {}))
     symbols = [instrument["symbol"] for instrument in genesis["instruments"]]
     replay = load_replay(specs, symbols=symbols, from_ms=from_ms, to_ms=to_ms) if specs else None
     window = replay.window if replay is not None else None

@@ -136,7 +136,8 @@ def market_instruments(query: Query, catalogue: Catalogue) -> list[Instrument]:
     if query.get("symbol"):
         return [market_instrument(query, catalogue)]
     base = query.get("baseCoin")
-    return [instrument for instrument in catalogue if not base or instrument.base == base]
+    listed = [entry for entry in catalogue.of("linear") if entry.is_perpetual]
+    return [entry for entry in listed if not base or entry.base == base]
 
 
 def kline_query(query: Query, catalogue: Catalogue) -> KlineQuery:

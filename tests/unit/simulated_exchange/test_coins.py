@@ -12,8 +12,9 @@ from simulated_exchange.clock import MarketClock
 from simulated_exchange.coins import RATE_SCALE, Coins, hourly_rate, read_coins
 from simulated_exchange.driver import Driver, DriverSettings
 from simulated_exchange.errors import ConfigurationError
-from simulated_exchange.instruments import SCALE, read_genesis
+from simulated_exchange.instruments import SCALE
 from simulated_exchange.settings import default_configuration_folder
+from tests.unit.simulated_exchange.listing_rooms import shipped_genesis
 
 FILE = default_configuration_folder() / "coins.toml"
 SMALL = """
@@ -87,10 +88,7 @@ def test_margin_of_loans_and_rates_rise() -> None:
 
 
 def test_the_engine_takes_the_shipped_coins() -> None:
-    folder = default_configuration_folder() / "instruments"
-    genesis = orjson.loads(read_genesis(folder, "1000"))
-    genesis["coins"] = read_coins(FILE, [row["symbol"] for row in genesis["instruments"]])
-    driver = Driver.open(DriverSettings(orjson.dumps(genesis).decode(), MarketClock(0)))
+    driver = Driver.open(DriverSettings(shipped_genesis(), MarketClock(0)))
     assert driver.engine.coins() == [coin.name for coin in shipped()]
     for coin in shipped():
         assert coin.lending is not None

@@ -22,11 +22,11 @@ from simulated_exchange.driver import (
     verify_journal_file,
 )
 from simulated_exchange.errors import JournalFailedError
-from simulated_exchange.instruments import SCALE, read_genesis
+from simulated_exchange.instruments import SCALE
 from simulated_exchange.ledger import Ledger
-from simulated_exchange.settings import default_configuration_folder
+from tests.unit.simulated_exchange.listing_rooms import shipped_genesis
 
-GENESIS = read_genesis(default_configuration_folder() / "instruments", "1000")
+GENESIS = shipped_genesis()
 ALICE = 100_000
 
 

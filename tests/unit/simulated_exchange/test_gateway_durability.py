@@ -23,11 +23,12 @@ from simulated_exchange.driver import Driver, Event
 from simulated_exchange.gateway.app import Gateway
 from simulated_exchange.gateway.auth import sign
 from simulated_exchange.gateway.venue import Venue
-from simulated_exchange.instruments import SCALE, Catalogue, read_genesis
+from simulated_exchange.instruments import SCALE, Catalogue
 from simulated_exchange.ledger import Ledger
-from simulated_exchange.settings import GatewaySettings, default_configuration_folder
+from simulated_exchange.settings import GatewaySettings
+from tests.unit.simulated_exchange.listing_rooms import shipped_genesis
 
-GENESIS = read_genesis(default_configuration_folder() / "instruments", "1000")
+GENESIS = shipped_genesis()
 ORDER = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.01"}
 PATIENCE = 10  # seconds
 

@@ -22,10 +22,10 @@ from simulated_exchange.gateway.translate.numbers import (
 )
 from simulated_exchange.gateway.translate.refusals import RefusedError, engine_refusal
 from simulated_exchange.gateway.translate.rows import order_id_text, parse_order_id
-from simulated_exchange.instruments import SCALE, Catalogue, read_genesis
-from simulated_exchange.settings import default_configuration_folder
+from simulated_exchange.instruments import SCALE, Catalogue
+from tests.unit.simulated_exchange.listing_rooms import shipped_genesis
 
-CATALOGUE = Catalogue.from_genesis(read_genesis(default_configuration_folder() / "instruments", "0"))
+CATALOGUE = Catalogue.from_genesis(shipped_genesis())
 BTC = CATALOGUE[0]
 ORDER: dict[str, Any] = {
     "symbol": "BTCUSDT",

@@ -9,8 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from simulated_exchange.errors import ConfigurationError
-from simulated_exchange.instruments import Catalogue, read_genesis
-from simulated_exchange.settings import SECTIONS, VenueSettings, default_configuration_folder, load_settings
+from simulated_exchange.settings import SECTIONS, VenueSettings, load_settings
 
 
 def test_options_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,30 +83,3 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(ConfigurationError, match=r"exchange\.toml: (line|end of document).*: not TOML"):
         load_settings(file, {})
-
-
-def test_instrument_files_are_checked_by_name_and_key(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"has no \.toml file"):
-        read_genesis(tmp_path, "0")
-    shipped = (default_configuration_folder() / "instruments" / "BTCUSDT.toml").read_text()
-    (tmp_path / "a.toml").write_text(shipped)
-    (tmp_path / "b.toml").write_text(shipped.replace('tick_size = "0.1"', 'tick_size = "fine"'))
-    (tmp_path / "c.toml").write_text(shipped.replace('min_qty = "0.001"\n', ""))
-    with pytest.raises(ConfigurationError) as raised:
-        read_genesis(tmp_path, "0")
-    assert [problem.split(":")[0].rpartition("/")[2] for problem in raised.value.problems] == [
-        "b.toml",
-        "c.toml",
-    ]
-    (tmp_path / "b.toml").write_text(shipped)
-    (tmp_path / "c.toml").unlink()
-    with pytest.raises(ConfigurationError, match="BTCUSDT twice"):
-        read_genesis(tmp_path, "0")
-
-
-def test_the_catalogue_counts_decimals_and_leverage() -> None:
-    catalogue = Catalogue.from_genesis(read_genesis(default_configuration_folder() / "instruments", "0"))
-    bitcoin = catalogue.by_symbol("BTCUSDT")
-    assert bitcoin is not None
-    assert (bitcoin.price_decimals, bitcoin.qty_decimals, bitcoin.default_leverage) == (2, 3, 1000)
-    assert catalogue.coins()[0] == "USDT"

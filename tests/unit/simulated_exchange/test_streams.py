@@ -14,11 +14,11 @@ from simulated_exchange.gateway.streams.books import BookChain
 from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.transport.frames import text_frame
 from simulated_exchange.gateway.transport.websocket import WebSocket
-from simulated_exchange.instruments import SCALE, Catalogue, read_genesis
+from simulated_exchange.instruments import SCALE
 from simulated_exchange.ledger.market import MarketView
-from simulated_exchange.settings import default_configuration_folder
+from tests.unit.simulated_exchange.listing_rooms import listed
 
-BTC = Catalogue.from_genesis(read_genesis(default_configuration_folder() / "instruments", "0"))[0]
+BTC = listed("BTCUSDT")
 
 
 class Reader:
