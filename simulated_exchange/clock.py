@@ -48,9 +48,15 @@ class MarketClock:
         return self._started_ns is None
 
     def play(self) -> None:
-        """Let market time run from here on. Does nothing the second time."""
+        """Let market time run from here on. Does nothing when it runs."""
         if self._started_ns is None:
             self._started_ns = self._monotonic_ns()
+
+    def hold(self) -> None:
+        """Let market time stand still until `play`."""
+        if self._started_ns is not None:
+            self.start_ms = self.market_ms()
+            self._started_ns = None
 
     def market_ms(self) -> int:
         """Market time in milliseconds of the Unix epoch."""

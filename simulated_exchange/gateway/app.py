@@ -7,6 +7,7 @@ else.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ from simulated_exchange.accounts import ApiKey
 from simulated_exchange.errors import JournalFailedError
 from simulated_exchange.gateway.auth import require_scope, verify_request
 from simulated_exchange.gateway.desk import OrderDesk
+from simulated_exchange.gateway.faults import Channel, Fault, FaultKind
 from simulated_exchange.gateway.json_object import parse_object
 from simulated_exchange.gateway.rate_limit import Allowance, RateLimiter
 from simulated_exchange.gateway.rest import ROUTES
@@ -50,7 +52,11 @@ CLOSING = "the venue closes"
 TOO_FREQUENT = b"access too frequent"
 CONNECTIONS_PER_SOCKET = 2  # REST beside every socket
 
-Answer = dict[str, Any]
+RATE_LIMIT_FAULT_MS = 1000
+CUT = Fault(FaultKind.DISCONNECT)
+
+Tell = Callable[[bytes], None]
+"""What becomes of an answer."""
 
 
 class Gateway:
@@ -63,7 +69,7 @@ class Gateway:
         self._limiter = RateLimiter(limits.requests_per_second_max, is_published=limits.published_limits)
         self.hub = StreamHub(venue)
         self._sockets = Sockets(venue, self._desk, self.hub, self._limiter)
-        self._sim = SimRoutes(venue)
+        self._sim = SimRoutes(venue, self._sockets.cut)
         self._requests = 0
         self._server = Server(
             self._handle,
@@ -120,11 +126,52 @@ class Gateway:
         except RefusedError as refusal:
             self._refuse(connection, refusal, allowance)
             return
-        step = partial(self._step, lambda: route.step(call), route.reads_state, connection, allowance)
+        tell = partial(self._respond, connection, allowance)
+        fault = self._meet(request.path, key.account if key else None) if venue.faults else None
+        if fault is None:
+            self._begin(route, call, connection, allowance, tell)
+        elif fault.applied:
+            wrongly = partial(self._deliver_wrongly, fault, connection, allowance)
+            self._begin(route, call, connection, allowance, wrongly)
+        else:
+            begin = partial(self._begin, route, call, connection, allowance, tell)
+            self._misbehave(fault, connection, allowance, begin)
+
+    def _begin(
+        self, route: Route, call: Call, connection: HttpConnection, allowance: Allowance, tell: Tell
+    ) -> None:
+        step = partial(self._step, lambda: route.step(call), route.reads_state, connection, allowance, tell)
         if route.is_signed and not route.is_write:
             self._when_durable(step, connection, allowance)  # the read model knows what was acknowledged
         else:
             step()
+
+    def _meet(self, path: str, account: int | None) -> Fault | None:
+        faults, now_ms = self._venue.faults, self._venue.now_ms()
+        if faults.cuts(Channel.REST, account, now_ms):
+            return CUT
+        return faults.meet(Channel.REST, path, account, now_ms)
+
+    def _deliver_wrongly(
+        self, fault: Fault, connection: HttpConnection, allowance: Allowance, body: bytes
+    ) -> None:
+        self._misbehave(fault, connection, allowance, partial(self._respond, connection, allowance, body))
+
+    def _misbehave(
+        self, fault: Fault, connection: HttpConnection, allowance: Allowance, then: Callable[[], None]
+    ) -> None:
+        """Do the wrong that was asked for instead of `then`, or before it."""
+        if fault.kind is FaultKind.DELAY:
+            asyncio.get_running_loop().call_later(fault.delay_ms / 1000, then)
+        elif fault.kind is FaultKind.ERROR:
+            connection.respond(b"", status=fault.status)
+        elif fault.kind is FaultKind.BUSY:
+            self._refuse(connection, server_busy(), allowance)
+        elif fault.kind is FaultKind.RATE_LIMIT:
+            reset_ms = self._venue.now_ms() + RATE_LIMIT_FAULT_MS
+            self._refuse(connection, rate_limited(), Allowance(allowance.limit, 0, reset_ms, True))
+        elif not fault.is_silent:
+            connection.cut()
 
     def _step(
         self,
@@ -132,6 +179,7 @@ class Gateway:
         waits: bool,
         connection: HttpConnection,
         allowance: Allowance,
+        tell: Tell,
         wrap: bool = True,
     ) -> None:
         """Do it; answer once all that the answer tells of is durable. A refusal gives something away, too."""
@@ -148,11 +196,11 @@ class Gateway:
         except Exception:
             log.exception("request failed")
             reply = refusal_envelope(internal_error(), now_ms)
-        tell = partial(self._respond, connection, orjson.dumps(reply), allowance)
+        body = orjson.dumps(reply)
         if waits:
-            self._when_durable(tell, connection, allowance)
+            self._when_durable(partial(tell, body), connection, allowance)
         else:
-            tell()
+            tell(body)
 
     def _answer_sim(self, request: Request, connection: HttpConnection) -> None:
         allowance = self._allowance("sim")
@@ -162,9 +210,9 @@ class Gateway:
             self._refuse(connection, refusal, allowance)
             return
         method, path = request.method, request.path
-        self._step(
-            lambda: self._sim.answer(method, path, fields, body), True, connection, allowance, wrap=False
-        )
+        tell = partial(self._respond, connection, allowance)
+        answer = partial(self._sim.answer, method, path, fields, body)
+        self._step(answer, True, connection, allowance, tell, wrap=False)
 
     def _when_durable(
         self, then: Callable[[], None], connection: HttpConnection, allowance: Allowance
@@ -176,9 +224,9 @@ class Gateway:
 
     def _refuse(self, connection: HttpConnection, refusal: RefusedError, allowance: Allowance) -> None:
         body = orjson.dumps(refusal_envelope(refusal, self._venue.now_ms()))
-        self._respond(connection, body, allowance)
+        self._respond(connection, allowance, body)
 
-    def _respond(self, connection: HttpConnection, body: bytes, allowance: Allowance) -> None:
+    def _respond(self, connection: HttpConnection, allowance: Allowance, body: bytes) -> None:
         self._requests += 1
         connection.respond(body, rate_limit_lines(*allowance[:3], self._venue.now_ms(), self._requests))
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from simulated_exchange.accounts import Member
-from simulated_exchange.driver import CoinConservation
+from simulated_exchange.driver import AccountLevel, CoinConservation
 from simulated_exchange.errors import VenueBusyError
+from simulated_exchange.gateway.faults import Fault, FaultKind
+from simulated_exchange.gateway.sim_faults import fault_from, fault_row
 from simulated_exchange.gateway.translate.numbers import decimal_text, parse_decimal
 from simulated_exchange.gateway.translate.refusals import (
     bad_request,
@@ -19,11 +21,23 @@ from simulated_exchange.gateway.translate.refusals import (
     route_not_found,
     server_busy,
 )
-from simulated_exchange.gateway.venue import Venue
+from simulated_exchange.gateway.venue import SETTLE_COIN, Venue
 from simulated_exchange.instruments import Instrument
 from simulated_exchange.ledger import Liquidation
 
 __all__ = ["SimRoutes"]
+
+_LEVELS = {
+    "unverified": AccountLevel.Unverified,
+    "standard": AccountLevel.Standard,
+    "advanced": AccountLevel.Advanced,
+    "business": AccountLevel.Business,
+    "vip": AccountLevel.Vip,
+    "vip4": AccountLevel.Vip4,
+    "vip5": AccountLevel.Vip5,
+    "supreme": AccountLevel.Supreme,
+    "pro": AccountLevel.Pro,
+}
 
 Result = dict[str, Any]
 Step = Callable[[Mapping[str, str], Mapping[str, Any]], Result]
@@ -32,13 +46,18 @@ Step = Callable[[Mapping[str, str], Mapping[str, Any]], Result]
 class SimRoutes:
     """Answers of the namespace; writes are durable when the answer leaves."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, cut: Callable[[Fault], None]) -> None:
         self._venue = venue
+        self._cut = cut
         self._routes: dict[tuple[str, str], Step] = {
             ("POST", "/sim/accounts"): self._open_account,
             ("POST", "/sim/deposit"): self._deposit,
             ("POST", "/sim/index"): self._set_index,
             ("POST", "/sim/scenario"): self._direct_scenario,
+            ("POST", "/sim/level"): self._set_level,
+            ("POST", "/sim/faults"): self._add_fault,
+            ("POST", "/sim/faults/clear"): self._clear_faults,
+            ("GET", "/sim/faults"): self._list_faults,
             ("GET", "/sim/stats"): self._stats,
             ("GET", "/sim/history"): self._history,
             ("GET", "/sim/invariants"): self._invariants,
@@ -66,13 +85,18 @@ class SimRoutes:
         return {"name": name, "api_key": key.api_key, "api_secret": key.api_secret, "account": key.account}
 
     def _deposit(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
-        member = self._member(body)
-        amount = _amount(body, "amount")
-        outcome = self._venue.driver.deposit(member.account, amount)
+        """Into the unified wallet, in any coin that is listed; the venue's own when none is named."""
+        member, amount = self._member(body), _amount(body, "amount")
+        driver, names = self._venue.driver, self._venue.driver.engine.coins()
+        coin = body.get("coin", SETTLE_COIN)
+        if coin not in names:
+            raise bad_request(f"params error: coin must be one of {', '.join(names)}")
+        outcome = driver.deposit(member.account, amount, names.index(coin))
         if outcome.reject is not None:
             raise engine_refusal(outcome.reject)
-        balance = self._venue.driver.account(member.account).wallet_balance
-        return {"name": member.name, "account": member.account, "wallet_balance": decimal_text(balance)}
+        purse = next(entry for entry in driver.purses(member.account) if names[entry.coin] == coin)
+        balance = decimal_text(purse.wallet_balance)
+        return {"name": member.name, "account": member.account, "coin": coin, "wallet_balance": balance}
 
     def _set_index(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
         instrument = self._instrument(body.get("symbol"))
@@ -92,12 +116,47 @@ class SimRoutes:
         }
 
     def _direct_scenario(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
-        if body.get("action") != "play":
-            raise bad_request("params error: action must be play")
-        if not self._venue.driver.clock.is_held:
-            raise bad_request("params error: the market is not held (serve --hold)")
-        self._venue.play()
-        return {"started_ms": self._venue.now_ms(), "market_ms": self._venue.driver.market_ms()}
+        venue, action = self._venue, body.get("action")
+        if action not in ("play", "pause"):
+            raise bad_request("params error: action must be play or pause")
+        if (action == "play") != venue.driver.clock.is_held:
+            state = "not held (serve --hold, or pause it)" if action == "play" else "held already"
+            raise bad_request(f"params error: the market is {state}")
+        venue.play() if action == "play" else venue.pause()
+        moment = {"started_ms" if action == "play" else "held_ms": venue.now_ms()}
+        return moment | {"market_ms": venue.driver.market_ms()}
+
+    def _set_level(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
+        """How well the venue knows an account's owner: what the wire calls KYC, and VIP."""
+        member, level = self._member(body), _LEVELS.get(str(body.get("level")))
+        if level is None:
+            raise bad_request(f"params error: level must be one of {', '.join(_LEVELS)}")
+        outcome = self._venue.driver.set_account_level(account=member.account, level=level)
+        if outcome.reject is not None:
+            raise engine_refusal(outcome.reject)
+        return {"name": member.name, "account": member.account, "level": body["level"]}
+
+    def _add_fault(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
+        """Put a fault into force; disconnecting strikes at once, and goes on only with count or seconds."""
+        keys, faults = self._venue.keys, self._venue.faults
+        fault = fault_from(body, keys, self._venue.now_ms())
+        if fault.kind is FaultKind.DISCONNECT:
+            self._cut(fault)
+        if fault.kind is not FaultKind.DISCONNECT or fault.ends_ms or fault.left is not None:
+            try:
+                faults.add(fault)
+            except ValueError as error:
+                raise bad_request(f"params error: {error}") from None
+        return fault_row(fault, keys)
+
+    def _list_faults(self, _query: Mapping[str, str], _body: Mapping[str, Any]) -> Result:
+        return {"faults": [fault_row(fault, self._venue.keys) for fault in self._venue.faults]}
+
+    def _clear_faults(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
+        identity = body.get("id")
+        if identity is not None and type(identity) is not int:
+            raise bad_request("params error: id must be that of a fault, or absent for all")
+        return {"cleared": self._venue.faults.clear(identity)}
 
     def _stats(self, _query: Mapping[str, str], _body: Mapping[str, Any]) -> Result:
         venue = self._venue

@@ -11,6 +11,7 @@ from typing import Any
 from simulated_exchange.accounts import ApiKey, KeyStore, Member
 from simulated_exchange.clock import wall_ms
 from simulated_exchange.driver import Driver, Reject
+from simulated_exchange.gateway.faults import Faults
 from simulated_exchange.instruments import Catalogue, Instrument
 from simulated_exchange.ledger import Ledger
 from simulated_exchange.ledger.accounts import AccountMemory
@@ -48,6 +49,7 @@ class Venue:
         self._scenario_begin = scenario_begin
         self.now_ms = now_ms
         self.samples = PriceSamples(len(catalogue))
+        self.faults = Faults()
 
     def memory(self, account: int) -> AccountMemory:
         """What is remembered of an account that has a key."""
@@ -85,6 +87,10 @@ class Venue:
         if self.driver.clock.is_held:
             self.driver.clock.play()
             self._scenario_begin()
+
+    def pause(self) -> None:
+        """Hold the market clock: no time passes, so no scenario trades and no funding falls due."""
+        self.driver.clock.hold()
 
     def sample_prices(self) -> None:
         """Remember index, mark and last of now."""

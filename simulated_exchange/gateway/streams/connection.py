@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import structlog
 
+from simulated_exchange.gateway.faults import Channel
 from simulated_exchange.gateway.transport.frames import text_frame
 from simulated_exchange.gateway.transport.websocket import POLICY_VIOLATION, WebSocket
 
@@ -29,10 +30,18 @@ class Connection:
     """Frames out of one socket. What goes to many is encoded once (`text_frame`) and sent to each."""
 
     def __init__(
-        self, socket: WebSocket, name: str, *, queue_max: int, ack_delay_ms: int, address: str = ""
+        self,
+        socket: WebSocket,
+        name: str,
+        *,
+        queue_max: int,
+        ack_delay_ms: int,
+        address: str = "",
+        channel: Channel = Channel.PUBLIC,
     ) -> None:
         self.name = name
         self.address = address
+        self.channel = channel
         self.account: int | None = None
         self.closed_because = ""
         self.in_flight = 0

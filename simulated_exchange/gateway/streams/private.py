@@ -110,7 +110,7 @@ class PrivateStreams:
         if not self._news:
             return
         collected, self._news = self._news, {}
-        now_ms = self._venue.now_ms()
+        now_ms, faults = self._venue.now_ms(), self._venue.faults
         for account, news in collected.items():
             listeners = self._listeners.get(account)
             if not listeners:
@@ -118,7 +118,7 @@ class PrivateStreams:
             wanted = set().union(*listeners.values())
             for topic in PRIVATE_TOPICS:
                 rows = self._rows(topic, account, news) if topic in wanted else []
-                if rows:
+                if rows and not (faults and faults.loses(topic, account, now_ms)):
                     self._pushes += 1
                     body = orjson.dumps(private_frame(topic, rows, f"{account}{self._pushes:016x}", now_ms))
                     frame = text_frame(body)

@@ -6,6 +6,7 @@ pushes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from urllib.parse import parse_qs
 from simulated_exchange.errors import JournalFailedError, VenueBusyError
 from simulated_exchange.gateway.auth import check_timestamp, verify_socket
 from simulated_exchange.gateway.desk import OrderDesk, Reply
+from simulated_exchange.gateway.faults import OPERATION_PATHS, Channel, Fault, FaultKind
 from simulated_exchange.gateway.json_object import parse_object
 from simulated_exchange.gateway.rate_limit import Allowance, RateLimiter
 from simulated_exchange.gateway.streams.connection import Connection
@@ -38,7 +40,11 @@ REQUESTS_IN_FLIGHT_MAX = 1000
 REQUEST_IDS_MAX = 100_000
 ACTIVE_SECONDS = range(30, 601)  # what a client may ask its idle time to be
 
+_CHANNELS = {"/v5/private": Channel.PRIVATE, "/v5/trade": Channel.TRADE}
+
 Handler = Callable[[Connection, dict[str, Any]], None]
+Tell = Callable[[Reply | None, RefusedError | None], None]
+"""What becomes of an answer: the reply, or why there is none."""
 
 
 class Sockets:
@@ -69,7 +75,11 @@ class Sockets:
         answer = handshake(request.headers)
         if answer is None:
             return False
-        limits = self._venue.limits
+        limits, venue = self._venue.limits, self._venue
+        channel = _CHANNELS.get(request.path, Channel.PUBLIC)
+        if venue.faults and venue.faults.cuts(channel, None, venue.now_ms()):
+            http.cut()
+            return True
         socket = WebSocket(
             message_bytes_max=limits.frame_bytes_max,
             idle_seconds_max=_idle_seconds(request.query, limits.idle_seconds_max),
@@ -81,6 +91,7 @@ class Sockets:
             queue_max=limits.connection_queue_max,
             ack_delay_ms=limits.ack_delay_ms if "ORIGIN" in request.headers else 0,
             address=request.peer,
+            channel=channel,
         )
         self._connections[connection.name] = connection
         socket.on_message = partial(self._take, connection, self._handler(request.path))
@@ -100,6 +111,13 @@ class Sockets:
         """End every connection; the venue closes."""
         for connection in list(self._connections.values()):
             connection.drop(reason, GOING_AWAY)
+
+    def cut(self, fault: Fault) -> None:
+        """Cut off everybody whom a fault meets, with nothing said."""
+        for connection in list(self._connections.values()):
+            if fault.channel in (None, connection.channel) and fault.account in (None, connection.account):
+                connection.end("disconnected on purpose")
+                connection.socket.abort()
 
     def _take(self, connection: Connection, handle: Handler, message: bytes) -> None:
         try:
@@ -216,6 +234,10 @@ class Sockets:
             frames.auth_frame(frame), self._venue.keys, self._venue.now_ms(), connection.address
         )
         connection.account = key.account
+        venue = self._venue
+        if venue.faults and venue.faults.cuts(connection.channel, key.account, venue.now_ms()):
+            connection.end("disconnected on purpose")
+            connection.socket.abort()
 
     # -- order entry -----------------------------------------------------------------------------------------
 
@@ -234,23 +256,69 @@ class Sockets:
             self._trade_request(connection, frame)
 
     def _trade_request(self, connection: Connection, frame: dict[str, Any]) -> None:
+        """One request, unless a fault meets it."""
+        allowance = self._limiter.take(connection.account or 0, "order", self._venue.now_ms())
+        tell = partial(self._answer_trade, connection, frame, allowance)
+        fault = self._meet(connection, frame) if self._venue.faults else None
+        if fault is None:
+            self._carry_out(connection, frame, allowance, tell)
+        elif fault.applied:
+            self._carry_out(connection, frame, allowance, partial(self._misbehave, fault, connection, tell))
+        else:
+            begin = partial(self._carry_out, connection, frame, allowance, tell)
+            self._misbehave(fault, connection, tell, None, None, begin)
+
+    def _carry_out(
+        self, connection: Connection, frame: dict[str, Any], allowance: Allowance, tell: Tell
+    ) -> None:
         """Apply now, in the order of arrival; answer once durable, refusals as well."""
-        now_ms = self._venue.now_ms()
-        allowance = self._limiter.take(connection.account or 0, "order", now_ms)
         refusal: RefusedError | None = None
+        reply: Reply = ({}, {})
         try:
-            reply = self._apply_trade(connection, frame, allowance, now_ms)
+            reply = self._apply_trade(connection, frame, allowance, self._venue.now_ms())
         except RefusedError as error:
-            reply, refusal = ({}, {}), error
+            refusal = error
         except (VenueBusyError, JournalFailedError):
-            reply, refusal = ({}, {}), server_busy()
+            refusal = server_busy()
         connection.in_flight += 1
         if connection.in_flight >= REQUESTS_IN_FLIGHT_MAX:
             connection.socket.hold()
         self._venue.driver.when_durable(
-            partial(self._answer_trade, connection, frame, allowance, reply, refusal),
-            partial(self._answer_trade, connection, frame, allowance, ({}, {}), server_busy()),
+            partial(self._tell, connection, tell, reply, refusal),
+            partial(self._tell, connection, tell, None, server_busy()),
         )
+
+    def _tell(
+        self, connection: Connection, tell: Tell, reply: Reply | None, refusal: RefusedError | None
+    ) -> None:
+        connection.in_flight -= 1
+        connection.socket.go_on()
+        tell(reply, refusal)
+
+    def _meet(self, connection: Connection, frame: dict[str, Any]) -> Fault | None:
+        path = OPERATION_PATHS.get(str(frame.get("op")), "/v5/")
+        return self._venue.faults.meet(Channel.TRADE, path, connection.account, self._venue.now_ms())
+
+    def _misbehave(
+        self,
+        fault: Fault,
+        connection: Connection,
+        tell: Tell,
+        reply: Reply | None,
+        refusal: RefusedError | None,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Do the wrong that was asked for instead of answering, or of `then`, or before it."""
+        if fault.kind is FaultKind.DELAY:
+            go_on = then or partial(tell, reply, refusal)
+            asyncio.get_running_loop().call_later(fault.delay_ms / 1000, go_on)
+        elif fault.kind in (FaultKind.BUSY, FaultKind.ERROR):
+            tell(None, server_busy())
+        elif fault.kind is FaultKind.RATE_LIMIT:
+            tell(None, rate_limited())
+        elif not fault.is_silent:
+            connection.end("disconnected on purpose")
+            connection.socket.abort()
 
     def _apply_trade(
         self, connection: Connection, frame: dict[str, Any], allowance: Allowance, now_ms: int
@@ -278,16 +346,14 @@ class Sockets:
         connection: Connection,
         frame: dict[str, Any],
         allowance: Allowance,
-        reply: Reply,
+        reply: Reply | None,
         refusal: RefusedError | None,
     ) -> None:
-        connection.in_flight -= 1
-        connection.socket.go_on()
         now_ms = self._venue.now_ms()
         headers = frames.rate_limit_headers(
             allowance.limit, allowance.remaining, allowance.reset_ms, now_ms, connection.name
         )
-        data, extra = ({}, {}) if refusal else reply
+        data, extra = ({}, {}) if refusal or reply is None else reply
         connection.answer(
             frames.trade_answer(frame, connection.name, headers, data=data, extra=extra, refusal=refusal)
         )
