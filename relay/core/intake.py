@@ -48,9 +48,7 @@ def copy_refusal(copy: CopyReport) -> Refusal | None:
 
 
 def signal_refusal(signal: Signal) -> Refusal | None:
-    """The first thing about a signal that cannot be true, or None. Cash flows and funding trade nothing."""
-    if signal.cause in ("cash_flow", "funding"):
-        return None
+    """The first thing about a signal that cannot be true, or None."""
     if Decimal(signal.price) <= 0:
         return Refusal(
             "impossible_price", f"signal {signal.signal_id}: price was {signal.price}, must be > 0"

@@ -16,7 +16,15 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from relay.protocol.errors import Malformed, TooLarge, UnknownKind
-from relay.protocol.messages import CopyReport, Heartbeat, Notice, Signal, Snapshot, StatusReport
+from relay.protocol.messages import (
+    AccountChange,
+    CopyReport,
+    Heartbeat,
+    Notice,
+    Signal,
+    Snapshot,
+    StatusReport,
+)
 
 __all__ = [
     "DEPTH_MAX",
@@ -41,7 +49,7 @@ _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 _DECIMAL_LIMIT = Decimal(10) ** 16
 
 Report: TypeAlias = CopyReport | StatusReport
-Message: TypeAlias = Signal | Snapshot | Heartbeat | Notice | CopyReport | StatusReport
+Message: TypeAlias = Signal | AccountChange | Snapshot | Heartbeat | Notice | CopyReport | StatusReport
 
 _TYPES: dict[str, type[Message]] = {
     "signal": Signal,
@@ -51,7 +59,8 @@ _TYPES: dict[str, type[Message]] = {
     "copy_report": CopyReport,
     "status_report": StatusReport,
 }
-_KINDS = {struct: kind for kind, struct in _TYPES.items()}
+_KINDS = {struct: kind for kind, struct in _TYPES.items()} | {AccountChange: "signal"}
+_ACCOUNT_CAUSES = ("funding", "cash_flow")
 _REPORT_KINDS = frozenset({"copy_report", "status_report"})
 
 
@@ -73,16 +82,26 @@ def decode_payload(kind: str, raw: bytes) -> Message:
     if struct is None:
         raise UnknownKind(f"kind: one of {', '.join(_TYPES)} is allowed")
     limit = REPORT_BYTES_MAX if kind in _REPORT_KINDS else PAYLOAD_BYTES_MAX
-    return decode_strictly(raw, struct, limit, kind)
+    tree = _read_tree(raw, limit, kind)
+    if struct is Signal and isinstance(tree, dict) and tree.get("cause") in _ACCOUNT_CAUSES:
+        struct = AccountChange
+    return _convert(tree, struct, kind)
 
 
 def decode_strictly(raw: bytes, struct: type[_Struct], bytes_max: int, what: str) -> _Struct:
     """Bytes that are the one JSON form of a struct, at most `bytes_max` long. Raises a `ProtocolError` that
     begins with `what`.
     """
+    return _convert(_read_tree(raw, bytes_max, what), struct, what)
+
+
+def _read_tree(raw: bytes, bytes_max: int, what: str) -> Any:
     if len(raw) > bytes_max:
         raise TooLarge(f"{what}: at most {bytes_max} bytes are allowed, got {len(raw)}")
-    tree = _decode_tree(raw)
+    return _decode_tree(raw)
+
+
+def _convert(tree: Any, struct: type[_Struct], what: str) -> _Struct:
     try:
         return msgspec.convert(tree, struct, strict=True)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from relay.protocol.codec import Message, decode_payload
-from relay.protocol.errors import ProtocolError
-from relay.protocol.messages import Heartbeat, Notice, Signal
+from relay.protocol.errors import ProtocolError, WrongLeader
+from relay.protocol.keyring import KeyRing
+from relay.protocol.messages import AccountChange, Heartbeat, KeyLink, Notice, Signal
 from relay.protocol.signing import (
     GENESIS_HASH,
     Envelope,
     PublicKey,
-    as_verify_key,
-    open_envelope,
+    open_with,
 )
 from relay.protocol.subjects import check_identifier
 
@@ -100,7 +100,7 @@ class Rejected:
 class Locked:
     """The leader contradicts himself. Nothing is accepted any more; `evidence` holds the signed frames."""
 
-    reason: str  # equivocation | chain_break | epoch
+    reason: str  # equivocation | chain_break | epoch | revoked
     seq: int
     detail: str
     evidence: tuple[bytes, ...]
@@ -132,7 +132,7 @@ class FeedReader:
     ) -> None:
         self.leader_id = check_identifier(leader_id)
         self.locked: Locked | None = None
-        self._key = as_verify_key(verify_key)
+        self._keys = KeyRing(self.leader_id, verify_key)
         self._joining = last_seq is None
         self._resuming = False
         self._last_seq = last_seq or 0
@@ -143,6 +143,11 @@ class FeedReader:
         self._pending: dict[int, tuple[Envelope, bytes]] = {}
         self._recent: OrderedDict[int, tuple[str, bytes]] = OrderedDict()
         self._beat_place: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def public_key(self) -> str:
+        """The key that signs now: the pinned one, or what it has passed its word on to."""
+        return self._keys.public_key
 
     @property
     def last_seq(self) -> int:
@@ -176,7 +181,7 @@ class FeedReader:
         if self.locked:
             return []
         try:
-            envelope = open_envelope(wire, self._key, self.leader_id)
+            envelope = open_with(wire, self._keys.choose, self.leader_id)
         except ProtocolError as error:
             return [Rejected(error.code, str(error))]
         if envelope.kind == "heartbeat" or envelope.seq < 1:
@@ -197,13 +202,15 @@ class FeedReader:
         if self.locked:
             return []
         try:
-            envelope = open_envelope(wire, self._key, self.leader_id)
+            envelope = self._open_beat(wire)
             if envelope.kind != "heartbeat":
                 return [Rejected("wrong_place", "only heartbeats are allowed here")]
             message = decode_payload("heartbeat", envelope.payload)
         except ProtocolError as error:
             return [Rejected(error.code, str(error))]
         assert isinstance(message, Heartbeat)
+        if not self._keys.learn(message.keys):
+            return [self._lock(self._forked_keys(wire))]
         if (message.head_seq, message.head_hash) != (envelope.seq, envelope.prev_hash):
             return [Rejected("malformed", "heartbeat: head differs between header and payload")]
         place = (envelope.epoch, envelope.seq, message.sent_ms)
@@ -259,7 +266,33 @@ class FeedReader:
         self._recent[envelope.seq] = (envelope.chain_hash, wire)
         if len(self._recent) > RECENT_MAX:
             self._recent.popitem(last=False)
-        return [problem or Accepted(envelope, message)]
+        events: list[FeedEvent] = [problem or Accepted(envelope, message)]
+        if problem is None and isinstance(message, Notice):
+            events.extend(self._change_keys(message, wire))
+        return events
+
+    def _change_keys(self, notice: Notice, wire: bytes) -> list[FeedEvent]:
+        """What a notice, already believed, says about the key that signed it."""
+        if notice.notice == "key_revoked":
+            detail = "the leader has revoked his key: join him anew"
+            return [self._lock(Locked("revoked", self._last_seq, detail, (wire,)))]
+        if notice.notice == "key_rotation" and notice.link and not self._keys.learn([notice.link]):
+            return [self._lock(self._forked_keys(wire))]
+        return []
+
+    def _forked_keys(self, wire: bytes) -> Locked:
+        detail = "one key was passed on to two others"
+        return Locked("equivocation", self._last_seq, detail, (wire,))
+
+    def _open_beat(self, wire: bytes) -> Envelope:
+        """Heartbeats stand at the head; after a rotation they are the new key's from the notice on."""
+        try:
+            return open_with(wire, lambda key_id, seq: self._keys.choose(key_id, seq + 1), self.leader_id)
+        except WrongLeader:
+            links = _links_in(wire)
+            if not links or not self._keys.learn(links):
+                raise
+            return open_with(wire, lambda key_id, seq: self._keys.choose(key_id, seq + 1), self.leader_id)
 
     def _broken(self, envelope: Envelope, wire: bytes, *, started: bool) -> Locked | None:
         before = self._recent.get(self._last_seq)
@@ -314,11 +347,20 @@ class FeedReader:
         return locked
 
 
+def _links_in(wire: bytes) -> list[KeyLink]:
+    """The rotations a frame shows, whoever has sent it: each is believed by its own signature."""
+    try:
+        message = decode_payload("heartbeat", wire.partition(b"\n")[2])
+    except ProtocolError:
+        return []
+    return list(message.keys) if isinstance(message, Heartbeat) else []
+
+
 def _is_start(message: Message) -> bool:
     return isinstance(message, Notice) and message.notice == "started"
 
 
 def _misplaced(envelope: Envelope, message: Message) -> Unreadable | None:
-    if isinstance(message, Signal) and message.signal_id != envelope.message_id:
+    if isinstance(message, Signal | AccountChange) and message.signal_id != envelope.message_id:
         return Unreadable(envelope, "malformed", f"signal_id: {envelope.message_id} is allowed here")
     return None

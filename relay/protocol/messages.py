@@ -18,11 +18,15 @@ from relay.protocol.subjects import IDENTIFIER_PATTERN
 
 __all__ = [
     "FILLS_PER_SIGNAL_MAX",
+    "KEY_LINKS_MAX",
     "SCHEMA_VERSION",
+    "AccountChange",
     "Cause",
     "CopyReport",
     "FillRow",
     "Heartbeat",
+    "KeyLink",
+    "LegState",
     "MarketState",
     "Notice",
     "OrderRow",
@@ -37,11 +41,13 @@ __all__ = [
 SCHEMA_VERSION: Final = 1
 
 Side = Literal["buy", "sell"]
-Cause = Literal["trade", "liquidation", "adl", "funding", "cash_flow", "manual"]
+Cause = Literal["trade", "liquidation", "adl", "manual"]  # what moved a position
+AccountCause = Literal["funding", "cash_flow"]  # what moved the wallet alone
 Verdict = Literal["copied", "capped", "skipped", "missed"]
 OrderOutcome = Literal["accepted", "rejected", "unknown"]
 
 FILLS_PER_SIGNAL_MAX = 100
+KEY_LINKS_MAX = 8  # rotations since the key that followers pinned; then they pin a new one
 POSITIONS_MAX = 50
 ORDERS_PER_COPY_MAX = 20
 FILLS_PER_ORDER_MAX = 50
@@ -64,8 +70,23 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all payloads: immutable, named fields only, unknown fields ignored."""
 
 
+class LegState(_Message, frozen=True, kw_only=True):
+    """One side of a hedged position."""
+
+    side: Literal["long", "short"]
+    qty: Unsigned
+    entry_price: Unsigned
+    leverage: Unsigned
+    take_profit: Unsigned | None = None
+    stop_loss: Unsigned | None = None
+
+
 class PositionState(_Message, frozen=True, kw_only=True):
-    """A position as it is after the step that the message reports."""
+    """A position as it is after the step that the message reports.
+
+    In hedge mode `qty`, `entry_price` and `exposure` are the symbol's net (long minus short), so that whoever
+    copies them in one-way mode copies the leader's risk; `legs` has the two sides.
+    """
 
     symbol: Symbol
     qty: Signed  # signed base units; "0" = flat
@@ -76,6 +97,7 @@ class PositionState(_Message, frozen=True, kw_only=True):
     position_mode: Literal["one_way", "hedge"] = "one_way"
     take_profit: Unsigned | None = None
     stop_loss: Unsigned | None = None
+    legs: Annotated[list[LegState], msgspec.Meta(max_length=2)] = []
 
 
 class MarketState(_Message, frozen=True, kw_only=True):
@@ -122,6 +144,26 @@ class Signal(_Message, frozen=True, kw_only=True):
     stagger: StaggerPlan = StaggerPlan()
 
 
+class AccountChange(_Message, frozen=True, kw_only=True):
+    """A change of the leader's wallet that no trade made: funding, a deposit, a withdrawal. Nothing to copy.
+
+    Travels as a `signal`, told apart by its cause, so that no ratio changes unseen: `equity`,
+    `account_leverage` and `positions` are as they are after it. A follower answers with no verdict.
+    """
+
+    signal_id: Token  # "<leader>.<epoch>.<seq>"
+    cause: AccountCause
+    event_ids: Annotated[list[Token], msgspec.Meta(min_length=1, max_length=FILLS_PER_SIGNAL_MAX)]
+    amount: Signed  # of the wallet, USDT terms; positive = it grew
+    symbol: Symbol | None = None  # whose funding; None = the account's
+    positions: Annotated[list[PositionState], msgspec.Meta(max_length=POSITIONS_MAX)]
+    equity: Signed
+    account_leverage: Unsigned
+    leader_exec_ms: Count
+    seen_ms: Count
+    sealed_ms: Count
+
+
 class Snapshot(_Message, frozen=True, kw_only=True):
     """Everything the leader holds. Sent at start and every N seconds; takes a seq."""
 
@@ -131,22 +173,48 @@ class Snapshot(_Message, frozen=True, kw_only=True):
     sealed_ms: Count
 
 
+class KeyLink(_Message, frozen=True, kw_only=True):
+    """One rotation: `old_key` says that from `from_seq` on `new_key` signs in its place."""
+
+    old_key: Hash
+    new_key: Hash
+    from_seq: Count
+    signature: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{128}\Z")]  # by the old key
+
+
 class Heartbeat(_Message, frozen=True, kw_only=True):
-    """Head of the chain, once a second, not stored, no seq of its own."""
+    """Head of the chain, once a second, not stored, no seq of its own.
+
+    `keys` leads from a key that a follower may have pinned to the one that signs now, so that nobody has to
+    remember rotations.
+    """
 
     head_seq: Count
     head_hash: Hash
     mode: Literal["live", "paused"]
     program_version: Text
     sent_ms: Count
+    keys: Annotated[list[KeyLink], msgspec.Meta(max_length=KEY_LINKS_MAX)] = []
 
 
 class Notice(_Message, frozen=True, kw_only=True):
-    """Something followers should know that is not a trade. Takes a seq."""
+    """Something followers should know that is not a trade. Takes a seq.
 
-    notice: Literal["started", "paused", "resumed", "closing"]
+    `key_rotation` is the last message under the old key; `key_revoked` ends the belief in the key that signed
+    it. `terms` tells a changed recommendation. `group_epoch` begins an epoch of a private group: `keys_root`
+    commits to the wrapped keys of all `keys_count` members.
+    """
+
+    notice: Literal[
+        "started", "paused", "resumed", "closing", "key_rotation", "key_revoked", "terms", "group_epoch"
+    ]
     text: Text
     sealed_ms: Count
+    link: KeyLink | None = None
+    recommended_leverage: Unsigned | None = None
+    group_epoch: Count | None = None
+    keys_root: Hash | None = None
+    keys_count: Count | None = None
 
 
 class FillRow(_Message, frozen=True, kw_only=True):

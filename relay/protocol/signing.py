@@ -13,6 +13,7 @@ it. A frame has one byte form only: a header that differs from its own re-encodi
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -20,7 +21,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
 from relay.protocol.errors import BadSignature, Malformed, TooLarge, UnknownVersion, WrongLeader
-from relay.protocol.messages import SCHEMA_VERSION
+from relay.protocol.messages import SCHEMA_VERSION, KeyLink
 from relay.protocol.subjects import IDENTIFIER_PATTERN, check_identifier
 
 __all__ = [
@@ -33,15 +34,19 @@ __all__ = [
     "as_verify_key",
     "header_hash",
     "key_id_of",
+    "link_keys",
     "open_envelope",
+    "open_with",
     "seal",
     "seal_chained",
+    "verify_link",
 ]
 
 ENVELOPE_BYTES_MAX = 16 * 1024
 HEADER_BYTES_MAX = 1024
 GENESIS_HASH = "0" * 64  # prev_hash of a leader's first message
 _DOMAIN = b"slipstream signal feed v1\0"
+_LINK_DOMAIN = b"slipstream key rotation v1\0"
 _NUMBER_MAX = 2**53 - 1
 
 PublicKey: TypeAlias = VerifyKey | str  # 64 hex digits where it is text
@@ -173,10 +178,24 @@ def open_envelope(wire: bytes, verify_key: PublicKey, leader_id: str) -> Envelop
     """Check a frame against the pinned key and leader. Raises a `ProtocolError`; nothing unverified is
     returned.
     """
-    header, payload = _split(wire)
     key = as_verify_key(verify_key)
-    if header.leader_id != leader_id or header.key_id != key_id_of(key):
+
+    def only_this_one(key_id: str, _seq: int) -> VerifyKey:
+        if key_id != key_id_of(key):
+            raise WrongLeader("envelope: another leader's id or key")
+        return key
+
+    return open_with(wire, only_this_one, leader_id)
+
+
+def open_with(wire: bytes, choose: Callable[[str, int], VerifyKey], leader_id: str) -> Envelope:
+    """As `open_envelope`, where the key follows from the key id and seq in the header; `choose` raises
+    `WrongLeader` for one that is not the leader's there.
+    """
+    header, payload = _split(wire)
+    if header.leader_id != leader_id:
         raise WrongLeader("envelope: another leader's id or key")
+    key = choose(header.key_id, header.seq)
     signed = _signed_bytes(header, payload)
     try:
         key.verify(signed, bytes.fromhex(header.signature))
@@ -194,6 +213,28 @@ def open_envelope(wire: bytes, verify_key: PublicKey, leader_id: str) -> Envelop
         payload=payload,
         chain_hash=hashlib.sha256(signed).hexdigest(),
     )
+
+
+def link_keys(old_key: SigningKey, leader_id: str, new_key: str, from_seq: int) -> KeyLink:
+    """The old key's word that from `from_seq` on the new one (64 hex digits) signs for this leader."""
+    as_verify_key(new_key)
+    old_text = bytes(old_key.verify_key).hex()
+    signature = old_key.sign(_link_bytes(leader_id, old_text, new_key, from_seq)).signature.hex()
+    return KeyLink(old_key=old_text, new_key=new_key, from_seq=from_seq, signature=signature)
+
+
+def verify_link(link: KeyLink, leader_id: str) -> None:
+    """Raises `BadSignature` unless the link's old key has signed it for this leader."""
+    signed = _link_bytes(leader_id, link.old_key, link.new_key, link.from_seq)
+    try:
+        as_verify_key(link.old_key).verify(signed, bytes.fromhex(link.signature))
+    except (BadSignatureError, ValueError):
+        raise BadSignature("key rotation: not signed by the old key") from None
+
+
+def _link_bytes(leader_id: str, old_key: str, new_key: str, from_seq: int) -> bytes:
+    fields = (leader_id.encode(), old_key.encode(), new_key.encode(), str(from_seq).encode())
+    return _LINK_DOMAIN + b"".join(len(field).to_bytes(4, "big") + field for field in fields)
 
 
 def _split(wire: bytes) -> tuple[_Header, bytes]:
