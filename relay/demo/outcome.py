@@ -10,13 +10,15 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from relay.core.report import ReportRows, build_report, cap_violations, validate
+from relay.core.report import Figures, build_report, figures_of, validate
+from relay.core.verdicts import ReportRows
 from relay.demo.leader_fills import LeaderPlan
 from relay.demo.plan import DemoOptions, FollowerPlan
 from relay.demo.system import Folders
@@ -31,7 +33,7 @@ _PLAIN_COLUMNS = 100
 _COUNTED_IN_JOURNAL = ("orders", "trades", "liquidations", "adl", "insurance_fund", "conservation_delta")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Gathered:
     """Everything that is known after a run."""
 
@@ -47,6 +49,11 @@ class Gathered:
     leader_fill_ids: list[str]
     verdict: dict[str, Any]  # of the venue's journal, counts included
 
+    @cached_property
+    def figures(self) -> Figures:
+        """What was counted."""
+        return figures_of(self.rows)
+
     @property
     def scenario(self) -> dict[str, Any]:
         """What the scenario says of itself."""
@@ -56,10 +63,11 @@ class Gathered:
 
 def write_reports(run: Gathered, folders: Folders) -> dict[str, Any]:
     """Write report.json and report.html; returns the report."""
-    report = build_report(run.rows, _venue_facts(run), _run_facts(run))
+    report = build_report(run.figures, _venue_facts(run), _run_facts(run))
     write_json(report, folders.out / "report.json")
     detail = build_detail(
         run.rows,
+        run.figures,
         prices={symbol: [tuple(row) for row in samples] for symbol, samples in run.history.items()},
         liquidations=[
             LiquidationPoint(row["symbol"], row["wall_ms"], row["side"], row["price"], row["qty"])
@@ -74,7 +82,7 @@ def write_reports(run: Gathered, folders: Folders) -> dict[str, Any]:
 
 def broken_promises(run: Gathered, report: dict[str, Any]) -> list[str]:
     """What should not have happened, one sentence each; empty after a good run."""
-    return [*validate(report), *cap_violations(run.rows), *_unsignalled(run)]
+    return [*validate(report), *run.figures.cap_violations, *_unsignalled(run)]
 
 
 def print_result(report: dict[str, Any], folders: Folders) -> None:

@@ -17,7 +17,7 @@ import webbrowser
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from relay.core.report import ReportRows
+from relay.core.verdicts import ReportRows
 from relay.demo.collect import fill_ids, order_link_ids, verify_journal
 from relay.demo.leader_fills import LeaderFillsError, PlannedOrder, load_leader_plan
 from relay.demo.outcome import Gathered, broken_promises, print_result, write_reports

@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import TypeAlias, TypeVar
 
 from relay.core.drift import PARTS, decimal_text
-from relay.core.report import Anomalies, Judged, ReportRows, anomalies, cap_violations, judge
+from relay.core.report import Anomalies, Figures
+from relay.core.verdicts import Judged, ReportRows, judge
 
 __all__ = [
     "CopyPoint",
@@ -117,6 +118,7 @@ class ReportDetail:
 
 def build_detail(
     rows: ReportRows,
+    figures: Figures,
     *,
     prices: Mapping[str, Sequence[PriceRow]],
     liquidations: Sequence[LiquidationPoint] = (),
@@ -126,7 +128,8 @@ def build_detail(
     """Gather the points of a report.
 
     Args:
-        rows: what the report is folded from.
+        rows: what can be shown one by one.
+        figures: what the report was printed from.
         prices: rows over time by symbol, in the venue's spelling or ccxt's.
         liquidations: where the venue took positions over.
         shock: the stretch to shade, where there is one: the scenario's shock, the recording's extremes.
@@ -146,15 +149,23 @@ def build_detail(
         liquidations=_thin([_named(point) for point in liquidations]),
         shock=shock,
         dearest=max(copies, key=lambda copy: Decimal(copy.slippage_bps), default=None),
-        cap_reasons=Counter(item.reason for item in judged if item.verdict == "capped"),
-        anomalies=anomalies(rows),
-        cap_violations=cap_violations(rows),
+        cap_reasons=_cut_by(figures),
+        anomalies=figures.anomalies,
+        cap_violations=figures.cap_violations,
     )
 
 
 def plain_symbol(symbol: str) -> str:
     """`BTC/USDT:USDT` and `BTCUSDT` are the same market: the venue's spelling."""
     return symbol.split(":", 1)[0].replace("/", "")
+
+
+def _cut_by(figures: Figures) -> Counter[str]:
+    """Which cap cut copies down, over all of them."""
+    counts: Counter[str] = Counter()
+    for found in figures.tallies.values():
+        counts.update(found.cut_by)
+    return counts
 
 
 def _leader_fills(rows: ReportRows) -> list[FillPoint]:

@@ -17,7 +17,8 @@ from typing import Any
 import orjson
 
 from relay.core.drift import PARTS, decimal_text
-from relay.core.report import BPS_PLACES, Judged, ReportRows, judge
+from relay.core.report import BPS_PLACES
+from relay.core.verdicts import Judged, ReportRows, judge
 
 __all__ = ["CSV_COLUMNS", "csv_text", "json_text", "write_atomically", "write_json"]
 

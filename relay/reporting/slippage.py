@@ -14,8 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from relay.core.report import ReportRows, anomalies, cap_violations
+from relay.core.report import Figures, figures_of
 from relay.core.report import build_report as fold
+from relay.core.verdicts import ReportRows
 from relay.reporting.detail import PriceRow, build_detail, plain_symbol
 from relay.reporting.files import csv_text, json_text, write_atomically
 from relay.reporting.html import page
@@ -34,7 +35,7 @@ _AGO = re.compile(r"(\d{1,6})([smhdw])")
 
 def build_report(store_path: Path, venue: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """The report document over everything in the store (`relay.core.report.build_report`)."""
-    return fold(read_rows(store_path), venue, run)
+    return fold(figures_of(read_rows(store_path)), venue, run)
 
 
 def read_rows(store_path: Path, where: RowFilter | None = None) -> ReportRows:
@@ -72,14 +73,15 @@ def slippage(
         unmatched = _unmatched(rows, where, store)
         if unmatched:
             return _complain(unmatched, EXIT_FAILED)
-        text = _formatted(format, rows, store)
+        figures = figures_of(rows)
+        text = _formatted(format, rows, figures, store)
         if output is not None:
             write_atomically(output, text)
         else:
             sys.stdout.write(text)
     except (StoreError, OSError) as error:
         return _complain(str(error), EXIT_FAILED)
-    for line in _warnings(rows):
+    for line in _warnings(figures):
         _complain(line, EXIT_DONE)
     return EXIT_DONE
 
@@ -123,14 +125,14 @@ def _listed(names: Sequence[str]) -> str:
     return (", ".join(names[:NAMES_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")) or "none"
 
 
-def _formatted(name: str, rows: ReportRows, store: Path) -> str:
+def _formatted(name: str, rows: ReportRows, figures: Figures, store: Path) -> str:
     if name == "csv":
         return csv_text(rows)
-    report = fold(rows, {}, {"version": _version()})
+    report = fold(figures, {}, {"version": _version()})
     if name == "json":
         return json_text(report)
     if name == "html":
-        return page(report, build_detail(rows, prices=_prices(rows, store)))
+        return page(report, build_detail(rows, figures, prices=_prices(rows, store)))
     return _table_text(report)
 
 
@@ -170,10 +172,10 @@ def _since_ms(since: str | None, now: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _warnings(rows: ReportRows) -> list[str]:
-    found = anomalies(rows)
-    lines = [] if rows.signals else ["no signal is in the store for this time"]
-    lines += cap_violations(rows)
+def _warnings(figures: Figures) -> list[str]:
+    found = figures.anomalies
+    lines = [] if figures.leaders else ["no signal is in the store for this time"]
+    lines += figures.cap_violations
     if found.unknown_signals:
         lines.append(f"{found.unknown_signals} verdicts on unknown signals were left out")
     if found.impossible_prices:

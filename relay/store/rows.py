@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from relay.core.intake import Refusal
-from relay.core.report import PublishedSignal
+from relay.core.verdicts import PublishedSignal
 from relay.protocol.messages import (
     CopyReport,
     FillRow,

@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
-from relay.core.report import ReportRows
+from relay.core.verdicts import ReportRows
 from relay.errors import Failed
 from relay.protocol.messages import CopyReport, StatusReport
 from relay.store.rows import (

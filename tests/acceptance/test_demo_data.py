@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from relay.core.report import ReportRows
+from relay.core.verdicts import ReportRows
 from relay.store import DriftStore
 from tests.acceptance.demo_runs import DemoRun, assert_promises, run_demo
 from tests.acceptance.recorded_data import data_file

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.report import build_report
+from relay.core.report import build_report, figures_of
 from relay.reporting import LiquidationPoint, Stretch, build_detail, write_html
 from tests.unit.relay.drift_samples import START_MS, SYMBOL, sample_run
 
@@ -86,13 +86,18 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fallen = [LiquidationPoint(SYMBOL, wall, side, price, qty) for wall, price, qty, side in run.liquidations]
     detail = build_detail(
         run.rows,
+        figures_of(run.rows),
         prices={"BTCUSDT": run.prices},
         liquidations=fallen,
         shock=Stretch(*run.shock, "shock"),
         started_ms=START_MS,
     )
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_html(build_report(run.rows, venue, {"seed": 7, "scenario": "crash", "seconds": 60}), detail, path)
+    write_html(
+        build_report(figures_of(run.rows), venue, {"seed": 7, "scenario": "crash", "seconds": 60}),
+        detail,
+        path,
+    )
     return path
 
 

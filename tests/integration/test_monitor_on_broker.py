@@ -12,7 +12,7 @@ from nacl.signing import SigningKey
 
 from relay.broker import Broker
 from relay.broker_config import FollowerUser, LeaderUser
-from relay.core.report import build_report, validate
+from relay.core.report import build_report, figures_of, validate
 from relay.keys import create_nkey, load_nkey_seed, nkey_public
 from relay.monitor import run_monitor
 from relay.nats_bus import Bus
@@ -119,6 +119,6 @@ async def test_signals_and_reports_survive_the_monitor_being_down(tmp_path: Path
     finally:
         await broker.stop()
     with DriftStore.open_for_reading(path) as store:
-        report = build_report(store.read_rows(), {"conservation_delta": "0"}, {})
+        report = build_report(figures_of(store.read_rows()), {"conservation_delta": "0"}, {})
     assert validate(report) == []
     assert [(row["id"], row["signals"], row["copied"]) for row in report["followers"]] == [(FOLLOWER, 10, 10)]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.drift import LEGS, STEPS, PricePath, apportion, decompose, latency_legs
-from relay.core.report import build_report, validate
+from relay.core.report import build_report, figures_of, validate
 from relay.store import DriftStore, FeedEntry, FeedHead, StoreItem
 from tests.unit.relay.drift_samples import a_copy, sample_run
 
@@ -85,6 +85,8 @@ def test_late_doubled_and_shuffled_reports_end_in_the_same_report(seed: int) -> 
                 delivered = delivered[size:]
             head = store.head(run.signals[0].leader_id)
             assert head is not None and head.seq == len(run.signals)
-            reports.append(build_report(store.read_rows(), {"conservation_delta": "0"}, {"seed": seed}))
+            reports.append(
+                build_report(figures_of(store.read_rows()), {"conservation_delta": "0"}, {"seed": seed})
+            )
     assert reports[0] == reports[1]
     assert validate(reports[0]) == []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from relay.core.report import PublishedSignal, ReportRows
+from relay.core.verdicts import PublishedSignal, ReportRows
 from relay.protocol.messages import (
     CopyReport,
     FillRow,

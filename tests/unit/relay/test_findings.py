@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from relay.core.report import ReportRows, build_report
+from relay.core.report import build_report, figures_of
+from relay.core.verdicts import ReportRows
 from relay.reporting import build_detail, findings, headline
 from tests.unit.relay.drift_samples import a_copy, a_signal, sample_run
 
@@ -16,7 +17,9 @@ VENUE = {"trades": 5000, "liquidations": 3, "adl": 1, "conservation_delta": "0"}
 
 def said(rows: ReportRows) -> dict[str, str]:
     """The findings by name."""
-    lines = findings(build_report(rows, VENUE, {"seed": 7}), build_detail(rows, prices={}))
+    lines = findings(
+        build_report(figures_of(rows), VENUE, {"seed": 7}), build_detail(rows, figures_of(rows), prices={})
+    )
     return dict(line.split(": ", 1) for line in lines)
 
 
@@ -35,7 +38,7 @@ def capped(*reasons: str) -> ReportRows:
 
 def test_findings_are_about_this_report() -> None:
     rows = sample_run().rows
-    assert headline(build_report(rows, VENUE, {})).startswith("5 followers copied ")
+    assert headline(build_report(figures_of(rows), VENUE, {})).startswith("5 followers copied ")
     lines = said(rows)
     assert "below minimum 26" in lines["Not copied"]
     assert "3 liquidations, 1 deleveraging" in lines["Venue"]
@@ -43,7 +46,7 @@ def test_findings_are_about_this_report() -> None:
 
 def test_nobody_copied() -> None:
     rows = ReportRows([a_signal()], [a_copy(a_signal(), price=None)], [])
-    assert "none was copied" in headline(build_report(rows, VENUE, {}))
+    assert "none was copied" in headline(build_report(figures_of(rows), VENUE, {}))
     assert "Dearest copy" not in said(rows)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from relay.core.report import ReportRows, build_report, validate
+from relay.core.report import build_report, figures_of, validate
+from relay.core.verdicts import ReportRows
 from relay.reporting import (
     FillPoint,
     LiquidationPoint,
@@ -39,7 +40,9 @@ EVIL = '</script><script>alert("x")</script>'
 
 
 def a_report(rows: ReportRows, **run: Any) -> dict[str, Any]:
-    return build_report(rows, VENUE, {"seed": 7, "scenario": "demo", "seconds": 60, "version": "1", **run})
+    return build_report(
+        figures_of(rows), VENUE, {"seed": 7, "scenario": "demo", "seconds": 60, "version": "1", **run}
+    )
 
 
 def a_detail() -> ReportDetail:
@@ -47,6 +50,7 @@ def a_detail() -> ReportDetail:
     fallen = [LiquidationPoint(SYMBOL, wall, side, price, qty) for wall, price, qty, side in run.liquidations]
     return build_detail(
         run.rows,
+        figures_of(run.rows),
         prices={"BTCUSDT": run.prices},
         liquidations=fallen,
         shock=Stretch(*run.shock, "shock"),
@@ -83,7 +87,9 @@ def test_nothing_that_others_wrote_can_become_markup(tmp_path: Path) -> None:
     rows = ReportRows(
         [signal], [a_copy(signal, policy=EVIL), a_copy(signal, "tiny", price=None, reason=EVIL)], []
     )
-    detail = build_detail(rows, prices={EVIL: [(START_MS, None, "1", "1", "1")]}, liquidations=[])
+    detail = build_detail(
+        rows, figures_of(rows), prices={EVIL: [(START_MS, None, "1", "1", "1")]}, liquidations=[]
+    )
     note = FillPoint(EVIL, EVIL, START_MS, "buy", "1", "1", EVIL)
     detail = ReportDetail(
         **{name: getattr(detail, name) for name in detail.__slots__} | {"leader_fills": [note]}
@@ -152,7 +158,9 @@ def test_a_price_that_is_not_there_yet_is_a_hole_and_not_a_zero(tmp_path: Path) 
         "BTCUSDT": [(START_MS, None, "1.21E+5", "121000", "0"), (START_MS + 250, None, None, "121001", "1")]
     }
     write_html(
-        a_report(sample_run().rows), build_detail(sample_run().rows, prices=prices), tmp_path / "p.html"
+        a_report(sample_run().rows),
+        build_detail(sample_run().rows, figures_of(sample_run().rows), prices=prices),
+        tmp_path / "p.html",
     )
     first, second = data_of((tmp_path / "p.html").read_text())["prices"]["BTCUSDT"]
     assert (first["index"], first["last"]) == (121_000, None)
@@ -161,7 +169,9 @@ def test_a_price_that_is_not_there_yet_is_a_hole_and_not_a_zero(tmp_path: Path) 
 
 def test_the_shaded_stretch_carries_its_own_words(tmp_path: Path) -> None:
     rising = Stretch(START_MS + 1_000, START_MS + 3_000, "from low to high")
-    detail = build_detail(sample_run().rows, prices={}, shock=rising, started_ms=START_MS)
+    detail = build_detail(
+        sample_run().rows, figures_of(sample_run().rows), prices={}, shock=rising, started_ms=START_MS
+    )
     path = tmp_path / "page.html"
     write_html(a_report(sample_run().rows, replay={"files": ["index:BTCUSDT=a.csv"]}), detail, path)
     text = path.read_text(encoding="utf-8")
@@ -173,7 +183,7 @@ def test_twelve_followers_can_be_told_apart(tmp_path: Path) -> None:
     signal = a_signal()
     rows = ReportRows([signal], [a_copy(signal, f"f{number}") for number in range(10, 22)], [])
     path = tmp_path / "page.html"
-    write_html(a_report(rows), build_detail(rows, prices={}), path)
+    write_html(a_report(rows), build_detail(rows, figures_of(rows), prices={}), path)
     text = path.read_text(encoding="utf-8")
     data = data_of(text)
     looks = [(row["colour"], row["shape"]) for row in data["followers"]]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from nacl.signing import SigningKey
 
-from relay.core.report import PublishedSignal, ReportRows
+from relay.core.verdicts import PublishedSignal, ReportRows
 from relay.monitor import run_monitor
 from relay.nats_bus import BusMessage, BusUnavailable, Delivery
 from relay.protocol import subjects

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from relay.core.drift import LEGS, PARTS
-from relay.core.report import ReportRows, anomalies, build_report, cap_violations, validate
+from relay.core.report import build_report, figures_of, validate
+from relay.core.verdicts import ReportRows
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status, sample_run
 
 VENUE: dict[str, Any] = {
@@ -24,13 +25,13 @@ RUN = {"seed": 7, "scenario": "demo", "replay": None, "seconds": 60, "version": 
 
 
 def follower_row(rows: ReportRows, follower: str = "steady", **venue: Any) -> dict[str, Any]:
-    report = build_report(rows, {**VENUE, **venue}, RUN)
+    report = build_report(figures_of(rows), {**VENUE, **venue}, RUN)
     row: dict[str, Any] = next(row for row in report["followers"] if row["id"] == follower)
     return row
 
 
 def test_the_document_has_exactly_its_keys() -> None:
-    report = build_report(sample_run().rows, {**VENUE, "followers": {}}, RUN)
+    report = build_report(figures_of(sample_run().rows), {**VENUE, "followers": {}}, RUN)
     assert list(report) == ["run", "venue", "leaders", "followers"]
     assert report["run"] == RUN
     assert report["venue"] == VENUE
@@ -139,7 +140,7 @@ def test_leverage_is_taken_from_entries_that_reached_the_venue() -> None:
     row = follower_row(rows)
     assert (row["leverage_max"], row["leverage_cap"]) == ("0.7", "0.8")
     assert (row["leverage_peak"], row["exposure_gap"]) == ("1.5", "0.01")
-    assert cap_violations(rows) == []
+    assert figures_of(rows).cap_violations == []
 
 
 def test_each_order_is_held_against_its_own_cap() -> None:
@@ -152,7 +153,7 @@ def test_each_order_is_held_against_its_own_cap() -> None:
         ],
         [],
     )
-    assert cap_violations(rows) == ["steady: alice.1.1 went to 0.6x, cap was 0.5x"]
+    assert figures_of(rows).cap_violations == ["steady: alice.1.1 went to 0.6x, cap was 0.5x"]
 
 
 def test_orders_are_counted_where_the_venue_counted_them() -> None:
@@ -171,7 +172,7 @@ def test_what_is_left_out_is_counted() -> None:
     rows = ReportRows(
         [signal], [a_copy(signal, price="1"), a_copy(unheard)], [], refused={"impossible_price": 2}
     )
-    found = anomalies(rows)
+    found = figures_of(rows).anomalies
     assert (found.unknown_signals, found.impossible_prices, found.refused) == (1, 1, {"impossible_price": 2})
     row = follower_row(rows)
     assert (row["signals"], row["copied"], row["slippage_bps"]) == (1, 1, None)
@@ -189,7 +190,7 @@ def test_what_is_left_out_is_counted() -> None:
     ],
 )
 def test_a_broken_promise_is_said(path: tuple[Any, ...], value: Any, said: str) -> None:
-    report = copying.deepcopy(build_report(sample_run().rows, VENUE, RUN))
+    report = copying.deepcopy(build_report(figures_of(sample_run().rows), VENUE, RUN))
     place: Any = report
     for key in path[:-1]:
         place = place[key]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.core.intake import Refusal
-from relay.core.report import build_report
+from relay.core.report import build_report, figures_of
 from relay.store import (
     DriftStore,
     FeedEntry,
@@ -41,7 +41,7 @@ def test_every_field_comes_back(tmp_path: Path) -> None:
     assert sorted(rows.statuses, key=lambda s: (s.sent_ms, s.follower_id)) == sorted(
         run.statuses, key=lambda s: (s.sent_ms, s.follower_id)
     )
-    assert build_report(rows, {}, {}) == build_report(run.rows, {}, {})
+    assert build_report(figures_of(rows), {}, {}) == build_report(figures_of(run.rows), {}, {})
 
 
 def test_a_report_that_knows_more_fills_replaces_its_orders_and_a_lesser_one_does_not(tmp_path: Path) -> None:
@@ -76,9 +76,9 @@ def test_a_refused_report_counts_once_however_often_it_comes(tmp_path: Path) -> 
 def test_a_verdict_waits_for_its_signal(tmp_path: Path) -> None:
     with DriftStore.open(tmp_path / "drift.sqlite") as store:
         store.write([a_copy(a_signal(5))])
-        assert build_report(store.read_rows(), {}, {})["followers"][0]["signals"] == 0
+        assert build_report(figures_of(store.read_rows()), {}, {})["followers"][0]["signals"] == 0
         store.write([feed_entry(5)])
-        assert build_report(store.read_rows(), {}, {})["followers"][0]["copied"] == 1
+        assert build_report(figures_of(store.read_rows()), {}, {})["followers"][0]["copied"] == 1
 
 
 def test_a_filter_keeps_when_followers_joined(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_filter_keeps_when_followers_joined(tmp_path: Path) -> None:
         rows = store.read_rows(RowFilter(since_ms=late))
         assert [p.seq for p in rows.signals] == [2]
         assert rows.joined_ms == {("steady", LEADER): START_MS - 500}
-        assert build_report(rows, {}, {})["followers"][0]["skip_reasons"] == {"no_verdict": 1}
+        assert build_report(figures_of(rows), {}, {})["followers"][0]["skip_reasons"] == {"no_verdict": 1}
         assert store.read_rows(RowFilter(symbol="ETH/USDT:USDT")).signals == []
         assert store.read_rows(RowFilter(follower_id="nobody")).copies == []
         assert store.read_rows(RowFilter(leader_id="bob")).joined_ms == {}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from relay.core.report import build_report
+from relay.core.report import build_report, figures_of
 from relay.reporting import render_table
 from relay.reporting.findings import number
 from tests.unit.relay.drift_samples import sample_run
@@ -20,7 +20,7 @@ WHY = {"cap_leader_leverage": 31, "within_target": 19, "entry_guard": 7, "not_fi
 
 
 def a_report() -> dict[str, Any]:
-    report = build_report(sample_run().rows, {}, {"seed": 7, "scenario": "demo"})
+    report = build_report(figures_of(sample_run().rows), {}, {"seed": 7, "scenario": "demo"})
     report["followers"][0]["skip_reasons"] = WHY
     return report
 
@@ -87,7 +87,7 @@ def test_a_policy_cannot_steer_the_terminal() -> None:
 
 
 def test_a_report_without_followers_is_its_header() -> None:
-    report = build_report(sample_run().rows, {}, {}) | {"followers": [], "leaders": []}
+    report = build_report(figures_of(sample_run().rows), {}, {}) | {"followers": [], "leaders": []}
     assert printed(report, 80).splitlines()[0] == "Slippage"
 
 

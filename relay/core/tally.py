@@ -1,0 +1,175 @@
+"""Figures that add up: what became of a stretch of signals at one follower, mergeable with any other stretch.
+
+Belongs here: what is counted per follower, leader and symbol, and `Tally.merge`, so that a month is the sum
+of its hours whoever counted them and in whatever order. Does not belong here: which signals count for whom
+(`verdicts`), the document that is printed (`report`), where tallies are kept (`relay.store`).
+
+Sums are integers and therefore exact. Spreads are kept as counts by value: milliseconds and hundredths of a
+basis point, to three significant digits, so a quantile is at most half a percent from the exact one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+
+from relay.core.drift import PARTS, CopyDrift, apportion
+from relay.core.verdicts import EXECUTED_VERDICTS, Judged, is_entry
+from relay.protocol.messages import CopyReport
+
+__all__ = [
+    "MICRO_BPS",
+    "QUOTE_UNITS",
+    "SPREAD_UNITS",
+    "Tally",
+    "TallyKey",
+    "rounded",
+    "spread_quantile",
+    "tally",
+]
+
+MICRO_BPS = 10**6  # sums of slippage: units of one basis point
+SPREAD_UNITS = 100  # spreads of slippage and of the mark/last gap: units of one basis point
+QUOTE_UNITS = 10**8  # sums of money: units of the quote currency
+SIGNIFICANT = 1000
+VIOLATIONS_SHOWN_MAX = 20
+
+Spread = dict[int, int]  # value -> how often
+TallyKey = tuple[str, str, str]  # follower id, leader id, symbol
+
+
+class Tally(msgspec.Struct):
+    """What became of a stretch of signals of one leader in one symbol at one follower."""
+
+    signals: int = 0
+    verdicts: dict[str, int] = {}
+    reasons: dict[str, int] = {}  # why signals were not copied
+    cut_by: dict[str, int] = {}  # which cap made a copy smaller
+    orders: int = 0
+    executed: int = 0  # copies with a measured price
+    impossible: int = 0  # copies at a price that cannot be one of the leader's
+    parts: list[int] = msgspec.field(
+        default_factory=lambda: [0] * len(PARTS)
+    )  # sums, MICRO_BPS, in the order of `PARTS`
+    fees: int = 0  # QUOTE_UNITS
+    cost: int = 0  # slippage and fees, QUOTE_UNITS
+    notional: int = 0  # traded, QUOTE_UNITS
+    shortfall: int = 0  # what the leader made on what was not copied, QUOTE_UNITS
+    slippage: Spread = {}  # SPREAD_UNITS
+    latency: Spread = {}  # ms
+    legs: dict[str, Spread] = {}  # ms, by the step a leg ends at
+    gaps: Spread = {}  # |last - mark|, SPREAD_UNITS
+    leverage_max: str = "0"
+    leverage_cap: str = "0"
+    violations: list[str] = []  # the first of them
+    violated: int = 0  # how many there were
+
+    @property
+    def total(self) -> int:
+        """Sum of slippage, MICRO_BPS."""
+        return sum(self.parts)
+
+    def add(self, item: Judged) -> None:
+        """Count one more signal."""
+        self.signals += 1
+        _count(self.verdicts, item.verdict)
+        if item.verdict not in EXECUTED_VERDICTS:
+            _count(self.reasons, item.reason)
+        elif item.verdict == "capped":
+            _count(self.cut_by, item.reason)
+        if item.copy is not None:
+            self._add_copy(item.copy)
+        if item.drift is not None:
+            self._add_drift(item.drift)
+        elif item.copy is not None and item.verdict in EXECUTED_VERDICTS:
+            self.impossible += any(order.fills for order in item.copy.orders)
+
+    def merge(self, other: Tally) -> None:
+        """Count everything that another tally counted."""
+        for name in _NUMBERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in _COUNTS:
+            _add_counts(getattr(self, name), getattr(other, name))
+        for leg, spread in other.legs.items():
+            _add_counts(self.legs.setdefault(leg, {}), spread)
+        self.parts = [mine + theirs for mine, theirs in zip(self.parts, other.parts, strict=True)]
+        self.leverage_max = _higher(self.leverage_max, other.leverage_max)
+        self.leverage_cap = _higher(self.leverage_cap, other.leverage_cap)
+        self.violations = (self.violations + other.violations)[:VIOLATIONS_SHOWN_MAX]
+
+    def _add_copy(self, copy: CopyReport) -> None:
+        self.orders += len(copy.orders)
+        if not is_entry(copy):
+            return
+        after, cap = copy.leverage_after or "0", copy.leverage_cap or "0"
+        self.leverage_max = _higher(self.leverage_max, after)
+        self.leverage_cap = _higher(self.leverage_cap, cap)
+        if Fraction(after) > Fraction(cap):
+            self.violated += 1
+            told = f"{copy.follower_id}: {copy.signal_id} went to {after}x, cap was {cap}x"
+            self.violations = [*self.violations, told][:VIOLATIONS_SHOWN_MAX]
+
+    def _add_drift(self, drift: CopyDrift) -> None:
+        self.executed += 1
+        parts = [int(part * MICRO_BPS) for part in apportion(drift.slippage.parts_bps, 6)]
+        self.parts = [mine + part for mine, part in zip(self.parts, parts, strict=True)]
+        self.fees += round(drift.fees * QUOTE_UNITS)
+        self.cost += round(drift.cost * QUOTE_UNITS)
+        self.notional += round(drift.fill_price * drift.filled_qty * QUOTE_UNITS)
+        _count(self.slippage, rounded(round(drift.slippage.total_bps * SPREAD_UNITS)))
+        _count(self.latency, rounded(drift.latency_ms))
+        for leg, value in drift.legs_ms.items():
+            _count(self.legs.setdefault(leg, {}), rounded(value))
+        for gap in (drift.leader_gap_bps, drift.follower_gap_bps):
+            if gap is not None:
+                _count(self.gaps, rounded(round(abs(gap) * SPREAD_UNITS)))
+
+
+_NUMBERS = tuple(name for name, kind in Tally.__annotations__.items() if kind == "int")
+_COUNTS = tuple(name for name, kind in Tally.__annotations__.items() if kind in ("Spread", "dict[str, int]"))
+
+
+def tally(items: Iterable[Judged]) -> dict[TallyKey, Tally]:
+    """The tallies of these signals."""
+    found: dict[TallyKey, Tally] = {}
+    for item in items:
+        published = item.published
+        key = (item.follower_id, published.leader_id, published.signal.symbol)
+        found.setdefault(key, Tally()).add(item)
+    return found
+
+
+def spread_quantile(spread: Mapping[int, int], percent: int) -> int:
+    """Nearest-rank quantile of counted values."""
+    left = -(-sum(spread.values()) * percent // 100)
+    assert left > 0, "a quantile needs values"
+    for value in sorted(spread):
+        left -= spread[value]
+        if left <= 0:
+            return value
+    raise AssertionError("the counts were counted")
+
+
+def rounded(value: int) -> int:
+    """To three significant digits, half away from zero."""
+    size, step = abs(value), 1
+    while size // step >= SIGNIFICANT:
+        step *= 10
+    size = (size + step // 2) // step * step
+    return size if value >= 0 else -size
+
+
+def _count(counts: dict[Any, int], key: Any) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _add_counts(counts: dict[Any, int], others: Mapping[Any, int]) -> None:
+    for key, count in others.items():
+        counts[key] = counts.get(key, 0) + count
+
+
+def _higher(one: str, other: str) -> str:
+    return one if Fraction(one) >= Fraction(other) else other
