@@ -114,7 +114,7 @@ def run(
 ) -> None:
     """Follow until stopped. Many followers run in one process when --config is a folder."""
     with _one_line_errors():
-        from follower_client.settings import check_secrets, load_folder_or_file
+        from follower_client.reading import check_secrets, load_folder_or_file
 
         settings = load_folder_or_file(config, paper=paper)
         check_secrets(settings)
@@ -227,7 +227,7 @@ def init(
 def config_check(config: Config = Path("follower.toml")) -> None:
     """Say all that is wrong, or that nothing is."""
     with _one_line_errors():
-        from follower_client.settings import check_secrets, load_folder_or_file
+        from follower_client.reading import check_secrets, load_folder_or_file
 
         settings = load_folder_or_file(config)
         check_secrets(settings)
@@ -238,7 +238,7 @@ def config_check(config: Config = Path("follower.toml")) -> None:
 def config_show(config: Config = Path("follower.toml")) -> None:
     """The configuration in force, defaults included, secrets masked, as JSON."""
     with _one_line_errors():
-        from follower_client.settings import load_folder_or_file
+        from follower_client.reading import load_folder_or_file
 
         settings = load_folder_or_file(config)
     typer.echo(json.dumps([one.model_dump(mode="json") for one in settings], indent=2))
@@ -253,7 +253,7 @@ def config_schema() -> None:
 
 
 def _stores(config: Path) -> Iterator[tuple[str, str, Store]]:
-    from follower_client.settings import load_folder_or_file
+    from follower_client.reading import load_folder_or_file
     from follower_client.store import Store
 
     for one in load_folder_or_file(config):

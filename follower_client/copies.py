@@ -121,6 +121,8 @@ def _conclude_unfilled(copy: Copy, order: Order) -> None:
     if order.reject_code == NOTHING_TO_REDUCE and order.reduce_only:
         copy.verdict, copy.reason = "skipped", "already_flat"
         copy.detail = "the venue holds no position to reduce"
+    elif order.abandoned and order.abandoned not in ("late", "tries"):
+        copy.reason, copy.detail = order.abandoned, "entries were stopped before the order left"
     elif order.order_id is None and not order.reject_code:
         copy.reason, copy.detail = "late", "the order could not be placed before the entry's time was over"
     elif order.reject_code:

@@ -18,7 +18,8 @@ from follower_client.core.snapshot import Instrument
 from follower_client.errors import ConfigurationError, FollowerError, TryAgainError, VenueUnavailableError
 from follower_client.failpoint import Failpoints
 from follower_client.follower import STOP_LIMIT_S, Follower
-from follower_client.settings import DEFAULT_SYMBOLS, FollowerSettings, read_secret
+from follower_client.reading import read_secret
+from follower_client.settings import DEFAULT_SYMBOLS, FollowerSettings
 from follower_client.venue.ccxt_adapter import CCXT_FAILURES, CcxtAdapter, load_instruments, make_exchange
 from follower_client.venue.market_data import MarketData
 from follower_client.venue.paper_adapter import PaperAdapter

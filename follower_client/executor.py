@@ -17,6 +17,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import cast
 
+import msgspec
 import structlog
 
 from follower_client.copies import (
@@ -32,17 +33,14 @@ from follower_client.core.decide import Action, Decision, decide
 from follower_client.core.order import OrderState, client_order_id
 from follower_client.core.policy import ENTRY_LIFE_MAX_MS, Policy
 from follower_client.core.progress import Progress
-from follower_client.core.snapshot import LeaderStep, Quote, Snapshot, StepKind
+from follower_client.core.snapshot import Control, LeaderStep, Snapshot, StepKind
+from follower_client.desk import Desk
 from follower_client.errors import VenueUnavailableError
-from follower_client.failpoint import Failpoints
-from follower_client.journal import Journal
-from follower_client.leader_view import LeaderView
-from follower_client.order_driver import SEND_SLACK_MS, LiveOrder, OrderDriver, now_ms
+from follower_client.leader_view import LeaderFacts, LeaderView
+from follower_client.order_driver import SEND_SLACK_MS, LiveOrder, now_ms
 from follower_client.records import Copy, CopyKey, Head, Order
 from follower_client.reports import Identity, Reporter, copy_report, report_id
-from follower_client.store import Store
 from follower_client.venue.outcomes import NOTHING_TO_REDUCE
-from follower_client.venue.port import VenueFill, VenueOrder, VenuePort
 from relay.protocol.codec import decode_payload, encode_report
 from relay.protocol.messages import Signal
 from relay.protocol.messages import Snapshot as LeaderSnapshot
@@ -67,31 +65,23 @@ class Executor:
     feed.
     """
 
-    def __init__(
-        self,
-        identity: Identity,
-        policy: Policy,
-        store: Store,
-        port: VenuePort,
-        reporter: Reporter,
-        failpoints: Failpoints,
-    ) -> None:
+    def __init__(self, identity: Identity, policy: Policy, desk: Desk, reporter: Reporter) -> None:
         self.identity = identity
         self.policy = policy
-        self.driver = OrderDriver(store, port, failpoints)
+        self.desk = desk
+        self.driver = desk.driver
         self.progress = Progress()
         self.started = asyncio.Event()  # from here on `offer` is heard
-        self.reconciled = asyncio.Event()
         self.leader_alive = True
-        self.leverage_peak = ZERO
         self.leader = LeaderView()
         self.targets: dict[str, Decimal] = {}
         self.last_seq = 0
-        self._store = store
-        self._port = port
+        self._store = desk.store
+        self._port = desk.port
         self._reporter = reporter
-        self._failpoints = failpoints
-        self._journal = Journal(store)
+        self._failpoints = desk.failpoints
+        self._reconciled = desk.reconciled
+        self._carried: dict[str, Decimal] = {}
         self._exit_lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._entry_lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._group: asyncio.TaskGroup | None = None
@@ -102,21 +92,23 @@ class Executor:
     # --- life
 
     def prepare(self) -> None:
-        """Read the journal; before the port is started, so that no fill is heard without it."""
-        self._journal.read()
+        """Read what the store knows of this leader."""
         for copy in self._store.newest_copies(self.identity.leader_id, limit=RECENT_COPIES):
             self.leader.hear_signal(self._signal(copy))
             if copy.target_qty is not None:
                 self.targets[copy.symbol] = copy.target_qty
+            self._note_carried(copy)
             if copy.verdict is not None:
                 self.last_seq = max(self.last_seq, copy.seq)
+        facts = self._store.leader(self.identity.leader_id)
+        if facts is not None:
+            self.leader.restore(msgspec.json.decode(facts, type=LeaderFacts))
 
     async def run(self) -> None:
-        """Resume what was open, reconcile, then copy until cancelled. The port is started already."""
+        """Resume what was open, then copy until cancelled. The port is started already."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             self._resume(group)
-            group.create_task(self._reconcile())
             self.started.set()
             await asyncio.Event().wait()
 
@@ -127,25 +119,19 @@ class Executor:
                 await self._idle.wait()
 
     def _resume(self, group: asyncio.TaskGroup) -> None:
+        leader_id = self.identity.leader_id
         open_orders = defaultdict(list)
         for order in self._store.open_orders():
-            open_orders[order.key].append(order)
-        for copy in self._store.open_copies(self.identity.leader_id):
+            if order.leader_id == leader_id:
+                open_orders[order.key].append(order)
+        for copy in self._store.open_copies(leader_id):
             self._spawn(group, copy, open_orders.pop(copy.key, []))
         for orders in open_orders.values():
             for order in orders:
-                group.create_task(self.driver.drive(self.driver.adopt(order), recovered=True))
+                group.create_task(self._finish_order(self.driver.adopt(order)))
 
-    async def _reconcile(self) -> None:
-        """Every order of the last life resolved, then the journal against the venue, then entries may
-        begin.
-        """
-        while self.driver.live_count:
-            await self.driver.any_done()
-        positions = self._port.account.positions()
-        self._journal.settle(positions)
-        self.reconciled.set()
-        log.info("reconciled", positions={symbol: str(qty) for symbol, qty in positions.items()})
+    async def _finish_order(self, live: LiveOrder) -> None:
+        await self.driver.drive(live, recovered=True)
 
     # --- what comes in
 
@@ -154,46 +140,28 @@ class Executor:
         key = CopyKey(envelope.leader_id, envelope.epoch, envelope.seq)
         known = self._store.has_copy(key)
         self.progress.hear(envelope.epoch, envelope.seq, envelope.chain_hash, settled=known)
-        self.leader.hear_signal(signal)
+        self._hear(lambda: self.leader.hear_signal(signal))
         if known or self._group is None:
             return
         self._failpoints.reach("received")
-        quote = self._quote(signal.symbol)
+        quote = self.desk.quote(signal.symbol)
         copy = open_copy(self.identity.follower_id, envelope, signal, quote, now_ms())
         self._spawn(self._group, copy, [])
 
     def heard(self, envelope: Envelope, message: object) -> None:
         """A message of the feed that is no signal."""
         self.progress.hear(envelope.epoch, envelope.seq, envelope.chain_hash, settled=True)
+        if isinstance(message, LeaderSnapshot):
+            self._hear(lambda: self.leader.hear_snapshot(message))
         head = self._head()
         if head is not None:
             self._store.save_head(self.identity.leader_id, head)
-        if isinstance(message, LeaderSnapshot):
-            self.leader.hear_snapshot(message)
 
-    def on_fill(self, fill: VenueFill) -> None:
-        if not self._journal.is_own(fill):
-            if self.reconciled.is_set():
-                self._journal.settle(self._port.account.positions())
-            return
-        if not self._journal.record(fill):
-            return
-        self._failpoints.reach("filled")
-        self.driver.on_fill(fill)
-        self.note_leverage()
-
-    def on_order(self, order: VenueOrder) -> None:
-        self.driver.on_order(order)
-
-    def note_leverage(self) -> Decimal:
-        """Sum of |notional| / equity right now; keeps the peak."""
-        account = self._port.account
-        equity = account.equity()
-        if equity is None or equity <= 0:
-            return ZERO
-        leverage = account.notional() / equity
-        self.leverage_peak = max(self.leverage_peak, leverage)
-        return leverage
+    def _hear(self, listen: Callable[[], None]) -> None:
+        before = self.leader.facts
+        listen()
+        if self.leader.facts != before:
+            self._store.save_leader(self.identity.leader_id, msgspec.json.encode(self.leader.facts))
 
     def _signal(self, copy: Copy) -> Signal:
         return cast("Signal", decode_payload("signal", copy.signal))
@@ -219,7 +187,7 @@ class Executor:
         signal = self._signal(copy)
         step = LeaderStep.of(signal)
         for live in unfinished:
-            live.may_send = self._may_send(copy, live.order, step)
+            live.why_not = self._why_not(copy, live.order, step)
             if not live.order.reduce_only:
                 await self.driver.drive(live, recovered=True)
         if self._active > ACTIVE_COPIES_MAX and not copy.is_exit and copy.target_qty is None:
@@ -289,43 +257,28 @@ class Executor:
 
     async def _wait_for_wave(self, copy: Copy, step: LeaderStep) -> None:
         await asyncio.sleep(max(0, copy.wave_start_ms - now_ms()) / 1000)
-        if not self.reconciled.is_set():
+        if not self._reconciled.is_set():
             life_ms = min(step.expires_ms, ENTRY_LIFE_MAX_MS)
             left_s = max(0, copy.wave_start_ms + life_ms - now_ms()) / 1000
             try:
                 async with asyncio.timeout(left_s):
-                    await self.reconciled.wait()
+                    await self._reconciled.wait()
             except TimeoutError:
                 log.warning("entry_not_reconciled", symbol=copy.symbol)
-        mark_released(copy, self._quote(copy.symbol), now_ms())
+        mark_released(copy, self.desk.quote(copy.symbol), now_ms())
 
     # --- gather, decide, record, act
 
-    def _snapshot(self, copy: Copy) -> Snapshot:
-        account = self._port.account
-        positions = account.positions()
-        return Snapshot(
-            equity=account.equity(),
-            available=account.available(),
-            positions=positions,
-            quotes=account.quotes,
-            instruments=account.instruments,
-            wave_start_ms=copy.wave_start_ms,
-            external=self._journal.external(positions),
-            pending=self.driver.pending(),
-            leverage_settings=account.leverage_settings,
-            leader_qty_now=self.leader.qtys.get(copy.symbol),
-            leader_exposures=self.leader.exposures,
-            leader_leverage_now=self.leader.leverage,
-            blocked_symbols=self.driver.unknown_symbols(),
-            leader_alive=self.leader_alive,
-            reconciled=self.reconciled.is_set(),
+    def _snapshot(self, copy: Copy, signal: Signal) -> Snapshot:
+        leader = self.leader.state(copy.symbol, alive=self.leader_alive, signal=signal)
+        return self.desk.snapshot(
+            self.identity.leader_id, leader, self._carried, wave_start_ms=copy.wave_start_ms
         )
 
     def _decide(self, copy: Copy, signal: Signal, *, exit_tries: int = 0) -> Decision:
         decision = decide(
             signal,
-            self._snapshot(copy),
+            self._snapshot(copy, signal),
             self.policy,
             now_ms(),
             target=copy.target_qty,
@@ -359,22 +312,39 @@ class Executor:
             limit_price=decision.limit_price,
             reduce_only=decision.reduce_only,
             send_by_ms=now_ms() + SEND_SLACK_MS,
+            stop_loss=decision.stop_loss,
+            take_profit=decision.take_profit,
         )
         self.progress.settle(copy.epoch, copy.seq)
-        mark_submitted(copy, self._quote(copy.symbol), now_ms())
+        mark_submitted(copy, self.desk.quote(copy.symbol), now_ms())
         self._store.record(copy, order=order, head=self._head())
         self._failpoints.reach("recorded")
         live = self.driver.adopt(order)
-        live.may_send = self._may_send(copy, order, step)
-        live.on_accepted = lambda: mark_accepted(copy, self._quote(copy.symbol), now_ms())
+        live.why_not = self._why_not(copy, order, step)
+        live.on_accepted = lambda: mark_accepted(copy, self.desk.quote(copy.symbol), now_ms())
         return live
 
-    def _may_send(self, copy: Copy, order: Order, step: LeaderStep) -> Callable[[], bool]:
+    def _why_not(self, copy: Copy, order: Order, step: LeaderStep) -> Callable[[], str]:
+        """What forbids an entry that is recorded at the moment it would leave."""
         deadline_ms = copy.wave_start_ms + min(step.expires_ms, ENTRY_LIFE_MAX_MS)
-        return lambda: order.reduce_only or now_ms() <= deadline_ms
+        control = self.desk.control
 
-    def _quote(self, symbol: str) -> Quote | None:
-        return self._port.account.quotes.get(symbol)
+        def why_not() -> str:
+            if order.leg != "open":
+                return ""
+            level = control.read().level
+            if level is not Control.RUN:
+                return level.value
+            return "late" if now_ms() > deadline_ms else ""
+
+        return why_not
+
+    def _note_carried(self, copy: Copy) -> None:
+        """The target of an entry that was too small stays until the next decision on the symbol."""
+        if copy.reason == "carried" and copy.target_qty is not None:
+            self._carried[copy.symbol] = copy.target_qty
+        elif copy.verdict is not None:
+            self._carried.pop(copy.symbol, None)
 
     # --- report
 
@@ -395,5 +365,6 @@ class Executor:
         self._store.record(copy, head=self._head(), report=(report_id(self.identity, copy), report))
         self._failpoints.reach("reported")
         self.last_seq = max(self.last_seq, copy.seq)
+        self._note_carried(copy)
         self._reporter.wake()
         log.info("verdict", verdict=copy.verdict, reason=copy.reason, symbol=copy.symbol, detail=copy.detail)

@@ -12,12 +12,15 @@ from typing import IO, Literal
 
 import structlog
 
+from follower_client.control import ControlFile
+from follower_client.desk import Desk
 from follower_client.errors import FollowerError, TryAgainError
 from follower_client.executor import Executor
 from follower_client.failpoint import Failpoints
 from follower_client.locks import account_lock_path, hold
+from follower_client.reading import read_secret
 from follower_client.reports import Identity, Reporter
-from follower_client.settings import FollowerSettings, read_secret
+from follower_client.settings import FollowerSettings
 from follower_client.status import status_report
 from follower_client.store import Store
 from follower_client.subscriber import Subscriber
@@ -50,6 +53,7 @@ class Follower:
         self._store: Store | None = None
         self._bus: Bus | None = None
         self._executor: Executor | None = None
+        self._desk: Desk | None = None
         self._reporter: Reporter | None = None
         self._feeding: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -90,9 +94,8 @@ class Follower:
         except BusError as error:
             raise TryAgainError(str(error)) from None
         self._reporter = Reporter(identity, self._store, self._bus)
-        self._executor = Executor(
-            identity, self.policy, self._store, self._port, self._reporter, self._failpoints
-        )
+        self._desk = Desk(self.policy, self._store, self._port, ControlFile(folder), self._failpoints)
+        self._executor = Executor(identity, self.policy, self._desk, self._reporter)
         self._subscriber = Subscriber(
             self._bus,
             settings.leader.id,
@@ -102,13 +105,15 @@ class Follower:
             silent_after_ms=settings.leader.silent_after_ms,
             on_joined=lambda head: self._opened_store.save_head(settings.leader.id, head),
         )
+        self._desk.prepare()
         self._executor.prepare()
-        await self._port.start(self._executor)
+        await self._port.start(self._desk)
         self._store.claim({"account": account})  # a key that the venue refuses binds nothing
 
     async def run(self) -> None:
         """Until `stop` is called or something is beyond repair (then it raises)."""
         assert self._executor is not None and self._reporter is not None and self._bus is not None
+        assert self._desk is not None
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._port.run()),
@@ -119,6 +124,7 @@ class Follower:
                 group.create_task(self._watch_bus()),
             ]
             await self._executor.started.wait()
+            tasks.append(group.create_task(self._desk.reconcile()))
             try:
                 await self._subscriber.start()
             except BusError as error:
@@ -161,6 +167,11 @@ class Follower:
         assert self._store is not None
         return self._store
 
+    @property
+    def _opened_desk(self) -> Desk:
+        assert self._desk is not None
+        return self._desk
+
     def _look_back(self) -> None:
         if self.ready.is_set():
             self._subscriber.look_back()
@@ -172,15 +183,16 @@ class Follower:
     async def _report_status(self) -> None:
         assert self._executor is not None and self._reporter is not None
         await self.ready.wait()  # from its first report on, a follower answers for every signal
-        await self._executor.reconciled.wait()
+        await self._opened_desk.reconciled.wait()
         while True:
             await self._reporter.send_status(self._status("running"))
             await asyncio.sleep(STATUS_EVERY_S)
 
     async def _watch_peak(self) -> None:
-        assert self._executor is not None
+        desk = self._opened_desk
         while True:
-            self._executor.note_leverage()
+            desk.note_leverage()
+            desk.risk.tick(desk.driver.unknown_count())
             await asyncio.sleep(PEAK_EVERY_S)
 
     async def _watch_bus(self) -> None:

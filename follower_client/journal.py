@@ -1,6 +1,6 @@
-"""The position that copying built, as the store has it, kept against what the venue shows.
+"""The position that copying built, leader by leader, as the store has it, kept against what the venue shows.
 
-Belongs here: own quantity per symbol, its corrections. Does not belong here: the comparison itself
+Belongs here: own quantity per leader and symbol, its corrections. Does not belong here: the comparison itself
 (`core.reconcile`), orders.
 """
 
@@ -11,7 +11,8 @@ from decimal import Decimal
 
 import structlog
 
-from follower_client.core.reconcile import differences
+from follower_client.core.reconcile import Difference, differences
+from follower_client.core.snapshot import sign
 from follower_client.order_driver import now_ms
 from follower_client.store import Store
 from follower_client.venue.port import VenueFill
@@ -23,34 +24,57 @@ log = structlog.get_logger(__name__)
 
 
 class Journal:
-    """Own fills and adjustments, summed."""
+    """Own fills and adjustments, summed per leader."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._own: dict[str, Decimal] = {}
+        self._own: dict[str, dict[str, Decimal]] = {}
 
     def read(self) -> None:
         """From the store, at a start."""
-        self._own = self._store.positions()
+        self._own = self._store.positions_by_leader()
 
     def record(self, fill: VenueFill) -> bool:
         """Whether the fill belongs to an own order and is new; it is in the store then."""
-        if not self._store.record_fill(fill):
+        leader_id = self._store.leader_of(fill.client_order_id)
+        if leader_id is None or not self._store.record_fill(fill):
             return False
-        change = fill.qty if fill.is_buy else -fill.qty
-        self._own[fill.symbol] = self._own.get(fill.symbol, ZERO) + change
+        self._add(leader_id, fill.symbol, fill.qty if fill.is_buy else -fill.qty)
         return True
 
     def is_own(self, fill: VenueFill) -> bool:
         return bool(fill.client_order_id) and self._store.is_own_order(fill.client_order_id)
 
-    def external(self, venue: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """The part of the venue's positions that copying did not build."""
-        return differences(self._own, venue)[0]
+    def leaders_of(self, symbol: str) -> dict[str, Decimal]:
+        """Own quantity per leader, where there is one."""
+        return {leader: own[symbol] for leader, own in self._own.items() if own.get(symbol, ZERO) != 0}
+
+    def symbols(self) -> frozenset[str]:
+        """Where copying holds something."""
+        return frozenset(symbol for own in self._own.values() for symbol, qty in own.items() if qty != 0)
+
+    def external(self, venue: Mapping[str, Decimal], leader_id: str) -> dict[str, Decimal]:
+        """The part of the venue's positions that this leader's signals did not build."""
+        own = self._own.get(leader_id, {})
+        if len(self._own) <= 1:
+            return differences(own, venue)[0]
+        foreign = differences(self._total(), venue)[0]
+        found = {}
+        for symbol in {*venue, *own, *foreign}:
+            held = venue.get(symbol, ZERO)
+            # what is nobody's stays nobody's; the rest belongs to the leaders as their fills say
+            rest = (
+                held - own.get(symbol, ZERO)
+                if symbol not in foreign
+                else held - self._share(leader_id, symbol, held - foreign[symbol])
+            )
+            if rest != 0:
+                found[symbol] = rest
+        return found
 
     def settle(self, venue: Mapping[str, Decimal]) -> None:
         """Write off what somebody else, or a liquidation, has closed; say what somebody else opened."""
-        for found in differences(self._own, venue)[1]:
+        for found in differences(self._total(), venue)[1]:
             log.warning(
                 "position_differs",
                 symbol=found.symbol,
@@ -59,6 +83,32 @@ class Journal:
                 external=str(found.external_qty),
             )
             if found.own_qty != found.journal_qty:
-                change = found.own_qty - found.journal_qty
-                self._store.adjust(found.symbol, change, now_ms(), "closed outside this program")
-                self._own[found.symbol] = found.own_qty
+                self._write_off(found)
+
+    def _total(self) -> dict[str, Decimal]:
+        total: dict[str, Decimal] = {}
+        for own in self._own.values():
+            for symbol, qty in own.items():
+                total[symbol] = total.get(symbol, ZERO) + qty
+        return total
+
+    def _share(self, leader_id: str, symbol: str, own_qty: Decimal) -> Decimal:
+        """This leader's part of what is left of the copies."""
+        mine, total = self._own.get(leader_id, {}).get(symbol, ZERO), self._total().get(symbol, ZERO)
+        return mine if total == 0 or abs(own_qty) >= abs(total) else mine * own_qty / total
+
+    def _write_off(self, found: Difference) -> None:
+        """From the leaders on the side that was closed, the largest first."""
+        left = found.own_qty - found.journal_qty
+        held = sorted(self.leaders_of(found.symbol).items(), key=lambda item: -abs(item[1]))
+        for leader_id, qty in held:
+            if left == 0 or sign(qty) == sign(left):
+                continue
+            change = max(-abs(qty), min(abs(qty), left))
+            self._store.adjust(found.symbol, change, now_ms(), "closed outside this program", leader_id)
+            self._add(leader_id, found.symbol, change)
+            left -= change
+
+    def _add(self, leader_id: str, symbol: str, change: Decimal) -> None:
+        own = self._own.setdefault(leader_id, {})
+        own[symbol] = own.get(symbol, ZERO) + change

@@ -23,6 +23,7 @@ from follower_client.core.snapshot import Pending
 from follower_client.errors import VenueUnavailableError
 from follower_client.failpoint import Failpoints
 from follower_client.records import Order
+from follower_client.risk import RiskWatch
 from follower_client.store import Store
 from follower_client.venue.port import (
     Ending,
@@ -69,14 +70,17 @@ class LiveOrder:
     held_qty: Decimal = ZERO
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     on_accepted: Callable[[], None] | None = None
-    may_send: Callable[[], bool] = lambda: True
+    why_not: Callable[[], str] = lambda: ""  # asked right before each send; a reason abandons the order
 
 
 class OrderDriver:
     """Owns every order that is not done. Hears the account's streams through `on_order` and `on_fill`."""
 
-    def __init__(self, store: Store, port: VenuePort, failpoints: Failpoints) -> None:
+    def __init__(
+        self, store: Store, port: VenuePort, failpoints: Failpoints, risk: RiskWatch | None = None
+    ) -> None:
         self._store = store
+        self._risk = risk
         self._port = port
         self._failpoints = failpoints
         self._live: dict[str, LiveOrder] = {}
@@ -178,7 +182,8 @@ class OrderDriver:
 
     async def _send_or_abandon(self, live: LiveOrder) -> None:
         order = live.order
-        if order.tries >= TRIES_MAX or not live.may_send():
+        order.abandoned = "tries" if order.tries >= TRIES_MAX else live.why_not()
+        if order.abandoned:
             order.advance(OrderEvent.ABANDON)
             return
         self._failpoints.reach("before_submit")
@@ -187,6 +192,8 @@ class OrderDriver:
             self._store.record_order(order)
         order.advance(OrderEvent.SEND)
         order.tries += 1
+        if self._risk is not None:
+            self._risk.note_order()
         result = await self._port.submit(
             OrderRequest(
                 client_order_id=order.client_order_id,
@@ -195,6 +202,8 @@ class OrderDriver:
                 qty=order.qty,
                 limit_price=order.limit_price,
                 reduce_only=order.reduce_only,
+                stop_loss=order.stop_loss,
+                take_profit=order.take_profit,
             )
         )
         self._failpoints.reach("after_submit")
@@ -212,6 +221,8 @@ class OrderDriver:
         log.info("order_not_accepted", client_order_id=order.client_order_id, ending=result.ending.value)
         order.reject_code = result.code
         if result.ending is Ending.REJECTED:
+            if self._risk is not None:
+                self._risk.note_reject(result.code)
             order.advance(OrderEvent.REJECT)
         elif result.ending is Ending.REFUSED:
             order.advance(OrderEvent.REFUSE)

@@ -91,11 +91,14 @@ class Order(msgspec.Struct, kw_only=True):
     limit_price: Decimal | None
     reduce_only: bool
     send_by_ms: int
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
     state: OrderState = OrderState.INTENT
     order_id: str | None = None
     reject_code: str = ""
     filled_qty: Decimal = Decimal(0)  # as the venue says; the fills held are counted apart
     tries: int = 0
+    abandoned: str = ""  # why it was given up before the venue had it
 
     @property
     def key(self) -> CopyKey:

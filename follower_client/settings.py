@@ -1,47 +1,44 @@
 """The follower's configuration: one TOML file per follower, every key also an environment variable.
 
-Belongs here: names, types, limits, defaults, and saying all that is wrong at once. Does not belong here:
+Belongs here: names, types, limits, defaults. Does not belong here: files and mistakes in them (`reading`),
 what the values do (`core.policy`, `daemon`).
 
-`SLIPSTREAM_FOLLOWER_VENUE__REST_URL` overrides `[venue] rest_url`, and so on. Each mistake is told with its
-place, what was there and what is allowed; the value is left out where it may be a secret.
+`SLIPSTREAM_FOLLOWER_VENUE__REST_URL` overrides `[venue] rest_url`, and so on.
 """
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
-import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from follower_client.core.policy import BelowMinimum, Mode, Policy
-from follower_client.errors import ConfigurationError
+from follower_client.core.policy import (
+    BelowMinimum,
+    LateJoin,
+    LeaderLiquidated,
+    LossAction,
+    Mode,
+    Policy,
+    Silence,
+)
 
 __all__ = [
     "DEFAULT_SYMBOLS",
     "ENVIRONMENT_PREFIX",
     "FollowerSettings",
-    "check_secrets",
-    "load_folder_or_file",
-    "load_settings",
     "meaning",
-    "read_secret",
 ]
 
 ENVIRONMENT_PREFIX = "SLIPSTREAM_FOLLOWER_"
+TEST_HOSTS = ("testnet", "demo")
+MODES = ", ".join(Mode)
 DEFAULT_SYMBOLS = ("BTC/USDT:USDT", "ETH/USDT:USDT")
-CONFIG_BYTES_MAX = 64 * 1024
-FOLLOWERS_MAX = 256
-
-VALUE_LENGTH_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +50,8 @@ class Allowed:
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]{1,32}\z"), Allowed("1 to 32 characters of a-z, 0-9")]
 Positive = Annotated[Decimal, Field(gt=0, allow_inf_nan=False), Allowed("a number above 0")]
+Amount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False), Allowed("0 or more")]
+Share = Annotated[Decimal, Field(gt=0, le=1, allow_inf_nan=False), Allowed("above 0, to 1")]
 Bps = Annotated[Decimal, Field(ge=0, le=10_000, allow_inf_nan=False), Allowed("0 to 10000")]
 Leverage = Annotated[Decimal, Field(gt=0, le=100, allow_inf_nan=False), Allowed("above 0, to 100")]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/@]+/?\z"), Allowed("http(s)://HOST[:PORT]")]
@@ -86,6 +85,9 @@ class FollowerSection(_Section):
         default="", max_length=64, description="label in reports; default: the mode"
     )
     data_dir: File = Field(description="where sequence, intents and orders are kept")
+    mode: Annotated[Literal["test", "live"], Allowed("test or live")] = Field(
+        default="test", description="live = orders with real money; needs a passed trial"
+    )
 
 
 class LeaderSection(_Section):
@@ -108,8 +110,8 @@ class BrokerSection(_Section):
 class VenueSection(_Section):
     """`[venue]`: where orders go."""
 
-    kind: Annotated[Literal["ccxt", "paper"], Allowed("ccxt or paper")] = Field(
-        default="ccxt", description="paper = live prices, no orders"
+    kind: Annotated[Literal["ccxt", "v5", "paper"], Allowed("ccxt, v5 or paper")] = Field(
+        default="ccxt", description="v5 = direct, faster; paper = live prices, no orders"
     )
     exchange: Annotated[Literal["bybit"], Allowed("bybit")] = Field(
         default="bybit", description="the wire the venue speaks"
@@ -142,26 +144,113 @@ class VenueSection(_Section):
 class PolicySection(_Section):
     """`[policy]`: how much, and where the limits are. No signal changes them."""
 
-    mode: Annotated[Mode, Allowed("exposure or fixed_notional")] = Field(
-        default=Mode.EXPOSURE, description="exposure or fixed_notional"
-    )
+    mode: Annotated[Mode, Allowed(MODES)] = Field(default=Mode.EXPOSURE, description=MODES)
     scale: Positive = Field(default=Decimal("0.5"), description="exposure: own exposure / the leader's")
+    allocation_usdt: Positive | None = Field(
+        default=None, description="ratio_at_start, smart_ratio: money for this leader; default: all"
+    )
     fixed_notional_usdt: Positive = Field(default=Decimal(100), description="fixed_notional: USDT per entry")
+    fixed_margin_usdt: Positive = Field(default=Decimal(50), description="fixed_margin: margin per entry")
+    multiplier: Positive = Field(
+        default=Decimal("0.1"), description="multiplier: own quantity / the leader's"
+    )
+    risk_share: Share = Field(
+        default=Decimal("0.01"), description="risk_per_trade: of equity, lost at the leader's stop"
+    )
+    reverse: Annotated[bool, Allowed("true or false")] = Field(
+        default=False, description="take the other side of every trade"
+    )
     leverage_max: Leverage = Field(
         default=Decimal(3), description="never above this, and never above half of the leader's"
     )
+    leverage_recommended: Annotated[bool, Allowed("true or false")] = Field(
+        default=True, description="nor above what the leader recommends"
+    )
     notional_per_order_max_usdt: Positive | None = Field(default=None, description="one order")
-    notional_per_symbol_max_usdt: Positive | None = Field(default=None, description="one position")
+    notional_per_symbol_max_usdt: Positive | None = Field(
+        default=None, description="one position, over all leaders"
+    )
+    notional_per_leader_max_usdt: Positive | None = Field(
+        default=None, description="all positions of one leader"
+    )
     notional_total_max_usdt: Positive | None = Field(default=None, description="all positions")
+    depth_share_max: Share | None = Field(
+        default=None, description="of the visible quantity on the side that is taken"
+    )
+    orders_per_10_s_max: Annotated[int, Field(ge=1, le=1000), Allowed("1 to 1000")] = Field(
+        default=100, description="entries stop above; at twice as many all is paused"
+    )
+    borrow_max_usdt: Amount = Field(
+        default=Decimal(0), description="how far fees may push the balance below zero"
+    )
     entry_guard_bps: Bps = Field(
         default=Decimal(50), description="no entry at a price this much worse than his"
     )
+    mark_last_gap_max_bps: Bps | None = Field(
+        default=None, description="no entry while mark and last price are further apart"
+    )
+    daily_loss_max_usdt: Positive | None = Field(default=None, description="since midnight UTC")
+    weekly_loss_max_usdt: Positive | None = Field(default=None, description="since Monday")
+    drawdown_max_share: Share | None = Field(default=None, description="of the highest equity seen")
+    loss_action: Annotated[LossAction, Allowed("stop_opening or close")] = Field(
+        default=LossAction.STOP_OPENING, description="stop_opening, or close everything"
+    )
+    stop_loss_bps: Bps = Field(
+        default=Decimal(0), description="own stop at the venue, from the entry price; 0 = none"
+    )
+    take_profit_bps: Bps = Field(default=Decimal(0), description="own take-profit at the venue; 0 = none")
+    copy_stops: Annotated[bool, Allowed("true or false")] = Field(
+        default=True, description="keep the leader's stop and take-profit at the venue too"
+    )
+    late_join: Annotated[LateJoin, Allowed("wait, copy_now or if_not_worse")] = Field(
+        default=LateJoin.WAIT, description="positions he had before: wait, copy_now, if_not_worse"
+    )
+    silence: Annotated[Silence, Allowed("hold, close_only or flatten")] = Field(
+        default=Silence.HOLD, description="when he is silent for long: hold, close_only, flatten"
+    )
+    silence_s: Annotated[int, Field(ge=1, le=604_800), Allowed("1 to 604800")] = Field(
+        default=300, description="how long that is"
+    )
+    leader_liquidated: Annotated[LeaderLiquidated, Allowed("same_share or close")] = Field(
+        default=LeaderLiquidated.SAME_SHARE, description="when he is: same_share, or close"
+    )
     ignore_band_bps: Bps = Field(default=Decimal(5), description="of equity; smaller changes are ignored")
-    below_minimum: Annotated[BelowMinimum, Allowed("skip or round_up")] = Field(
-        default=BelowMinimum.SKIP, description="skip or round_up"
+    below_minimum: Annotated[BelowMinimum, Allowed("skip, carry or round_up")] = Field(
+        default=BelowMinimum.SKIP, description="entry below the venue's minimum: skip, carry, round_up"
     )
     symbols: Symbols = Field(
         default=list(DEFAULT_SYMBOLS), description="what may be entered, in ccxt's names"
+    )
+    symbols_denied: Annotated[
+        list[Annotated[str, Field(max_length=64)]], Allowed("a list of symbols (BTC/USDT:USDT)")
+    ] = Field(default=[], max_length=64, description="what may not, whatever else is said")
+
+
+class TrialSection(_Section):
+    """`[trial]`: what has to be shown on paper before real money, and how stakes grow after it."""
+
+    paper_data_dir: File | None = Field(default=None, description="the data_dir of the paper follower")
+    copies_min: Annotated[int, Field(ge=0, le=100_000), Allowed("0 to 100000")] = Field(
+        default=30, description="paper copies at least"
+    )
+    days_min: Annotated[int, Field(ge=0, le=365), Allowed("0 to 365")] = Field(
+        default=3, description="days between the first and the last of them"
+    )
+    drift_max_bps: Bps = Field(default=Decimal(30), description="their average price against the leader's")
+    stage_copies: Annotated[int, Field(ge=1, le=100_000), Allowed("1 to 100000")] = Field(
+        default=20, description="live copies within the drift before 10 % become 25, 50, 100 %"
+    )
+    override: Annotated[str, Allowed("at most 200 characters")] = Field(
+        default="", max_length=200, description="a reason to skip all this; goes into the audit trail"
+    )
+
+
+class NotifySection(_Section):
+    """`[notify]`: who is told when something needs a person (pip install slipstream[notify])."""
+
+    urls_file: File | None = Field(default=None, description="file with one apprise address per line")
+    per_hour_max: Annotated[int, Field(ge=1, le=1000), Allowed("1 to 1000")] = Field(
+        default=20, description="more are counted, not sent"
     )
 
 
@@ -181,6 +270,8 @@ class FollowerSettings(BaseSettings):
     broker: Annotated[BrokerSection, Allowed("a table [broker]")]
     venue: Annotated[VenueSection, Allowed("a table [venue]")]
     policy: Annotated[PolicySection, Allowed("a table [policy]")] = PolicySection()
+    trial: Annotated[TrialSection, Allowed("a table [trial]")] = TrialSection()
+    notify: Annotated[NotifySection, Allowed("a table [notify]")] = NotifySection()
 
     @classmethod
     def settings_customise_sources(
@@ -193,180 +284,23 @@ class FollowerSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
+    @property
+    def is_real_money(self) -> bool:
+        """Whether orders go where money is: not paper, not this machine, not a venue's test environment."""
+        host = (urlsplit(self.venue.rest_url).hostname or "").lower()
+        is_local = host in ("localhost", "::1") or host.startswith("127.")
+        return self.venue.kind != "paper" and not is_local and not any(word in host for word in TEST_HOSTS)
+
     def to_policy(self) -> Policy:
         section = self.policy
-        values = {name: getattr(section, name) for name in PolicySection.model_fields if name != "symbols"}
-        label = self.follower.policy or section.mode.value
-        return Policy(label=label, symbols=frozenset(section.symbols), **values)
-
-
-def load_settings(path: Path, *, paper: bool = False) -> FollowerSettings:
-    """Read and check one file; relative paths in it are relative to it. Raises `ConfigurationError`."""
-    try:
-        if path.stat().st_size > CONFIG_BYTES_MAX:
-            raise ConfigurationError([f"{path}: too long, allowed: {CONFIG_BYTES_MAX} bytes"])
-        tree: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(
-            [f"{path}: cannot be read ({error.strerror}), allowed: a TOML file"]
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{path}: {_syntax(error)}"]) from None
-    if paper and isinstance(tree.get("venue"), dict):
-        tree["venue"] = {**tree["venue"], "kind": "paper"}
-    _anchor_paths(tree, path.resolve().parent)
-    try:
-        return FollowerSettings(**tree)
-    except ValidationError as error:
-        raise ConfigurationError(list(_lines(path, error))) from None
-    except SettingsError as error:
-        name = "".join(re.findall(r'field "(\w+)"', str(error))).upper()
-        raise ConfigurationError([f"{ENVIRONMENT_PREFIX}{name}: allowed: a table, as JSON"]) from None
-
-
-def load_folder_or_file(path: Path, *, paper: bool = False) -> list[FollowerSettings]:
-    """One follower per file. Raises `ConfigurationError` with what is wrong in all of them."""
-    files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
-    if not files:
-        raise ConfigurationError([f"{path}: empty, allowed: a folder with at least one .toml file"])
-    if len(files) > FOLLOWERS_MAX:
-        raise ConfigurationError([f"{path}: was {len(files)} files, allowed: at most {FOLLOWERS_MAX}"])
-    found: list[FollowerSettings] = []
-    lines: list[str] = []
-    for file in files:
-        try:
-            found.append(load_settings(file, paper=paper))
-        except ConfigurationError as error:
-            lines.extend(error.lines)
-    seen: dict[str, Path] = {}
-    for settings, file in zip(found, files, strict=False):
-        name = settings.follower.id
-        if name in seen and not lines:
-            lines.append(
-                f"{file}: follower.id: was {name!r}, allowed: an id of its own ({seen[name]} has it)"
-            )
-        seen[name] = file
-    if lines:
-        raise ConfigurationError(lines)
-    return found
-
-
-def read_secret(value: SecretStr | None, file: Path | None, name: str) -> str:
-    """A secret from its setting or its file. Raises `ConfigurationError` that names the key, never the
-    value.
-    """
-    if value is not None:
-        return value.get_secret_value()
-    assert file is not None, "checked when the settings were read"
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise ConfigurationError(
-            [f"{name}: cannot be read, allowed: a file of one line ({file}: {reason})"]
-        ) from None
-    if not text:
-        raise ConfigurationError([f"{name}: empty, allowed: a file of one line ({file})"])
-    return text
-
-
-def check_secrets(found: Sequence[FollowerSettings]) -> None:
-    """Look into the files with keys, so that a wrong one is noticed before any network. Raises
-    `ConfigurationError` with what is wrong in all of them.
-    """
-    lines: list[str] = []
-    for one in found:
-        secrets: list[tuple[SecretStr | None, Path | None, str]] = [
-            (None, one.broker.nkey_seed_file, "broker.nkey_seed_file")
-        ]
-        venue = one.venue
-        if venue.kind == "ccxt":
-            secrets += [
-                (venue.api_key, venue.api_key_file, "venue.api_key_file"),
-                (venue.api_secret, venue.api_secret_file, "venue.api_secret_file"),
-            ]
-        for value, file, name in secrets:
-            try:
-                text = read_secret(value, file, name)
-                if name == "broker.nkey_seed_file" and not _is_nkey_seed(text):
-                    lines.append(
-                        f"{one.follower.id}: {name}: allowed: a file with an nkey seed, SU... ({file})"
-                    )
-            except ConfigurationError as error:
-                lines.extend(error.of(one.follower.id).lines)
-    if lines:
-        raise ConfigurationError(lines)
-
-
-def _is_nkey_seed(text: str) -> bool:
-    import nkeys
-
-    try:
-        public: bytes = nkeys.from_seed(bytearray(text.encode())).public_key
-    except (nkeys.NkeysError, ValueError, IndexError):
-        return False
-    return public.startswith(b"U")
-
-
-def _anchor_paths(tree: dict[str, Any], folder: Path) -> None:
-    for section, key in (
-        ("follower", "data_dir"),
-        ("broker", "nkey_seed_file"),
-        ("venue", "api_key_file"),
-        ("venue", "api_secret_file"),
-    ):
-        part = tree.get(section)
-        if isinstance(part, dict) and isinstance(part.get(key), str):
-            part[key] = str(folder / Path(part[key]).expanduser())
-
-
-def _syntax(error: Exception) -> str:
-    """Where the file is no TOML, and why, without the text that is there."""
-    reason, _, position = str(error).rpartition(" (at ")
-    if not reason:
-        return "not TOML (not UTF-8 text)"
-    return f"{position.rstrip(')')}: not TOML ({reason[0].lower()}{reason[1:]})"
-
-
-def _lines(path: Path, error: ValidationError) -> Iterator[str]:
-    for item in error.errors(include_url=False, include_context=False):
-        location = item["loc"]
-        place = _place(path, location)
-        known, allowed = meaning(location)
-        if item["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-            nearest = ".".join(str(part) for part in (*location[:-1], *close))
-            yield f"{place}: unknown key; " + (
-                f"nearest: {nearest}" if close else f"allowed: {', '.join(known)}"
-            )
-        elif item["type"] == "missing":
-            yield f"{place}: missing, allowed: {allowed}"
-        elif item["type"] == "value_error":
-            yield from (f"{place}.{line}" for line in item["msg"].removeprefix("Value error, ").splitlines())
-        else:
-            yield f"{place}: {_was(place, item['input'])}allowed: {allowed}"
-
-
-def _place(path: Path, location: Sequence[int | str]) -> str:
-    """Where a setting was given: the environment variable if there is one, else the file; and the key."""
-    names = [str(part) for part in location]
-    variables = {name.upper() for name in os.environ}
-    for depth in range(len(names), 0, -1):
-        variable = f"{ENVIRONMENT_PREFIX}{'__'.join(names[:depth])}".upper()
-        if variable in variables:
-            return ": ".join([variable, *([".".join(names[depth:])] if depth < len(names) else [])])
-    return f"{path}: {'.'.join(names)}"
-
-
-def _was(place: str, value: Any) -> str:
-    """What was there; nothing where it may be a secret."""
-    if isinstance(value, dict | list):
-        return "was a table, " if isinstance(value, dict) else "was a list, "
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if "@" in text or any(word in place.rpartition(": ")[2].lower() for word in ("key", "secret")):
-        return ""
-    shown = text[:VALUE_LENGTH_MAX] + "..." * (len(text) > VALUE_LENGTH_MAX)
-    return f"was {shown!r}, " if isinstance(value, str) else f"was {shown}, "
+        lists = ("symbols", "symbols_denied")
+        values = {name: getattr(section, name) for name in PolicySection.model_fields if name not in lists}
+        return Policy(
+            label=self.follower.policy or section.mode.value,
+            symbols=frozenset(section.symbols),
+            symbols_denied=frozenset(section.symbols_denied),
+            **values,
+        )
 
 
 def meaning(location: Sequence[int | str]) -> tuple[list[str], str]:

@@ -24,11 +24,12 @@ ZERO = Decimal(0)
 def target_exposures(executor: Executor, policy: Policy, account: AccountState) -> dict[str, Decimal]:
     """Signed exposure per symbol that the policy wants of the leader's state, within the leverage caps."""
     equity = account.equity() or ZERO
+    scale = policy.scale * executor.desk.risk.stakes * (-1 if policy.reverse else 1)
     if policy.mode is Mode.EXPOSURE:
         found = {
-            symbol: exposure * policy.scale
+            symbol: exposure * scale
             for symbol, exposure in executor.leader.exposures.items()
-            if not policy.symbols or symbol in policy.symbols
+            if policy.allows(symbol)
         }
     else:
         found = {
@@ -36,7 +37,8 @@ def target_exposures(executor: Executor, policy: Policy, account: AccountState) 
             for symbol, qty in executor.targets.items()
             if equity > 0 and symbol in account.quotes
         }
-    share = leverage_share(found.values(), executor.leader.leverage, policy)
+    leader = executor.leader
+    share = leverage_share(found.values(), leader.leverage or ZERO, policy, leader.leverage_recommended)
     return {symbol: exposure * share for symbol, exposure in found.items()}
 
 
@@ -78,8 +80,8 @@ def status_report(
         target_exposure=wire_number(sum(target.values(), ZERO)),
         actual_exposure=wire_number(sum(actual.values(), ZERO)),
         exposure_gap=wire_number(gap),
-        leverage=wire_number(executor.note_leverage()),
-        leverage_peak=wire_number(executor.leverage_peak),
+        leverage=wire_number(executor.desk.note_leverage()),
+        leverage_peak=wire_number(executor.desk.leverage_peak),
         unknown_orders=executor.driver.unknown_count(),
         mode=mode,
     )

@@ -46,6 +46,11 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, msg_id TEXT NOT NULL UNIQUE,
                         body BLOB NOT NULL) STRICT;
     """,
+    """
+    ALTER TABLE adjustments ADD COLUMN leader_id TEXT NOT NULL DEFAULT '';
+    CREATE TABLE leaders(leader_id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+    CREATE TABLE marks(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    """,
 )
 """Migration n brings a store of version n to n + 1. Never edited once released, only added to."""
 
@@ -223,13 +228,34 @@ class Store:
             )
             return cursor.rowcount > 0
 
-    def adjust(self, symbol: str, qty: Decimal, at_ms: int, reason: str) -> None:
+    def adjust(self, symbol: str, qty: Decimal, at_ms: int, reason: str, leader_id: str) -> None:
         """Correct the journal's position by what happened outside this program."""
         with self._transaction():
             self._db.execute(
-                "INSERT INTO adjustments(symbol, qty, at_ms, reason) VALUES(?,?,?,?)",
-                (symbol, str(qty), at_ms, reason),
+                "INSERT INTO adjustments(symbol, qty, at_ms, reason, leader_id) VALUES(?,?,?,?,?)",
+                (symbol, str(qty), at_ms, reason, leader_id),
             )
+
+    # --- what has to be remembered beside them
+
+    def save_leader(self, leader_id: str, body: bytes) -> None:
+        """What is known of a leader that no later message repeats."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO leaders VALUES(?, ?)", (leader_id, body))
+
+    def leader(self, leader_id: str) -> bytes | None:
+        rows = self._rows("SELECT body FROM leaders WHERE leader_id=?", leader_id)
+        return rows[0][0] if rows else None
+
+    def save_marks(self, marks: dict[str, str]) -> None:
+        """Named values: marks of equity, stages of a trial."""
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO marks VALUES(?, ?)", list(marks.items()))
+
+    def marks(self) -> dict[str, str]:
+        return dict(self._rows("SELECT name, value FROM marks"))
+
+    # --- reading
 
     def has_copy(self, key: CopyKey) -> bool:
         sql = "SELECT 1 FROM copies WHERE leader_id=? AND epoch=? AND seq=?"
@@ -272,14 +298,39 @@ class Store:
         )
         return [_fill(row) for row in self._rows(sql, client_order_id)]
 
+    def leader_of(self, client_order_id: str) -> str | None:
+        """Whose copy an own order belongs to; `None` for a foreign one."""
+        if not client_order_id:
+            return None
+        rows = self._rows("SELECT leader_id FROM orders WHERE client_order_id=?", client_order_id)
+        return rows[0][0] if rows else None
+
+    def positions_by_leader(self) -> dict[str, dict[str, Decimal]]:
+        """What copying built, per leader and symbol: own fills and adjustments."""
+        found: dict[str, dict[str, Decimal]] = {}
+        sql = (
+            "SELECT coalesce(o.leader_id, ''), f.symbol, f.is_buy, f.qty FROM fills f "
+            "LEFT JOIN orders o ON o.client_order_id = f.client_order_id"
+        )
+        for leader_id, symbol, is_buy, qty in self._rows(sql):
+            own = found.setdefault(leader_id, {})
+            own[symbol] = own.get(symbol, ZERO) + (Decimal(qty) if is_buy else -Decimal(qty))
+        only = next(iter(found), "")
+        for leader_id, symbol, qty in self._rows("SELECT leader_id, symbol, qty FROM adjustments"):
+            own = found.setdefault(leader_id or only, {})
+            own[symbol] = own.get(symbol, ZERO) + Decimal(qty)
+        return {
+            leader_id: {symbol: qty for symbol, qty in own.items() if qty != 0}
+            for leader_id, own in found.items()
+        }
+
     def positions(self) -> dict[str, Decimal]:
-        """What copying built, per symbol: own fills and adjustments."""
-        found: dict[str, Decimal] = {}
-        for symbol, is_buy, qty in self._rows("SELECT symbol, is_buy, qty FROM fills"):
-            found[symbol] = found.get(symbol, ZERO) + (Decimal(qty) if is_buy else -Decimal(qty))
-        for symbol, qty in self._rows("SELECT symbol, qty FROM adjustments"):
-            found[symbol] = found.get(symbol, ZERO) + Decimal(qty)
-        return {symbol: qty for symbol, qty in found.items() if qty != 0}
+        """The same over all leaders."""
+        total: dict[str, Decimal] = {}
+        for own in self.positions_by_leader().values():
+            for symbol, qty in own.items():
+                total[symbol] = total.get(symbol, ZERO) + qty
+        return {symbol: qty for symbol, qty in total.items() if qty != 0}
 
     # --- what is to be reported
 

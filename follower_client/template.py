@@ -67,6 +67,8 @@ def _with_comment(text: str, field: FieldInfo) -> str:
 def _toml(value: Any) -> str:
     if value is None:
         return "..."
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Enum):
         return f'"{value.value}"'
     if isinstance(value, Decimal):

@@ -7,16 +7,20 @@ they are gathered (`executor`), what follows from them (`sizing`, `caps`, `decid
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
 from relay.protocol.messages import Signal
 
 __all__ = [
+    "Control",
+    "Guard",
     "Instrument",
+    "LeaderState",
     "LeaderStep",
     "LeverageTier",
+    "OtherLeg",
     "Pending",
     "Quote",
     "Snapshot",
@@ -25,6 +29,7 @@ __all__ = [
 ]
 
 ZERO = Decimal(0)
+FORCED_CAUSES = ("liquidation", "adl")
 
 
 def sign(value: Decimal) -> int:
@@ -42,7 +47,9 @@ class LeverageTier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """The venue's filters of one linear contract. `tiers` ascend by notional."""
+    """The venue's filters of one linear contract. `tiers` ascend by notional; `zone_leverage_max` = the
+    tighter cap of a contract in the venue's innovation zone.
+    """
 
     symbol: str
     qty_step: Decimal
@@ -52,6 +59,7 @@ class Instrument:
     tick_size: Decimal
     taker_fee: Decimal = Decimal("0.00055")
     tiers: tuple[LeverageTier, ...] = ()
+    zone_leverage_max: Decimal | None = None
 
     def leverage_max(self, notional_usdt: Decimal) -> Decimal | None:
         """The tier's maximum for a position of that notional; `None` where the venue publishes no tiers."""
@@ -96,9 +104,20 @@ class StepKind(StrEnum):
     NONE = "none"
 
 
+@dataclass(frozen=True, slots=True)
+class OtherLeg:
+    """The leader's position on the other side of the same symbol, where he trades in hedge mode (signed)."""
+
+    qty: Decimal = ZERO
+    exposure: Decimal = ZERO
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaderStep:
-    """The numbers of a signal as Decimals. `qty_*` and `exposure` are signed."""
+    """The numbers of a signal as Decimals. `qty_*` and `exposure` are signed; stops are `None` if not set.
+
+    `forced` = a liquidation or deleveraging did it. `leverage` = his setting for the position.
+    """
 
     symbol: str
     is_buy: bool
@@ -110,20 +129,46 @@ class LeaderStep:
     account_leverage: Decimal
     mark: Decimal
     expires_ms: int
+    forced: bool = False
+    entry_price: Decimal = ZERO
+    leverage: Decimal = ZERO
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
 
     @classmethod
-    def of(cls, signal: Signal) -> LeaderStep:
+    def of(cls, signal: Signal, other: OtherLeg | None = None) -> LeaderStep:
+        """The step as a one-way account sees it: with a leg on the other side, the net of both."""
+        position = signal.position
+        qty_after, exposure = Decimal(position.qty), Decimal(position.exposure)
+        if other is not None:
+            qty_after, exposure = qty_after + other.qty, exposure + other.exposure
         return cls(
             symbol=signal.symbol,
             is_buy=signal.side == "buy",
             qty=Decimal(signal.qty),
             price=Decimal(signal.price),
-            qty_after=Decimal(signal.position.qty),
-            exposure=Decimal(signal.position.exposure),
+            qty_after=qty_after,
+            exposure=exposure,
             equity=Decimal(signal.equity),
             account_leverage=Decimal(signal.account_leverage),
             mark=Decimal(signal.market.mark),
             expires_ms=signal.expires_ms,
+            forced=signal.cause in FORCED_CAUSES,
+            entry_price=Decimal(position.entry_price),
+            leverage=Decimal(position.leverage),
+            stop_loss=_price_or_none(position.stop_loss),
+            take_profit=_price_or_none(position.take_profit),
+        )
+
+    def mirrored(self) -> LeaderStep:
+        """The same step of somebody who always stands on the other side: his stop is the other's target."""
+        return replace(
+            self,
+            is_buy=not self.is_buy,
+            qty_after=-self.qty_after,
+            exposure=-self.exposure,
+            stop_loss=self.take_profit,
+            take_profit=self.stop_loss,
         )
 
     @property
@@ -142,16 +187,80 @@ class LeaderStep:
         return StepKind.ENTRY if abs(after) > abs(before) else StepKind.REDUCTION
 
 
+def _price_or_none(text: str | None) -> Decimal | None:
+    value = Decimal(text) if text else ZERO
+    return value if value > 0 else None
+
+
+class Control(StrEnum):
+    """What the operator or a trigger has ordered, mildest first. Each level includes the ones before it."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    REDUCE_ONLY = "reduce_only"
+    CANCEL_ALL = "cancel_all"
+    FLATTEN = "flatten"
+    LOCK = "lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderState:
+    """What is known of the leader, newest first, beside the signal itself. All quantities are signed.
+
+    `qty_now` = his newest position in the signal's symbol, which may be newer than the signal; `other_leg` =
+    the other side of it where he trades in hedge mode; `exposures` = of every symbol; `leverage_now` = of
+    his account, `leverage_recommended` = the most that he wants of his followers. `equity_at_start` = when
+    he was first heard, `equity_before` = at the message before. `legacy_symbols` = positions from before he
+    was followed; `rebased_symbols` = positions that money was added to or taken from under: their steps are
+    copied as fractions.
+    """
+
+    alive: bool = True
+    qty_now: Decimal | None = None
+    other_leg: OtherLeg | None = None
+    exposures: Mapping[str, Decimal] = field(default_factory=dict)
+    leverage_now: Decimal | None = None
+    leverage_recommended: Decimal | None = None
+    equity_at_start: Decimal | None = None
+    equity_before: Decimal | None = None
+    legacy_symbols: frozenset[str] = frozenset()
+    rebased_symbols: frozenset[str] = frozenset()
+
+    def mirrored(self) -> LeaderState:
+        return replace(
+            self,
+            qty_now=None if self.qty_now is None else -self.qty_now,
+            exposures={symbol: -exposure for symbol, exposure in self.exposures.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """What may forbid entries beside the market. Losses are unsigned USDT, `drawdown` a share of the peak.
+
+    `orders_recent` = orders sent in the last ten seconds; `stakes` = the share of the policy's size that is
+    in force (reduced stakes); `clock_fault` = the clocks do not agree well enough to tell old from new.
+    """
+
+    control: Control = Control.RUN
+    orders_recent: int = 0
+    daily_loss_usdt: Decimal = ZERO
+    weekly_loss_usdt: Decimal = ZERO
+    drawdown: Decimal = ZERO
+    stakes: Decimal = Decimal(1)
+    clock_fault: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The follower at one moment.
 
-    `positions` = everything at the venue (what caps count), `external` = the part that this program did not
-    open (never traded). `equity`, `available` are `None` while they are not established. `leader_qty_now` =
-    the leader's newest known position in the signal's symbol, which may be newer than the signal;
-    `leader_exposures` = the same of every symbol, signed; `leader_leverage_now` = of his account.
-    `blocked_symbols` hold an order of unknown outcome: no new risk there. `wave_start_ms` = when this
-    follower's wave begins.
+    `positions` = everything at the venue (what caps count), `external` = the part that this leader's signals
+    did not build (another leader's, or somebody's own; never traded). `equity`, `available`, `wallet` are
+    `None` while they are not established. `blocked_symbols` hold an order of unknown outcome: no new risk
+    there. `wave_start_ms` = when this follower's wave begins. `depth` = visible (bid, ask) quantity.
+    `carried` = targets of entries that were too small to be sent. `shared` = other leaders are copied on this
+    account, so that the position may be less than, or against, what this leader's signals built.
     """
 
     equity: Decimal | None
@@ -160,14 +269,16 @@ class Snapshot:
     quotes: Mapping[str, Quote]
     instruments: Mapping[str, Instrument]
     wave_start_ms: int
+    wallet: Decimal | None = None
     external: Mapping[str, Decimal] = field(default_factory=dict)
     pending: Mapping[str, Pending] = field(default_factory=dict)
     leverage_settings: Mapping[str, Decimal] = field(default_factory=dict)
-    leader_qty_now: Decimal | None = None
-    leader_exposures: Mapping[str, Decimal] = field(default_factory=dict)
-    leader_leverage_now: Decimal | None = None
+    depth: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    carried: Mapping[str, Decimal] = field(default_factory=dict)
     blocked_symbols: frozenset[str] = frozenset()
-    leader_alive: bool = True
+    shared: bool = False
+    leader: LeaderState = LeaderState()
+    guard: Guard = Guard()
     reconciled: bool = True
     quote_age_max_ms: int = 3000
 
@@ -181,14 +292,15 @@ class Snapshot:
             return None
         return quote if 0 < quote.bid <= quote.ask and quote.mark > 0 else None
 
-    def worst_qty(self, symbol: str) -> Decimal:
+    def worst_qty(self, symbol: str, *, own: bool = False) -> Decimal:
         """The largest |position| that any set of fills of the pending orders could leave."""
-        qty, pending = self.positions.get(symbol, ZERO), self.pending.get(symbol, Pending())
-        return max(abs(qty + pending.buy), abs(qty - pending.sell))
+        qty = self.own_qty(symbol) if own else self.positions.get(symbol, ZERO)
+        pending = self.pending.get(symbol)
+        return abs(qty) if pending is None else max(abs(qty + pending.buy), abs(qty - pending.sell))
 
-    def worst_notional(self, symbol: str) -> Decimal | None:
+    def worst_notional(self, symbol: str, *, own: bool = False) -> Decimal | None:
         """`worst_qty` at mark; `None` where there is a position and no price for it."""
-        qty = self.worst_qty(symbol)
+        qty = self.worst_qty(symbol, own=own)
         if qty == 0:
             return ZERO
         quote = self.quotes.get(symbol)

@@ -6,10 +6,12 @@ asking the venue (adapters), deciding (`core`).
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from follower_client.core.snapshot import Instrument, Quote
+from follower_client.core.stops import Stops
 
 __all__ = ["AccountState", "Holding"]
 
@@ -26,13 +28,34 @@ class Holding:
 
 @dataclass(slots=True)
 class AccountState:
-    """Mutable, owned by one adapter. `wallet_balance` is `None` until the venue has said it."""
+    """Mutable, owned by one adapter. `wallet_balance` is `None` until the venue has said it.
+
+    `depth` = visible (bid, ask) quantity; `stops` = what the venue keeps for each position; `warnings` = the
+    venue's own alarms (`adl_rank:<symbol>`, `borrowed_usdt`).
+    """
 
     instruments: dict[str, Instrument] = field(default_factory=dict)
     leverage_settings: dict[str, Decimal] = field(default_factory=dict)
     quotes: dict[str, Quote] = field(default_factory=dict)
     holdings: dict[str, Holding] = field(default_factory=dict)
     wallet_balance: Decimal | None = None
+    depth: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    stops: dict[str, Stops] = field(default_factory=dict)
+    warnings: dict[str, Decimal] = field(default_factory=dict)
+    _clock: tuple[int, int] | None = None  # (venue - wall, wall - monotonic), ms, when they were compared
+
+    def compare_clocks(self, venue_ms: int, wall_ms: int) -> None:
+        """The venue's time at a moment of this machine's clock."""
+        self._clock = venue_ms - wall_ms, wall_ms - time.monotonic_ns() // 1_000_000
+
+    def clock_offset_ms(self) -> int | None:
+        """The venue's clock less this machine's, steps since the comparison included; `None` = never
+        compared.
+        """
+        if self._clock is None:
+            return None
+        offset, anchor = self._clock
+        return offset + anchor - (time.time_ns() - time.monotonic_ns()) // 1_000_000
 
     def positions(self) -> dict[str, Decimal]:
         return {symbol: holding.qty for symbol, holding in self.holdings.items() if holding.qty != 0}

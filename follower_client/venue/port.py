@@ -51,7 +51,9 @@ class OrderStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """One order to send: IOC at `limit_price`, or a market order where that is `None`."""
+    """One order to send: IOC at `limit_price`, or a market order where that is `None`. `stop_loss`,
+    `take_profit` = trigger prices that the venue keeps for the position from the first fill on.
+    """
 
     client_order_id: str
     symbol: str
@@ -59,6 +61,8 @@ class OrderRequest:
     qty: Decimal
     limit_price: Decimal | None
     reduce_only: bool
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,14 @@ from hypothesis import strategies as st
 
 from follower_client.core.decide import Action, Decision, decide
 from follower_client.core.policy import BelowMinimum, Mode, Policy
-from follower_client.core.snapshot import Instrument, LeverageTier, Pending, Quote, Snapshot
+from follower_client.core.snapshot import (
+    Instrument,
+    LeaderState,
+    LeverageTier,
+    Pending,
+    Quote,
+    Snapshot,
+)
 from follower_client.reports import wire_number
 from relay.protocol.messages import Signal
 from tests.unit.follower_client.build import BTC, NOW_MS, instrument, signal
@@ -27,7 +34,13 @@ INSTRUMENTS: dict[str, Instrument] = {
     BTC: instrument(
         BTC, tiers=(LeverageTier(Decimal(20_000), Decimal(5)), LeverageTier(Decimal(10**9), Decimal(2)))
     ),
-    ETH: instrument(ETH, qty_step=Decimal("0.01"), qty_min=Decimal("0.01"), tick_size=Decimal("0.01")),
+    ETH: instrument(
+        ETH,
+        qty_step=Decimal("0.01"),
+        qty_min=Decimal("0.01"),
+        tick_size=Decimal("0.01"),
+        zone_leverage_max=Decimal("1.5"),
+    ),
 }
 START = {BTC: Decimal(60_000), ETH: Decimal(2_000)}
 
@@ -46,6 +59,16 @@ policies = st.builds(
     notional_per_order_max_usdt=st.none() | decimals("10", "50000"),
     notional_per_symbol_max_usdt=st.none() | decimals("10", "50000"),
     notional_total_max_usdt=st.none() | decimals("10", "50000"),
+    notional_per_leader_max_usdt=st.none() | decimals("10", "50000"),
+    allocation_usdt=st.none() | decimals("10", "100000"),
+    fixed_margin_usdt=decimals("1", "10000"),
+    multiplier=decimals("0.001", "100"),
+    risk_share=decimals("0.001", "1"),
+    reverse=st.booleans(),
+    leverage_recommended=st.booleans(),
+    depth_share_max=st.none() | decimals("0.01", "1"),
+    borrow_max_usdt=decimals("0", "100"),
+    stop_loss_bps=st.sampled_from([Decimal(0), Decimal(200)]),
     entry_guard_bps=decimals("0", "500", 1),
     below_minimum=st.sampled_from(BelowMinimum),
 )
@@ -59,6 +82,9 @@ class Step:
     leader_leverage: Decimal
     fill: Decimal
     equity_move: Decimal
+    recommended: Decimal | None
+    depth: Decimal
+    stop: Decimal | None
 
 
 steps = st.builds(
@@ -69,6 +95,9 @@ steps = st.builds(
     leader_leverage=decimals("0", "100", 2),
     fill=st.sampled_from([Decimal(0), Decimal("0.5"), Decimal(1), Decimal(-1)]),  # -1 = nobody knows
     equity_move=decimals("0.9", "1.1"),
+    recommended=st.none() | decimals("0", "10", 1),
+    depth=decimals("0", "20"),
+    stop=st.none() | decimals("0.9", "1.1"),
 )
 
 
@@ -78,6 +107,8 @@ class Account:
     positions: dict[str, Decimal] = field(default_factory=dict)
     pending: dict[str, Pending] = field(default_factory=dict)
     prices: dict[str, Decimal] = field(default_factory=lambda: dict(START))
+    recommended: Decimal | None = None
+    depth: Decimal = Decimal(1000)
 
     def snapshot(self, leader_qty: Decimal) -> Snapshot:
         return Snapshot(
@@ -91,7 +122,13 @@ class Account:
             instruments=INSTRUMENTS,
             wave_start_ms=NOW_MS,
             pending=dict(self.pending),
-            leader_qty_now=leader_qty,
+            wallet=self.equity,
+            depth=dict.fromkeys(START, (self.depth, self.depth)),
+            leader=LeaderState(
+                qty_now=leader_qty,
+                leverage_recommended=self.recommended,
+                equity_at_start=Decimal(100_000),
+            ),
         )
 
     def worst_notional(self, symbol: str) -> Decimal:
@@ -116,7 +153,7 @@ class Account:
 
 
 def step_signal(step: Step, before: Decimal, price: Decimal, seq: int) -> Signal:
-    return signal(
+    raw = signal(
         before=str(before),
         after=str(step.leader_qty),
         price=str(price.quantize(Decimal("0.01"))),
@@ -124,18 +161,26 @@ def step_signal(step: Step, before: Decimal, price: Decimal, seq: int) -> Signal
         symbol=step.symbol,
         seq=seq,
     )
+    if step.stop is None:
+        return raw
+    stop = str((price * step.stop).quantize(Decimal("0.01")))
+    return msgspec.structs.replace(raw, position=msgspec.structs.replace(raw.position, stop_loss=stop))
 
 
 def check_caps(policy: Policy, raw: Signal, before: Account, decision: Decision) -> None:
     assert decision.action is Action.ORDER and not decision.reduce_only
-    after = Account(before.equity, dict(before.positions), dict(before.pending), dict(before.prices))
+    after = replace(before, positions=dict(before.positions), pending=dict(before.pending))
     after.take(decision, raw.symbol, Decimal(-1))
     total = sum((after.worst_notional(symbol) for symbol in START), Decimal(0))
     here = after.worst_notional(raw.symbol)
     leverage = total / before.equity
     tiers = INSTRUMENTS[raw.symbol].tiers
     tier = next(tier.leverage_max for tier in tiers if here <= tier.notional_max_usdt)
-    caps = (policy.leverage_max, Decimal(raw.account_leverage) / 2, tier)
+    caps = [policy.leverage_max, Decimal(raw.account_leverage) / 2, tier]
+    zone = INSTRUMENTS[raw.symbol].zone_leverage_max
+    caps += [] if zone is None else [zone]
+    if policy.leverage_recommended and before.recommended is not None:
+        caps.append(before.recommended)
     assert leverage <= min(caps), f"leverage {leverage} above {min(caps)}"
     assert decision.leverage_cap is not None and decision.leverage_cap <= min(caps[0], caps[1])
     assert decision.leverage_after is not None and decision.leverage_after <= decision.leverage_cap
@@ -147,6 +192,15 @@ def check_caps(policy: Policy, raw: Signal, before: Account, decision: Decision)
         assert decision.limit_price is not None
         price = max(decision.limit_price, before.prices[raw.symbol])
         assert decision.qty * price <= policy.notional_per_order_max_usdt
+    if policy.notional_per_leader_max_usdt is not None:
+        assert total <= policy.notional_per_leader_max_usdt
+    if policy.depth_share_max is not None:
+        assert decision.qty <= before.depth * policy.depth_share_max
+    fees = decision.qty * before.prices[raw.symbol] * 2 * INSTRUMENTS[raw.symbol].taker_fee
+    assert fees <= before.equity + policy.borrow_max_usdt
+    if policy.stop_loss_bps > 0 and not decision.reduce_only:
+        mark, stop = before.prices[raw.symbol], decision.stop_loss
+        assert stop is not None and (stop < mark if decision.is_buy else stop > mark)
 
 
 @settings(max_examples=400, deadline=None, print_blob=True)
@@ -157,6 +211,7 @@ def test_no_sequence_of_signals_exceeds_a_cap(policy: Policy, equity: Decimal, r
     for seq, step in enumerate(run, start=1):
         account.prices[step.symbol] = (account.prices[step.symbol] * step.move).quantize(Decimal("0.1"))
         account.equity *= step.equity_move
+        account.recommended, account.depth = step.recommended, step.depth
         raw = step_signal(step, leader.get(step.symbol, Decimal(0)), account.prices[step.symbol], seq)
         leader[step.symbol] = step.leader_qty
         target = basis = None
@@ -195,7 +250,7 @@ def test_a_leaders_exit_never_adds_risk_and_is_never_gated(
     raw = signal(before=str(leader_before), after=str(after), price="60000")
     account = Account(Decimal(10_000), {BTC: held})
     state = account.snapshot(after)
-    state = replace(state, leader_alive=alive)
+    state = replace(state, leader=replace(state.leader, alive=alive))
     decision = decide(raw, state, policy, NOW_MS + late_ms)
     if decision.action is Action.ORDER:
         assert decision.reduce_only and 0 < decision.qty <= abs(held)
@@ -253,7 +308,7 @@ def test_whatever_a_leader_signs_is_answered_and_stays_within_the_caps(
         ),
     )
     account = Account(Decimal(10_000), {BTC: held})
-    state = replace(account.snapshot(Decimal(0)), leader_qty_now=known_now)
+    state = replace(account.snapshot(Decimal(0)), leader=LeaderState(qty_now=known_now))
     decision = decide(raw, state, policy, NOW_MS)
     if decision.action is Action.ORDER and not decision.reduce_only:
         check_caps(policy, raw, account, decision)

@@ -11,7 +11,9 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
+from follower_client.control import ControlFile
 from follower_client.core.policy import Policy
+from follower_client.desk import Desk
 from follower_client.executor import Executor
 from follower_client.failpoint import Failpoints
 from follower_client.order_driver import now_ms
@@ -46,7 +48,9 @@ class Bench:
         self.store = Store.open(folder / "follower.sqlite")
         identity = Identity("alice", "leader", policy.label, False)
         self.reporter = Reporter(identity, self.store, Deaf())
-        self.executor = Executor(identity, policy, self.store, venue, self.reporter, Failpoints(""))
+        self.control = ControlFile(folder)
+        self.desk = Desk(policy, self.store, venue, self.control, Failpoints(""))
+        self.executor = Executor(identity, policy, self.desk, self.reporter)
         self.qty = Decimal(0)
         self.seq = 0
 
@@ -99,14 +103,17 @@ async def bench(
     folder: Path, venue: FakeVenue | None = None, policy: Policy = POLICY
 ) -> AsyncIterator[Bench]:
     built = Bench(folder, venue or FakeVenue(), policy)
+    built.desk.prepare()
     built.executor.prepare()
-    await built.venue.start(built.executor)
-    running = asyncio.create_task(built.executor.run())
+    await built.venue.start(built.desk)
+    running = [asyncio.create_task(built.executor.run())]
     try:
         async with asyncio.timeout(5):
             await built.executor.started.wait()
+        running.append(asyncio.create_task(built.desk.reconcile()))
         yield built
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         built.store.close()

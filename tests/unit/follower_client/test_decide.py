@@ -9,7 +9,7 @@ import pytest
 
 from follower_client.core.decide import Action, decide
 from follower_client.core.policy import BelowMinimum, Mode, Policy
-from follower_client.core.snapshot import Pending, Quote
+from follower_client.core.snapshot import LeaderState, Pending, Quote
 from tests.unit.follower_client.build import BTC, NOW_MS, instrument, quote, signal, snapshot
 
 POLICY = Policy(label="test", leverage_max=Decimal(10))
@@ -126,7 +126,7 @@ def test_no_gate_and_no_cap_stops_an_exit() -> None:
         equity=None,
         quotes={},
         reconciled=False,
-        leader_alive=False,
+        leader=LeaderState(alive=False),
         blocked_symbols=frozenset({BTC}),
     )
     decision = decide(signal(before="-2", after="0"), blind, strict, NOW_MS + 10**9)
@@ -184,16 +184,16 @@ def test_below_the_minimum_is_skipped_or_rounded_up_within_the_caps() -> None:
 
 def test_an_entry_that_waited_is_held_to_what_the_leader_has_by_now() -> None:
     entry = signal(before="0", after="2")
-    halved = decide(entry, snapshot(leader_qty_now=Decimal(1)), POLICY, NOW_MS)
+    halved = decide(entry, snapshot(leader=LeaderState(qty_now=Decimal(1))), POLICY, NOW_MS)
     assert halved.target_qty == Decimal("0.05")
-    left = decide(entry, snapshot(leader_qty_now=Decimal(0)), POLICY, NOW_MS)
+    left = decide(entry, snapshot(leader=LeaderState(qty_now=Decimal(0))), POLICY, NOW_MS)
     assert (left.action, left.reason) == (Action.SKIP, "superseded")
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"leader_alive": False}, "leader_silent"),
+        ({"leader": LeaderState(alive=False)}, "leader_silent"),
         ({"reconciled": False}, "not_reconciled"),
         ({"blocked_symbols": frozenset({BTC})}, "unknown_order"),
         ({"quotes": {}}, "no_account"),

@@ -187,7 +187,7 @@ async def test_a_restart_resumes_the_intent_it_finds(tmp_path: Path, short_fence
         copy = await again.verdict(1)
         assert copy.verdict == "copied" and again.position() == Decimal("0.1")
         assert len({request.client_order_id for request in venue.requests}) == 1
-        assert again.executor.reconciled.is_set()
+        assert again.desk.reconciled.is_set()
 
 
 @pytest.mark.asyncio
@@ -233,7 +233,7 @@ async def test_every_signal_of_a_busy_run_has_exactly_one_verdict(tmp_path: Path
 async def test_the_status_measures_the_gap_to_what_the_caps_allow(tmp_path: Path) -> None:
     bold = Policy(label="bold", scale=Decimal(3), leverage_max=Decimal(10))
     async with bench(tmp_path, policy=bold) as one:
-        await one.executor.reconciled.wait()
+        await one.desk.reconciled.wait()
         assert (await one.verdict(one.offer("2"))).verdict == "capped"
         status = status_report(one.executor, bold, one.venue.account, mode="running")
         assert Decimal(status.target_exposure) == 1  # half of his 2, not three times

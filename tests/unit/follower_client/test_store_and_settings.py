@@ -13,14 +13,9 @@ import pytest
 from follower_client.cli import main
 from follower_client.core.policy import BelowMinimum, Mode
 from follower_client.errors import ConfigurationError, StoreError
+from follower_client.reading import check_secrets, load_folder_or_file, load_settings
 from follower_client.records import Copy, CopyKey, Head, Order
-from follower_client.settings import (
-    FollowerSettings,
-    check_secrets,
-    load_folder_or_file,
-    load_settings,
-    meaning,
-)
+from follower_client.settings import FollowerSettings, meaning
 from follower_client.store import MIGRATIONS, Store
 from follower_client.template import template
 from relay.keys import create_nkey
@@ -228,9 +223,9 @@ def test_the_template_says_which_lines_are_to_be_filled_in(tmp_path: Path) -> No
     (tmp_path / "a.toml").write_text(template())
     with pytest.raises(ConfigurationError) as caught:
         load_settings(tmp_path / "a.toml")
-    assert [line.removeprefix(f"{tmp_path / 'a.toml'}: ") for line in caught.value.lines] == [
-        """leader.id: was "<the leader's id>", allowed: 1 to 32 characters of a-z, 0-9""",
-        "leader.public_key: allowed: the leader's public key, 64 hex digits",
+    assert [line.removeprefix(f"{tmp_path / 'a.toml'}:") for line in caught.value.lines] == [
+        """12: leader.id: was "<the leader's id>", allowed: 1 to 32 characters of a-z, 0-9""",
+        "13: leader.public_key: allowed: the leader's public key, 64 hex digits",
     ]
 
 

@@ -1,0 +1,120 @@
+"""What the operator has ordered: one small durable file per follower, read in the order path.
+
+Belongs here: the file, its levels, the audit trail beside it. Does not belong here: doing what it says
+(`executor` refuses entries, `closeout` closes), when a trigger fires (`risk`).
+
+The command line writes the file, the daemon reads it: nothing has to be running for an order to count, and a
+look costs one `stat`. A level is only ever lowered by `resume`. A file that cannot be read counts as locked.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from follower_client.core.snapshot import Control
+from follower_client.errors import FollowerError
+
+__all__ = ["ControlFile", "ControlState"]
+
+FILE_NAME, AUDIT_NAME = "control.json", "audit.jsonl"
+ORDER = tuple(Control)
+DAMAGED = "the control file cannot be read"
+
+
+class ControlState(msgspec.Struct, frozen=True, kw_only=True):
+    """The level in force. `number` rises with every order; `by` is `operator` or `trigger:<name>`."""
+
+    level: Control = Control.RUN
+    reason: str = ""
+    by: str = ""
+    at_ms: int = 0
+    number: int = 0
+
+
+class ControlFile:
+    """One follower's control state. Reading is cheap, writing is durable."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE_NAME
+        self._audit = folder / AUDIT_NAME
+        self._seen: tuple[int, int, int] | None = None
+        self._state = ControlState()
+
+    def read(self) -> ControlState:
+        """The state in force now."""
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            self._seen, self._state = None, ControlState()
+            return self._state
+        except OSError:
+            return self._damaged()
+        seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        if seen != self._seen:
+            try:
+                self._state = msgspec.json.decode(self.path.read_bytes(), type=ControlState)
+            except (OSError, msgspec.MsgspecError):
+                return self._damaged()
+            self._seen = seen
+        return self._state
+
+    def _damaged(self) -> ControlState:
+        self._seen = None
+        return msgspec.structs.replace(self._state, level=Control.LOCK, reason=DAMAGED)
+
+    def order(self, level: Control, *, by: str, reason: str) -> ControlState:
+        """Raise the level to at least this; on the disk when it returns. Raises `FollowerError`."""
+        now = self.read()
+        if ORDER.index(level) < ORDER.index(now.level):
+            return now
+        return self._write(level, by=by, reason=reason)
+
+    def resume(self, *, by: str, reason: str) -> ControlState:
+        """Back to normal. A lock is only left with a reason. Raises `FollowerError`."""
+        if self.read().level is Control.LOCK and not reason.strip():
+            raise FollowerError("resume: a lock is left with a reason only, allowed: --reason TEXT")
+        return self._write(Control.RUN, by=by, reason=reason)
+
+    def note(self, event: str, *, by: str, detail: str) -> None:
+        """A line in the audit trail, nothing more."""
+        self._append({"event": event, "by": by, "detail": detail, "at_ms": _now_ms()})
+
+    def _write(self, level: Control, *, by: str, reason: str) -> ControlState:
+        number = self._state.number + 1
+        state = ControlState(level=level, reason=reason[:500], by=by, at_ms=_now_ms(), number=number)
+        draft = self.path.with_suffix(f".{os.getpid()}.new")
+        try:
+            with draft.open("wb") as file:
+                file.write(msgspec.json.encode(state))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.chmod(0o600)
+            draft.replace(self.path)
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise FollowerError(f"{self.path}: cannot be written ({error.strerror})") from None
+        self._append(msgspec.to_builtins(state))
+        self._seen, self._state = None, state
+        return state
+
+    def _append(self, line: dict[str, object]) -> None:
+        try:
+            with self._audit.open("ab") as file:
+                self._audit.chmod(0o600)
+                file.write(msgspec.json.encode(line) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise FollowerError(f"{self._audit}: cannot be written ({error.strerror})") from None
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

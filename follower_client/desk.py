@@ -1,0 +1,118 @@
+"""One account: what the copies of all its leaders share.
+
+Belongs here: hearing the account's streams, counting what is pending, gathering what a decision may look at,
+reconciling at a start. Does not belong here: one leader's copies (`executor`), deciding (`core`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import structlog
+
+from follower_client.control import ControlFile
+from follower_client.core.policy import Policy
+from follower_client.core.snapshot import LeaderState, Quote, Snapshot
+from follower_client.failpoint import Failpoints
+from follower_client.journal import Journal
+from follower_client.order_driver import OrderDriver
+from follower_client.risk import RiskWatch
+from follower_client.store import Store
+from follower_client.venue.port import VenueFill, VenueOrder, VenuePort
+
+__all__ = ["Desk"]
+
+ZERO = Decimal(0)
+log = structlog.get_logger(__name__)
+
+
+class Desk:
+    """Owns the order driver and the journal. `prepare` before the port is started, `reconcile` after."""
+
+    def __init__(
+        self, policy: Policy, store: Store, port: VenuePort, control: ControlFile, failpoints: Failpoints
+    ) -> None:
+        self.policy = policy
+        self.store = store
+        self.port = port
+        self.control = control
+        self.failpoints = failpoints
+        self.risk = RiskWatch(policy, port.account, store, control)
+        self.driver = OrderDriver(store, port, failpoints, self.risk)
+        self.journal = Journal(store)
+        self.reconciled = asyncio.Event()
+        self.leverage_peak = ZERO
+        self.shared = False  # whether more than one leader is copied here
+
+    def prepare(self) -> None:
+        """Read the journal; before the port is started, so that no fill is heard without it."""
+        self.journal.read()
+
+    async def reconcile(self) -> None:
+        """Every order of the last life resolved, then the journal against the venue, then entries may
+        begin.
+        """
+        while self.driver.live_count:
+            await self.driver.any_done()
+        positions = self.port.account.positions()
+        self.journal.settle(positions)
+        self.reconciled.set()
+        log.info("reconciled", positions={symbol: str(qty) for symbol, qty in positions.items()})
+
+    # --- the account's streams
+
+    def on_fill(self, fill: VenueFill) -> None:
+        if not self.journal.is_own(fill):
+            if self.reconciled.is_set():
+                self.journal.settle(self.port.account.positions())
+            return
+        if not self.journal.record(fill):
+            return
+        self.failpoints.reach("filled")
+        self.driver.on_fill(fill)
+        self.note_leverage()
+
+    def on_order(self, order: VenueOrder) -> None:
+        self.driver.on_order(order)
+
+    # --- what decisions look at
+
+    def snapshot(
+        self, leader_id: str, leader: LeaderState, carried: dict[str, Decimal], *, wave_start_ms: int = 0
+    ) -> Snapshot:
+        """The account as this leader's copies see it."""
+        account = self.port.account
+        positions = account.positions()
+        return Snapshot(
+            equity=account.equity(),
+            available=account.available(),
+            wallet=account.wallet_balance,
+            positions=positions,
+            quotes=account.quotes,
+            instruments=account.instruments,
+            wave_start_ms=wave_start_ms,
+            external=self.journal.external(positions, leader_id),
+            pending=self.driver.pending(),
+            leverage_settings=account.leverage_settings,
+            depth=account.depth,
+            carried=carried,
+            blocked_symbols=self.driver.unknown_symbols(),
+            shared=self.shared,
+            leader=leader,
+            guard=self.risk.guard(),
+            reconciled=self.reconciled.is_set(),
+        )
+
+    def quote(self, symbol: str) -> Quote | None:
+        return self.port.account.quotes.get(symbol)
+
+    def note_leverage(self) -> Decimal:
+        """Sum of |notional| / equity right now; keeps the peak."""
+        account = self.port.account
+        equity = account.equity()
+        if equity is None or equity <= 0:
+            return ZERO
+        leverage = account.notional() / equity
+        self.leverage_peak = max(self.leverage_peak, leverage)
+        return leverage

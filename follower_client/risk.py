@@ -1,0 +1,152 @@
+"""What the follower's own account has been through: losses, drawdown, order rate, refusals, clocks.
+
+Belongs here: the numbers that entries are held against, and the triggers that order a control level. Does
+not belong here: the refusal itself (`core.gates`), closing (`closeout`).
+
+Losses are measured on equity since midnight UTC and since Monday, drawdown against the highest equity seen;
+a withdrawal counts as a loss until then. Durations come from the monotonic clock alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import structlog
+
+from follower_client.control import ControlFile
+from follower_client.core.policy import ORDER_RATE_WINDOW_MS, LossAction, Policy
+from follower_client.core.snapshot import Control, Guard
+from follower_client.store import Store
+from follower_client.venue.account import AccountState
+
+__all__ = ["CLOCK_FAULT_MS", "RiskWatch"]
+
+CLOCK_FAULT_MS = 1000
+REJECTS_MAX = 20  # orders the venue refused, within the window
+REJECTS_WINDOW_S = 60.0
+UNKNOWN_MAX = 3
+SAVE_EVERY_S = 5.0
+ZERO = Decimal(0)
+KEY_REFUSED = frozenset({"10003", "10004", "10005", "10010", "33004"})
+"""Codes of the venue that say: the key, its signature, its rights or this address are not accepted."""
+
+log = structlog.get_logger(__name__)
+
+
+class RiskWatch:
+    """One account. `guard` is cheap and asked before every decision; `tick` runs twice a second."""
+
+    def __init__(self, policy: Policy, account: AccountState, store: Store, control: ControlFile) -> None:
+        self._policy = policy
+        self._account = account
+        self._store = store
+        self._control = control
+        self._marks = {name: Decimal(text) for name, text in store.marks().items() if name in MARKS}
+        self._days = {name: text for name, text in store.marks().items() if name in DAYS}
+        self._sent_ms: deque[int] = deque()
+        self._rejects_s: deque[float] = deque()
+        self._saved_s = 0.0
+        self.stakes = Decimal(1)
+
+    def guard(self) -> Guard:
+        """What may forbid an entry at this moment."""
+        self._forget_orders()
+        return Guard(
+            control=self._control.read().level,
+            orders_recent=len(self._sent_ms),
+            daily_loss_usdt=self._loss("day_start"),
+            weekly_loss_usdt=self._loss("week_start"),
+            drawdown=self._drawdown(),
+            stakes=self.stakes,
+            clock_fault=self.clock_fault(),
+        )
+
+    def clock_fault(self) -> bool:
+        """Whether this machine's clock is too far from the venue's, as far as anybody knows."""
+        offset_ms = self._account.clock_offset_ms()
+        return offset_ms is not None and abs(offset_ms) > CLOCK_FAULT_MS
+
+    def note_order(self) -> None:
+        """An order was recorded and is about to leave."""
+        self._sent_ms.append(_monotonic_ms())
+        self._forget_orders()
+        if len(self._sent_ms) > 2 * self._policy.orders_per_10_s_max:
+            self._trigger(Control.PAUSE, "order_rate", f"{len(self._sent_ms)} orders within ten seconds")
+
+    def note_reject(self, code: str) -> None:
+        """The venue refused an order."""
+        now_s = time.monotonic()
+        self._rejects_s.append(now_s)
+        while self._rejects_s and now_s - self._rejects_s[0] > REJECTS_WINDOW_S:
+            self._rejects_s.popleft()
+        if code in KEY_REFUSED:
+            self._trigger(Control.PAUSE, "key_refused", f"the venue refuses the key (code {code})")
+        elif len(self._rejects_s) >= REJECTS_MAX:
+            self._trigger(Control.PAUSE, "rejects", f"{len(self._rejects_s)} orders refused within a minute")
+
+    def tick(self, unknown_orders: int) -> None:
+        """Bring the marks up to date and pull triggers."""
+        equity = self._account.equity()
+        if equity is not None:
+            self._mark(equity)
+            self._check_losses()
+        if unknown_orders > UNKNOWN_MAX:
+            self._trigger(Control.PAUSE, "unknown_orders", f"{unknown_orders} orders of unknown outcome")
+
+    def _mark(self, equity: Decimal) -> None:
+        now = datetime.now(UTC)
+        day, week = now.date(), now.date() - timedelta(days=now.weekday())
+        before = dict(self._marks)
+        for name, date in (("day_start", day), ("week_start", week)):
+            if self._days.get(f"{name}_date") != date.isoformat() or name not in self._marks:
+                self._marks[name], self._days[f"{name}_date"] = equity, date.isoformat()
+        self._marks["peak"] = max(equity, self._marks.get("peak", equity))
+        self._marks["equity"] = equity
+        if before.keys() != self._marks.keys() or time.monotonic() - self._saved_s > SAVE_EVERY_S:
+            self._saved_s = time.monotonic()
+            self._store.save_marks({name: str(value) for name, value in self._marks.items()} | self._days)
+
+    def _check_losses(self) -> None:
+        policy = self._policy
+        if policy.loss_action is not LossAction.CLOSE:
+            return
+        for name, limit, observed in (
+            ("daily_loss", policy.daily_loss_max_usdt, self._loss("day_start")),
+            ("weekly_loss", policy.weekly_loss_max_usdt, self._loss("week_start")),
+            ("drawdown", policy.drawdown_max_share, self._drawdown()),
+        ):
+            if limit is not None and observed >= limit:
+                self._trigger(Control.FLATTEN, name, f"{name} is {observed:.4f}, the limit is {limit}")
+
+    def _trigger(self, level: Control, name: str, detail: str) -> None:
+        by = f"trigger:{name}"
+        before = self._control.read()
+        if before.level is level and before.by == by:
+            return
+        after = self._control.order(level, by=by, reason=detail)
+        if after.number != before.number:
+            log.error("trigger", name=name, level=level.value, detail=detail)
+
+    def _loss(self, mark: str) -> Decimal:
+        equity, start = self._account.equity(), self._marks.get(mark)
+        return ZERO if equity is None or start is None else max(ZERO, start - equity)
+
+    def _drawdown(self) -> Decimal:
+        equity, peak = self._account.equity(), self._marks.get("peak", ZERO)
+        return ZERO if equity is None or peak <= 0 else max(ZERO, (peak - equity) / peak)
+
+    def _forget_orders(self) -> None:
+        oldest_ms = _monotonic_ms() - ORDER_RATE_WINDOW_MS
+        while self._sent_ms and self._sent_ms[0] < oldest_ms:
+            self._sent_ms.popleft()
+
+
+MARKS = ("day_start", "week_start", "peak", "equity")
+DAYS = ("day_start_date", "week_start_date")
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
