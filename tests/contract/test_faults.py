@@ -134,7 +134,7 @@ async def test_lost_private_events_are_lost_and_others_are_not(venue: VenueProce
         watching = asyncio.create_task(client.watch_orders())
         lost = await client.create_order(SYMBOL, "limit", "buy", 0.01, 99001)
         async with asyncio.timeout(SECONDS_MAX):
-            while not await asyncio.to_thread(hits, venue) == [1]:
+            while await asyncio.to_thread(hits, venue) != [1]:
                 pass
         venue.sim("faults/clear", {})
         told = await client.create_order(SYMBOL, "limit", "buy", 0.01, 99002)
