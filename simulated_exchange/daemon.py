@@ -246,7 +246,7 @@ async def _run(
             tasks.start(scenario.run(), "scenario")
         else:
             tasks.start(_pass_time(venue, settings), "time")
-        tasks.start(gateway.hub.public.run(), "pushes")
+        tasks.start(gateway.hub.run(), "pushes")
         tasks.start(_sample(venue), "samples")
         await driver.committed()
         await gateway.start(listener)

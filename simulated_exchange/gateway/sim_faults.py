@@ -10,8 +10,8 @@ from typing import Any
 
 from simulated_exchange.accounts import KeyStore
 from simulated_exchange.gateway.faults import Channel, Fault, FaultKind
-from simulated_exchange.gateway.translate.frames import PRIVATE_TOPICS
 from simulated_exchange.gateway.translate.refusals import bad_request
+from simulated_exchange.gateway.translate.topics import PRIVATE_TOPICS
 
 __all__ = ["FAULT_STATUSES", "fault_from", "fault_row"]
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from simulated_exchange.gateway.translate.answers import book_data
-from simulated_exchange.gateway.translate.frames import book_topic, public_frame
+from simulated_exchange.gateway.translate.frames import public_frame
 from simulated_exchange.gateway.translate.market import levels
+from simulated_exchange.gateway.translate.topics import book_topic
 from simulated_exchange.instruments import Instrument
 from simulated_exchange.ledger.market import MarketView
 

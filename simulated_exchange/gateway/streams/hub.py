@@ -1,6 +1,6 @@
 """From durable events to pushes: the ledger first, then the public and the private streams.
 
-Belongs here: the order of these steps. Does not belong here: any of them.
+Belongs here: the order of these steps, and who is told of which event. Does not belong here: any of them.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ import asyncio
 from collections.abc import Sequence
 
 from simulated_exchange.driver import Event
+from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.streams.private import PrivateStreams
-from simulated_exchange.gateway.streams.public import PublicStreams
+from simulated_exchange.gateway.streams.public import BEAT_SECONDS, PublicStreams
 from simulated_exchange.gateway.venue import Venue
 
 __all__ = ["StreamHub"]
+
+CATEGORIES = ("linear", "inverse", "spot", "option")
 
 
 class StreamHub:
     """Takes every durable event once."""
 
     def __init__(self, venue: Venue) -> None:
-        self.public = PublicStreams(venue)
+        self.public = {category: PublicStreams(venue, category) for category in CATEGORIES}
         self.private = PrivateStreams(venue)
+        self._venue = venue
         self._ledger = venue.ledger
         self._is_flush_due = False
 
@@ -32,16 +36,52 @@ class StreamHub:
         that an acknowledgement is on its way before what follows from it.
         """
         fold = self._ledger.fold
-        observe_public, observe_private = self.public.observe, self.private.observe
+        handlers = self.private.handlers
         for event in events:
             fold(event)
-            observe_public(event)
-            observe_private(event)
+            kind = type(event)
+            handler = handlers.get(kind)
+            if handler is not None:
+                handler(event)
+            if kind in _PUBLIC:
+                self._tell_public(event)
         if events and not self._is_flush_due:
             self._is_flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)
 
+    def _tell_public(self, event: Event) -> None:
+        if isinstance(event, Event.InsuranceFundChanged):
+            for streams in self.public.values():
+                streams.on_insurance(event)
+            return
+        assert isinstance(event, Event.Trade | Event.TakenOver)
+        instrument = self._venue.catalogue[event.instrument]
+        streams = self.public[instrument.category]
+        if isinstance(event, Event.Trade):
+            streams.on_trade(event, instrument)
+        else:
+            streams.on_take_over(event, instrument)
+
     def _flush(self) -> None:
         self._is_flush_due = False
         self.private.flush()
-        self.public.flush()
+        for streams in self.public.values():
+            streams.flush()
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is gone."""
+        for streams in self.public.values():
+            streams.forget(connection)
+        self.private.forget(connection)
+
+    async def run(self) -> None:
+        """Push books, tickers and bars at their pace for as long as the venue serves."""
+        number = 0
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            number += 1
+            for streams in self.public.values():
+                streams.beat(number)
+
+
+_PUBLIC = frozenset({Event.Trade, Event.TakenOver, Event.InsuranceFundChanged})

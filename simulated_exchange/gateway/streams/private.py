@@ -1,70 +1,83 @@
 """An account's own events: orders, executions, positions, wallet, in this order.
 
 Belongs here: collecting rows per account from durable events and pushing them. Does not belong here: who may
-listen (`sockets`) and names of fields.
+listen (`sockets`), names of fields, what happens when listeners go (`disconnects`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import orjson
 
-from simulated_exchange.driver import Event
+from simulated_exchange.driver import Event, PositionIndex, PositionMode
 from simulated_exchange.gateway.streams.connection import Connection
-from simulated_exchange.gateway.translate.frames import PRIVATE_TOPICS, private_frame
+from simulated_exchange.gateway.streams.disconnects import Disconnects
+from simulated_exchange.gateway.translate.frames import private_frame
 from simulated_exchange.gateway.translate.rows import (
     fast_execution_row,
     stream_execution_row,
     stream_order_row,
 )
 from simulated_exchange.gateway.translate.standing import stream_position_row, wallet_row
+from simulated_exchange.gateway.translate.topics import PRIVATE_TOPICS, private_topic
 from simulated_exchange.gateway.transport.frames import text_frame
 from simulated_exchange.gateway.venue import SETTLE_COIN, Venue
-from simulated_exchange.ledger.records import Execution, OrderRecord
+from simulated_exchange.ledger.records import Execution
 
 __all__ = ["PrivateStreams"]
 
 Row = dict[str, Any]
 
-_STANDING_TOPICS = (
-    "position",
-    "wallet",
-)  # told as the engine has them now, which may be ahead of the journal
+_STANDING_TOPICS = frozenset({"position", "wallet"})
+"""Told as the engine has them now, which may be ahead of the journal."""
 
 
 class _News:
-    """What happened to one account since the last push."""
+    """What happened to one account since the last push; orders and positions by what tells them apart."""
 
     __slots__ = ("executions", "has_wallet", "orders", "positions")
 
     def __init__(self) -> None:
         self.orders: dict[tuple[int, int], Row] = {}
         self.executions: list[Execution] = []
-        self.positions: set[int] = set()
+        self.positions: set[tuple[int, int]] = set()
         self.has_wallet = False
 
 
 class PrivateStreams:
-    """All private subscriptions."""
+    """All private subscriptions. `handlers` is what happens with each kind of event."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
         self._listeners: dict[int, dict[Connection, set[str]]] = {}
         self._news: dict[int, _News] = {}
         self._pushes = 0
+        self._disconnects = Disconnects(venue)
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            Event.Fill: self._on_fill,
+            Event.FundingPaid: self._on_funding,
+            **dict.fromkeys(_ORDER_EVENTS, self._on_order),
+            **dict.fromkeys(_POSITION_EVENTS, self._on_position),
+            Event.PositionModeChanged: self._on_position_mode,
+            **dict.fromkeys(_WALLET_EVENTS, self._on_wallet),
+            Event.Transferred: self._on_transfer,
+        }
 
     def subscribe(self, topics: list[str], connection: Connection) -> None:
         """Push these topics of the connection's account; there is no snapshot."""
         assert connection.account is not None
         listeners = self._listeners.setdefault(connection.account, {})
         listeners.setdefault(connection, set()).update(topics)
+        self._disconnects.listen(connection.account, connection, topics)
 
     def unsubscribe(self, topics: list[str], connection: Connection) -> None:
         """Stop to push these topics."""
         assert connection.account is not None
         self._listeners.get(connection.account, {}).get(connection, set()).difference_update(topics)
+        self._disconnects.stop_listening(connection.account, connection, topics)
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
@@ -74,59 +87,100 @@ class PrivateStreams:
         listeners.pop(connection, None)
         if not listeners:
             self._listeners.pop(connection.account, None)
+        self._disconnects.lose(connection.account, connection)
 
-    def observe(self, event: Event) -> None:
-        """Collect what concerns an account that listens; the ledger has taken the event already.
+    # -- events ----------------------------------------------------------------------------------------------
 
-        A row shows the order as it is after one command: what one command did to it is one row.
-        """
-        account = getattr(event, "account", None)
+    def _news_of(self, account: int) -> _News | None:
+        """Where to collect for an account; None when nobody listens."""
         if account not in self._listeners:
-            return
-        news = self._news.setdefault(account, _News())
-        memory = self._venue.memory(account)
-        if isinstance(event, Event.Fill):
-            execution = memory.executions[-1]
+            return None
+        return self._news.setdefault(account, _News())
+
+    def _on_order(self, event: Any) -> None:
+        """A row shows the order as it is after one command: what one command did to it is one row."""
+        news = self._news_of(event.account)
+        if news is not None:
+            news.has_wallet = True
+            self._collect_order(news, event.account, event.order_id, event.wall_us)
+
+    def _collect_order(self, news: _News, account: int, order_id: int, wall_us: int) -> None:
+        order = self._venue.memory(account).order(order_id)
+        if order is not None:
+            row = stream_order_row(order, self._venue.catalogue[order.instrument])
+            news.orders[order.order_id, wall_us] = row
+
+    def _on_fill(self, event: Any) -> None:
+        news = self._news_of(event.account)
+        if news is not None:
+            execution = self._venue.memory(event.account).executions[-1]
             news.executions.append(execution)
             news.has_wallet = True
             if execution.order is not None:
-                self._collect_order(news, execution.order, event.wall_us)
-        elif isinstance(event, Event.OrderAccepted | Event.OrderAmended | Event.OrderCancelled):
-            order = memory.order(event.order_id)
-            news.has_wallet = True
-            if order is not None:
-                self._collect_order(news, order, event.wall_us)
-        elif isinstance(event, Event.PositionChanged | Event.LeverageChanged):
-            news.positions.add(event.instrument)
-        elif isinstance(event, Event.WalletChanged | Event.Deposited | Event.Withdrawn):
+                self._collect_order(news, event.account, execution.order.order_id, event.wall_us)
+
+    def _on_funding(self, event: Any) -> None:
+        news = self._news_of(event.account)
+        if news is not None:
+            news.executions.append(self._venue.memory(event.account).executions[-1])
             news.has_wallet = True
 
-    def _collect_order(self, news: _News, order: OrderRecord, wall_us: int) -> None:
-        row = stream_order_row(order, self._venue.catalogue[order.instrument])
-        news.orders[order.order_id, wall_us] = row
+    def _on_position(self, event: Any) -> None:
+        news = self._news_of(event.account)
+        if news is not None:
+            news.positions.add((event.instrument, int(getattr(event, "position_index", 0))))
+
+    def _on_position_mode(self, event: Any) -> None:
+        news = self._news_of(event.account)
+        if news is not None:
+            indexes = (0,) if event.mode == PositionMode.OneWay else (1, 2)
+            news.positions.update((event.instrument, index) for index in indexes)
+
+    def _on_wallet(self, event: Any) -> None:
+        news = self._news_of(event.account)
+        if news is not None:
+            news.has_wallet = True
+
+    def _on_transfer(self, event: Any) -> None:
+        for account in (event.source, event.target):
+            news = self._news_of(account)
+            if news is not None:
+                news.has_wallet = True
+
+    # -- pushes ----------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Push what was collected: order, execution, position, wallet."""
         if not self._news:
             return
         collected, self._news = self._news, {}
-        now_ms, faults = self._venue.now_ms(), self._venue.faults
         for account, news in collected.items():
             listeners = self._listeners.get(account)
             if not listeners:
                 continue
-            wanted = set().union(*listeners.values())
-            for topic in PRIVATE_TOPICS:
-                rows = self._rows(topic, account, news) if topic in wanted else []
-                if rows and not (faults and faults.loses(topic, account, now_ms)):
-                    self._pushes += 1
-                    body = orjson.dumps(private_frame(topic, rows, f"{account}{self._pushes:016x}", now_ms))
-                    frame = text_frame(body)
-                    push = partial(_push, frame, [entry for entry in listeners if topic in listeners[entry]])
-                    if topic in _STANDING_TOPICS:
-                        self._venue.driver.when_durable(push)
-                    else:
-                        push()
+            wanted = [topic for text in set().union(*listeners.values()) if (topic := private_topic(text))]
+            for base in PRIVATE_TOPICS:
+                categories = sorted(topic.category for topic in wanted if topic.base == base)
+                rows = self._rows(base, account, news) if categories else []
+                for category in categories if rows else []:
+                    told = [row for row in rows if not category or row["category"] == category]
+                    if told:
+                        self._push(account, listeners, base, category, told)
+
+    def _push(
+        self, account: int, listeners: dict[Connection, set[str]], base: str, category: str, rows: list[Row]
+    ) -> None:
+        now_ms, faults = self._venue.now_ms(), self._venue.faults
+        if faults and faults.loses(base, account, now_ms):
+            return
+        self._pushes += 1
+        text = f"{base}.{category}" if category else base
+        body = orjson.dumps(private_frame(text, rows, f"{account}{self._pushes:016x}", now_ms))
+        push = partial(_send, text_frame(body), [entry for entry in listeners if text in listeners[entry]])
+        if base in _STANDING_TOPICS:
+            self._venue.driver.when_durable(push)
+        else:
+            push()
 
     def _rows(self, topic: str, account: int, news: _News) -> list[Row]:
         catalogue = self._venue.catalogue
@@ -144,11 +198,12 @@ class PrivateStreams:
         if topic == "position":
             return [
                 stream_position_row(
-                    self._venue.driver.position(account, instrument),
-                    memory.position(instrument),
+                    self._venue.driver.position(account, instrument, _POSITION_INDEXES[index]),
+                    memory.position(instrument, index),
                     catalogue[instrument],
                 )
-                for instrument in sorted(news.positions)
+                for instrument, index in sorted(news.positions)
+                if not catalogue[instrument].is_spot
             ]
         if not news.has_wallet:
             return []
@@ -156,6 +211,31 @@ class PrivateStreams:
         return [wallet_row(SETTLE_COIN, self._venue.driver.account(account), realised)]
 
 
-def _push(frame: bytes, connections: list[Connection]) -> None:
+_POSITION_INDEXES = (PositionIndex.OneWay, PositionIndex.HedgeBuy, PositionIndex.HedgeSell)
+_ORDER_EVENTS = (
+    Event.OrderAccepted,
+    Event.OrderAmended,
+    Event.OrderCancelled,
+    Event.OrderConditions,
+    Event.OrderTriggered,
+)
+_POSITION_EVENTS = (
+    Event.PositionChanged,
+    Event.LeverageChanged,
+    Event.SideLeverageChanged,
+    Event.MarginAdded,
+    Event.AutoAddMarginChanged,
+)
+_WALLET_EVENTS = (
+    Event.WalletChanged,
+    Event.Deposited,
+    Event.Withdrawn,
+    Event.BorrowChanged,
+    Event.InterestCharged,
+    Event.CollateralChanged,
+)
+
+
+def _send(frame: bytes, connections: list[Connection]) -> None:
     for connection in connections:
         connection.send(frame)

@@ -1,56 +1,53 @@
-"""Market data topics: who listens to what, and what is pushed when.
+"""Market data topics of one market: who listens to what, and what is pushed when.
 
-Belongs here: subscriptions and the pace of pushes. Does not belong here: accounts.
+Belongs here: subscriptions, the beat, what is told as it happens. Does not belong here: the topics' contents
+(`feeds`, `books`), accounts.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import orjson
 
 from simulated_exchange.driver import Event
-from simulated_exchange.gateway.rest.market import funding_of
-from simulated_exchange.gateway.streams.books import BookChain
 from simulated_exchange.gateway.streams.connection import Connection
-from simulated_exchange.gateway.translate.frames import (
+from simulated_exchange.gateway.streams.feeds import Feed, coins_of, feed_of
+from simulated_exchange.gateway.translate.frames import public_frame
+from simulated_exchange.gateway.translate.market import (
+    stream_insurance_row,
+    stream_liquidation_row,
+    stream_trade_row,
+)
+from simulated_exchange.gateway.translate.topics import (
     Topic,
+    TopicKind,
     insurance_topic,
     liquidation_topic,
     parse_topic,
-    public_frame,
     trade_topic,
 )
-from simulated_exchange.gateway.translate.market import (
-    stream_insurance_row,
-    stream_kline_row,
-    stream_liquidation_row,
-    stream_ticker_row,
-    stream_trade_row,
-)
 from simulated_exchange.gateway.transport.frames import text_frame
-from simulated_exchange.gateway.venue import SETTLE_COIN, Venue
+from simulated_exchange.gateway.venue import Venue
+from simulated_exchange.instruments import Instrument
 
-__all__ = ["PublicStreams"]
+__all__ = ["BEAT_SECONDS", "PublicStreams"]
 
-BEAT_MS = 20
-BOOK_BEATS = {1: 1, 50: 1, 200: 5, 500: 5, 1000: 10}  # beats between two pushes
-TICKER_BEATS = 5
-KLINE_BEATS = 10
+BEAT_SECONDS = 0.02
+CROWD = 32  # to so many listeners rows go with the beat, to fewer as they happen
 ROWS_PER_FRAME_MAX = 1024
 
 
 class PublicStreams:
-    """All market data subscriptions of the linear socket."""
+    """All market data subscriptions of one market's socket."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, category: str) -> None:
         self._venue = venue
+        self._category = category
+        self._coins = coins_of(venue, category)
         self._listeners: dict[str, set[Connection]] = {}
-        self._topics: dict[str, Topic] = {}
-        self._chains: dict[str, BookChain] = {}
-        self._tickers: dict[str, dict[str, Any]] = {}
-        self._klines: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._subscribed: dict[Connection, set[str]] = {}
+        self._feeds: dict[str, Feed] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
 
     # -- subscriptions ---------------------------------------------------------------------------------------
@@ -60,9 +57,12 @@ class PublicStreams:
         topic = parse_topic(text)
         if topic is None:
             return False
-        if topic.kind == "insurance":
-            return topic.symbol == SETTLE_COIN
-        return self._venue.catalogue.by_symbol(topic.symbol) is not None
+        if topic.kind in (TopicKind.INSURANCE, TopicKind.ADL):
+            return topic.symbol in self._coins
+        instrument = self._venue.catalogue.by_symbol(topic.symbol, self._category)
+        if instrument is None:
+            return False
+        return not (instrument.is_spot and topic.kind == TopicKind.LIQUIDATION)
 
     def subscribe(self, text: str, connection: Connection) -> None:
         """Begin to push; what has a state begins with a snapshot of it."""
@@ -71,12 +71,16 @@ class PublicStreams:
         listeners = self._listeners.setdefault(text, set())
         if connection in listeners:
             return  # it has the snapshot and what followed
-        is_first = not listeners
-        self._topics[text] = topic
-        snapshot = self._snapshot(text, topic, is_first=is_first)
+        now_ms = self._venue.now_ms()
+        if not listeners:
+            feed = feed_of(self._venue, self._category, text, topic)
+            if feed is not None:
+                self._feeds[text] = feed
+        snapshot = self._snapshot(text, topic, now_ms)
         if snapshot is not None:
             connection.send(text_frame(orjson.dumps(snapshot)))
         listeners.add(connection)
+        self._subscribed.setdefault(connection, set()).add(text)
 
     def unsubscribe(self, text: str, connection: Connection) -> None:
         """Stop to push; silently nothing for a topic never subscribed."""
@@ -84,135 +88,92 @@ class PublicStreams:
         if listeners is None:
             return
         listeners.discard(connection)
+        self._subscribed.get(connection, set()).discard(text)
         if not listeners:
             del self._listeners[text]
-            for memory in (self._topics, self._chains, self._tickers, self._klines, self._rows):
-                memory.pop(text, None)
+            self._feeds.pop(text, None)
+            self._rows.pop(text, None)
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
-        for text in [text for text, listeners in self._listeners.items() if connection in listeners]:
+        for text in self._subscribed.pop(connection, set()):
             self.unsubscribe(text, connection)
 
-    def _snapshot(self, text: str, topic: Topic, *, is_first: bool) -> dict[str, Any] | None:
-        now_ms = self._venue.now_ms()
-        instrument = self._venue.catalogue.by_symbol(topic.symbol)
-        if instrument is None:
-            return None
-        market = self._venue.ledger.markets[instrument.index]
-        if topic.kind == "book":
-            if is_first:
-                self._chains[text] = BookChain(instrument, int(topic.parameter))
-                self._chains[text].refresh(market)
-            return self._chains[text].snapshot(market, now_ms)
-        if topic.kind == "ticker":
-            if is_first:
-                self._tickers[text] = self._ticker(topic)
-            sequence = self._venue.ledger.sequence
-            return public_frame(text, "snapshot", self._tickers[text], now_ms, cs=sequence)
-        return None
+    def _snapshot(self, text: str, topic: Topic, now_ms: int) -> dict[str, Any] | None:
+        if topic.kind == TopicKind.INSURANCE:
+            pools = {pool.pool: pool.balance for pool in self._venue.driver.insurance_pools()}
+            rows = [
+                row
+                for pool, balance in pools.items()
+                if (row := self._insurance_row(pool, balance, topic.symbol, now_ms)) is not None
+            ]
+            return public_frame(text, "snapshot", rows, now_ms)
+        feed = self._feeds.get(text)
+        return feed.snapshot(now_ms) if feed is not None else None
 
     # -- events ----------------------------------------------------------------------------------------------
 
-    def observe(self, event: Event) -> None:
-        """Collect rows of what just became durable; the ledger has taken the event already."""
-        if isinstance(event, Event.Trade):
-            instrument = self._venue.catalogue[event.instrument]
-            text = trade_topic(instrument.symbol)
+    def on_trade(self, event: Event, instrument: Instrument) -> None:
+        """A trade became durable; the ledger has taken it already."""
+        text = trade_topic(instrument.symbol)
+        if text in self._listeners:
+            trade = self._venue.ledger.markets[instrument.index].trades[-1]
+            self._rows.setdefault(text, []).append(stream_trade_row(trade, instrument))
+
+    def on_take_over(self, event: Event, instrument: Instrument) -> None:
+        """A position was taken over."""
+        assert isinstance(event, Event.TakenOver)
+        text = liquidation_topic(instrument.symbol)
+        if text in self._listeners:
+            row = stream_liquidation_row(instrument, event.qty, event.bankruptcy_price, event.wall_us // 1000)
+            self._rows.setdefault(text, []).append(row)
+
+    def on_insurance(self, event: Event) -> None:
+        """An insurance pool changed."""
+        assert isinstance(event, Event.InsuranceFundChanged)
+        for coin in self._coins:
+            text = insurance_topic(coin)
             if text in self._listeners:
-                trade = self._venue.ledger.markets[event.instrument].trades[-1]
-                self._rows.setdefault(text, []).append(stream_trade_row(trade, instrument))
-        elif isinstance(event, Event.TakenOver):
-            instrument = self._venue.catalogue[event.instrument]
-            text = liquidation_topic(instrument.symbol)
-            if text in self._listeners:
-                row = stream_liquidation_row(
-                    instrument, event.qty, event.bankruptcy_price, event.wall_us // 1000
-                )
-                self._rows.setdefault(text, []).append(row)
-        elif isinstance(event, Event.InsuranceFundChanged):
-            text = insurance_topic(SETTLE_COIN)
-            if text in self._listeners:
-                symbols = [entry.symbol for entry in self._venue.catalogue]
-                row = stream_insurance_row(SETTLE_COIN, symbols, event.balance, event.wall_us // 1000)
-                self._rows[text] = [row]
+                row = self._insurance_row(event.pool, event.balance, coin, event.wall_us // 1000)
+                if row is not None:
+                    self._rows.setdefault(text, []).append(row)
+
+    def _insurance_row(self, pool: int, balance: int, coin: str, now_ms: int) -> dict[str, Any] | None:
+        """A pool with the contracts that it stands behind; None when it is behind none of this topic."""
+        driver = self._venue.driver
+        symbols = [entry.symbol for entry in self._coins[coin] if driver.adl_alert(entry.index).pool == pool]
+        if not symbols:
+            return None
+        return stream_insurance_row(self._coins[coin][0].settle, symbols, balance, now_ms)
 
     def flush(self) -> None:
-        """Push the rows collected."""
-        if not self._rows:
-            return
-        now_ms = self._venue.now_ms()
-        collected, self._rows = self._rows, {}
-        for text, rows in collected.items():
-            kind = "delta" if text == insurance_topic(SETTLE_COIN) else "snapshot"
-            for start in range(0, len(rows), ROWS_PER_FRAME_MAX):
-                self._push(text, public_frame(text, kind, rows[start : start + ROWS_PER_FRAME_MAX], now_ms))
+        """Push the rows collected for few listeners; those for many go with the beat."""
+        if self._rows:
+            now_ms = self._venue.now_ms()
+            for text in [text for text in self._rows if len(self._listeners[text]) <= CROWD]:
+                self._push_rows(text, now_ms)
+
+    def _push_rows(self, text: str, now_ms: int) -> None:
+        rows = self._rows.pop(text)
+        kind = "delta" if text.startswith(insurance_topic("")) else "snapshot"
+        for start in range(0, len(rows), ROWS_PER_FRAME_MAX):
+            self._push(text, public_frame(text, kind, rows[start : start + ROWS_PER_FRAME_MAX], now_ms))
 
     # -- pace ------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Push books, tickers and bars at their pace for as long as the venue serves."""
-        beat = 0
-        while True:
-            await asyncio.sleep(BEAT_MS / 1000)
-            beat += 1
-            now_ms = self._venue.now_ms()
-            for text, topic in list(self._topics.items()):
-                self._push_due(text, topic, beat, now_ms)
-
-    def _push_due(self, text: str, topic: Topic, beat: int, now_ms: int) -> None:
-        if topic.kind == "book":
-            if beat % BOOK_BEATS[int(topic.parameter)] == 0:
-                self._push_book(text, topic, now_ms)
-        elif topic.kind == "ticker":
-            if beat % TICKER_BEATS == 0:
-                self._push_ticker(text, topic, now_ms)
-        elif topic.kind == "kline" and beat % KLINE_BEATS == 0:
-            self._push_kline(text, topic, now_ms)
-
-    def _push_book(self, text: str, topic: Topic, now_ms: int) -> None:
-        instrument = self._venue.catalogue.by_symbol(topic.symbol)
-        assert instrument is not None
-        frame = self._chains[text].push(self._venue.ledger.markets[instrument.index], now_ms)
-        if frame is not None:
-            self._push(text, frame)
-
-    def _push_ticker(self, text: str, topic: Topic, now_ms: int) -> None:
-        before, after = self._tickers[text], self._ticker(topic)
-        changed = {name: value for name, value in after.items() if before[name] != value}
-        if changed:
-            self._tickers[text] = after
-            data = {"symbol": topic.symbol, **changed}
-            self._push(text, public_frame(text, "delta", data, now_ms, cs=self._venue.ledger.sequence))
-
-    def _push_kline(self, text: str, topic: Topic, now_ms: int) -> None:
-        instrument = self._venue.catalogue.by_symbol(topic.symbol)
-        assert instrument is not None
-        series = self._venue.ledger.markets[instrument.index].candles
-        bar = series.running(topic.parameter)
-        if bar is None:
+    def beat(self, number: int) -> None:
+        """Push what is due with this beat."""
+        if not self._listeners:
             return
-        rows = []
-        start_ms, before = self._klines.get(text, (bar.start_ms, {}))
-        if start_ms < bar.start_ms:
-            closed = series.last_closed(topic.parameter)
-            if closed is not None:
-                rows.append(stream_kline_row(closed, instrument, topic.parameter, True, now_ms))
-        row = stream_kline_row(bar, instrument, topic.parameter, False, now_ms)
-        if {**row, "timestamp": 0} != before:
-            rows.append(row)
-        self._klines[text] = (bar.start_ms, {**row, "timestamp": 0})
-        for entry in rows:
-            self._push(text, public_frame(text, "snapshot", [entry], now_ms))
-
-    def _ticker(self, topic: Topic) -> dict[str, Any]:
-        instrument = self._venue.catalogue.by_symbol(topic.symbol)
-        assert instrument is not None
-        market = self._venue.ledger.markets[instrument.index]
-        prices = self._venue.driver.prices(instrument.index)
-        return stream_ticker_row(instrument, market, prices, funding_of(self._venue, instrument))
+        now_ms = self._venue.now_ms()
+        for text in list(self._rows):
+            self._push_rows(text, now_ms)
+        for text, feed in list(self._feeds.items()):
+            if number % feed.beats == 0:
+                for frame in feed.push(now_ms):
+                    self._push(text, frame)
 
     def _push(self, text: str, frame: dict[str, Any]) -> None:
         encoded = text_frame(orjson.dumps(frame))
-        for connection in self._listeners.get(text, ()):
+        for connection in tuple(self._listeners.get(text, ())):
             connection.send(encoded)

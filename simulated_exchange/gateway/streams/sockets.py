@@ -30,6 +30,7 @@ from simulated_exchange.gateway.translate.refusals import (
     server_busy,
     unknown_operation,
 )
+from simulated_exchange.gateway.translate.topics import private_topic
 from simulated_exchange.gateway.transport.http import HttpConnection, Request
 from simulated_exchange.gateway.transport.websocket import GOING_AWAY, WebSocket, handshake
 from simulated_exchange.gateway.venue import Venue
@@ -104,8 +105,7 @@ class Sockets:
         release()
         connection.end("closed by the client")
         self._connections.pop(connection.name, None)
-        self._hub.public.forget(connection)
-        self._hub.private.forget(connection)
+        self._hub.forget(connection)
 
     def drop_all(self, reason: str) -> None:
         """End every connection; the venue closes."""
@@ -132,24 +132,21 @@ class Sockets:
             return self._on_private
         if path == "/v5/trade":
             return self._on_trade
-        return self._on_linear if path == "/v5/public/linear" else self._on_empty_market
+        return partial(self._on_market, path.rpartition("/")[2])
 
     # -- market data -----------------------------------------------------------------------------------------
 
-    def _on_linear(self, connection: Connection, frame: dict[str, Any]) -> None:
-        public = self._hub.public
+    def _on_market(self, category: str, connection: Connection, frame: dict[str, Any]) -> None:
+        public = self._hub.public[category]
 
-        def apply(topics: list[str], operation: str) -> None:
-            for topic in topics:
+        def apply(texts: list[str], operation: str) -> None:
+            for text in texts:
                 if operation == "subscribe":
-                    public.subscribe(topic, connection)
+                    public.subscribe(text, connection)
                 else:
-                    public.unsubscribe(topic, connection)
+                    public.unsubscribe(text, connection)
 
         self._on_public(connection, frame, public.knows, apply)
-
-    def _on_empty_market(self, connection: Connection, frame: dict[str, Any]) -> None:
-        self._on_public(connection, frame, lambda text: frames.parse_topic(text) is not None, lambda *_: None)
 
     def _on_public(
         self,
@@ -182,14 +179,25 @@ class Sockets:
         except RefusedError as refusal:
             connection.answer(frames.stream_failure(frame, connection.name, refusal.text))
             return
-        unknown = [topic for topic in topics if not knows(topic)] if operation == "subscribe" else []
-        if unknown:
-            text = f"error:handler not found,topic:{unknown[0][:64]}"
+        text = self._objection(topics, knows) if operation == "subscribe" else ""
+        if text:
             connection.answer(frames.stream_subscription(frame, connection.name, text))
             return
         connection.answer(
             frames.stream_subscription(frame, connection.name), then=lambda: apply(topics, operation)
         )
+
+    @staticmethod
+    def _objection(topics: list[str], knows: Callable[[str], bool]) -> str:
+        """What is wrong with a subscription; "" for nothing."""
+        unknown = next((topic for topic in topics if not knows(topic)), None)
+        if unknown is not None:
+            return f"error:handler not found,topic:{unknown[:64]}"
+        private = [topic for topic in map(private_topic, topics) if topic is not None]
+        whole = {topic.base for topic in private if not topic.category}
+        if any(topic.category and topic.base in whole for topic in private):
+            return "error:all-in-one and categorised topics cannot be mixed in one request"
+        return ""
 
     # -- an account's own ------------------------------------------------------------------------------------
 
@@ -214,18 +222,17 @@ class Sockets:
             self._subscription(
                 connection,
                 frame,
-                lambda text: frames.private_topic(text) is not None,
+                lambda text: private_topic(text) is not None,
                 lambda topics, name: self._apply_private(connection, topics, name),
             )
         else:
             connection.answer(frames.stream_failure(frame, connection.name, "error:unknown op"))
 
     def _apply_private(self, connection: Connection, topics: list[str], operation: str) -> None:
-        names = [name for name in map(frames.private_topic, topics) if name is not None]
         if operation == "subscribe":
-            self._hub.private.subscribe(names, connection)
+            self._hub.private.subscribe(topics, connection)
         else:
-            self._hub.private.unsubscribe(names, connection)
+            self._hub.private.unsubscribe(topics, connection)
 
     def _authenticate(self, connection: Connection, frame: dict[str, Any]) -> None:
         if connection.account is not None:

@@ -10,25 +10,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from simulated_exchange.gateway.translate.refusals import RefusedError, bad_request, invalid_parameter
-from simulated_exchange.ledger.candles import INTERVALS
 
 __all__ = [
-    "BOOK_DEPTHS",
-    "PRIVATE_TOPICS",
     "AuthFrame",
-    "Topic",
     "TradeFrame",
     "auth_frame",
     "batch_answer",
-    "book_topic",
     "envelope",
     "frame_topics",
-    "insurance_topic",
-    "liquidation_topic",
     "page",
-    "parse_topic",
     "private_frame",
-    "private_topic",
     "public_frame",
     "rate_limit_headers",
     "rate_limit_lines",
@@ -41,15 +32,10 @@ __all__ = [
     "trade_auth",
     "trade_frame",
     "trade_pong",
-    "trade_topic",
 ]
 
 Frame = dict[str, Any]
 
-BOOK_DEPTHS = (1, 50, 200, 500, 1000)
-PRIVATE_TOPICS = ("order", "execution", "execution.fast", "position", "wallet")
-_QUIET_PRIVATE_TOPICS = frozenset({"greeks", "dcp", "dcp.future"})
-_CATEGORIES = frozenset({"linear", "inverse", "spot", "option"})
 TOPICS_PER_FRAME_MAX = 2000
 REQUEST_ID_MAX = 36
 
@@ -128,14 +114,6 @@ class TradeFrame(NamedTuple):
     body: Mapping[str, Any]
 
 
-class Topic(NamedTuple):
-    """A public topic: what, of which symbol (or coin), and its parameter."""
-
-    kind: str
-    symbol: str
-    parameter: str
-
-
 def auth_frame(frame: Mapping[str, Any]) -> AuthFrame:
     """The arguments of an auth frame; `expires` may be text or number."""
     arguments = frame.get("args")
@@ -160,56 +138,6 @@ def frame_topics(frame: Mapping[str, Any]) -> list[str]:
     return arguments
 
 
-def parse_topic(text: str) -> Topic | None:
-    """A public topic of the linear socket, or None."""
-    parts = text.split(".")
-    match parts:
-        case ["orderbook", depth, symbol] if depth in {str(number) for number in BOOK_DEPTHS}:
-            return Topic("book", symbol, depth)
-        case ["kline", interval, symbol] if interval in INTERVALS:
-            return Topic("kline", symbol, interval)
-        case ["tickers", symbol]:
-            return Topic("ticker", symbol, "")
-        case ["publicTrade", symbol]:
-            return Topic("trade", symbol, "")
-        case ["allLiquidation", symbol]:
-            return Topic("liquidation", symbol, "")
-        case ["insurance", coin]:
-            return Topic("insurance", coin, "")
-        case _:
-            return None
-
-
-def book_topic(symbol: str, depth: int) -> str:
-    """The topic of a book."""
-    return f"orderbook.{depth}.{symbol}"
-
-
-def trade_topic(symbol: str) -> str:
-    """The topic of everybody's trades."""
-    return f"publicTrade.{symbol}"
-
-
-def liquidation_topic(symbol: str) -> str:
-    """The topic of liquidated positions."""
-    return f"allLiquidation.{symbol}"
-
-
-def insurance_topic(coin: str) -> str:
-    """The topic of the insurance pool."""
-    return f"insurance.{coin}"
-
-
-def private_topic(text: str) -> str | None:
-    """The topic behind a private one with or without its market; None when the wire knows no such topic."""
-    if text in _QUIET_PRIVATE_TOPICS:
-        return text
-    base, _, market = text.rpartition(".")
-    if market in _CATEGORIES and base in PRIVATE_TOPICS and base != "wallet":
-        return base if market == "linear" else f"{base}@{market}"
-    return text if text in PRIVATE_TOPICS else None
-
-
 def public_frame(topic: str, kind: str, data: Any, now_ms: int, **extra: Any) -> Frame:
     """A push of market data; `kind` is snapshot or delta."""
     return {"topic": topic, "type": kind, "ts": now_ms, "data": data, **extra}
@@ -217,7 +145,7 @@ def public_frame(topic: str, kind: str, data: Any, now_ms: int, **extra: Any) ->
 
 def private_frame(topic: str, rows: list[Frame], identity: str, now_ms: int) -> Frame:
     """A push to one account."""
-    if topic == "execution.fast":
+    if topic.startswith("execution.fast"):
         return {"topic": topic, "creationTime": now_ms, "data": rows}
     return {"id": identity, "topic": topic, "creationTime": now_ms, "data": rows}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from simulated_exchange.driver import PriceView
+from simulated_exchange.driver import AdlAlertView, PriceView
 from simulated_exchange.gateway.translate.numbers import (
     decimal_text,
     fixed_text,
@@ -33,6 +33,7 @@ __all__ = [
     "price_limit_row",
     "recent_trade_row",
     "risk_limit_rows",
+    "stream_adl_row",
     "stream_insurance_row",
     "stream_kline_row",
     "stream_liquidation_row",
@@ -334,4 +335,18 @@ def stream_insurance_row(coin: str, symbols: list[str], balance: int, now_ms: in
         "symbols": ",".join(symbols),
         "balance": decimal_text(balance),
         "updateTime": str(now_ms),
+    }
+
+
+def stream_adl_row(instrument: Instrument, view: AdlAlertView) -> Row:
+    """A row of the adlAlert topic; the keys are that short on the wire."""
+    return {
+        "c": instrument.settle,
+        "s": instrument.symbol,
+        "b": decimal_text(view.balance),
+        "mb": decimal_text(view.balance_peak),
+        "i_pr": decimal_text(view.trigger_ratio),
+        "pr": decimal_text(view.ratio),
+        "adl_tt": decimal_text(view.threshold),
+        "adl_sr": decimal_text(view.stop_ratio),
     }

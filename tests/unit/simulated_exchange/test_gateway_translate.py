@@ -11,7 +11,6 @@ import pytest
 from simulated_exchange.driver import OrderType, Reject, Side, TimeInForce
 from simulated_exchange.gateway.json_object import DEPTH_MAX, parse_object
 from simulated_exchange.gateway.translate import queries, requests
-from simulated_exchange.gateway.translate.frames import parse_topic, private_topic
 from simulated_exchange.gateway.translate.market import risk_limit_rows
 from simulated_exchange.gateway.translate.numbers import (
     decimal_text,
@@ -22,6 +21,7 @@ from simulated_exchange.gateway.translate.numbers import (
 )
 from simulated_exchange.gateway.translate.refusals import RefusedError, engine_refusal
 from simulated_exchange.gateway.translate.rows import order_id_text, parse_order_id
+from simulated_exchange.gateway.translate.topics import parse_topic, private_topic
 from simulated_exchange.instruments import SCALE, Catalogue
 from tests.unit.simulated_exchange.listing_rooms import shipped_genesis
 
@@ -213,9 +213,11 @@ def test_topics() -> None:
     assert parse_topic("kline.D.ETHUSDT") == ("kline", "ETHUSDT", "D")
     for text in ("orderbook.7.BTCUSDT", "kline.2.BTCUSDT", "tickers", "", "publicTrade.A.B"):
         assert parse_topic(text) is None
-    assert private_topic("order.linear") == "order"
-    assert private_topic("execution.fast") == "execution.fast"
-    assert private_topic("order.spot") != "order"
+    assert private_topic("order.linear") == ("order", "linear", "")
+    assert private_topic("execution.fast") == ("execution.fast", "", "")
+    assert private_topic("execution.fast.spot") == ("execution.fast", "spot", "")
+    assert private_topic("dcp.future") == ("dcp", "", "Contracts")
+    assert private_topic("wallet.spot") is None
     assert private_topic("everything") is None
 
 

@@ -44,8 +44,9 @@ class Reader:
         self.closed_with = reason
 
 
-def connect(reader: Reader, **limits: int) -> Connection:
-    return Connection(cast("WebSocket", reader), "test", **limits)
+def connect(reader: Reader, *, queue_max: int, ack_delay_ms: int) -> Connection:
+    socket = cast("WebSocket", reader)
+    return Connection(socket, "test", queue_max=queue_max, ack_delay_ms=ack_delay_ms)
 
 
 @pytest.mark.asyncio
