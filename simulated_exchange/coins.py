@@ -35,6 +35,14 @@ COINS_MAX = 512
 # The largest quantity of the engine's boundary: a bracket without an end.
 WITHOUT_END = f"{Decimal(2**63 - 1) / SCALE:f}"
 
+_PAR_ROW: dict[str, Any] = {
+    "price": "1",
+    "can_switch": False,
+    "collateral": [{"ratio": "1"}],
+    "borrow": [],
+    "user_limit": "0",
+    "free_limit": "0",
+}
 _COIN_KEYS = {"name", "class", "price", "index", "step", "user_limit", "free_limit", "supplied"}
 _CURVE_KEYS = ("base", "slope1", "kink", "slope2", "reserve")
 _LADDER_KEYS = ("cap", "warning", "repay", "stop")
@@ -136,7 +144,11 @@ class Coins:
     @classmethod
     def from_genesis(cls, genesis_json: str) -> Coins:
         """From the text the engine was created with."""
-        rows = orjson.loads(genesis_json)["coins"]
+        genesis = orjson.loads(genesis_json)
+        rows = genesis.get("coins")
+        if rows is None:  # then every quote coin is one that counts in full, as at the engine
+            quotes = dict.fromkeys(row["quote"] for row in genesis["instruments"])
+            rows = [{"name": name, **_PAR_ROW} for name in quotes]
         return cls([Coin.from_row(index, row) for index, row in enumerate(rows)])
 
     def __iter__(self) -> Iterator[Coin]:

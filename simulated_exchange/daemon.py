@@ -16,13 +16,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
 
 from simulated_exchange.accounts import KeyStore
 from simulated_exchange.clock import MarketClock, wall_ms
+from simulated_exchange.coins import Coins
 from simulated_exchange.driver import (
     Driver,
     DriverSettings,
@@ -34,7 +35,7 @@ from simulated_exchange.gateway.venue import Venue
 from simulated_exchange.instruments import Catalogue, fixed_point
 from simulated_exchange.ledger import Ledger
 from simulated_exchange.listing import listed_genesis
-from simulated_exchange.pointing import ACCOUNTS_NAME, note_ready
+from simulated_exchange.request_book import RequestBook
 from simulated_exchange.scenario import (
     Replay,
     Scenario,
@@ -55,6 +56,8 @@ __all__ = ["JOURNAL_NAME", "Plan", "plan_venue", "serve"]
 log = structlog.get_logger(__name__)
 
 JOURNAL_NAME = "exchange.journal"
+ACCOUNTS_NAME = "accounts.json"
+REQUESTS_NAME = "requests.jsonl"
 SEND_BUFFER_BYTES = 131_072  # of every connection; the rest of what a slow reader owes is counted in frames
 SAMPLE_SECONDS = 0.25
 QUIET_INDEX_SECONDS = 5.0  # a quiet book's index is told again so often that it never counts as stale
@@ -142,8 +145,20 @@ def _data_folder(path: Path) -> Iterator[Path]:
         yield path
 
 
-def _open_venue(plan: Plan, folder: Path) -> tuple[Driver, Ledger, Catalogue, KeyStore]:
+class _Opened(NamedTuple):
+    """What a data folder holds, and what is made of it."""
+
+    driver: Driver
+    ledger: Ledger
+    catalogue: Catalogue
+    coins: Coins
+    keys: KeyStore
+    book: RequestBook
+
+
+def _open_venue(plan: Plan, folder: Path) -> _Opened:
     """Engine and read model, new or as the journal left them."""
+    book = RequestBook.open(folder / REQUESTS_NAME)
     keys = KeyStore.open(folder / ACCOUNTS_NAME)
     clock = MarketClock(plan.start_ms, plan.factor, held=plan.settings.scenario.held)
     journal = folder / JOURNAL_NAME
@@ -172,7 +187,7 @@ def _open_venue(plan: Plan, folder: Path) -> tuple[Driver, Ledger, Catalogue, Ke
             truncated_bytes=driver.recovery.truncated_bytes,
             state_hash=driver.recovery.state_hash,
         )
-    return driver, ledger, catalogue, keys
+    return _Opened(driver, ledger, catalogue, Coins.from_genesis(genesis_json), keys, book)
 
 
 class _Tasks:
@@ -205,28 +220,27 @@ async def serve(plan: Plan, announce: Callable[[dict[str, Any]], None]) -> None:
         listener = stack.enter_context(_bind(settings.host, settings.port))
         folder = stack.enter_context(_data_folder(settings.data_dir))
         with engine_errors():
-            driver, ledger, catalogue, keys = _open_venue(plan, folder)
-            await _run(plan, listener, folder, driver, ledger, catalogue, keys, announce, stopped)
+            opened = _open_venue(plan, folder)
+            await _run(plan, listener, folder, opened, announce, stopped)
 
 
 async def _run(
     plan: Plan,
     listener: socket.socket,
     folder: Path,
-    driver: Driver,
-    ledger: Ledger,
-    catalogue: Catalogue,
-    keys: KeyStore,
+    opened: _Opened,
     announce: Callable[[dict[str, Any]], None],
     stopped: asyncio.Event,
 ) -> None:
-    settings = plan.settings
+    settings, driver, ledger = plan.settings, opened.driver, opened.ledger
     scenario = _scenario(plan, driver)
     venue = Venue(
         driver=driver,
         ledger=ledger,
-        catalogue=catalogue,
-        keys=keys,
+        catalogue=opened.catalogue,
+        coins=opened.coins,
+        keys=opened.keys,
+        book=opened.book,
         limits=settings.gateway,
         is_sim_enabled=settings.enable_sim,
         scenario_report=scenario.report if scenario else dict,
@@ -250,13 +264,8 @@ async def _run(
         tasks.start(_sample(venue), "samples")
         await driver.committed()
         await gateway.start(listener)
-        ready = _ready(listener, venue, folder)
-        noted = note_ready(folder, ready)
-        announce(ready)
-        try:
-            await _first_of(stopped.wait(), tasks.until_failure())
-        finally:
-            noted.unlink(missing_ok=True)
+        announce(_ready(listener, venue, folder))
+        await _first_of(stopped.wait(), tasks.until_failure())
     finally:
         await gateway.stop()
         await tasks.stop()

@@ -1,28 +1,31 @@
 """The order desk: trading requests to commands of the engine, for REST and for the trade socket alike.
 
 Belongs here: one synchronous step per request, so that requests take effect in the order of their arrival;
-the caller then waits for the commit before it answers. Does not belong here: transport.
+the caller then waits for the commit before it answers. Does not belong here: transport, settings of positions
+(`rest.positions`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
-from simulated_exchange.driver import Event, Reject
+from simulated_exchange.driver import Event, OrderView, Outcome, Reject, Side, TimeInForce, TriggerBy
 from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.translate import requests
 from simulated_exchange.gateway.translate.frames import batch_answer
 from simulated_exchange.gateway.translate.refusals import (
     RefusedError,
-    engine_refusal,
-    leverage_too_high,
+    limit_maker_rejected,
     order_not_found,
-    position_mode_unchanged,
     server_busy,
+    spot_order_not_found,
 )
+from simulated_exchange.gateway.translate.rejects import engine_refusal, trigger_refusal
 from simulated_exchange.gateway.translate.rows import batch_row, cancelled_rows, order_reference_row
 from simulated_exchange.gateway.venue import Venue
+from simulated_exchange.instruments import Instrument
 
 __all__ = ["OrderDesk", "Reply"]
 
@@ -31,6 +34,7 @@ Reply = tuple[dict[str, Any], dict[str, Any]]
 """Result and extra information of an answer."""
 
 _NOTHING: dict[str, Any] = {}
+_TRIGGER_REJECTS = frozenset({Reject.TriggerNotAbove, Reject.TriggerNotBelow})
 
 
 class OrderDesk:
@@ -51,18 +55,15 @@ class OrderDesk:
 
     def create(self, account: int, body: Body) -> Reply:
         """Place one order."""
-        requests.require_linear(body)
-        return self._create(account, body), _NOTHING
+        return self._create(account, body, requests.category_of(body)), _NOTHING
 
     def amend(self, account: int, body: Body) -> Reply:
         """Change one order."""
-        requests.require_linear(body)
-        return self._amend(account, body), _NOTHING
+        return self._amend(account, body, requests.category_of(body)), _NOTHING
 
     def cancel(self, account: int, body: Body) -> Reply:
         """Cancel one order."""
-        requests.require_linear(body)
-        return self._cancel(account, body), _NOTHING
+        return self._cancel(account, body, requests.category_of(body)), _NOTHING
 
     def create_batch(self, account: int, body: Body) -> Reply:
         """Place several orders; each has its own outcome."""
@@ -77,57 +78,30 @@ class OrderDesk:
         return self._batch(self._cancel, account, body)
 
     def cancel_all(self, account: int, body: Body) -> Reply:
-        """Cancel everything of one instrument or of all."""
+        """Cancel everything of one instrument, of a coin, or of a market."""
         request = requests.cancel_all_request(body, self._catalogue)
-        instrument = request.instrument.index if request.instrument else None
-        links = {order.order_id: order.link_id for order in self._driver.open_orders(account, instrument)}
-        try:
-            outcome = self._driver.cancel_all(account=account, instrument=instrument)
-        except VenueBusyError:
-            raise server_busy() from None
-        if outcome.reject is not None:
-            raise engine_refusal(outcome.reject)
-        gone = [
-            (event.order_id, links.get(event.order_id, ""))
-            for event in outcome.events
-            if isinstance(event, Event.OrderCancelled) and event.account == account
-        ]
+        gone: list[tuple[int, str]] = []
+        for instrument in request.instruments:
+            live = self._driver.open_orders(account, instrument.index)
+            doomed = [order for order in live if request.includes(order.is_waiting)]
+            outcomes: Iterable[Outcome] = ()
+            if doomed and len(doomed) == len(live):
+                outcomes = [
+                    self._performed(
+                        partial(self._driver.cancel_all, account=account, instrument=instrument.index)
+                    )
+                ]
+            elif doomed:
+                cancel = partial(self._driver.cancel_order, account=account)
+                outcomes = [self._performed(partial(cancel, order_id=order.order_id)) for order in doomed]
+            gone += _cancelled(outcomes, account, live)
         return cancelled_rows(gone), _NOTHING
 
-    def set_leverage(self, account: int, body: Body) -> Reply:
-        """Set the leverage of a position."""
-        request = requests.leverage_request(body, self._catalogue)
+    def _create(self, account: int, body: Body, category: str) -> dict[str, Any]:
+        request = requests.order_request(body, self._catalogue, category)
         instrument = request.instrument
-        try:
-            outcome = self._driver.set_leverage(
-                account=account, instrument=instrument.index, leverage=request.leverage
-            )
-        except VenueBusyError:
-            raise server_busy() from None
-        if outcome.reject == Reject.LeverageAboveTier:
-            tier = instrument.tiers[max(self._driver.position(account, instrument.index).tier, 1) - 1]
-            raise leverage_too_high(request.leverage, tier.leverage_max // 10**6)
-        if outcome.reject is not None:
-            raise engine_refusal(outcome.reject, instrument)
-        return {}, _NOTHING
-
-    def switch_mode(self, _account: int, body: Body) -> Reply:
-        """One-way is what it is already."""
-        requests.check_position_mode(body, self._catalogue)
-        raise position_mode_unchanged()
-
-    def set_margin_mode(self, _account: int, body: Body) -> Reply:
-        """Cross margin is what it is already."""
-        requests.check_margin_mode(body)
-        return {"reasons": []}, _NOTHING
-
-    def _create(self, account: int, body: Body) -> dict[str, Any]:
-        request = requests.order_request(body, self._catalogue)
-        instrument, qty = request.instrument, request.qty
-        if request.whole_position:
-            qty = abs(self._driver.position(account, instrument.index).qty)
-            if qty == 0:
-                raise engine_refusal(Reject.ReduceOnlyNoPosition)
+        if instrument.is_spot and request.time_in_force == TimeInForce.PostOnly:
+            self._refuse_taking(request)
         try:
             outcome = self._driver.place_order(
                 account=account,
@@ -135,73 +109,113 @@ class OrderDesk:
                 side=request.side,
                 order_type=request.order_type,
                 time_in_force=request.time_in_force,
-                qty=qty,
+                qty=request.qty,
                 price=request.price,
                 reduce_only=request.reduce_only,
                 link_id=request.link_id,
+                position_index=request.position_index,
+                terms=request.terms,
             )
         except VenueBusyError:
             raise server_busy() from None
+        if outcome.reject in _TRIGGER_REJECTS and request.terms is not None:
+            trigger_by = request.terms.trigger_by
+            current = self._trigger_basis(instrument, trigger_by)
+            raise trigger_refusal(outcome.reject, request.terms.trigger_price or 0, current, trigger_by.name)
         if outcome.reject is not None:
-            raise engine_refusal(outcome.reject, instrument, qty)
+            raise engine_refusal(outcome.reject, instrument, request.qty)
         return order_reference_row(outcome.order_id, request.link_id)
 
-    def _amend(self, account: int, body: Body) -> dict[str, Any]:
-        request = requests.amend_request(body, self._catalogue)
-        order_id, link_id = self._resolve(account, request.order)
-        try:
-            outcome = self._driver.amend_order(
-                account=account, order_id=order_id, price=request.price, qty=request.qty
+    def _refuse_taking(self, request: requests.OrderRequest) -> None:
+        """Spot refuses a post-only order that would take; contracts accept it and cancel it."""
+        bid, _, ask, _ = self._driver.best(request.instrument.index)
+        crosses = 0 < ask <= request.price if request.side == Side.Buy else request.price <= bid
+        if crosses and request.terms is None:
+            raise limit_maker_rejected()
+
+    def _trigger_basis(self, instrument: Instrument, trigger_by: TriggerBy) -> int:
+        prices = self._driver.prices(instrument.index)
+        if trigger_by == TriggerBy.IndexPrice:
+            return prices.index
+        return prices.mark if trigger_by == TriggerBy.MarkPrice else prices.last or prices.mark
+
+    def _amend(self, account: int, body: Body, category: str) -> dict[str, Any]:
+        request = requests.amend_request(body, self._catalogue, category)
+        order = self._resolve(account, request.order)
+        if request.trigger_price is None and request.trigger_by is None:
+            outcome = self._performed(
+                lambda: self._driver.amend_order(
+                    account=account, order_id=order.order_id, price=request.price, qty=request.qty
+                )
             )
-        except VenueBusyError:
-            raise server_busy() from None
+        else:
+            outcome = self._performed(
+                lambda: self._driver.amend_terms(
+                    account=account,
+                    order_id=order.order_id,
+                    price=request.price,
+                    qty=request.qty,
+                    trigger_price=request.trigger_price,
+                    trigger_by=request.trigger_by,
+                )
+            )
         if outcome.reject is not None:
             raise engine_refusal(outcome.reject, request.order.instrument, request.qty or 0)
-        return order_reference_row(order_id, link_id)
+        return order_reference_row(order.order_id, order.link_id)
 
-    def _cancel(self, account: int, body: Body) -> dict[str, Any]:
-        reference = requests.cancel_request(body, self._catalogue)
-        order_id, link_id = self._resolve(account, reference)
-        try:
-            outcome = self._driver.cancel_order(account=account, order_id=order_id)
-        except VenueBusyError:
-            raise server_busy() from None
+    def _cancel(self, account: int, body: Body, category: str) -> dict[str, Any]:
+        reference = requests.cancel_request(body, self._catalogue, category)
+        order = self._resolve(account, reference)
+        outcome = self._performed(lambda: self._driver.cancel_order(account=account, order_id=order.order_id))
         if outcome.reject is not None:
             raise engine_refusal(outcome.reject, reference.instrument)
-        return order_reference_row(order_id, link_id)
+        return order_reference_row(order.order_id, order.link_id)
 
-    def _resolve(self, account: int, reference: requests.OrderReference) -> tuple[int, str]:
+    def _performed(self, command: Callable[[], Outcome]) -> Outcome:
+        try:
+            return command()
+        except VenueBusyError:
+            raise server_busy() from None
+
+    def _resolve(self, account: int, reference: requests.OrderReference) -> OrderView:
         """The live order meant; it must be of the instrument that the request names."""
-        if reference.order_id is not None:
-            order = self._driver.order(reference.order_id)
-            if (
-                order is not None
-                and order.account == account
-                and order.instrument == reference.instrument.index
-            ):
-                return order.order_id, order.link_id
-            raise order_not_found()
-        for order in self._driver.open_orders(account, reference.instrument.index):
-            if order.link_id == reference.link_id:
-                return order.order_id, order.link_id
-        raise order_not_found()
+        number = reference.order_id
+        if number is None:
+            number = self._driver.engine.order_id_by_link(account, reference.link_id)
+        order = self._driver.order(number)
+        if order is not None and order.account == account and order.instrument == reference.instrument.index:
+            return order
+        raise spot_order_not_found() if reference.instrument.is_spot else order_not_found()
 
     def _batch(
         self,
-        one: Callable[[int, Body], dict[str, Any]],
+        one: Callable[[int, Body, str], dict[str, Any]],
         account: int,
         body: Body,
         *,
         is_create: bool = False,
     ) -> Reply:
         rows, codes = [], []
-        for entry in requests.batch_requests(body):
+        category, entries = requests.batch_requests(body)
+        for entry in entries:
             try:
-                reference = one(account, entry)
+                reference = one(account, entry, category)
             except RefusedError as refusal:
-                rows.append(batch_row(entry, {}, 0 if is_create else None))
+                rows.append(batch_row(category, entry, {}, 0 if is_create else None))
                 codes.append((refusal.code, refusal.text))
             else:
-                rows.append(batch_row(entry, reference, self._venue.now_ms() if is_create else None))
+                created_ms = self._venue.now_ms() if is_create else None
+                rows.append(batch_row(category, entry, reference, created_ms))
                 codes.append((0, "OK"))
         return batch_answer(rows, codes)
+
+
+def _cancelled(outcomes: Iterable[Outcome], account: int, live: list[OrderView]) -> list[tuple[int, str]]:
+    """The account's orders that commands ended: number and the client's own identifier."""
+    links = {order.order_id: order.link_id for order in live}
+    return [
+        (event.order_id, links.get(event.order_id, ""))
+        for outcome in outcomes
+        for event in outcome.events
+        if isinstance(event, Event.OrderCancelled) and event.account == account
+    ]

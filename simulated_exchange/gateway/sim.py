@@ -17,10 +17,10 @@ from simulated_exchange.gateway.sim_faults import fault_from, fault_row
 from simulated_exchange.gateway.translate.numbers import decimal_text, parse_decimal
 from simulated_exchange.gateway.translate.refusals import (
     bad_request,
-    engine_refusal,
     route_not_found,
     server_busy,
 )
+from simulated_exchange.gateway.translate.rejects import engine_refusal
 from simulated_exchange.gateway.venue import SETTLE_COIN, Venue
 from simulated_exchange.instruments import Instrument
 from simulated_exchange.ledger import Liquidation

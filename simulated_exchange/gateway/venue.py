@@ -5,17 +5,19 @@ Belongs here: the shared room and opening accounts. Does not belong here: wire s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulated_exchange.accounts import ApiKey, KeyStore, Member
 from simulated_exchange.clock import wall_ms
-from simulated_exchange.driver import Driver, Reject
+from simulated_exchange.coins import Coins
+from simulated_exchange.driver import Driver, Reject, Side
 from simulated_exchange.gateway.faults import Faults
-from simulated_exchange.instruments import Catalogue, Instrument
+from simulated_exchange.instruments import SCALE, Catalogue, Instrument, RiskTier
 from simulated_exchange.ledger import Ledger
 from simulated_exchange.ledger.accounts import AccountMemory
-from simulated_exchange.ledger.samples import PriceSamples
+from simulated_exchange.ledger.samples import InterestSamples, PriceSamples
+from simulated_exchange.request_book import RequestBook
 from simulated_exchange.settings import GatewaySettings
 
 __all__ = ["SETTLE_COIN", "Venue"]
@@ -37,11 +39,16 @@ class Venue:
         is_sim_enabled: bool,
         scenario_report: Callable[[], dict[str, Any]],
         scenario_begin: Callable[[], None] = lambda: None,
+        coins: Coins | None = None,
+        book: RequestBook | None = None,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self.driver = driver
         self.ledger = ledger
         self.catalogue = catalogue
+        self.coins = coins or Coins([])
+        self.book = book or RequestBook()
+        self.book.settle(self.movement_count)
         self.keys = keys
         self.limits = limits
         self.is_sim_enabled = is_sim_enabled
@@ -49,7 +56,24 @@ class Venue:
         self._scenario_begin = scenario_begin
         self.now_ms = now_ms
         self.samples = PriceSamples(len(catalogue))
+        self.interest = InterestSamples(len(catalogue))
         self.faults = Faults()
+
+    def movement_count(self, kind: str, account: int) -> int:
+        """How many transfers or withdrawals of an account the ledger knows."""
+        money = self.memory(account).money
+        return money.transfer_count if kind == "transfer" else money.withdrawal_count
+
+    def usd_price(self, coin: int) -> int:
+        """What a coin costs in USD; 0 while nobody said."""
+        return self.ledger.coin_prices.get(coin, self.coins[coin].opening_price)
+
+    def tiers(self, instrument: Instrument) -> Sequence[RiskTier]:
+        """The risk limits in force."""
+        if instrument.index not in self.ledger.changed_tiers:
+            return instrument.tiers
+        view = self.driver.engine.instruments()[instrument.index]
+        return tuple(RiskTier(limit, most * (SCALE // 100), rate) for limit, most, rate in view.tiers)
 
     def memory(self, account: int) -> AccountMemory:
         """What is remembered of an account that has a key."""
@@ -96,10 +120,20 @@ class Venue:
         """Remember index, mark and last of now."""
         now_ms, market_ms = self.now_ms(), self.driver.market_ms()
         for instrument in self.catalogue:
+            if self.interest.is_due(instrument.index, market_ms):
+                self.interest.add(instrument.index, market_ms, *self.open_interest(instrument))
             market = self.ledger.markets[instrument.index]
             self.samples.add(
                 instrument.index, now_ms, market_ms, market.index_price, market.mark_price, market.last_price
             )
+
+    def open_interest(self, instrument: Instrument) -> tuple[int, int, int]:
+        """Sum of the long positions, and how many accounts are long and short."""
+        if instrument.is_spot:
+            return 0, 0, 0
+        index, places = instrument.index, self.driver.adl_places
+        interest = self.driver.prices(index).open_interest
+        return interest, len(places(index, Side.Buy)), len(places(index, Side.Sell))
 
     def set_index(self, instrument: Instrument, price: int) -> None:
         """Put every source of an index to one price."""

@@ -66,6 +66,9 @@ class Ledger:
         self.liquidations: deque[Liquidation] = deque(maxlen=LIQUIDATIONS_MAX)
         self.deliveries: deque[Delivery] = deque(maxlen=DELIVERIES_MAX)
         self.borrow_rates: dict[int, deque[tuple[int, int]]] = {}
+        self.coin_prices: dict[int, int] = {}
+        self.refused_collateral: set[int] = set()
+        self.changed_tiers: set[int] = set()
         self.sequence = 0
         self.market_ms = 0
         self._accounts: dict[int, AccountMemory] = {}
@@ -94,6 +97,9 @@ class Ledger:
             Event.InterestCharged: self._interest,
             Event.LendingPoolChanged: self._lending_pool,
             Event.Delivered: self._delivered,
+            Event.CoinPriceChanged: self._coin_price,
+            Event.CollateralChanged: self._collateral,
+            Event.RiskLimitsChanged: self._risk_limits,
         }
 
     def watch(self, account: int) -> AccountMemory:
@@ -281,3 +287,17 @@ class Ledger:
     def _delivered(self, event: Event) -> None:
         assert isinstance(event, Event.Delivered)
         self.deliveries.append(Delivery(event.instrument, event.price, event.at_ms))
+
+    def _coin_price(self, event: Event) -> None:
+        assert isinstance(event, Event.CoinPriceChanged)
+        self.coin_prices[event.coin] = event.price
+
+    def _collateral(self, event: Event) -> None:
+        """Account 0 is everybody: the venue takes the coin, or takes it no more."""
+        assert isinstance(event, Event.CollateralChanged)
+        if event.account == 0:
+            (self.refused_collateral.discard if event.enabled else self.refused_collateral.add)(event.coin)
+
+    def _risk_limits(self, event: Event) -> None:
+        assert isinstance(event, Event.RiskLimitsChanged)
+        self.changed_tiers.add(event.instrument)

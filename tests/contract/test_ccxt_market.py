@@ -80,7 +80,6 @@ async def test_unknown_symbols_and_routes(venue: VenueProcess) -> None:
         with pytest.raises(ccxt.BadSymbol):
             await client.publicGetV5MarketTickers({"category": "linear", "symbol": "NOPEUSDT"})
         with pytest.raises(ccxt.BadRequest, match="10017"):
-            await client.publicGetV5MarketAccountRatio({"category": "linear", "symbol": "BTCUSDT"})
-        for category in ("spot", "inverse", "option"):
-            answer = await client.publicGetV5MarketInstrumentsInfo({"category": category})
-            assert answer["result"]["list"] == []
+            await client.publicGetV5InsLoanProductInfos()
+        answer = await client.publicGetV5MarketInstrumentsInfo({"category": "option", "baseCoin": "BTC"})
+        assert answer["result"] == {"category": "option", "nextPageCursor": "", "list": []}

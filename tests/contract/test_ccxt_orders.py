@@ -140,9 +140,11 @@ REFUSALS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("reduce-only without position", {"reduceOnly": True}, ccxt.InvalidOrder, "110017"),
     ("hedge mode", {"positionIdx": 1}, ccxt.BadRequest, "position idx not match position mode"),
     ("take profit", {"takeProfit": "110000"}, ccxt.BadRequest, "takeProfit is not supported"),
-    ("trigger", {"triggerPrice": "90000", "triggerDirection": 2}, ccxt.BadRequest, "not supported"),
+    ("falling trigger", {"triggerPrice": "101000", "triggerDirection": 2}, ccxt.InvalidOrder, "110093"),
+    ("rising trigger", {"triggerPrice": "90000", "triggerDirection": 1}, ccxt.InvalidOrder, "110092"),
     ("long link id", {"orderLinkId": "x" * 37}, ccxt.BadRequest, "orderLinkId invalid"),
-    ("spot", {"category": "spot"}, ccxt.BadRequest, "category invalid"),
+    ("option", {"category": "option"}, ccxt.BadRequest, "category invalid"),
+    ("spot without the coin", {"category": "spot", "qty": "10"}, ccxt.InsufficientFunds, "170131"),
     ("order value", {"qty": "0.001", "price": "1000"}, ccxt.InvalidOrder, ""),
 ]
 
@@ -171,8 +173,8 @@ async def test_refusals_become_the_right_exceptions(venue: VenueProcess) -> None
             await client.set_leverage(7, SYMBOL)
         with pytest.raises(ccxt.NoChange):
             await client.set_position_mode(False, SYMBOL)
-        with pytest.raises(ccxt.BadRequest, match="REGULAR_MARGIN"):
-            await client.set_margin_mode("isolated")
+        with pytest.raises(ccxt.ExchangeError, match="3400045"):
+            await client.set_margin_mode("portfolio")
         await client.create_order(SYMBOL, "limit", "buy", 0.01, 99000, {"clientOrderId": "once"})
         with pytest.raises(ccxt.InvalidOrder, match="110072"):
             await client.create_order(SYMBOL, "limit", "buy", 0.01, 99000, {"clientOrderId": "once"})

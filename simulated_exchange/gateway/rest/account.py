@@ -1,54 +1,75 @@
-"""What an account has and may do: keys, wallets, positions, fees.
+"""What an account has and how it is set: unified wallet, margin mode, fees, transaction log.
 
-Belongs here: which view answers which question. Does not belong here: names and texts of rows.
+Belongs here: which view answers which question; the wallet's row is the socket's, too. Does not belong here:
+positions (`rest.positions`), loans (`rest.loans`), other wallets (`rest.assets`), names and texts of rows.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from simulated_exchange.gateway.rest.positions import performed
 from simulated_exchange.gateway.rest.route import Call, Route
-from simulated_exchange.gateway.translate import queries
-from simulated_exchange.gateway.translate import standing as rows
-from simulated_exchange.gateway.translate.answers import (
-    coin_information,
-    funding_wallet,
-    listing,
-    withdrawable,
-)
+from simulated_exchange.gateway.translate import position_requests, queries
+from simulated_exchange.gateway.translate import wallets as rows
+from simulated_exchange.gateway.translate.answers import listing, withdrawable
 from simulated_exchange.gateway.translate.frames import page
-from simulated_exchange.gateway.translate.rows import movement_row
-from simulated_exchange.gateway.venue import SETTLE_COIN
+from simulated_exchange.gateway.translate.history import movement_row
+from simulated_exchange.gateway.translate.refusals import invalid_parameter
+from simulated_exchange.gateway.venue import Venue
+from simulated_exchange.ledger.records import WalletMovement
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "coin_rows", "wallet_of"]
 
 Result = dict[str, Any]
 
 
-def _api_key(call: Call) -> Result:
-    assert call.key is not None
-    return rows.api_key_row(call.key)
+def coin_rows(venue: Venue, account: int) -> dict[str, Result]:
+    """The coins of an account's unified wallet, by name."""
+    memory, refused = venue.memory(account), venue.ledger.refused_collateral
+    settled: dict[str, set[int]] = {}
+    for instrument in venue.catalogue:
+        settled.setdefault(instrument.settle, set()).add(instrument.index)
+    found = {}
+    for view in venue.driver.purses(account):
+        coin = venue.coins[view.coin]
+        realised = memory.realised_in(settled.get(coin.name, set()))
+        is_taken = bool(coin.collateral) and coin.index not in refused
+        found[coin.name] = rows.coin_row(coin, view, realised, is_venue_collateral=is_taken)
+    return found
+
+
+def wallet_of(venue: Venue, account: int) -> Result:
+    """The row of an account's unified wallet, with all its coins."""
+    return rows.wallet_row(venue.driver.account(account), list(coin_rows(venue, account).values()))
 
 
 def _info(call: Call) -> Result:
     assert call.key is not None
-    return rows.account_info(call.key.created_ms)
+    driver, account = call.venue.driver, call.account
+    return rows.account_info(driver.margin_mode(account), driver.order_settings(account), call.key.created_ms)
 
 
 def _wallet(call: Call) -> Result:
     kind = queries.account_type(call.query, ("UNIFIED", "CONTRACT", "SPOT", "FUND"))
     if kind != "UNIFIED":
         return {"list": []}
-    view = call.venue.driver.account(call.account)
-    realised = sum(memory.realised_ever for memory in call.venue.memory(call.account).positions.values())
-    wanted = SETTLE_COIN in queries.coins(call.query, [SETTLE_COIN])
-    return {"list": [rows.wallet_row(SETTLE_COIN, view, realised, with_coin=wanted)]}
+    held = coin_rows(call.venue, call.account)
+    if call.query.get("coin"):
+        wanted = queries.coins(call.query, call.venue.coins)
+        shown = [held.get(coin.name) or rows.empty_coin_row(coin) for coin in wanted]
+    else:
+        shown = list(held.values())
+    return {"list": [rows.wallet_row(call.venue.driver.account(call.account), shown)]}
 
 
 def _withdrawal(call: Call) -> Result:
-    view = call.venue.driver.account(call.account)
-    available = max(min(view.available, view.wallet_balance), 0)
-    return withdrawable(available if queries.named_coin(call.query) == SETTLE_COIN else 0)
+    wanted = call.query.get("coinName", "").split(",")
+    coins = [coin for name in wanted if (coin := call.venue.coins.by_name(name)) is not None]
+    if not coins:
+        raise invalid_parameter("coinName", "a listed coin")
+    transferable = call.venue.driver.transferable_amount
+    return withdrawable({coin.name: max(transferable(call.account, coin.index), 0) for coin in coins})
 
 
 def _fee_rate(call: Call) -> Result:
@@ -57,22 +78,29 @@ def _fee_rate(call: Call) -> Result:
     return listing(query["category"], [rows.fee_rate_row(entry) for entry in instruments])
 
 
-def _collateral(call: Call) -> Result:
-    wanted = call.query.get("currency", SETTLE_COIN)
-    return {"list": [rows.collateral_row(SETTLE_COIN)] if wanted == SETTLE_COIN else []}
+def _is_wanted(call: Call, movement: WalletMovement, question: queries.TransactionQuery) -> bool:
+    if question.coin and call.venue.coins[movement.coin].name != question.coin:
+        return False
+    if not question.category and not question.base:
+        return True
+    cause = movement.execution or movement.funding
+    if cause is None:
+        return False
+    instrument = call.venue.catalogue[cause.instrument]
+    return question.category in ("", instrument.category) and question.base in ("", instrument.base)
 
 
 def _transactions(call: Call) -> Result:
     question = queries.transaction_query(call.query)
-    catalogue = call.venue.catalogue
+    catalogue, coins = call.venue.catalogue, call.venue.coins
     found: list[Result] = []
     cursor = ""
     for movement in reversed(call.venue.memory(call.account).movements):
-        if movement.sequence >= question.before or question.coin not in ("", SETTLE_COIN):
+        if movement.sequence >= question.before or not _is_wanted(call, movement, question):
             continue
         if not question.start_ms <= movement.wall_us // 1000 <= question.end_ms:
             continue
-        row = movement_row(movement, catalogue, SETTLE_COIN)
+        row = movement_row(movement, catalogue, coins[movement.coin].name)
         if question.kind and row["type"] != question.kind:
             continue
         if len(found) == question.limit:
@@ -82,58 +110,36 @@ def _transactions(call: Call) -> Result:
     return page(None, found, cursor)
 
 
-def _coins(call: Call) -> Result:
-    return coin_information(queries.coins(call.query, call.venue.catalogue.coins()))
+def _smp_group(call: Call) -> Result:
+    return {"smpGroup": call.venue.driver.order_settings(call.account).smp_group}
 
 
-def _transfer_balances(call: Call) -> Result:
-    kind = queries.account_type(call.query, ("UNIFIED", "FUND", "CONTRACT", "SPOT"))
-    balances = []
-    for coin in queries.coins(call.query, call.venue.catalogue.coins()):
-        held = transferable = 0
-        if kind == "UNIFIED" and coin == SETTLE_COIN:
-            view = call.venue.driver.account(call.account)
-            held, transferable = view.wallet_balance, max(min(view.available, view.wallet_balance), 0)
-        balances.append(rows.funding_balance_row(coin, held, transferable))
-    return funding_wallet(kind, call.account, balances)
+def _disconnect_windows(call: Call) -> Result:
+    return rows.disconnect_rows(call.venue.driver.order_settings(call.account))
 
 
-def _positions(call: Call) -> Result:
-    category = queries.category(call.query)
-    if category != "linear":
-        return page(category, [])
-    catalogue, driver = call.venue.catalogue, call.venue.driver
-    memory = call.venue.memory(call.account)
-    question = queries.position_query(call.query, catalogue)
-    if question.instrument is not None:
-        views = [driver.position(call.account, question.instrument.index)]
-    else:
-        views = [
-            view
-            for view in driver.positions(call.account)
-            if question.settle in ("", catalogue[view.instrument].quote)
-            and question.base in ("", catalogue[view.instrument].base)
-        ]
-    found = [
-        rows.position_row(view, memory.position(view.instrument), catalogue[view.instrument])
-        for view in views
-    ]
-    return page(category, found)
+def _set_limit_price_action(call: Call) -> Result:
+    products, moves = position_requests.limit_price_action(call.body)
+    performed(
+        lambda: call.venue.driver.set_moves_to_band(account=call.account, products=products, moves=moves)
+    )
+    return {}
 
 
-def _signed(step: Any, group: str = "account") -> Route:
-    return Route(step, group=group)
+def _setting_config(call: Call) -> Result:
+    return rows.setting_config(call.venue.driver.order_settings(call.account))
 
 
 ROUTES: dict[tuple[str, str], Route] = {
-    ("GET", "/v5/user/query-api"): _signed(_api_key),
-    ("GET", "/v5/account/info"): _signed(_info),
-    ("GET", "/v5/account/wallet-balance"): _signed(_wallet),
-    ("GET", "/v5/account/withdrawal"): _signed(_withdrawal),
-    ("GET", "/v5/account/fee-rate"): _signed(_fee_rate),
-    ("GET", "/v5/account/collateral-info"): _signed(_collateral),
-    ("GET", "/v5/account/transaction-log"): _signed(_transactions),
-    ("GET", "/v5/asset/coin/query-info"): _signed(_coins),
-    ("GET", "/v5/asset/transfer/query-account-coins-balance"): _signed(_transfer_balances),
-    ("GET", "/v5/position/list"): _signed(_positions, "position"),
+    ("GET", "/v5/account/info"): Route(_info, group="history"),
+    ("GET", "/v5/account/wallet-balance"): Route(_wallet, group="history"),
+    ("GET", "/v5/account/withdrawal"): Route(_withdrawal, group="history"),
+    ("GET", "/v5/account/fee-rate"): Route(_fee_rate, group="fees"),
+    ("GET", "/v5/account/transaction-log"): Route(_transactions, group="transactions"),
+    ("GET", "/v5/account/smp-group"): Route(_smp_group, group="history"),
+    ("GET", "/v5/account/query-dcp-info"): Route(_disconnect_windows, group="history"),
+    ("GET", "/v5/account/user-setting-config"): Route(_setting_config, group="history"),
+    ("POST", "/v5/account/set-limit-px-action"): Route(
+        _set_limit_price_action, is_write=True, group="position", scope="contract_position"
+    ),
 }

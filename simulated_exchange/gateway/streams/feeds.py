@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from simulated_exchange.gateway.rest.market import funding_of
+from simulated_exchange.gateway.rest.market import funding_of, quote_price
 from simulated_exchange.gateway.streams.books import BookChain
 from simulated_exchange.gateway.translate.frames import public_frame
 from simulated_exchange.gateway.translate.market import (
-    price_limit_row,
     stream_adl_row,
     stream_kline_row,
     stream_ticker_row,
 )
+from simulated_exchange.gateway.translate.tables import price_limit_row
 from simulated_exchange.gateway.translate.topics import Topic, TopicKind
 from simulated_exchange.gateway.venue import Venue
 from simulated_exchange.instruments import Instrument
@@ -103,7 +103,8 @@ class _TickerFeed:
     def _row(self) -> Frame:
         venue, instrument = self._venue, self._instrument
         market, prices = venue.ledger.markets[instrument.index], venue.driver.prices(instrument.index)
-        return stream_ticker_row(instrument, market, prices, funding_of(venue, instrument))
+        funding, usd_price = funding_of(venue, instrument), quote_price(venue, instrument)
+        return stream_ticker_row(instrument, market, prices, funding, usd_price)
 
     def snapshot(self, now_ms: int) -> Frame | None:
         return public_frame(self._text, "snapshot", self._told, now_ms, cs=self._venue.ledger.sequence)

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from simulated_exchange.driver import Event, PositionIndex, PositionMode
+from simulated_exchange.gateway.rest.account import wallet_of
 from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.streams.disconnects import Disconnects
 from simulated_exchange.gateway.translate.frames import private_frame
@@ -21,10 +22,10 @@ from simulated_exchange.gateway.translate.rows import (
     stream_execution_row,
     stream_order_row,
 )
-from simulated_exchange.gateway.translate.standing import stream_position_row, wallet_row
+from simulated_exchange.gateway.translate.standing import stream_position_row
 from simulated_exchange.gateway.translate.topics import PRIVATE_TOPICS, private_topic
 from simulated_exchange.gateway.transport.frames import text_frame
-from simulated_exchange.gateway.venue import SETTLE_COIN, Venue
+from simulated_exchange.gateway.venue import Venue
 from simulated_exchange.ledger.records import Execution
 
 __all__ = ["PrivateStreams"]
@@ -201,14 +202,14 @@ class PrivateStreams:
                     self._venue.driver.position(account, instrument, _POSITION_INDEXES[index]),
                     memory.position(instrument, index),
                     catalogue[instrument],
+                    self._venue.tiers(catalogue[instrument]),
                 )
                 for instrument, index in sorted(news.positions)
                 if not catalogue[instrument].is_spot
             ]
         if not news.has_wallet:
             return []
-        realised = sum(position.realised_ever for position in memory.positions.values())
-        return [wallet_row(SETTLE_COIN, self._venue.driver.account(account), realised)]
+        return [wallet_of(self._venue, account)]
 
 
 _POSITION_INDEXES = (PositionIndex.OneWay, PositionIndex.HedgeBuy, PositionIndex.HedgeSell)

@@ -11,10 +11,9 @@ from simulated_exchange.gateway.translate.numbers import decimal_text
 from simulated_exchange.instruments import Instrument
 
 __all__ = [
+    "announcement",
     "book_answer",
     "book_data",
-    "coin_information",
-    "funding_wallet",
     "kline_answer",
     "listing",
     "server_time",
@@ -42,7 +41,7 @@ def updated_listing(rows: list[Any], now_ms: int) -> Result:
 
 def kline_answer(instrument: Instrument, rows: list[list[str]]) -> Result:
     """Bars, newest first."""
-    return {"category": "linear", "symbol": instrument.symbol, "list": rows}
+    return {"category": instrument.category, "symbol": instrument.symbol, "list": rows}
 
 
 def book_data(
@@ -68,42 +67,21 @@ def book_answer(
     }
 
 
-def coin_information(coins: list[str]) -> Result:
-    """Every coin in use, each with one chain; clients refuse coins that are not listed."""
+def withdrawable(amounts: dict[str, int]) -> Result:
+    """What could leave the unified wallet, by coin; the first is the one asked for."""
+    texts = {coin: decimal_text(amount) for coin, amount in amounts.items()}
+    return {"availableWithdrawal": next(iter(texts.values()), "0"), "availableWithdrawalMap": texts}
+
+
+def announcement(title: str, text: str, now_ms: int, begin_ms: int) -> Result:
+    """Something that the venue says to everybody."""
     return {
-        "rows": [
-            {
-                "name": coin,
-                "coin": coin,
-                "remainAmount": "1000000",
-                "chains": [
-                    {
-                        "chain": "ETH",
-                        "chainType": "Ethereum (ERC20)",
-                        "confirmation": "6",
-                        "withdrawFee": "0",
-                        "depositMin": "0",
-                        "withdrawMin": "0",
-                        "minAccuracy": "8",
-                        "chainDeposit": "0",
-                        "chainWithdraw": "0",
-                        "withdrawPercentageFee": "0",
-                        "contractAddress": "",
-                        "safeConfirmNumber": "6",
-                        "withdrawMax": "0",
-                    }
-                ],
-            }
-            for coin in coins
-        ]
+        "title": title,
+        "description": text,
+        "type": {"title": "Product Updates", "key": "product_updates"},
+        "tags": ["Derivatives"],
+        "url": "",
+        "dateTimestamp": now_ms,
+        "startDateTimestamp": begin_ms,
+        "endDateTimestamp": begin_ms,
     }
-
-
-def funding_wallet(kind: str, account: int, balances: list[Result]) -> Result:
-    """Balances in the form of the transfer pages."""
-    return {"memberId": str(account), "accountType": kind, "balance": balances}
-
-
-def withdrawable(amount: int) -> Result:
-    """What could be withdrawn."""
-    return {"availableWithdrawal": decimal_text(amount), "availableWithdrawalMap": {}}

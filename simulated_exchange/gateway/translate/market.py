@@ -1,10 +1,12 @@
-"""Rows of market data, with every documented field.
+"""Rows of market data as it goes, with every documented field.
 
-Belongs here: wire names and texts of what is public. Does not belong here: accounts.
+Belongs here: wire names and texts of instruments, tickers, trades, bars and books. Does not belong here:
+tables that are asked for now and then (`tables`), accounts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,23 +18,18 @@ from simulated_exchange.gateway.translate.numbers import (
     rate_text,
 )
 from simulated_exchange.gateway.translate.rows import trade_id_text
-from simulated_exchange.instruments import SCALE, Instrument
+from simulated_exchange.instruments import SCALE, Instrument, RiskTier
 from simulated_exchange.ledger.candles import Bar, bar_end_ms
 from simulated_exchange.ledger.market import MarketView, PublicTrade
 
 __all__ = [
     "Funding",
-    "funding_row",
-    "index_components_row",
+    "contract_type",
     "instrument_row",
-    "insurance_row",
     "kline_row",
     "levels",
-    "open_interest_row",
     "price_kline_row",
-    "price_limit_row",
     "recent_trade_row",
-    "risk_limit_rows",
     "stream_adl_row",
     "stream_insurance_row",
     "stream_kline_row",
@@ -43,6 +40,8 @@ __all__ = [
 ]
 
 Row = dict[str, Any]
+
+_BEST = frozenset({"bid1Price", "bid1Size", "ask1Price", "ask1Size"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +55,32 @@ class Funding:
     upper: int
 
 
-def instrument_row(instrument: Instrument, launch_ms: int, funding: Funding) -> Row:
-    """A row of instruments-info."""
+def instrument_row(
+    instrument: Instrument,
+    launch_ms: int,
+    funding: Funding | None,
+    tiers: Sequence[RiskTier],
+    *,
+    is_open: bool,
+) -> Row:
+    """A row of instruments-info; a contract that is delivered is closed."""
+    if instrument.is_spot:
+        return _spot_instrument_row(instrument)
     price, qty = instrument.price_decimals, instrument.qty_decimals
     return {
         "symbol": instrument.symbol,
         "symbolId": instrument.index + 1,
-        "contractType": "LinearPerpetual",
-        "status": "Trading",
+        "contractType": contract_type(instrument),
+        "status": "Trading" if is_open else "Closed",
         "baseCoin": instrument.base,
         "quoteCoin": instrument.quote,
         "launchTime": str(launch_ms),
-        "deliveryTime": "0",
-        "deliveryFeeRate": "",
+        "deliveryTime": str(instrument.delivery_ms),
+        "deliveryFeeRate": decimal_text(instrument.delivery_fee) if instrument.delivery_ms else "",
         "priceScale": str(price),
         "leverageFilter": {
             "minLeverage": "1",
-            "maxLeverage": fixed_text(instrument.tiers[0].leverage_max, 2),
+            "maxLeverage": fixed_text(tiers[0].leverage_max, 2),
             "leverageStep": "0.01",
         },
         "priceFilter": {
@@ -86,73 +94,147 @@ def instrument_row(instrument: Instrument, launch_ms: int, funding: Funding) -> 
             "qtyStep": fixed_text(instrument.qty_step, qty),
             "postOnlyMaxOrderQty": fixed_text(instrument.qty_max, qty),
             "maxMktOrderQty": fixed_text(instrument.qty_market_max, qty),
-            "minNotionalValue": decimal_text(instrument.notional_min),
+            "minNotionalValue": "" if instrument.is_inverse else decimal_text(instrument.notional_min),
         },
         "unifiedMarginTrade": True,
-        "fundingInterval": funding.interval_ms // 60_000,
-        "settleCoin": instrument.quote,
-        "copyTrading": "both",
-        "upperFundingRate": funding_rate_text(funding.upper),
-        "lowerFundingRate": funding_rate_text(funding.lower),
+        "fundingInterval": funding.interval_ms // 60_000 if funding else 0,
+        "settleCoin": instrument.settle,
+        "copyTrading": "both" if instrument.is_perpetual and not instrument.is_inverse else "none",
+        "upperFundingRate": funding_rate_text(funding.upper) if funding else "",
+        "lowerFundingRate": funding_rate_text(funding.lower) if funding else "",
         "isPreListing": False,
         "preListingInfo": None,
-        "riskParameters": {
-            "priceLimitRatioX": decimal_text(instrument.price_band_x),
-            "priceLimitRatioY": decimal_text(instrument.price_band_y),
-        },
+        "riskParameters": _risk_parameters(instrument),
         "displayName": "",
         "forbidUplWithdrawal": False,
-        "symbolType": "",
+        "symbolType": instrument.zone,
     }
 
 
-def ticker_row(instrument: Instrument, market: MarketView, prices: PriceView, funding: Funding) -> Row:
-    """A row of the tickers; the stream adds the direction of the last tick."""
+def contract_type(instrument: Instrument) -> str:
+    """The wire's word for what kind of contract it is."""
+    kind = "Perpetual" if instrument.is_perpetual else "Futures"
+    return f"{'Inverse' if instrument.is_inverse else 'Linear'}{kind}"
+
+
+def _risk_parameters(instrument: Instrument) -> Row:
+    return {
+        "priceLimitRatioX": decimal_text(instrument.price_band_x),
+        "priceLimitRatioY": decimal_text(instrument.price_band_y),
+    }
+
+
+def _spot_instrument_row(instrument: Instrument) -> Row:
+    price, qty = instrument.price_decimals, instrument.qty_decimals
+    precision = fixed_text(instrument.tick_size * instrument.qty_step // SCALE or 1, 8)
+    return {
+        "symbolId": instrument.index + 1,
+        "symbol": instrument.symbol,
+        "baseCoin": instrument.base,
+        "quoteCoin": instrument.quote,
+        "innovation": "1" if instrument.zone else "0",
+        "symbolType": instrument.zone,
+        "xstockMultiplier": "",
+        "status": "Trading",
+        "marginTrading": "utaOnly",
+        "stTag": "0",
+        "lotSizeFilter": {
+            "basePrecision": fixed_text(instrument.qty_step, qty),
+            "quotePrecision": precision.rstrip("0").rstrip("."),
+            "minOrderQty": fixed_text(instrument.qty_min, qty),
+            "maxOrderQty": fixed_text(instrument.qty_max, qty),
+            "minOrderAmt": decimal_text(instrument.notional_min),
+            "maxOrderAmt": decimal_text(instrument.value(instrument.qty_max, instrument.price_max)),
+            "maxLimitOrderQty": fixed_text(instrument.qty_max, qty),
+            "maxMarketOrderQty": fixed_text(instrument.qty_market_max, qty),
+            "postOnlyMaxLimitOrderSize": fixed_text(instrument.qty_max, qty),
+        },
+        "priceFilter": {"tickSize": fixed_text(instrument.tick_size, price)},
+        "riskParameters": _risk_parameters(instrument),
+    }
+
+
+def _traded_row(instrument: Instrument, market: MarketView) -> Row:
+    """What tickers of every market have."""
     price, qty = instrument.price_decimals, instrument.qty_decimals
     (bid_price, bid_qty), (ask_price, ask_qty) = market.best_bid(), market.best_ask()
     day = market.day()
     last = market.last_price or market.mark_price
     before = day.open or last
-    interest_value = prices.open_interest * market.mark_price // SCALE
     return {
         "symbol": instrument.symbol,
+        "bid1Price": fixed_text(bid_price, price) if bid_price else "",
+        "bid1Size": fixed_text(bid_qty, qty) if bid_price else "",
+        "ask1Price": fixed_text(ask_price, price) if ask_price else "",
+        "ask1Size": fixed_text(ask_qty, qty) if ask_price else "",
         "lastPrice": fixed_text(last, price),
-        "indexPrice": fixed_text(market.index_price, price),
-        "markPrice": fixed_text(market.mark_price, price),
         "prevPrice24h": fixed_text(before, price),
         "price24hPcnt": rate_text(last - before, before),
         "highPrice24h": fixed_text(day.high or last, price),
         "lowPrice24h": fixed_text(day.low or last, price),
-        "prevPrice1h": fixed_text(day.open_hour or last, price),
-        "openInterest": fixed_text(prices.open_interest, qty),
-        "openInterestValue": fixed_text(interest_value, 2),
-        "singleOpenInterest": fixed_text(prices.open_interest // 2, qty),
-        "singleOpenInterestValue": fixed_text(interest_value // 2, 2),
         "turnover24h": fixed_text(day.turnover, 4),
         "volume24h": fixed_text(day.volume, 4),
-        "fundingRate": funding_rate_text(funding.rate),
-        "nextFundingTime": str(funding.next_ms),
-        "predictedDeliveryPrice": "",
-        "basisRate": "",
-        "basis": "",
-        "deliveryFeeRate": "",
-        "deliveryTime": "0",
-        "ask1Size": fixed_text(ask_qty, qty) if ask_price else "",
-        "bid1Price": fixed_text(bid_price, price) if bid_price else "",
-        "ask1Price": fixed_text(ask_price, price) if ask_price else "",
-        "bid1Size": fixed_text(bid_qty, qty) if bid_price else "",
+    }
+
+
+def ticker_row(
+    instrument: Instrument,
+    market: MarketView,
+    prices: PriceView,
+    funding: Funding | None,
+    usd_price: int = SCALE,
+) -> Row:
+    """A row of the tickers; `usd_price` is that of the quote coin. Spot has no key that only contracts
+    have.
+    """
+    row = _traded_row(instrument, market)
+    price, qty = instrument.price_decimals, instrument.qty_decimals
+    if instrument.is_spot:
+        row["usdIndexPrice"] = (
+            decimal_text(market.index_price * usd_price // SCALE) if market.index_price else ""
+        )
+        return row
+    last = market.last_price or market.mark_price
+    interest_value = instrument.value(prices.open_interest, market.mark_price)
+    is_dated = not instrument.is_perpetual
+    basis = last - market.index_price
+    return {
+        **row,
+        "indexPrice": fixed_text(market.index_price, price),
+        "markPrice": fixed_text(market.mark_price, price),
+        "prevPrice1h": fixed_text(market.day().open_hour or last, price),
+        "openInterest": fixed_text(prices.open_interest, qty),
+        "openInterestValue": fixed_text(interest_value, 4 if instrument.is_inverse else 2),
+        "singleOpenInterest": fixed_text(prices.open_interest // 2, qty),
+        "singleOpenInterestValue": fixed_text(interest_value // 2, 4 if instrument.is_inverse else 2),
+        "fundingRate": funding_rate_text(funding.rate) if funding else "",
+        "nextFundingTime": str(funding.next_ms) if funding else "0",
+        "predictedDeliveryPrice": fixed_text(market.mark_price, price) if is_dated else "",
+        "basisRate": rate_text(basis, market.index_price) if is_dated else "",
+        "basis": fixed_text(basis, price) if is_dated else "",
+        "deliveryFeeRate": decimal_text(instrument.delivery_fee) if is_dated else "",
+        "deliveryTime": str(instrument.delivery_ms),
         "preOpenPrice": "",
         "preQty": "",
         "curPreListingPhase": "",
-        "fundingIntervalHour": str(funding.interval_ms // 3_600_000),
-        "fundingCap": funding_rate_text(funding.upper),
+        "fundingIntervalHour": str(funding.interval_ms // 3_600_000) if funding else "",
+        "fundingCap": funding_rate_text(funding.upper) if funding else "",
         "basisRateYear": "",
     }
 
 
-def stream_ticker_row(instrument: Instrument, market: MarketView, prices: PriceView, funding: Funding) -> Row:
-    """The ticker as the socket has it."""
-    return {"tickDirection": market.tick_direction, **ticker_row(instrument, market, prices, funding)}
+def stream_ticker_row(
+    instrument: Instrument,
+    market: MarketView,
+    prices: PriceView,
+    funding: Funding | None,
+    usd_price: int = SCALE,
+) -> Row:
+    """The ticker as the socket has it; that of spot has neither best prices nor direction."""
+    row = ticker_row(instrument, market, prices, funding, usd_price)
+    if instrument.is_spot:
+        return {name: row[name] for name in row if name not in _BEST}
+    return {"tickDirection": market.tick_direction, **row}
 
 
 def levels(side: list[tuple[int, int]], instrument: Instrument) -> list[list[str]]:
@@ -246,86 +328,6 @@ def stream_liquidation_row(instrument: Instrument, position_qty: int, price: int
         "v": fixed_text(abs(position_qty), instrument.qty_decimals),
         "p": fixed_text(price, instrument.price_decimals),
     }
-
-
-def funding_row(instrument: Instrument, rate: int, settled_ms: int) -> Row:
-    """A row of the funding history."""
-    return {
-        "symbol": instrument.symbol,
-        "fundingRate": funding_rate_text(rate),
-        "fundingRateTimestamp": str(settled_ms),
-    }
-
-
-def open_interest_row(instrument: Instrument, open_interest: int, time_ms: int) -> Row:
-    """A row of the open interest."""
-    qty = instrument.qty_decimals
-    return {
-        "openInterest": fixed_text(open_interest, qty),
-        "singleOpenInterest": fixed_text(open_interest // 2, qty),
-        "timestamp": str(time_ms),
-    }
-
-
-def risk_limit_rows(instrument: Instrument) -> list[Row]:
-    """The tiers of an instrument; rates as fractions, because clients read them so."""
-    rows: list[Row] = []
-    deduction, limit, rate = 0, 0, 0
-    for number, tier in enumerate(instrument.tiers, start=1):
-        deduction += limit * (tier.maintenance_rate - rate) // SCALE
-        limit, rate = tier.limit, tier.maintenance_rate
-        rows.append(
-            {
-                "id": instrument.index * 100 + number,
-                "symbol": instrument.symbol,
-                "riskLimitValue": decimal_text(tier.limit),
-                "maintenanceMargin": decimal_text(tier.maintenance_rate),
-                "initialMargin": rate_text(SCALE, tier.leverage_max),
-                "isLowestRisk": 1 if number == 1 else 0,
-                "maxLeverage": fixed_text(tier.leverage_max, 2),
-                "mmDeduction": decimal_text(deduction) if deduction else "",
-            }
-        )
-    return rows
-
-
-def price_limit_row(instrument: Instrument, prices: PriceView, now_ms: int) -> Row:
-    """The band that orders may execute in."""
-    price = instrument.price_decimals
-    return {
-        "symbol": instrument.symbol,
-        "buyLmt": fixed_text(prices.max_buy, price),
-        "sellLmt": fixed_text(prices.min_sell, price),
-        "ts": str(now_ms),
-    }
-
-
-def index_components_row(instrument: Instrument, index: int, now_ms: int) -> Row:
-    """The sources of an index with their shares; each at the index, because only the mean is public here."""
-    price = fixed_text(index, instrument.price_decimals)
-    total = sum(weight for _, weight in instrument.index_sources)
-    return {
-        "indexName": instrument.symbol,
-        "lastPrice": price,
-        "updateTime": str(now_ms),
-        "components": [
-            {
-                "exchange": name,
-                "spotPair": instrument.symbol,
-                "equivalentPrice": price,
-                "multiplier": "1",
-                "price": price,
-                "weight": rate_text(weight, total),
-            }
-            for name, weight in instrument.index_sources
-        ],
-    }
-
-
-def insurance_row(coin: str, symbols: list[str], balance: int) -> Row:
-    """The insurance pool."""
-    text = decimal_text(balance)
-    return {"coin": coin, "symbols": ",".join(symbols), "balance": text, "value": text}
 
 
 def stream_insurance_row(coin: str, symbols: list[str], balance: int, now_ms: int) -> Row:

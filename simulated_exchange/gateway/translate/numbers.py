@@ -15,6 +15,7 @@ __all__ = [
     "funding_rate_text",
     "leverage_text",
     "parse_decimal",
+    "rate12_text",
     "rate_text",
     "ratio",
 ]
@@ -42,6 +43,13 @@ def fixed_text(value: int, decimals: int) -> str:
 def funding_rate_text(rate: int) -> str:
     """A rate of 10**-12 as shortest text of at most eight decimals, rounded half up."""
     return decimal_text((rate + _RATE_UNIT // 2) // _RATE_UNIT)
+
+
+def rate12_text(rate: int) -> str:
+    """A rate of 10**-12 as shortest text, with all its decimals."""
+    sign, magnitude = ("-", -rate) if rate < 0 else ("", rate)
+    whole, fraction = divmod(magnitude, 10**12)
+    return f"{sign}{whole}" + (f".{fraction:012d}".rstrip("0") if fraction else "")
 
 
 def leverage_text(hundredths: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simulated_exchange.coins import Coin, Coins
 from simulated_exchange.gateway.translate.refusals import (
     bad_request,
     invalid_parameter,
@@ -20,6 +21,7 @@ from simulated_exchange.ledger.records import OrderStatus
 
 __all__ = [
     "CATEGORIES",
+    "FlowQuery",
     "HistoryQuery",
     "KlineQuery",
     "PositionQuery",
@@ -28,15 +30,22 @@ __all__ = [
     "account_type",
     "category",
     "coins",
+    "flow_query",
     "history_query",
-    "index_name",
+    "index_instrument",
+    "is_asked_for",
     "kline_query",
     "limit",
     "market_instrument",
     "market_instruments",
+    "member_id",
     "named_coin",
-    "open_interest_step_ms",
+    "offset",
+    "page_number",
+    "page_size",
     "position_query",
+    "sampling_step_ms",
+    "side_is_buy",
     "time_range",
     "transaction_query",
 ]
@@ -44,7 +53,7 @@ __all__ = [
 Query = Mapping[str, str]
 
 CATEGORIES = ("linear", "spot", "inverse", "option")
-_OPEN_INTEREST_STEPS = {
+_SAMPLING_STEPS = {
     "5min": 300_000,
     "15min": 900_000,
     "30min": 1_800_000,
@@ -70,14 +79,16 @@ class KlineQuery:
 class HistoryQuery:
     """Which rows of an account's past; `before` is the cursor: only rows older than this number."""
 
+    category: str
     instrument: Instrument | None
-    settles_here: bool
+    settle: str
+    base: str
     order_id: int | None
     link_id: str
     statuses: set[OrderStatus] | None
     exec_type: str
     open_only: bool
-    conditional_only: bool
+    order_filter: str
     start_ms: int
     end_ms: int
     limit: int
@@ -85,7 +96,7 @@ class HistoryQuery:
 
 
 def category(query: Query, default: str | None = None) -> str:
-    """One of the wire's four markets; only the linear one is traded here, the others are empty."""
+    """One of the wire's four markets; options are not traded here, but may be asked for."""
     value = query.get("category", default)
     if value not in CATEGORIES:
         raise invalid_parameter("category", "linear, spot, inverse or option")
@@ -119,25 +130,21 @@ def time_range(query: Query, start: str = "startTime", end: str = "endTime") -> 
 
 def market_instrument(query: Query, catalogue: Catalogue) -> Instrument:
     """The instrument of a market data question that needs one."""
-    instrument = None
-    if category(query, "linear") == "linear":
-        instrument = catalogue.by_symbol(query.get("symbol", ""))
+    instrument = catalogue.by_symbol(query.get("symbol", ""), category(query, "linear"))
     if instrument is None:
         raise unknown_market_symbol()
     return instrument
 
 
 def market_instruments(query: Query, catalogue: Catalogue) -> list[Instrument]:
-    """The instruments of a market data question that may name one: none in markets that are empty here."""
-    if category(query) != "linear":
-        if query.get("symbol"):
-            raise unknown_market_symbol()
-        return []
+    """The instruments of a market data question that may name one: none of options, which are not traded
+    here.
+    """
+    market = category(query)
     if query.get("symbol"):
         return [market_instrument(query, catalogue)]
     base = query.get("baseCoin")
-    listed = [entry for entry in catalogue.of("linear") if entry.is_perpetual]
-    return [entry for entry in listed if not base or entry.base == base]
+    return [instrument for instrument in catalogue.of(market) if not base or instrument.base == base]
 
 
 def kline_query(query: Query, catalogue: Catalogue) -> KlineQuery:
@@ -150,45 +157,79 @@ def kline_query(query: Query, catalogue: Catalogue) -> KlineQuery:
     return KlineQuery(instrument, interval, start_ms, end_ms, limit(query, 200, 1000))
 
 
-def open_interest_step_ms(query: Query) -> int:
-    """The interval of an open-interest question."""
-    step = _OPEN_INTEREST_STEPS.get(query.get("intervalTime", ""))
+def sampling_step_ms(query: Query, name: str) -> int:
+    """The interval of a question for open interest, or for who holds it."""
+    step = _SAMPLING_STEPS.get(query.get(name, ""))
     if step is None:
-        raise invalid_parameter("intervalTime", ", ".join(_OPEN_INTEREST_STEPS))
+        raise invalid_parameter(name, ", ".join(_SAMPLING_STEPS))
     return step
+
+
+def offset(query: Query) -> int:
+    """The cursor of a list that is cut from its beginning: how many rows were shown."""
+    text = query.get("cursor")
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise invalid_parameter("cursor", "a value of nextPageCursor")
+    return int(text)
+
+
+def page_number(query: Query) -> int:
+    """Which page, from 1."""
+    return max(_integer(query, "page", 1), 1)
+
+
+ORDER_FILTERS = ("", "Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
 
 
 def history_query(
     query: Query, catalogue: Catalogue, *, default_limit: int, limit_max: int
 ) -> HistoryQuery | None:
     """A question for orders, executions or closed profit; None where this venue has no such market."""
-    if category(query) != "linear":
-        return None
-    symbol, settle, base = query.get("symbol"), query.get("settleCoin"), query.get("baseCoin")
-    instrument = catalogue.by_symbol(symbol) if symbol else None
-    if symbol and instrument is None:
+    market = category(query)
+    symbol = query.get("symbol")
+    instrument = catalogue.by_symbol(symbol, market) if symbol else None
+    if symbol and instrument is None and market != "option":
         raise bad_request("params error: symbol invalid")
-    if base and instrument is None:
-        instrument = next((entry for entry in catalogue if entry.base == base), None)
     status = query.get("orderStatus")
     statuses = status_filter(status) if status else None
     if status and statuses is None:
         raise invalid_parameter("orderStatus")
+    order_filter = query.get("orderFilter", "")
+    if order_filter not in ORDER_FILTERS:
+        raise invalid_parameter("orderFilter", ", ".join(ORDER_FILTERS[1:]))
     wire_id = query.get("orderId")
     start_ms, end_ms = time_range(query)
+    rows, before = limit(query, default_limit, limit_max), _cursor(query)
+    if market == "option":
+        return None
     return HistoryQuery(
+        category=market,
         instrument=instrument,
-        settles_here=not settle or any(entry.quote == settle for entry in catalogue),
+        settle=query.get("settleCoin", ""),
+        base=query.get("baseCoin", ""),
         order_id=parse_order_id(wire_id) if wire_id else None,
         link_id=query.get("orderLinkId", ""),
         statuses=statuses,
         exec_type=query.get("execType", ""),
         open_only=query.get("openOnly", "0") in ("", "0") and not wire_id and not query.get("orderLinkId"),
-        conditional_only=query.get("orderFilter", "Order") not in ("", "Order"),
+        order_filter=order_filter,
         start_ms=start_ms,
         end_ms=end_ms,
-        limit=limit(query, default_limit, limit_max),
-        before=_cursor(query),
+        limit=rows,
+        before=before,
+    )
+
+
+def is_asked_for(question: HistoryQuery, instrument: Instrument) -> bool:
+    """Whether rows of an instrument belong into the answer."""
+    if question.instrument is not None:
+        return instrument is question.instrument
+    return (
+        instrument.category == question.category
+        and question.settle in ("", instrument.settle)
+        and question.base in ("", instrument.base)
     )
 
 
@@ -203,10 +244,12 @@ def _cursor(query: Query) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TransactionQuery:
-    """Which wallet movements."""
+    """Which wallet movements; `category` and `base` are those of what was traded."""
 
     coin: str
     kind: str
+    category: str
+    base: str
     start_ms: int
     end_ms: int
     limit: int
@@ -219,6 +262,8 @@ def transaction_query(query: Query) -> TransactionQuery:
     return TransactionQuery(
         coin=query.get("currency", ""),
         kind=query.get("type", ""),
+        category=category(query) if query.get("category") else "",
+        base=query.get("baseCoin", ""),
         start_ms=start_ms,
         end_ms=end_ms,
         limit=limit(query, 20, 50),
@@ -226,35 +271,93 @@ def transaction_query(query: Query) -> TransactionQuery:
     )
 
 
-def index_name(query: Query) -> str:
-    """Which index; it has the symbol of its contract."""
-    return query.get("indexName", "")
+def index_instrument(query: Query, catalogue: Catalogue) -> Instrument:
+    """The instrument whose index has the name asked for: that of its coins, such as BTCUSDT or BTCUSD."""
+    name = query.get("indexName", "")
+    for instrument in catalogue:
+        if f"{instrument.base}{instrument.quote}" == name:
+            return instrument
+    raise unknown_market_symbol()
 
 
-def named_coin(query: Query) -> str:
+@dataclass(frozen=True, slots=True)
+class FlowQuery:
+    """Which transfers, deposits, withdrawals or charges; `before` is the cursor."""
+
+    coin: str
+    identity: str
+    start_ms: int
+    end_ms: int
+    limit: int
+    before: int
+
+
+def flow_query(
+    query: Query, *, coin_name: str = "coin", id_name: str = "", default_limit: int = 20, limit_max: int = 50
+) -> FlowQuery:
+    """A question for money that moved."""
+    start_ms, end_ms = time_range(query)
+    return FlowQuery(
+        coin=query.get(coin_name, ""),
+        identity=query.get(id_name, "") if id_name else "",
+        start_ms=start_ms,
+        end_ms=end_ms,
+        limit=limit(query, default_limit, limit_max),
+        before=_cursor(query),
+    )
+
+
+def named_coin(query: Query, known: Coins, name: str = "coin") -> Coin:
     """The one coin a question is about."""
-    return query.get("coinName", "")
+    coin = known.by_name(query.get(name, ""))
+    if coin is None:
+        raise invalid_parameter(name, "a listed coin")
+    return coin
+
+
+def page_size(query: Query) -> int:
+    """How many members."""
+    return min(max(_integer(query, "pageSize", 100), 1), 100)
+
+
+def side_is_buy(query: Query) -> bool:
+    """Which side a question is about."""
+    side = query.get("side")
+    if side not in ("Buy", "Sell"):
+        raise invalid_parameter("side", "Buy or Sell")
+    return side == "Buy"
+
+
+def member_id(query: Query, name: str = "memberId") -> int:
+    """A member named by its number; 0 when none is."""
+    return _integer(query, name, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class PositionQuery:
     """Which positions: of one instrument, flat or not, or the open ones that settle in or are of a coin."""
 
+    category: str
     instrument: Instrument | None
     settle: str
     base: str
+    limit: int
 
 
-def position_query(query: Query, catalogue: Catalogue) -> PositionQuery:
-    """A question for positions."""
+def position_query(query: Query, catalogue: Catalogue) -> PositionQuery | None:
+    """A question for positions; None of markets that have none. Inverse ones may be asked for all at once."""
+    market = category(query)
     symbol = query.get("symbol", "")
-    instrument = catalogue.by_symbol(symbol)
+    settle, base = query.get("settleCoin", ""), query.get("baseCoin", "")
+    rows = limit(query, 20, 200)
+    if market in ("spot", "option"):
+        return None
+    instrument = catalogue.by_symbol(symbol, market)
     if symbol and instrument is None:
         raise bad_request("params error: symbol invalid")
-    settle, base = query.get("settleCoin", ""), query.get("baseCoin", "")
-    if not symbol and not settle and not base:
+    if market == "linear" and not symbol and not settle and not base:
         raise bad_request("params error: symbol or settleCoin is required")
-    return PositionQuery(instrument, settle, base)
+    return PositionQuery(market, instrument, settle, base, rows)
 
 
 def account_type(query: Query, allowed: tuple[str, ...]) -> str:
@@ -265,7 +368,7 @@ def account_type(query: Query, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def coins(query: Query, known: list[str]) -> list[str]:
+def coins(query: Query, known: Coins, name: str = "coin") -> list[Coin]:
     """The coins named, comma separated, or all of them."""
-    text = query.get("coin", "")
-    return [name for name in known if name in text.split(",")] if text else known
+    text = query.get(name, "")
+    return [coin for coin in known if not text or coin.name in text.split(",")]

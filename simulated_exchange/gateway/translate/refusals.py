@@ -1,14 +1,11 @@
 """What a refused request is told: the wire's codes and texts.
 
-Belongs here: code and text of every refusal, the engine's included. Does not belong here: when to refuse.
+Belongs here: code and text of the gateway's own refusals. Does not belong here: what the engine refuses
+(`rejects`), when to refuse.
 Several clients search whole bodies for certain phrases, so texts carry only what is written here.
 """
 
 from __future__ import annotations
-
-from simulated_exchange.driver import Reject
-from simulated_exchange.gateway.translate.numbers import decimal_text
-from simulated_exchange.instruments import Instrument
 
 __all__ = [
     "RefusedError",
@@ -16,26 +13,30 @@ __all__ = [
     "bad_request",
     "bad_signature",
     "duplicate_key",
-    "engine_refusal",
     "expired_api_key",
     "expired_timestamp",
     "internal_error",
     "invalid_parameter",
     "leverage_too_high",
     "leverage_unchanged",
+    "limit_maker_rejected",
+    "margin_mode_failed",
     "not_authenticated",
+    "not_modified",
     "not_supported",
     "order_not_found",
     "permission_denied",
-    "position_mode_unchanged",
     "rate_limited",
     "request_id_repeated",
     "route_not_found",
     "server_busy",
+    "spot_order_not_found",
+    "transfer_repeated",
     "unknown_api_key",
     "unknown_market_symbol",
     "unknown_operation",
     "unmatched_address",
+    "withdrawal_repeated",
 ]
 
 
@@ -153,45 +154,6 @@ def order_not_found() -> RefusedError:
     return RefusedError(110001, "order not exists or too late to cancel")
 
 
-_CODES = {
-    Reject.QtyInvalid: (10001, "Qty invalid"),
-    Reject.QtyBelowMinimum: (10001, "The number of contracts exceeds minimum limit allowed"),
-    Reject.PriceOutOfRange: (110003, "Order price exceeds the allowable range."),
-    Reject.MarketNotReady: (10001, "params error: symbol has no index price yet"),
-    Reject.DuplicateLinkId: (110072, "OrderLinkedID is duplicate"),
-    Reject.LeverageInvalid: (10001, "params error: leverage invalid, must be at least 1"),
-    Reject.IndexPriceInvalid: (10001, "params error: price invalid"),
-    Reject.OrderNotFound: (110001, "order not exists or too late to cancel"),
-    Reject.TooManyOrders: (110020, "Not allowed to have more than 500 active orders."),
-    Reject.ReduceOnlyNoPosition: (110017, "current position is zero, cannot fix reduce-only order qty"),
-    Reject.ReduceOnlySameSide: (110017, "reduce-only order has same side with current position"),
-    Reject.AmendUnchanged: (
-        10001,
-        "The order remains unchanged as the parameters entered match the existing ones.",
-    ),
-    Reject.AmendBelowFilled: (110010, "order quantity cannot be amended to what is filled or less"),
-    Reject.InsufficientBalance: (110007, "ab not enough for new order"),
-    Reject.LeverageUnchanged: (110043, "leverage not modified"),
-    Reject.PositionLimit: (110021, "position size would exceed the highest risk limit"),
-    Reject.WithdrawTooLarge: (131212, "insufficient balance"),
-}
-
-
-def engine_refusal(reject: Reject, instrument: Instrument | None = None, qty: int = 0) -> RefusedError:
-    """What the engine refused, in the wire's words."""
-    if reject == Reject.QtyAboveMaximum and instrument is not None:
-        return RefusedError(
-            10001,
-            "The number of contracts exceeds maximum limit allowed: too large, "
-            f"order_qty:{qty} > max_qty:{instrument.qty_max}",
-        )
-    if reject == Reject.BelowMinimumNotional and instrument is not None:
-        least = decimal_text(instrument.notional_min)
-        return RefusedError(110094, f"Order does not meet minimum order value {least}{instrument.quote}")
-    code, text = _CODES.get(reject, (10001, f"params error: {reject.text}"))
-    return RefusedError(code, text)
-
-
 def leverage_too_high(asked_hundredths: int, most_hundredths: int) -> RefusedError:
     """Above what the risk tier allows."""
     return RefusedError(
@@ -204,6 +166,33 @@ def leverage_unchanged() -> RefusedError:
     return RefusedError(110043, "leverage not modified")
 
 
-def position_mode_unchanged() -> RefusedError:
-    """It is one-way already."""
-    return RefusedError(110025, "Position mode is not modified")
+def spot_order_not_found() -> RefusedError:
+    """Unknown to this account, or closed already."""
+    return RefusedError(170213, "Order does not exist.")
+
+
+def limit_maker_rejected() -> RefusedError:
+    """A post-only order of spot that would take."""
+    return RefusedError(170218, "LIMIT-MAKER rejected")
+
+
+def transfer_repeated() -> RefusedError:
+    """A transfer's identifier is used once."""
+    return RefusedError(131214, "Transfer ID is duplicate, please use a new one.")
+
+
+def withdrawal_repeated() -> RefusedError:
+    """A withdrawal's identifier is used once."""
+    return RefusedError(10014, "Invalid duplicate request.")
+
+
+def margin_mode_failed(code: str, text: str) -> RefusedError:
+    """An account that cannot have the margin mode it asks for."""
+    return RefusedError(
+        3400045, "Set margin mode failed", {"reasons": [{"reasonCode": code, "reasonMsg": text}]}
+    )
+
+
+def not_modified() -> RefusedError:
+    """A trading stop that is what it was."""
+    return RefusedError(34040, "not modified")

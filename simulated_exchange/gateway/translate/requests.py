@@ -11,31 +11,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from simulated_exchange.driver import OrderType, Side, TimeInForce
+from simulated_exchange.driver import (
+    OrderType,
+    PositionIndex,
+    SelfMatch,
+    Side,
+    Terms,
+    TimeInForce,
+    TriggerBy,
+    TriggerDirection,
+)
 from simulated_exchange.gateway.translate.numbers import parse_decimal
 from simulated_exchange.gateway.translate.refusals import bad_request, invalid_parameter, not_supported
 from simulated_exchange.gateway.translate.rows import parse_order_id
-from simulated_exchange.instruments import SCALE, Catalogue, Instrument
+from simulated_exchange.instruments import MARKETS, SCALE, Catalogue, Instrument
 
 __all__ = [
     "BATCH_MAX",
     "AmendRequest",
     "CancelAllRequest",
-    "LeverageRequest",
     "OrderReference",
     "OrderRequest",
     "amend_request",
     "batch_requests",
     "cancel_all_request",
     "cancel_request",
-    "check_margin_mode",
-    "check_position_mode",
-    "leverage_request",
+    "category_of",
+    "instrument_of",
     "order_request",
-    "require_linear",
+    "position_index",
+    "whole_number",
 ]
 
 BATCH_MAX = 20
+SPOT_BATCH_MAX = 10
 Body = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -48,27 +57,40 @@ _TIMES_IN_FORCE = {
     "FOK": TimeInForce.FillOrKill,
     "PostOnly": TimeInForce.PostOnly,
 }
+_SELF_MATCH = {
+    "None": SelfMatch.Allow,
+    "CancelMaker": SelfMatch.CancelMaker,
+    "CancelTaker": SelfMatch.CancelTaker,
+    "CancelBoth": SelfMatch.CancelBoth,
+}
+_TRIGGER_BY = {
+    "LastPrice": TriggerBy.LastPrice,
+    "MarkPrice": TriggerBy.MarkPrice,
+    "IndexPrice": TriggerBy.IndexPrice,
+}
+_DIRECTIONS = {0: TriggerDirection.Either, 1: TriggerDirection.Rise, 2: TriggerDirection.Fall}
+_POSITION_INDICES = {
+    0: PositionIndex.OneWay,
+    1: PositionIndex.HedgeBuy,
+    2: PositionIndex.HedgeSell,
+}
+_ORDER_FILTERS = ("Order", "StopOrder", "tpslOrder")
 # Documented features that this venue refuses, with what counts as "not asked for".
 _UNSUPPORTED = {
     "takeProfit": ("", "0"),
     "stopLoss": ("", "0"),
-    "tpslMode": ("",),
     "tpLimitPrice": ("", "0"),
     "slLimitPrice": ("", "0"),
-    "triggerPrice": ("", "0"),
-    "triggerDirection": ("", 0),
     "orderIv": ("",),
-    "orderFilter": ("", "Order"),
-    "slippageTolerance": ("", "0"),
     "bboSideType": ("",),
-    "smpType": ("", "None"),
     "mmp": (False,),
 }
+SLIPPAGE_TICKS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """A new order. `qty` 0 with `whole_position` closes what there is."""
+    """A new order. Quantity 0, reduce-only and closing on trigger, closes the whole position."""
 
     instrument: Instrument
     side: Side
@@ -77,8 +99,9 @@ class OrderRequest:
     qty: int
     price: int
     reduce_only: bool
-    whole_position: bool
     link_id: str
+    position_index: PositionIndex
+    terms: Terms | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,37 +115,42 @@ class OrderReference:
 
 @dataclass(frozen=True, slots=True)
 class AmendRequest:
-    """New price or quantity of an order."""
+    """New price, quantity or trigger of an order."""
 
     order: OrderReference
     price: int | None
     qty: int | None
+    trigger_price: int | None
+    trigger_by: TriggerBy | None
 
 
 @dataclass(frozen=True, slots=True)
 class CancelAllRequest:
-    """Every order, or those of one instrument."""
+    """The orders of these instruments: those that rest, those that wait, or both."""
 
-    instrument: Instrument | None
+    category: str
+    instruments: tuple[Instrument, ...]
+    resting: bool
+    waiting: bool
 
-
-@dataclass(frozen=True, slots=True)
-class LeverageRequest:
-    """Leverage in hundredths."""
-
-    instrument: Instrument
-    leverage: int
-
-
-def require_linear(body: Body) -> None:
-    """Only linear perpetuals are traded here."""
-    if body.get("category") != "linear":
-        raise invalid_parameter("category", "linear")
+    def includes(self, is_waiting: bool) -> bool:
+        """Whether an order that waits for a price, or one that does not, is meant."""
+        return self.waiting if is_waiting else self.resting
 
 
-def _instrument(body: Body, catalogue: Catalogue) -> Instrument:
+def category_of(body: Body) -> str:
+    """The market a request is for; options are not traded here."""
+    value = body.get("category")
+    if value not in MARKETS:
+        raise invalid_parameter("category", "linear, inverse or spot")
+    assert isinstance(value, str)
+    return value
+
+
+def instrument_of(body: Body, catalogue: Catalogue, category: str) -> Instrument:
+    """The instrument that a request names."""
     symbol = body.get("symbol")
-    instrument = catalogue.by_symbol(symbol) if isinstance(symbol, str) else None
+    instrument = catalogue.by_symbol(symbol, category) if isinstance(symbol, str) else None
     if instrument is None:
         raise bad_request("params error: symbol invalid")
     return instrument
@@ -159,32 +187,43 @@ def _link_id(body: Body) -> str:
     return value
 
 
-def order_request(body: Body, catalogue: Catalogue) -> OrderRequest:
-    """A body of order create; `category` is checked by the caller, because a batch names it once."""
-    instrument = _instrument(body, catalogue)
+def position_index(body: Body) -> PositionIndex:
+    """Which position an order or setting is for: the only one, or a leg of a hedge."""
+    value = whole_number(body, "positionIdx", 0)
+    index = _POSITION_INDICES.get(value)
+    if index is None:
+        raise bad_request("position idx not match position mode")
+    return index
+
+
+def whole_number(body: Body, name: str, default: int | None = None) -> int:
+    """A JSON integer, or text of one."""
+    value = body.get(name)
+    if (value is None or value == "") and default is not None:
+        return default
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+        return int(value)
+    if type(value) is not int or not 0 <= value < 10**18:
+        raise invalid_parameter(name, "a whole number")
+    return value
+
+
+def order_request(body: Body, catalogue: Catalogue, category: str) -> OrderRequest:
+    """A body of order create in a market, which a batch names once."""
+    instrument = instrument_of(body, catalogue, category)
     side = _word(body, "side", _SIDES)
     if side is None:
         raise bad_request("params error: side invalid")
     order_type = _word(body, "orderType", _ORDER_TYPES)
     if order_type is None:
         raise invalid_parameter("orderType", "Market or Limit")
-    if body.get("positionIdx") not in (None, 0, "0", ""):
-        raise bad_request("position idx not match position mode")
+    index = position_index(body)
     _refuse_unsupported(body)
     qty = parse_decimal(body.get("qty"))
     if qty is None:
         raise bad_request("Qty invalid")
-    reduce_only, close_on_trigger = _flag(body, "reduceOnly"), _flag(body, "closeOnTrigger")
-    price, time_in_force = 0, TimeInForce.ImmediateOrCancel
-    if order_type == OrderType.Limit:
-        parsed = parse_decimal(body.get("price"))
-        if not parsed:
-            raise invalid_parameter("price", "a decimal string above zero for a limit order")
-        price = parsed
-        named = _word(body, "timeInForce", _TIMES_IN_FORCE, "GTC")
-        if named is None:
-            raise invalid_parameter("timeInForce", "GTC, IOC, FOK or PostOnly")
-        time_in_force = named
+    price, time_in_force = _price_and_time(body, order_type)
+    reduce_only = _flag(body, "reduceOnly") and not instrument.is_spot  # spot ignores it
     return OrderRequest(
         instrument=instrument,
         side=side,
@@ -192,14 +231,97 @@ def order_request(body: Body, catalogue: Catalogue) -> OrderRequest:
         time_in_force=time_in_force,
         qty=qty,
         price=price,
-        reduce_only=reduce_only or close_on_trigger,
-        whole_position=qty == 0 and reduce_only and close_on_trigger,
+        reduce_only=reduce_only,
         link_id=_link_id(body),
+        position_index=index,
+        terms=_terms(body, instrument, side, order_type),
     )
 
 
-def _reference(body: Body, catalogue: Catalogue) -> OrderReference:
-    instrument = _instrument(body, catalogue)
+def _price_and_time(body: Body, order_type: OrderType) -> tuple[int, TimeInForce]:
+    if order_type == OrderType.Market:
+        return 0, TimeInForce.ImmediateOrCancel
+    price = parse_decimal(body.get("price"))
+    if not price:
+        raise invalid_parameter("price", "a decimal string above zero for a limit order")
+    time_in_force = _word(body, "timeInForce", _TIMES_IN_FORCE, "GTC")
+    if time_in_force is None:
+        raise invalid_parameter("timeInForce", "GTC, IOC, FOK or PostOnly")
+    return price, time_in_force
+
+
+def _terms(body: Body, instrument: Instrument, side: Side, order_type: OrderType) -> Terms | None:
+    """What an order asks for beyond the plain; None for nothing."""
+    asked: dict[str, Any] = {}
+    self_match = _word(body, "smpType", _SELF_MATCH, "None")
+    if self_match is None:
+        raise invalid_parameter("smpType", ", ".join(_SELF_MATCH))
+    if self_match != SelfMatch.Allow:
+        asked["self_match"] = self_match
+    asked |= _slippage(body)
+    asked |= _spot_terms(body, side, order_type) if instrument.is_spot else {}
+    if _flag(body, "closeOnTrigger") and not instrument.is_spot:
+        asked["close_on_trigger"] = True
+    asked |= _trigger(body, instrument)
+    return Terms(**asked) if asked else None
+
+
+def _slippage(body: Body) -> dict[str, Any]:
+    """How far beyond the best price a market order may fill: in ticks, or in percent of it."""
+    kind, value = body.get("slippageToleranceType"), body.get("slippageTolerance")
+    if not value or value == "0" or not kind or kind == "UNKNOWN":
+        return {}
+    amount = parse_decimal(value)
+    if kind == "TickSize" and amount and amount % SCALE == 0 and amount <= SLIPPAGE_TICKS_MAX * SCALE:
+        return {"slippage_ticks": amount // SCALE}
+    if kind == "Percent" and amount and amount <= 10 * SCALE:
+        return {"slippage_ratio": amount // 100}
+    raise invalid_parameter("slippageTolerance", "1 to 10000 ticks (TickSize) or 0.01 to 10 (Percent)")
+
+
+def _spot_terms(body: Body, side: Side, order_type: OrderType) -> dict[str, Any]:
+    """Borrowing, and whether a market buy's quantity is what is spent: so it is unless told otherwise."""
+    asked: dict[str, Any] = {}
+    if whole_number(body, "isLeverage", 0):
+        asked["is_leveraged"] = True
+    unit = body.get("marketUnit") or ("quoteCoin" if side == Side.Buy else "baseCoin")
+    if unit not in ("baseCoin", "quoteCoin"):
+        raise invalid_parameter("marketUnit", "baseCoin or quoteCoin")
+    if order_type == OrderType.Market and unit == "quoteCoin":
+        if side == Side.Sell:
+            raise not_supported("marketUnit", "sell a quantity of the base coin")
+        asked["in_quote"] = True
+    return asked
+
+
+def _trigger(body: Body, instrument: Instrument) -> dict[str, Any]:
+    """From where to where the price must go before the order comes in."""
+    order_filter = body.get("orderFilter") or "Order"
+    if order_filter not in _ORDER_FILTERS:
+        raise invalid_parameter("orderFilter", ", ".join(_ORDER_FILTERS))
+    value = body.get("triggerPrice")
+    if value is None or value in {"", "0"}:
+        if order_filter != "Order":
+            raise invalid_parameter("triggerPrice", "a decimal string above zero")
+        return {}
+    price = parse_decimal(value)
+    if not price:
+        raise invalid_parameter("triggerPrice", "a decimal string above zero")
+    trigger_by = _word(body, "triggerBy", _TRIGGER_BY, "LastPrice")
+    if trigger_by is None:
+        raise invalid_parameter("triggerBy", ", ".join(_TRIGGER_BY))
+    direction = 0 if instrument.is_spot else whole_number(body, "triggerDirection", 0)
+    if direction not in _DIRECTIONS:
+        raise invalid_parameter("triggerDirection", "1 or 2")
+    return {
+        "trigger_price": price,
+        "trigger_by": trigger_by,
+        "trigger_direction": _DIRECTIONS[direction],
+    }
+
+
+def _reference(body: Body, catalogue: Catalogue, category: str) -> OrderReference:
+    instrument = instrument_of(body, catalogue, category)
     wire_id, link_id = body.get("orderId"), body.get("orderLinkId")
     if wire_id:
         return OrderReference(instrument, parse_order_id(wire_id), "")
@@ -208,20 +330,25 @@ def _reference(body: Body, catalogue: Catalogue) -> OrderReference:
     raise bad_request("params error: OrderId or orderLinkId is required")
 
 
-def cancel_request(body: Body, catalogue: Catalogue) -> OrderReference:
+def cancel_request(body: Body, catalogue: Catalogue, category: str) -> OrderReference:
     """A body of order cancel."""
-    return _reference(body, catalogue)
+    return _reference(body, catalogue, category)
 
 
-def amend_request(body: Body, catalogue: Catalogue) -> AmendRequest:
+def amend_request(body: Body, catalogue: Catalogue, category: str) -> AmendRequest:
     """A body of order amend; absent and empty values stay as they are."""
-    reference = _reference(body, catalogue)
+    reference = _reference(body, catalogue, category)
     _refuse_unsupported(body)
-    price = _optional_decimal(body, "price")
-    qty = _optional_decimal(body, "qty")
-    if price is None and qty is None:
-        raise bad_request("params error: price or qty is required")
-    return AmendRequest(reference, price, qty)
+    price, qty = _optional_decimal(body, "price"), _optional_decimal(body, "qty")
+    trigger_price = _optional_decimal(body, "triggerPrice") or None
+    trigger_by = None
+    if body.get("triggerBy"):
+        trigger_by = _word(body, "triggerBy", _TRIGGER_BY)
+        if trigger_by is None:
+            raise invalid_parameter("triggerBy", ", ".join(_TRIGGER_BY))
+    if price is None and qty is None and trigger_price is None and trigger_by is None:
+        raise bad_request("params error: price, qty or triggerPrice is required")
+    return AmendRequest(reference, price, qty, trigger_price, trigger_by)
 
 
 def _optional_decimal(body: Body, name: str) -> int | None:
@@ -235,63 +362,35 @@ def _optional_decimal(body: Body, name: str) -> int | None:
 
 
 def cancel_all_request(body: Body, catalogue: Catalogue) -> CancelAllRequest:
-    """A body of cancel-all: one symbol, one base coin's contract, or everything settled in one coin."""
-    require_linear(body)
-    if body.get("orderFilter") not in (None, "", "Order"):
-        raise not_supported("orderFilter", "leave it out")
+    """A body of cancel-all: one symbol, one base coin, everything settled in one coin, or (spot)
+    everything.
+    """
+    category = category_of(body)
+    order_filter = body.get("orderFilter") or ("Order" if category == "spot" else "")
+    if order_filter and order_filter not in _ORDER_FILTERS:
+        raise invalid_parameter("orderFilter", ", ".join(_ORDER_FILTERS))
+    resting, waiting = order_filter in ("", "Order"), order_filter != "Order"
     if body.get("symbol"):
-        return CancelAllRequest(_instrument(body, catalogue))
+        return CancelAllRequest(category, (instrument_of(body, catalogue, category),), resting, waiting)
     base, settle = body.get("baseCoin"), body.get("settleCoin")
-    if base:
-        for instrument in catalogue:
-            if instrument.base == base:
-                return CancelAllRequest(instrument)
-        raise invalid_parameter("baseCoin")
-    if settle:
-        if all(instrument.quote != settle for instrument in catalogue):
-            raise invalid_parameter("settleCoin", "USDT")
-        return CancelAllRequest(None)
-    raise bad_request("params error: symbol, baseCoin or settleCoin is required")
+    if not base and not settle and category == "linear":
+        raise bad_request("params error: symbol, baseCoin or settleCoin is required")
+    found = tuple(
+        entry
+        for entry in catalogue.of(category)
+        if (not base or entry.base == base) and (not settle or entry.settle == settle)
+    )
+    if not found:
+        raise invalid_parameter("baseCoin" if base else "settleCoin")
+    return CancelAllRequest(category, found, resting, waiting)
 
 
-def batch_requests(body: Body) -> list[Body]:
-    """The entries of a batch, 1 to BATCH_MAX of them."""
-    require_linear(body)
-    entries = body.get("request")
-    if not isinstance(entries, list) or not 1 <= len(entries) <= BATCH_MAX:
-        raise invalid_parameter("request", f"a list of 1 to {BATCH_MAX} orders")
+def batch_requests(body: Body) -> tuple[str, list[Body]]:
+    """The market and the entries of a batch, 1 to BATCH_MAX of them; half as many in spot."""
+    category = category_of(body)
+    entries, most = body.get("request"), SPOT_BATCH_MAX if category == "spot" else BATCH_MAX
+    if not isinstance(entries, list) or not 1 <= len(entries) <= most:
+        raise invalid_parameter("request", f"a list of 1 to {most} orders")
     if not all(isinstance(entry, dict) for entry in entries):
         raise invalid_parameter("request", "a list of objects")
-    return entries
-
-
-def leverage_request(body: Body, catalogue: Catalogue) -> LeverageRequest:
-    """A body of set-leverage; one-way mode has one leverage for both sides."""
-    require_linear(body)
-    instrument = _instrument(body, catalogue)
-    buy, sell = parse_decimal(body.get("buyLeverage")), parse_decimal(body.get("sellLeverage"))
-    if not buy or buy % (SCALE // 100):
-        raise invalid_parameter("buyLeverage", "a decimal string from 1, at most two decimals")
-    if buy != sell:
-        raise invalid_parameter("sellLeverage", "the same as buyLeverage in one-way mode")
-    return LeverageRequest(instrument, min(buy // (SCALE // 100), 2**31))
-
-
-def check_position_mode(body: Body, catalogue: Catalogue) -> None:
-    """A body of switch-mode: this venue is one-way, so only staying so can be asked for."""
-    require_linear(body)
-    if body.get("symbol"):
-        _instrument(body, catalogue)
-    elif not body.get("coin"):
-        raise bad_request("params error: symbol or coin is required")
-    if body.get("mode") != 0:
-        raise not_supported("mode", "it must be 0, one-way")
-
-
-def check_margin_mode(body: Body) -> None:
-    """A body of set-margin-mode: this venue has cross margin only."""
-    mode = body.get("setMarginMode")
-    if mode in ("ISOLATED_MARGIN", "PORTFOLIO_MARGIN"):
-        raise not_supported("setMarginMode", "it must be REGULAR_MARGIN")
-    if mode != "REGULAR_MARGIN":
-        raise invalid_parameter("setMarginMode", "REGULAR_MARGIN")
+    return category, entries

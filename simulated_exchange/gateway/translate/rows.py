@@ -1,7 +1,7 @@
-"""Rows of orders, executions, closed profit and wallet movements, with every documented field.
+"""Rows of orders and executions, with every documented field.
 
-Belongs here: wire names and texts of what happened to an account. Does not belong here: positions and
-balances (`standing`), market data (`market`).
+Belongs here: wire names and texts of what became of an account's orders. Does not belong here: closed profit
+and wallet movements (`history`), positions and balances (`standing`, `wallets`), market data (`market`).
 """
 
 from __future__ import annotations
@@ -9,32 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulated_exchange.gateway.translate.numbers import (
-    decimal_text,
-    fixed_text,
-    funding_rate_text,
-    leverage_text,
-    rate_text,
-    ratio,
-)
-from simulated_exchange.instruments import Catalogue, Instrument
-from simulated_exchange.ledger.records import Closure, Execution, OrderRecord, OrderStatus, WalletMovement
+from simulated_exchange.gateway.translate.numbers import decimal_text, fixed_text, funding_rate_text
+from simulated_exchange.instruments import SCALE, Instrument
+from simulated_exchange.ledger.records import Execution, OrderRecord, OrderStatus
 
 __all__ = [
+    "EXEC_TYPES",
     "batch_row",
     "cancelled_rows",
-    "closure_row",
     "exec_id_text",
     "exec_type_text",
     "execution_row",
     "fast_execution_row",
-    "movement_row",
+    "fee_coin",
     "order_id_text",
     "order_reference_row",
     "order_row",
     "parse_order_id",
     "side_text",
     "status_filter",
+    "stop_order_type",
     "stream_execution_row",
     "stream_order_row",
     "trade_id_text",
@@ -48,6 +42,9 @@ _STATUS = {
     OrderStatus.PARTIALLY_FILLED: "PartiallyFilled",
     OrderStatus.FILLED: "Filled",
     OrderStatus.CANCELLED: "Cancelled",
+    OrderStatus.UNTRIGGERED: "Untriggered",
+    OrderStatus.DEACTIVATED: "Deactivated",
+    OrderStatus.FILLED_IN_PART: "PartiallyFilledCanceled",
 }
 _CANCEL_TYPE = {
     "": "UNKNOWN",
@@ -57,27 +54,39 @@ _CANCEL_TYPE = {
     "Adl": "CancelByPrepareAdl",
     "SelfMatch": "CancelBySmp",
     "InsufficientMargin": "CancelByCannotAffordOrderCost",
+    "TriggerRefused": "CancelByCannotAffordOrderCost",
+    "Delivery": "CancelBySettle",
+    "Disconnected": "CancelByDCP",
+    "PositionClosed": "CancelByTpSlTsClear",
 }
 _REJECT_REASON = {
     "User": "EC_PerCancelRequest",
     "ImmediateOrCancel": "EC_NoImmediateQtyToFill",
     "FillOrKill": "EC_CancelForNoFullFill",
     "PostOnlyWouldTake": "EC_PostOnlyWillTakeLiquidity",
+    "SelfMatch": "EC_BySelfMatch",
 }
-_CREATE_TYPE = {
-    "Trade": "CreateByUser",
+_STOP_TYPE = {"Plain": ""}  # what waits for a price is named as on the wire
+_CREATE_TYPE = {"Closing": "CreateByClosing", "Liquidation": "CreateByLiq"}
+_CREATE_BY_STOP = {"Plain": "CreateByUser", "Stop": "CreateByStopOrder"}
+_CREATE_BY_KIND = {
     "TakeOver": "CreateByTakeOver_PassThrough",
     "Adl": "CreateByAdl_PassThrough",
+    "Netting": "CreateByLiq",
+    "Delivery": "CreateBySettle",
+    "Funding": "CreateByUser",
 }
-_EXEC_TYPE = {"Trade": "Trade", "TakeOver": "BustTrade", "Adl": "AdlTrade"}
-_MOVEMENT_TYPE = {
-    "Deposit": "TRANSFER_IN",
-    "Withdraw": "TRANSFER_OUT",
-    "Trade": "TRADE",
-    "TakeOver": "LIQUIDATION",
-    "Adl": "ADL",
-    "Funding": "SETTLEMENT",
+EXEC_TYPES = {
+    "Trade": "Trade",
+    "TakeOver": "BustTrade",
+    "Adl": "AdlTrade",
+    "Netting": "BustTrade",
+    "Delivery": "Delivery",
+    "Funding": "Funding",
 }
+_DIRECTION = {"Rise": 1, "Fall": 2}
+_SELF_MATCH = {"Allow": "None"}
+_SLIPPAGE_PERCENT = SCALE // 100
 
 
 def order_id_text(order_id: int) -> str:
@@ -106,10 +115,10 @@ def cancelled_rows(orders: list[tuple[int, str]]) -> Row:
     return {"list": [order_reference_row(*order) for order in orders], "success": "1"}
 
 
-def batch_row(entry: Mapping[str, Any], reference: Row, created_ms: int | None) -> Row:
+def batch_row(category: str, entry: Mapping[str, Any], reference: Row, created_ms: int | None) -> Row:
     """One entry of a batch's answer; a refused one has no id. `created_ms` is None except for create."""
     row = {
-        "category": "linear",
+        "category": category,
         "symbol": str(entry.get("symbol", ""))[:32],
         "orderId": reference.get("orderId", ""),
         "orderLinkId": reference.get("orderLinkId") or str(entry.get("orderLinkId") or "")[:36],
@@ -143,46 +152,39 @@ def status_filter(text: str) -> set[OrderStatus] | None:
     for status, name in _STATUS.items():
         if name == text:
             return {status}
-    known = {"Rejected", "PartiallyFilledCanceled", "Untriggered", "Triggered", "Deactivated"}
-    return set() if text in known else None
+    return set() if text in ("Rejected", "Triggered") else None
 
 
-def _average_price(order: OrderRecord) -> str:
-    return decimal_text(ratio(order.filled_value, order.filled_qty)) if order.filled_qty else ""
+def stop_order_type(order: OrderRecord) -> str:
+    """What kind of order waits, or waited, for a price; "" for any other."""
+    return _STOP_TYPE.get(order.kind, order.kind)
 
 
-def order_row(order: OrderRecord, instrument: Instrument) -> Row:
-    """The row of realtime and history."""
-    price, qty = instrument.price_decimals, instrument.qty_decimals
+def _create_type(order: OrderRecord) -> str:
+    if order.create_type != "User":
+        return _CREATE_TYPE.get(order.create_type, f"CreateBy{order.create_type}")
+    return _CREATE_BY_STOP.get(order.kind, f"CreateBy{order.kind}")
+
+
+def fee_coin(instrument: Instrument, is_buy: bool) -> str:
+    """The coin a fee is paid in: of spot what the trader gets, otherwise the one of settlement."""
+    return instrument.base if instrument.is_spot and is_buy else instrument.settle
+
+
+def _slippage(order: OrderRecord) -> Row:
+    kind, value = "UNKNOWN", ""
+    if order.slippage_ticks:
+        kind, value = "TickSize", str(order.slippage_ticks)
+    elif order.slippage_ratio:
+        kind, value = "Percent", decimal_text(order.slippage_ratio * SCALE // _SLIPPAGE_PERCENT)
+    return {"slippageToleranceType": kind, "slippageTolerance": value}
+
+
+def _stops(order: OrderRecord, price_decimals: int) -> Row:
+    """What an order waits for, and what is to guard the position it makes."""
+    trigger_price = order.trigger_price
     return {
-        "orderId": order_id_text(order.order_id),
-        "orderLinkId": order.link_id,
-        "parentOrderLinkId": "",
-        "blockTradeId": "",
-        "symbol": instrument.symbol,
-        "price": fixed_text(order.price, price),
-        "qty": fixed_text(order.qty, qty),
-        "side": "Buy" if order.is_buy else "Sell",
-        "isLeverage": "",
-        "positionIdx": 0,
-        "orderStatus": _STATUS[order.status],
-        "createType": "CreateByUser",
-        "cancelType": _CANCEL_TYPE.get(order.cancel_reason, "UNKNOWN"),
-        "rejectReason": _REJECT_REASON.get(order.cancel_reason, "EC_NoError"),
-        "avgPrice": _average_price(order),
-        "leavesQty": fixed_text(order.leaves, qty),
-        "leavesValue": decimal_text(order.leaves * order.price // 10**8),
-        "cumExecQty": fixed_text(order.filled_qty, qty),
-        "cumExecValue": decimal_text(order.filled_value),
-        "cumExecFee": decimal_text(order.fee),
-        "timeInForce": order.time_in_force,
-        "orderType": "Market" if order.is_market else "Limit",
-        "stopOrderType": "",
-        "orderIv": "",
-        "marketUnit": "",
-        "slippageToleranceType": "UNKNOWN",
-        "slippageTolerance": "",
-        "triggerPrice": "",
+        "triggerPrice": fixed_text(trigger_price, price_decimals) if trigger_price else "",
         "takeProfit": "",
         "stopLoss": "",
         "tpslMode": "",
@@ -191,46 +193,108 @@ def order_row(order: OrderRecord, instrument: Instrument) -> Row:
         "slLimitPrice": "",
         "tpTriggerBy": "",
         "slTriggerBy": "",
-        "triggerDirection": 0,
-        "triggerBy": "",
+        "triggerDirection": _DIRECTION.get(order.trigger_direction, 0),
+        "triggerBy": order.trigger_by if trigger_price else "",
+    }
+
+
+def _average_price(order: OrderRecord, instrument: Instrument) -> str:
+    return (
+        decimal_text(instrument.average_price(order.filled_qty, order.filled_value))
+        if order.filled_qty
+        else ""
+    )
+
+
+def order_row(order: OrderRecord, instrument: Instrument) -> Row:
+    """The row of realtime and history. Clients tell spot by the keys `tpslMode` and `createType`: it has
+    none.
+    """
+    price, qty = instrument.price_decimals, instrument.qty_decimals
+    coin = fee_coin(instrument, order.is_buy)
+    row = {
+        "orderId": order_id_text(order.order_id),
+        "orderLinkId": order.link_id,
+        "parentOrderLinkId": "",
+        "blockTradeId": "",
+        "symbol": instrument.symbol,
+        "price": fixed_text(order.price, price),
+        "qty": fixed_text(order.qty, qty),
+        "side": "Buy" if order.is_buy else "Sell",
+        "isLeverage": "0" if instrument.is_spot else "",
+        "positionIdx": order.position_index,
+        "orderStatus": _STATUS[order.status],
+        "createType": _create_type(order),
+        "cancelType": _CANCEL_TYPE.get(order.cancel_reason, "UNKNOWN"),
+        "rejectReason": _REJECT_REASON.get(order.cancel_reason, "EC_NoError"),
+        "avgPrice": _average_price(order, instrument),
+        "leavesQty": fixed_text(order.leaves, qty),
+        "leavesValue": decimal_text(instrument.value(order.leaves, order.price)),
+        "cumExecQty": fixed_text(order.filled_qty, qty),
+        "cumExecValue": decimal_text(order.filled_value),
+        "cumExecFee": decimal_text(order.fee),
+        "timeInForce": order.time_in_force,
+        "orderType": "Market" if order.is_market else "Limit",
+        "stopOrderType": stop_order_type(order),
+        "orderIv": "",
+        "marketUnit": "",
+        **_slippage(order),
+        **_stops(order, price),
         "lastPriceOnCreated": fixed_text(order.last_price_on_created, price),
-        "basePrice": "",
+        "basePrice": fixed_text(order.last_price_on_created, price) if instrument.is_spot else "",
         "reduceOnly": order.reduce_only,
-        "closeOnTrigger": False,
+        "closeOnTrigger": order.close_on_trigger,
         "placeType": "",
-        "smpType": "None",
+        "smpType": _SELF_MATCH.get(order.self_match, order.self_match),
         "smpGroup": 0,
-        "smpOrderId": "",
+        "smpOrderId": order_id_text(order.counterparty),
         "createdTime": str(order.created_us // 1000),
         "updatedTime": str(order.updated_us // 1000),
         "extraFees": "",
-        "cumFeeDetail": {instrument.quote: decimal_text(order.fee)} if order.filled_qty else {},
+        "cumFeeDetail": {coin: decimal_text(order.fee)} if order.filled_qty else {},
         "rpiTakerAccess": False,
         "rpiMatchedQty": "",
     }
+    if instrument.is_spot:
+        del row["tpslMode"], row["createType"]
+    return row
 
 
 def stream_order_row(order: OrderRecord, instrument: Instrument) -> Row:
     """The row of the order topic."""
     row = order_row(order, instrument)
     del row["basePrice"], row["extraFees"]
-    row["category"] = "linear"
+    row["category"] = instrument.category
     row["brokerOrderPrice"] = ""
     row["closedPnl"] = decimal_text(order.closed_pnl)
-    row["feeCurrency"] = ""
+    row["feeCurrency"] = fee_coin(instrument, order.is_buy) if instrument.is_spot else ""
     return row
 
 
 def exec_type_text(execution: Execution) -> str:
     """How the wire calls this kind of execution."""
-    return _EXEC_TYPE[execution.kind]
+    return EXEC_TYPES[execution.kind]
+
+
+def _execution_fee_rate(execution: Execution, instrument: Instrument) -> str:
+    if execution.kind == "Funding":
+        return funding_rate_text(execution.rate)
+    if execution.kind == "Delivery":
+        return decimal_text(instrument.delivery_fee)
+    return decimal_text(instrument.maker_fee if execution.is_maker else instrument.taker_fee)
+
+
+def _execution_order_type(execution: Execution) -> str:
+    if execution.kind == "Funding":
+        return "UNKNOWN"
+    return "Market" if execution.order is None or execution.order.is_market else "Limit"
 
 
 def execution_row(execution: Execution, instrument: Instrument) -> Row:
-    """The row of the execution list."""
+    """The row of the execution list; that of spot has no `createType`, by which clients tell it."""
     order = execution.order
     price, qty = instrument.price_decimals, instrument.qty_decimals
-    return {
+    row = {
         "symbol": instrument.symbol,
         "orderId": order_id_text(order.order_id) if order else exec_id_text(execution),
         "orderLinkId": order.link_id if order else "",
@@ -238,20 +302,20 @@ def execution_row(execution: Execution, instrument: Instrument) -> Row:
         "orderPrice": fixed_text(order.price if order else execution.price, price),
         "orderQty": fixed_text(order.qty if order else execution.qty, qty),
         "leavesQty": fixed_text(execution.leaves, qty),
-        "createType": _CREATE_TYPE[execution.kind],
-        "orderType": "Market" if order is None or order.is_market else "Limit",
-        "stopOrderType": "UNKNOWN",
+        "createType": _create_type(order) if order else _CREATE_BY_KIND.get(execution.kind, "CreateByUser"),
+        "orderType": _execution_order_type(execution),
+        "stopOrderType": (stop_order_type(order) if order else "") or "UNKNOWN",
         "execFee": decimal_text(execution.fee),
         "execFeeV2": "",
         "execId": exec_id_text(execution),
         "execPrice": fixed_text(execution.price, price),
         "execQty": fixed_text(execution.qty, qty),
-        "execType": _EXEC_TYPE[execution.kind],
+        "execType": EXEC_TYPES[execution.kind],
         "execValue": decimal_text(execution.value),
         "execTime": str(execution.wall_us // 1000),
-        "feeCurrency": instrument.quote,
+        "feeCurrency": fee_coin(instrument, execution.is_buy),
         "isMaker": execution.is_maker,
-        "feeRate": decimal_text(instrument.maker_fee if execution.is_maker else instrument.taker_fee),
+        "feeRate": _execution_fee_rate(execution, instrument),
         "tradeIv": "",
         "markIv": "",
         "markPrice": fixed_text(execution.mark_price, price),
@@ -263,6 +327,9 @@ def execution_row(execution: Execution, instrument: Instrument) -> Row:
         "extraFees": "",
         "isLeverage": "0",
     }
+    if instrument.is_spot:
+        del row["createType"]
+    return row
 
 
 def stream_execution_row(execution: Execution, instrument: Instrument) -> Row:
@@ -270,7 +337,7 @@ def stream_execution_row(execution: Execution, instrument: Instrument) -> Row:
     row = execution_row(execution, instrument)
     del row["execFeeV2"]
     row["extraFees"] = []
-    row["category"] = "linear"
+    row["category"] = instrument.category
     row["marketUnit"] = ""
     row["execPnl"] = decimal_text(execution.realised_pnl)
     return row
@@ -280,7 +347,7 @@ def fast_execution_row(execution: Execution, instrument: Instrument) -> Row:
     """The row of the execution.fast topic."""
     order = execution.order
     return {
-        "category": "linear",
+        "category": instrument.category,
         "symbol": instrument.symbol,
         "execId": exec_id_text(execution),
         "execPrice": fixed_text(execution.price, instrument.price_decimals),
@@ -291,76 +358,4 @@ def fast_execution_row(execution: Execution, instrument: Instrument) -> Row:
         "side": "Buy" if execution.is_buy else "Sell",
         "execTime": str(execution.wall_us // 1000),
         "seq": execution.sequence,
-    }
-
-
-def closure_row(closure: Closure, instrument: Instrument) -> Row:
-    """The row of closed profit and loss."""
-    order = closure.order
-    price, qty = instrument.price_decimals, instrument.qty_decimals
-    closed = closure.closed_qty
-    return {
-        "symbol": instrument.symbol,
-        "orderId": order_id_text(order.order_id) if order else "",
-        "side": "Buy" if closure.is_buy else "Sell",
-        "qty": fixed_text(order.qty if order else closed, qty),
-        "orderPrice": fixed_text(order.price if order else ratio(closure.exit_value, closed), price),
-        "orderType": "Market" if order is None or order.is_market else "Limit",
-        "execType": _EXEC_TYPE[closure.kind],
-        "closedSize": fixed_text(closed, qty),
-        "cumEntryValue": decimal_text(closure.entry_value),
-        "avgEntryPrice": decimal_text(ratio(closure.entry_value, closed)),
-        "cumExitValue": decimal_text(closure.exit_value),
-        "avgExitPrice": decimal_text(ratio(closure.exit_value, closed)),
-        "closedPnl": decimal_text(closure.pnl),
-        "fillCount": str(closure.fills),
-        "leverage": leverage_text(closure.leverage or instrument.default_leverage),
-        "openFee": decimal_text(closure.open_fee),
-        "closeFee": decimal_text(closure.close_fee),
-        "createdTime": str(closure.created_us // 1000),
-        "updatedTime": str(closure.updated_us // 1000),
-    }
-
-
-def _fee_rate(movement: WalletMovement) -> str:
-    if movement.funding is not None:
-        return funding_rate_text(movement.funding.rate)
-    execution = movement.execution
-    return rate_text(execution.fee, execution.value) if execution else "0"
-
-
-def movement_row(movement: WalletMovement, catalogue: Catalogue, coin: str) -> Row:
-    """The row of the transaction log."""
-    execution, funding = movement.execution, movement.funding
-    cause = execution or funding
-    instrument = catalogue[cause.instrument] if cause else None
-    order = execution.order if execution else None
-    cash_flow = execution.realised_pnl if execution else 0 if funding else movement.change
-    return {
-        "id": f"{movement.sequence}",
-        "symbol": instrument.symbol if instrument else "",
-        "category": "linear" if instrument else "",
-        "side": side_text(execution.is_buy)
-        if execution
-        else side_text(funding.qty > 0)
-        if funding
-        else "None",
-        "transactionTime": str(movement.wall_us // 1000),
-        "type": _MOVEMENT_TYPE[movement.reason],
-        "transSubType": "",
-        "qty": decimal_text(execution.qty) if execution else "0",
-        "size": decimal_text(execution.closed_qty if execution else funding.qty if funding else 0),
-        "currency": coin,
-        "tradePrice": decimal_text(execution.price if execution else funding.mark_price if funding else 0),
-        "funding": decimal_text(movement.change) if funding else "",
-        "fee": decimal_text(execution.fee) if execution else "0",
-        "cashFlow": decimal_text(cash_flow),
-        "change": decimal_text(movement.change),
-        "cashBalance": decimal_text(movement.balance),
-        "feeRate": _fee_rate(movement),
-        "bonusChange": "",
-        "tradeId": exec_id_text(execution) if execution else "",
-        "orderId": order_id_text(order.order_id) if order else "",
-        "orderLinkId": order.link_id if order else "",
-        "extraFees": "",
     }

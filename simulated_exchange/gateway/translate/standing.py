@@ -1,56 +1,53 @@
-"""Rows of what an account has now: wallet, positions, settings, permissions.
+"""Rows of the positions an account has now.
 
-Belongs here: wire names and texts of balances and positions. Does not belong here: the past (`rows`).
+Belongs here: wire names and texts of positions. Does not belong here: balances (`wallets`), the past (`rows`,
+`history`).
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
 
-from simulated_exchange.accounts import ApiKey
-from simulated_exchange.driver import AccountView, PositionView
-from simulated_exchange.gateway.translate.numbers import decimal_text, fixed_text, leverage_text, rate_text
-from simulated_exchange.instruments import SCALE, Instrument
+from simulated_exchange.driver import MarginMode, PositionView
+from simulated_exchange.gateway.translate.numbers import decimal_text, fixed_text, leverage_text
+from simulated_exchange.gateway.translate.tables import tier_id
+from simulated_exchange.instruments import Instrument, RiskTier
 from simulated_exchange.ledger.records import PositionMemory
 
-__all__ = [
-    "account_info",
-    "api_key_row",
-    "coin_row",
-    "collateral_row",
-    "fee_rate_row",
-    "funding_balance_row",
-    "position_row",
-    "stream_position_row",
-    "wallet_row",
-]
+__all__ = ["margin_row", "position_row", "stream_position_row", "symbol_info_row"]
 
 Row = dict[str, Any]
 
-_BREAK_EVEN_FEE = 55_000  # the least fee rate of the break-even formula, 0.00055
 
-
-def position_row(view: PositionView, memory: PositionMemory, instrument: Instrument) -> Row:
+def position_row(
+    view: PositionView,
+    memory: PositionMemory,
+    instrument: Instrument,
+    tiers: Sequence[RiskTier] | None = None,
+) -> Row:
     """A row of the position list; a flat one has side "" and size "0"."""
     price, qty = instrument.price_decimals, instrument.qty_decimals
     is_flat = view.qty == 0
-    tier = instrument.tiers[max(view.tier, 1) - 1]
+    tiers = tiers or instrument.tiers
+    number = min(max(view.tier, 1), len(tiers))
+    is_isolated = view.margin_mode == MarginMode.Isolated
+    liquidation, bankruptcy = view.liquidation_price, view.bankruptcy_price
     return {
-        "positionIdx": 0,
-        "riskId": instrument.index * 100 + max(view.tier, 1),
-        "riskLimitValue": decimal_text(tier.limit),
+        "positionIdx": int(view.position_index),
+        "riskId": tier_id(instrument, number),
+        "riskLimitValue": decimal_text(tiers[number - 1].limit),
         "symbol": instrument.symbol,
         "side": "" if is_flat else "Buy" if view.qty > 0 else "Sell",
         "size": "0" if is_flat else fixed_text(abs(view.qty), qty),
         "avgPrice": "0" if is_flat else decimal_text(view.entry_price),
-        "positionValue": "" if is_flat else decimal_text(abs(view.qty) * view.entry_price // SCALE),
-        "autoAddMargin": 0,
+        "positionValue": "" if is_flat else decimal_text(view.value),
+        "autoAddMargin": int(view.auto_add_margin),
         "positionStatus": "Normal",
         "leverage": leverage_text(view.leverage),
-        "breakEvenPrice": _break_even(view, memory, instrument),
+        "breakEvenPrice": fixed_text(view.break_even_price, price) if view.break_even_price else "",
         "markPrice": fixed_text(view.mark_price, price),
-        "liqPrice": fixed_text(view.liquidation_price, price) if view.liquidation_price else "",
+        "liqPrice": fixed_text(liquidation, price) if 0 < liquidation < instrument.price_max else "",
         "positionIM": decimal_text(view.initial_margin),
         "positionIMByMp": decimal_text(view.initial_margin),
         "positionMM": decimal_text(view.maintenance_margin),
@@ -64,8 +61,8 @@ def position_row(view: PositionView, memory: PositionMemory, instrument: Instrum
         "vega": "",
         "theta": "",
         "unrealisedPnl": decimal_text(view.unrealised_pnl),
-        "curRealisedPnl": decimal_text(memory.realised),
-        "cumRealisedPnl": decimal_text(memory.realised_ever),
+        "curRealisedPnl": decimal_text(0 if is_flat else view.current_realised_pnl),
+        "cumRealisedPnl": decimal_text(view.realised_pnl),
         "adlRankIndicator": view.adl_rank,
         "createdTime": str(memory.opened_us // 1000),
         "updatedTime": str(memory.updated_us // 1000),
@@ -75,179 +72,62 @@ def position_row(view: PositionView, memory: PositionMemory, instrument: Instrum
         "mmrSysUpdatedTime": "",
         "leverageSysUpdatedTime": "",
         "tpslMode": "Full",
-        "bustPrice": fixed_text(view.bankruptcy_price, price) if view.bankruptcy_price else "",
-        "positionBalance": decimal_text(view.initial_margin),
-        "tradeMode": 0,
+        "bustPrice": fixed_text(bankruptcy, price) if 0 < bankruptcy < instrument.price_max else "",
+        "positionBalance": decimal_text(view.assigned_margin if is_isolated else view.initial_margin),
+        "tradeMode": int(is_isolated),
     }
 
 
-def _break_even(view: PositionView, memory: PositionMemory, instrument: Instrument) -> str:
-    """(entry x size - realised) / (size - |size| x fee), as the documentation has it."""
-    if view.qty == 0:
-        return ""
-    fee = max(instrument.taker_fee, _BREAK_EVEN_FEE)
-    cost = view.entry_price * view.qty // SCALE - memory.realised
-    shrunk = view.qty - abs(view.qty) * fee // SCALE
-    return fixed_text(max(cost * SCALE // shrunk, 0), instrument.price_decimals) if shrunk else ""
-
-
-def stream_position_row(view: PositionView, memory: PositionMemory, instrument: Instrument) -> Row:
+def stream_position_row(
+    view: PositionView,
+    memory: PositionMemory,
+    instrument: Instrument,
+    tiers: Sequence[RiskTier] | None = None,
+) -> Row:
     """A row of the position topic: the average price has another name there."""
-    row = position_row(view, memory, instrument)
+    row = position_row(view, memory, instrument, tiers)
     row["entryPrice"] = row.pop("avgPrice")
-    row["category"] = "linear"
+    row["category"] = instrument.category
     if view.qty == 0:
         row["positionValue"] = "0"
     return row
 
 
-def coin_row(coin: str, view: AccountView, realised_ever: int) -> Row:
-    """The settlement coin in a wallet. Margin is in the margin fields, not in `locked`."""
-    return {
-        "coin": coin,
-        "equity": decimal_text(view.equity),
-        "usdValue": decimal_text(view.equity),
-        "walletBalance": decimal_text(view.wallet_balance),
-        "locked": "0",
-        "spotHedgingQty": "0",
-        "borrowAmount": "0",
-        "accruedInterest": "0",
-        "totalOrderIM": decimal_text(view.order_margin),
-        "totalPositionIM": decimal_text(view.position_margin),
-        "totalPositionMM": decimal_text(view.maintenance_margin),
-        "unrealisedPnl": decimal_text(view.unrealised_pnl),
-        "cumRealisedPnl": decimal_text(realised_ever),
-        "bonus": "0",
-        "marginCollateral": True,
-        "collateralSwitch": True,
-        "colRes": "0",
-        "spotBorrow": "0",
-        "free": "",
-        "availableToWithdraw": "",
-        "availableToBorrow": "",
-    }
+def margin_row(row: Row, category: str) -> Row:
+    """What adding margin answers: the position with its market, less what only the list has."""
+    names = [
+        "symbol",
+        "positionIdx",
+        "riskId",
+        "riskLimitValue",
+        "size",
+        "avgPrice",
+        "liqPrice",
+        "bustPrice",
+        "markPrice",
+        "positionValue",
+        "leverage",
+        "autoAddMargin",
+        "positionStatus",
+        "positionIM",
+        "positionMM",
+        "takeProfit",
+        "stopLoss",
+        "trailingStop",
+        "unrealisedPnl",
+        "cumRealisedPnl",
+        "createdTime",
+        "updatedTime",
+    ]
+    return {"category": category, **{name: row[name] for name in names}}
 
 
-def wallet_row(coin: str, view: AccountView, realised_ever: int, *, with_coin: bool = True) -> Row:
-    """A unified wallet."""
-    initial_rate = rate_text(view.initial_margin, view.equity, 4)
-    maintenance_rate = rate_text(view.maintenance_margin, view.equity, 4)
-    return {
-        "accountType": "UNIFIED",
-        "accountIMRate": initial_rate,
-        "accountMMRate": maintenance_rate,
-        "totalEquity": decimal_text(view.equity),
-        "totalWalletBalance": decimal_text(view.wallet_balance),
-        "totalMarginBalance": decimal_text(view.equity),
-        "totalAvailableBalance": decimal_text(max(view.available, 0)),
-        "totalPerpUPL": decimal_text(view.unrealised_pnl),
-        "totalInitialMargin": decimal_text(view.initial_margin),
-        "totalMaintenanceMargin": decimal_text(view.maintenance_margin),
-        "accountIMRateByMp": initial_rate,
-        "accountMMRateByMp": maintenance_rate,
-        "totalInitialMarginByMp": decimal_text(view.initial_margin),
-        "totalMaintenanceMarginByMp": decimal_text(view.maintenance_margin),
-        "accountLTV": "",
-        "coin": [coin_row(coin, view, realised_ever)] if with_coin else [],
-    }
-
-
-def account_info(created_ms: int) -> Row:
-    """Margin mode and account kind: unified 2.0, cross margin."""
-    return {
-        "unifiedMarginStatus": 6,
-        "marginMode": "REGULAR_MARGIN",
-        "isMasterTrader": False,
-        "spotHedgingStatus": "OFF",
-        "updatedTime": str(created_ms),
-        "dcpStatus": "OFF",
-        "timeWindow": 0,
-        "smpGroup": 0,
-    }
-
-
-def fee_rate_row(instrument: Instrument) -> Row:
-    """What trading this instrument costs."""
+def symbol_info_row(view: PositionView, instrument: Instrument) -> Row:
+    """Leverage of one side of an instrument."""
+    side = {1: "Buy", 2: "Sell"}.get(int(view.position_index), "")
     return {
         "symbol": instrument.symbol,
-        "baseCoin": "",
-        "takerFeeRate": decimal_text(instrument.taker_fee),
-        "makerFeeRate": decimal_text(instrument.maker_fee),
-    }
-
-
-def collateral_row(coin: str) -> Row:
-    """The settlement coin as collateral: at full value, nothing to borrow."""
-    return {
-        "currency": coin,
-        "hourlyBorrowRate": "0",
-        "maxBorrowingAmount": "0",
-        "freeBorrowingLimit": "0",
-        "freeBorrowAmount": "0",
-        "borrowAmount": "0",
-        "otherBorrowAmount": "0",
-        "availableToBorrow": "0",
-        "borrowable": False,
-        "borrowUsageRate": "0",
-        "marginCollateral": True,
-        "collateralSwitch": True,
-        "collateralRatio": "1",
-        "freeBorrowingAmount": "",
-    }
-
-
-def funding_balance_row(coin: str, balance: int, transferable: int) -> Row:
-    """One coin of a wallet in the form of the transfer pages."""
-    return {
-        "coin": coin,
-        "walletBalance": decimal_text(balance),
-        "transferBalance": decimal_text(transferable),
-        "bonus": "",
-    }
-
-
-def api_key_row(key: ApiKey) -> Row:
-    """What a key may do; the secret is never repeated."""
-    created = datetime.fromtimestamp(key.created_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "id": str(key.account),
-        "note": key.name,
-        "apiKey": key.api_key,
-        "readOnly": 0,
-        "secret": "",
-        "permissions": {
-            "ContractTrade": ["Order", "Position"],
-            "Spot": ["SpotTrade"],
-            "Wallet": ["AccountTransfer"],
-            "Options": [],
-            "Derivatives": ["DerivativesTrade"],
-            "Exchange": [],
-            "Earn": [],
-            "FiatP2P": [],
-            "FiatBitPay": [],
-            "FiatConvertBroker": [],
-            "BitCard": [],
-            "ByXPost": [],
-            "Affiliate": [],
-            "BlockTrade": [],
-            "NFT": [],
-            "CopyTrading": [],
-        },
-        "ips": ["*"],
-        "type": 1,
-        "deadlineDay": -1,
-        "expiredAt": "1970-01-01T00:00:00Z",
-        "createdAt": created,
-        "uta": 1,
-        "unified": 0,
-        "userID": key.account,
-        "inviterID": 0,
-        "vipLevel": "No VIP",
-        "mktMakerLevel": "0",
-        "affiliateID": 0,
-        "rsaPublicKey": "",
-        "isMaster": True,
-        "parentUid": "0",
-        "kycLevel": "LEVEL_1",
-        "kycRegion": "",
+        "leverage": leverage_text(view.leverage),
+        "side": side,
+        "positionIdx": int(view.position_index),
     }

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from simulated_exchange._engine import SCALE, Engine, Event, GenesisError, MarkSource, Reject, Side, rules
+from simulated_exchange.gateway.translate.history import movement_row
 from simulated_exchange.gateway.translate.numbers import funding_rate_text
-from simulated_exchange.gateway.translate.rows import movement_row
 from simulated_exchange.instruments import Catalogue
 from simulated_exchange.ledger import Ledger
 from tests.unit.simulated_exchange.engine_rooms import ALICE, BOB, BTC, ETH, Desk, contract, genesis

@@ -19,6 +19,7 @@ import pytest
 from simulated_exchange._engine import Engine
 from simulated_exchange.accounts import ApiKey, KeyStore
 from simulated_exchange.clock import MarketClock
+from simulated_exchange.coins import Coins
 from simulated_exchange.driver import Driver, Event
 from simulated_exchange.gateway.app import Gateway
 from simulated_exchange.gateway.auth import sign
@@ -112,6 +113,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Room]:
         driver=driver,
         ledger=Ledger(len(catalogue), catalogue),
         catalogue=catalogue,
+        coins=Coins.from_genesis(GENESIS),
         keys=KeyStore.open(tmp_path / "accounts.json"),
         limits=GatewaySettings(ack_delay_ms=0),
         is_sim_enabled=True,

@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 
-from simulated_exchange.driver import OrderType, Reject, Side, TimeInForce
+from simulated_exchange.driver import (
+    OrderType,
+    PositionIndex,
+    PositionMode,
+    Reject,
+    SelfMatch,
+    Side,
+    Terms,
+    TimeInForce,
+    TriggerBy,
+    TriggerDirection,
+)
 from simulated_exchange.gateway.json_object import DEPTH_MAX, parse_object
-from simulated_exchange.gateway.translate import queries, requests
-from simulated_exchange.gateway.translate.market import risk_limit_rows
+from simulated_exchange.gateway.translate import position_requests, queries, requests
 from simulated_exchange.gateway.translate.numbers import (
     decimal_text,
     fixed_text,
@@ -19,8 +29,10 @@ from simulated_exchange.gateway.translate.numbers import (
     parse_decimal,
     rate_text,
 )
-from simulated_exchange.gateway.translate.refusals import RefusedError, engine_refusal
+from simulated_exchange.gateway.translate.refusals import RefusedError
+from simulated_exchange.gateway.translate.rejects import engine_refusal, trigger_refusal
 from simulated_exchange.gateway.translate.rows import order_id_text, parse_order_id
+from simulated_exchange.gateway.translate.tables import risk_limit_rows
 from simulated_exchange.gateway.translate.topics import parse_topic, private_topic
 from simulated_exchange.instruments import SCALE, Catalogue
 from tests.unit.simulated_exchange.listing_rooms import shipped_genesis
@@ -84,9 +96,32 @@ def test_trailing_zeros_and_whole_numbers_are_decimals() -> None:
         ({"orderType": "Market"}, {"order_type": OrderType.Market, "price": 0}),
         (
             {"side": "Sell", "reduceOnly": True},
-            {"side": Side.Sell, "reduce_only": True, "whole_position": False},
+            {"side": Side.Sell, "reduce_only": True, "terms": None},
         ),
-        ({"qty": "0", "reduceOnly": True, "closeOnTrigger": True}, {"whole_position": True}),
+        (
+            {"qty": "0", "reduceOnly": True, "closeOnTrigger": True},
+            {"qty": 0, "reduce_only": True, "terms": Terms(close_on_trigger=True)},
+        ),
+        ({"positionIdx": 2}, {"position_index": PositionIndex.HedgeSell}),
+        ({"smpType": "CancelMaker"}, {"terms": Terms(self_match=SelfMatch.CancelMaker)}),
+        (
+            {"slippageToleranceType": "TickSize", "slippageTolerance": "10"},
+            {"terms": Terms(slippage_ticks=10)},
+        ),
+        (
+            {"slippageToleranceType": "Percent", "slippageTolerance": "0.05"},
+            {"terms": Terms(slippage_ratio=50_000)},
+        ),
+        (
+            {"triggerPrice": "90000", "triggerDirection": 2, "triggerBy": "MarkPrice"},
+            {
+                "terms": Terms(
+                    trigger_price=90_000 * SCALE,
+                    trigger_by=TriggerBy.MarkPrice,
+                    trigger_direction=TriggerDirection.Fall,
+                )
+            },
+        ),
         ({"orderLinkId": "a-B_9"}, {"link_id": "a-B_9"}),
         ({"position_idx": 0, "positionIdx": 0, "trigger": True, "isLeverage": 1}, {"qty": SCALE // 100}),
         (
@@ -96,7 +131,7 @@ def test_trailing_zeros_and_whole_numbers_are_decimals() -> None:
     ],
 )
 def test_orders_are_understood(change: dict[str, Any], expected: dict[str, Any]) -> None:
-    request = requests.order_request({**ORDER, **change}, CATALOGUE)
+    request = requests.order_request({**ORDER, **change}, CATALOGUE, "linear")
     assert request.instrument is BTC
     for name, value in expected.items():
         assert getattr(request, name) == value
@@ -117,48 +152,109 @@ def test_orders_are_understood(change: dict[str, Any], expected: dict[str, Any])
         ({"price": "0"}, "price invalid"),
         ({"timeInForce": "GTD"}, "timeInForce invalid"),
         ({"timeInForce": ["GTC"]}, "timeInForce invalid"),
-        ({"positionIdx": 1}, "position idx not match position mode"),
+        ({"positionIdx": 3}, "position idx not match position mode"),
         ({"reduceOnly": "yes"}, "reduceOnly invalid"),
         ({"orderLinkId": "x" * 37}, "orderLinkId invalid"),
         ({"orderLinkId": "a b"}, "orderLinkId invalid"),
         ({"takeProfit": "1"}, "takeProfit is not supported"),
-        ({"triggerPrice": "1"}, "triggerPrice is not supported"),
-        ({"smpType": "CancelMaker"}, "smpType is not supported"),
-        ({"slippageTolerance": "1"}, "slippageTolerance is not supported"),
+        ({"triggerPrice": "high"}, "triggerPrice invalid"),
+        ({"triggerPrice": "1", "triggerDirection": 3}, "triggerDirection invalid"),
+        ({"triggerPrice": "1", "triggerBy": "BestPrice"}, "triggerBy invalid"),
+        ({"orderFilter": "StopOrder"}, "triggerPrice invalid"),
+        ({"smpType": "CancelAll"}, "smpType invalid"),
+        ({"slippageToleranceType": "TickSize", "slippageTolerance": "1.5"}, "slippageTolerance invalid"),
+        ({"slippageToleranceType": "Percent", "slippageTolerance": "11"}, "slippageTolerance invalid"),
     ],
 )
 def test_orders_that_cannot_be_understood_name_the_field(change: dict[str, Any], text: str) -> None:
     with pytest.raises(RefusedError) as refused:
-        requests.order_request({**ORDER, **change}, CATALOGUE)
+        requests.order_request({**ORDER, **change}, CATALOGUE, "linear")
     assert refused.value.code == 10001
     assert text in refused.value.text
 
 
-def test_references_batches_leverage_and_modes() -> None:
+def test_spot_orders_spend_the_quote_coin_unless_told_otherwise() -> None:
+    body = {**ORDER, "orderType": "Market", "reduceOnly": True, "qty": "100"}
+    bought = requests.order_request(body, CATALOGUE, "spot")
+    assert (bought.instrument.name, bought.terms, bought.reduce_only) == (
+        "BTC/USDT",
+        Terms(in_quote=True),
+        False,
+    )
+    assert requests.order_request({**body, "marketUnit": "baseCoin"}, CATALOGUE, "spot").terms is None
+    assert requests.order_request({**body, "side": "Sell"}, CATALOGUE, "spot").terms is None
+    margin = requests.order_request({**ORDER, "isLeverage": 1}, CATALOGUE, "spot")
+    assert margin.terms == Terms(is_leveraged=True)
+    with pytest.raises(RefusedError, match="marketUnit is not supported"):
+        requests.order_request({**body, "side": "Sell", "marketUnit": "quoteCoin"}, CATALOGUE, "spot")
+
+
+def test_references_and_batches() -> None:
     with pytest.raises(RefusedError, match="OrderId or orderLinkId is required"):
-        requests.cancel_request({"symbol": "BTCUSDT"}, CATALOGUE)
-    reference = requests.cancel_request({"symbol": "BTCUSDT", "orderId": order_id_text(77)}, CATALOGUE)
+        requests.cancel_request({"symbol": "BTCUSDT"}, CATALOGUE, "linear")
+    reference = requests.cancel_request(
+        {"symbol": "BTCUSDT", "orderId": order_id_text(77)}, CATALOGUE, "linear"
+    )
     assert reference.order_id == 77
-    assert requests.cancel_request({"symbol": "BTCUSDT", "orderId": "stranger"}, CATALOGUE).order_id == 0
-    with pytest.raises(RefusedError, match="price or qty is required"):
-        requests.amend_request({"symbol": "BTCUSDT", "orderLinkId": "x"}, CATALOGUE)
+    stranger = {"symbol": "BTCUSDT", "orderId": "stranger"}
+    assert requests.cancel_request(stranger, CATALOGUE, "linear").order_id == 0
+    with pytest.raises(RefusedError, match="price, qty or triggerPrice is required"):
+        requests.amend_request({"symbol": "BTCUSDT", "orderLinkId": "x"}, CATALOGUE, "linear")
     wrong: list[Any] = [None, [], [{}] * 21, ["x"]]
     for entries in wrong:
         with pytest.raises(RefusedError, match="request invalid"):
             requests.batch_requests({"category": "linear", "request": entries})
-    body = {"category": "linear", "symbol": "BTCUSDT", "buyLeverage": "12.5", "sellLeverage": "12.50"}
-    assert requests.leverage_request(body, CATALOGUE).leverage == 1250
-    for change in (
-        {"sellLeverage": "3"},
-        {"buyLeverage": "0"},
-        {"buyLeverage": "1.005", "sellLeverage": "1.005"},
+    with pytest.raises(RefusedError, match="1 to 10 orders"):
+        requests.batch_requests({"category": "spot", "request": [{}] * 11})
+
+
+def test_cancel_all_means_what_it_says() -> None:
+    def meant(**body: Any) -> tuple[list[str], bool, bool]:
+        request = requests.cancel_all_request(body, CATALOGUE)
+        return [entry.name for entry in request.instruments], request.resting, request.waiting
+
+    assert meant(category="linear", symbol="BTCUSDT") == (["BTCUSDT"], True, True)
+    assert meant(category="linear", symbol="BTCUSDT", orderFilter="Order") == (["BTCUSDT"], True, False)
+    assert meant(category="linear", settleCoin="USDC", orderFilter="StopOrder") == (["BTCPERP"], False, True)
+    assert meant(category="spot", symbol="BTCUSDT") == (["BTC/USDT"], True, False)
+    assert meant(category="inverse") == (["BTCUSD"], True, True)
+    for body, text in (
+        ({"category": "option"}, "category invalid"),
+        ({"category": "linear"}, "settleCoin is required"),
+        ({"category": "linear", "settleCoin": "EUR"}, "settleCoin invalid"),
+        ({"category": "linear", "settleCoin": "USDT", "orderFilter": "All"}, "orderFilter invalid"),
     ):
+        with pytest.raises(RefusedError, match=text):
+            requests.cancel_all_request(body, CATALOGUE)
+
+
+def test_settings_of_positions_are_understood() -> None:
+    body = {"category": "linear", "symbol": "BTCUSDT", "buyLeverage": "12.5", "sellLeverage": "12.50"}
+    request = position_requests.leverage_request(body, CATALOGUE)
+    assert (request.buy, request.sell) == (1250, 1250)
+    for change in ({"buyLeverage": "0"}, {"sellLeverage": "1.005"}):
         with pytest.raises(RefusedError, match="Leverage invalid"):
-            requests.leverage_request({**body, **change}, CATALOGUE)
-    with pytest.raises(RefusedError, match="must be REGULAR_MARGIN"):
-        requests.check_margin_mode({"setMarginMode": "PORTFOLIO_MARGIN"})
-    with pytest.raises(RefusedError, match="must be 0"):
-        requests.check_position_mode({"category": "linear", "coin": "USDT", "mode": 3}, CATALOGUE)
+            position_requests.leverage_request({**body, **change}, CATALOGUE)
+    with pytest.raises(RefusedError, match="Set margin mode failed"):
+        position_requests.margin_mode_request({"setMarginMode": "PORTFOLIO_MARGIN"})
+    mode = position_requests.position_mode_request(
+        {"category": "linear", "coin": "USDT", "mode": 3}, CATALOGUE
+    )
+    assert (mode.mode, mode.instrument, mode.coin) == (PositionMode.Hedge, None, "USDT")
+    with pytest.raises(RefusedError, match="mode invalid"):
+        position_requests.position_mode_request({"category": "linear", "coin": "USDT", "mode": 1}, CATALOGUE)
+    taken = position_requests.margin_request(
+        {"category": "inverse", "symbol": "BTCUSD", "margin": "-0.1"}, CATALOGUE
+    )
+    assert taken.amount == -SCALE // 10
+
+
+def test_a_trigger_that_is_reached_already_says_by_what() -> None:
+    refusal = trigger_refusal(Reject.TriggerNotAbove, 90_000 * SCALE, 100_000 * SCALE, "LastPrice")
+    assert (refusal.code, refusal.text) == (
+        110092,
+        "expect Rising, but trigger_price[90000] <= current[100000]??LastPrice",
+    )
 
 
 def test_order_ids_come_back() -> None:
@@ -181,7 +277,7 @@ def test_queries_name_what_is_wrong() -> None:
         with pytest.raises(RefusedError) as refused:
             queries.history_query(query, CATALOGUE, default_limit=20, limit_max=50)
         assert text in refused.value.text
-    assert queries.history_query({"category": "spot"}, CATALOGUE, default_limit=20, limit_max=50) is None
+    assert queries.history_query({"category": "option"}, CATALOGUE, default_limit=20, limit_max=50) is None
     with pytest.raises(RefusedError, match="Not supported symbols"):
         queries.kline_query({"category": "linear", "symbol": "NOPE", "interval": "1"}, CATALOGUE)
     with pytest.raises(RefusedError, match="interval invalid"):

@@ -43,7 +43,7 @@ def plain(value: Any) -> Any:
     """What a part of the read model holds, whatever its classes."""
     if isinstance(value, dict):
         return {key: plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | deque | frozenset):
+    if isinstance(value, list | tuple | deque | frozenset | set):
         return [plain(entry) for entry in value]
     if isinstance(value, Enum) or value is None or isinstance(value, int | str):
         return value
