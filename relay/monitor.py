@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -47,6 +49,7 @@ QUEUE_ITEMS_MAX = 4 * BATCH_ITEMS_MAX
 INBOX_MESSAGES_MAX = 4_096  # per leader; a full one slows the subscription down, and what that drops is a gap
 FETCH_MESSAGES_MAX = 512
 GAP_RETRY_SECONDS = 1.0
+COUNT_EVERY_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -109,7 +112,10 @@ async def run_monitor(
 
 
 class _Writer:
-    """The only task that writes the store: whatever waits goes into one transaction, then is acknowledged."""
+    """The only task that writes the store: whatever waits goes into one transaction, then is acknowledged.
+
+    In between it counts hours that are over, a few at a time, so that reports never wait for long.
+    """
 
     def __init__(self, store: DriftStore, queue: asyncio.Queue[_Work]) -> None:
         self._store = store
@@ -117,10 +123,22 @@ class _Writer:
         self._writing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
+        count_at = 0.0
         while True:
-            batch = [await self._queue.get(), *self._waiting(BATCH_ITEMS_MAX - 1)]
-            self._writing = asyncio.create_task(self._write(batch))
-            await asyncio.shield(self._writing)  # a cancellation does not tear a transaction from its acks
+            batch: list[_Work] = []
+            with suppress(TimeoutError):
+                async with asyncio.timeout(COUNT_EVERY_SECONDS):
+                    batch.append(await self._queue.get())
+            if batch:
+                await self._undisturbed(self._write(batch + self._waiting(BATCH_ITEMS_MAX - 1)))
+            if time.monotonic() >= count_at:
+                await self._undisturbed(self._count())
+                count_at = time.monotonic() + COUNT_EVERY_SECONDS
+
+    async def _undisturbed(self, work: Coroutine[Any, Any, None]) -> None:
+        """A cancellation does not tear a transaction from its acknowledgements."""
+        self._writing = asyncio.create_task(work)
+        await asyncio.shield(self._writing)
 
     async def finish(self) -> None:
         """Store what is left, so that an orderly end leaves nothing to be delivered again."""
@@ -133,6 +151,9 @@ class _Writer:
 
     def _waiting(self, count: int) -> list[_Work]:
         return [self._queue.get_nowait() for _ in range(min(count, self._queue.qsize()))]
+
+    async def _count(self) -> None:
+        await asyncio.to_thread(self._store.count, time.time_ns() // 1_000_000)
 
     async def _write(self, batch: list[_Work]) -> None:
         await asyncio.to_thread(self._store.write, [work.item for work in batch])

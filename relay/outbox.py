@@ -16,13 +16,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
-from relay.core.signals import Fill
 from relay.errors import Failed, InvariantBroken, TryAgain
 from relay.protocol.signing import GENESIS_HASH
 
-__all__ = ["Head", "Outbox", "Record"]
+__all__ = ["Happened", "Head", "Outbox", "Record"]
 
 KEPT_MESSAGES_MAX = 100_000  # acknowledged ones beyond this are dropped, oldest first
 PRUNE_EVERY = 1_000
@@ -38,6 +37,16 @@ CREATE TABLE IF NOT EXISTS fill (
 CREATE INDEX IF NOT EXISTS fill_by_time ON fill (exec_ms);
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
+
+
+class Happened(Protocol):
+    """A fill or a change of the wallet: told once."""
+
+    @property
+    def event_id(self) -> str: ...
+
+    @property
+    def exec_ms(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +146,7 @@ class Outbox:
     def append(
         self,
         record: Record,
-        fills: Iterable[Fill] = (),
+        fills: Iterable[Happened] = (),
         state: str | None = None,
         began_ms: int | None = None,
     ) -> None:
@@ -157,7 +166,7 @@ class Outbox:
             )
             self._database.executemany(
                 "INSERT INTO fill VALUES (?, ?, ?)",
-                [(fill.fill_id, fill.exec_ms, record.seq) for fill in fills],
+                [(fill.event_id, fill.exec_ms, record.seq) for fill in fills],
             )
             self._set_fact("acknowledged_seq", str(self._acknowledged_seq))
             if state is not None:

@@ -21,11 +21,10 @@ from dataclasses import dataclass
 import structlog
 from nacl.signing import SigningKey
 
-from relay.core.signals import Fill
 from relay.errors import Failed, TryAgain
 from relay.failpoint import Failpoints
 from relay.nats_bus import Bus, BusError, BusTimeout, BusUnavailable, Fenced, NotPermitted, StreamBehind
-from relay.outbox import Head, Outbox, Record
+from relay.outbox import Happened, Head, Outbox, Record
 from relay.protocol import subjects
 from relay.protocol.codec import Message, encode_payload, kind_of
 from relay.protocol.errors import ProtocolError
@@ -106,7 +105,7 @@ class Publisher:
         self,
         make: Callable[[str], Message],
         *,
-        fills: Sequence[Fill] = (),
+        fills: Sequence[Happened] = (),
         state: str | None = None,
         began_ms: int | None = None,
     ) -> Record:

@@ -15,9 +15,11 @@ from importlib import metadata
 import structlog
 from nacl.signing import SigningKey
 
-from relay.core.signals import Account, Fill, SignalTerms, build_signal, build_snapshot
+from relay.core.account import Account, Fill, WalletEvent
+from relay.core.positions import dump_positions, load_positions
+from relay.core.signals import SignalTerms, build_account_change, build_signal, build_snapshot
 from relay.errors import Failed, TryAgain
-from relay.feed import LeaderFeed, dump_positions, load_positions
+from relay.feed import LeaderFeed
 from relay.keys import load_nkey_seed, load_signing_key, public_key_hex
 from relay.nats_bus import Bus, BusUnavailable, NotPermitted
 from relay.outbox import Outbox
@@ -27,7 +29,7 @@ from relay.protocol.signing import key_id_of
 from relay.publisher import Publisher
 from relay.running import cancel, first_of, tell_ready, wait_for_stop
 from relay.settings import PublishSettings
-from relay.venue import BybitVenue, VenueUnavailable
+from relay.venue import Venue, VenueUnavailable, open_venue
 
 __all__ = ["publish"]
 
@@ -79,7 +81,7 @@ class _Program:
     def __init__(
         self,
         settings: PublishSettings,
-        venue: BybitVenue,
+        venue: Venue,
         outbox: Outbox,
         bus: Bus,
         signing_key: SigningKey,
@@ -91,6 +93,7 @@ class _Program:
             signals.symbols,
             knows_fill=outbox.knows_fill,
             on_step=self._tell_step,
+            on_event=self._tell_event,
             on_first=self._tell_first,
             on_correction=self.tell_state,
         )
@@ -110,7 +113,7 @@ class _Program:
             state=dump_positions(account.positions),
         )
 
-    def _tell_first(self, account: Account, fills: Sequence[Fill], began_ms: int) -> None:
+    def _tell_first(self, account: Account, fills: Sequence[Fill | WalletEvent], began_ms: int) -> None:
         """Record a snapshot and the fills that it includes already: no later run tells them."""
         self.publisher.record(
             lambda _: build_snapshot(account, sealed_ms=_now_ms()),
@@ -118,6 +121,15 @@ class _Program:
             state=dump_positions(account.positions),
             began_ms=began_ms,
         )
+
+    def _tell_event(self, event: WalletEvent, account: Account) -> None:
+        record = self.publisher.record(
+            lambda signal_id: build_account_change(
+                account, [event], signal_id=signal_id, sealed_ms=_now_ms()
+            ),
+            fills=[event],
+        )
+        _log.info("account_change", signal_id=record.message_id, cause=event.cause, amount=str(event.amount))
 
     def _tell_step(self, fills: tuple[Fill, ...], account: Account) -> None:
         record = self.publisher.record(
@@ -133,9 +145,9 @@ class _Program:
         )
 
 
-async def _open_venue(settings: PublishSettings, stack: AsyncExitStack) -> BybitVenue:
+async def _open_venue(settings: PublishSettings, stack: AsyncExitStack) -> Venue:
     """The account, after one call has shown that it can be reached and knows the key."""
-    venue = BybitVenue(settings.venue)
+    venue = open_venue(settings.venue)
     stack.push_async_callback(venue.close)
     try:
         await venue.fetch_wallet()

@@ -190,6 +190,31 @@ def run_scenario(
     print_tale(told)
 
 
+@app.command("env")
+def show_environment(
+    bot: Annotated[str | None, typer.Option(help="pybit, ccxt, freqtrade, hummingbot or nautilus")] = None,
+    rest: Annotated[
+        str | None, typer.Option(help="http://HOST:PORT; default: the venue that runs with --data-dir")
+    ] = None,
+    data_dir: Annotated[Path, typer.Option(help="of the running venue")] = Path("runs/exchange"),
+    account: Annotated[
+        str | None, typer.Option(help="an account whose key the bot takes from BYBIT_API_KEY and _SECRET")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="settings for the bot's own configuration")] = False,
+) -> None:
+    """Print what points a bot at a running venue: eval "$(simulated-exchange env --bot pybit)"."""
+    from simulated_exchange.pointing import BOTS, environment_lines, library_settings
+
+    if bot is not None and bot not in BOTS:
+        raise ConfigurationError([f"--bot: was {bot!r}, allowed: {', '.join(BOTS)}"])
+    if as_json:
+        told = library_settings(bot or "ccxt", rest=rest, data_dir=data_dir, account=account)
+        typer.echo(json.dumps(told, indent=2))
+        return
+    for line in environment_lines(bot, rest=rest, data_dir=data_dir, account=account):
+        typer.echo(line)
+
+
 def _present(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None and value != {}}
 

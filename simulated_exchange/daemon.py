@@ -35,6 +35,7 @@ from simulated_exchange.gateway.venue import Venue
 from simulated_exchange.instruments import Catalogue, fixed_point
 from simulated_exchange.ledger import Ledger
 from simulated_exchange.listing import listed_genesis
+from simulated_exchange.pointing import ACCOUNTS_NAME, note_ready
 from simulated_exchange.request_book import RequestBook
 from simulated_exchange.scenario import (
     Replay,
@@ -56,7 +57,6 @@ __all__ = ["JOURNAL_NAME", "Plan", "plan_venue", "serve"]
 log = structlog.get_logger(__name__)
 
 JOURNAL_NAME = "exchange.journal"
-ACCOUNTS_NAME = "accounts.json"
 REQUESTS_NAME = "requests.jsonl"
 SEND_BUFFER_BYTES = 131_072  # of every connection; the rest of what a slow reader owes is counted in frames
 SAMPLE_SECONDS = 0.25
@@ -264,8 +264,13 @@ async def _run(
         tasks.start(_sample(venue), "samples")
         await driver.committed()
         await gateway.start(listener)
-        announce(_ready(listener, venue, folder))
-        await _first_of(stopped.wait(), tasks.until_failure())
+        ready = _ready(listener, venue, folder)
+        noted = note_ready(folder, ready)
+        announce(ready)
+        try:
+            await _first_of(stopped.wait(), tasks.until_failure())
+        finally:
+            noted.unlink(missing_ok=True)
     finally:
         await gateway.stop()
         await tasks.stop()

@@ -1,24 +1,25 @@
 """From the leader's fills to what his followers are told.
 
-Belongs here: pure arithmetic on the leader's account: what a fill does to a position, which fills are one
-step, the signal and the snapshot that follow. Does not belong here: the venue, clocks, signatures, the
-order of messages.
-
-Amounts are `Decimal`, times milliseconds of the Unix epoch. An account whose equity is zero or below has no
-ratios: its exposure and leverage are given as 0, and the equity says why.
+Belongs here: which fills are one step; the signal, account change and snapshot that follow. Pure. Does not
+belong here: what a fill does to the account (`account`), the venue, clocks, signatures, order of messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from relay.protocol.codec import decimal_text
+import msgspec
+
+from relay.core.account import ZERO, Account, Fill, Leg, Position, Quote, WalletEvent
+from relay.protocol.codec import PAYLOAD_BYTES_MAX, decimal_text
 from relay.protocol.messages import (
     FILLS_PER_SIGNAL_MAX,
-    Cause,
+    POSITIONS_MAX,
+    AccountChange,
+    LegState,
     MarketState,
     PositionState,
     Signal,
@@ -26,65 +27,10 @@ from relay.protocol.messages import (
     StaggerPlan,
 )
 
-__all__ = [
-    "FLAT",
-    "Account",
-    "Fill",
-    "FillBatcher",
-    "Position",
-    "Quote",
-    "SignalTerms",
-    "build_signal",
-    "build_snapshot",
-    "position_after",
-]
-
-ZERO = Decimal(0)
+__all__ = ["FillBatcher", "SignalTerms", "build_account_change", "build_signal", "build_snapshot"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """One execution of the leader's, as the venue reports it. `leaves_qty` None = not told."""
-
-    fill_id: str
-    order_id: str
-    symbol: str
-    side: Literal["buy", "sell"]
-    qty: Decimal
-    price: Decimal
-    fee: Decimal
-    cause: Cause
-    exec_ms: int
-    seen_ms: int
-    leaves_qty: Decimal | None = None
-
-    @property
-    def signed_qty(self) -> Decimal:
-        """Positive for a buy."""
-        return self.qty if self.side == "buy" else -self.qty
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A one-way position: signed qty, average entry (0 when flat), the leverage setting (0 = not known)."""
-
-    qty: Decimal = ZERO
-    entry_price: Decimal = ZERO
-    leverage: Decimal = ZERO
-
-
-FLAT = Position()
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """A symbol's prices at the leader's venue; 0 where there is none."""
-
-    mark: Decimal
-    index: Decimal
-    last: Decimal
-    bid: Decimal
-    ask: Decimal
+_POSITIONS_BYTES_MAX = PAYLOAD_BYTES_MAX - 2 * 1024  # the rest of the message has its own fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,71 +39,6 @@ class SignalTerms:
 
     expires_ms: int
     stagger: StaggerPlan = field(default_factory=StaggerPlan)
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The leader's account: wallet balance, positions by symbol, prices by symbol. Immutable."""
-
-    wallet_usdt: Decimal = ZERO
-    positions: Mapping[str, Position] = field(default_factory=dict)
-    quotes: Mapping[str, Quote] = field(default_factory=dict)
-
-    def position(self, symbol: str) -> Position:
-        """The position in a symbol, flat if there is none."""
-        return self.positions.get(symbol, FLAT)
-
-    def mark(self, symbol: str) -> Decimal:
-        """Mark price; the entry price where no quote has been seen."""
-        quote = self.quotes.get(symbol)
-        return quote.mark if quote and quote.mark > 0 else self.position(symbol).entry_price
-
-    @property
-    def equity_usdt(self) -> Decimal:
-        """Wallet balance plus unrealised profit at mark."""
-        return self.wallet_usdt + sum(
-            (
-                position.qty * (self.mark(symbol) - position.entry_price)
-                for symbol, position in self.positions.items()
-                if position.qty
-            ),
-            ZERO,
-        )
-
-    @property
-    def leverage(self) -> Decimal:
-        """Sum of |notional at mark| over all symbols / equity."""
-        equity = self.equity_usdt
-        notional = sum((abs(position.qty) * self.mark(s) for s, position in self.positions.items()), ZERO)
-        return notional / equity if equity > 0 else ZERO
-
-    def with_fill(self, fill: Fill) -> Account:
-        """The account after a fill: position moved, profit realised, fee paid."""
-        position, realised = position_after(self.position(fill.symbol), fill)
-        return replace(
-            self,
-            wallet_usdt=self.wallet_usdt + realised - fill.fee,
-            positions={**self.positions, fill.symbol: position},
-        )
-
-
-def position_after(position: Position, fill: Fill) -> tuple[Position, Decimal]:
-    """A position after a fill, and the profit it realises (before fees)."""
-    change, before = fill.signed_qty, position.qty
-    after = before + change
-    if before == 0 or (before > 0) == (change > 0):
-        value = abs(before) * position.entry_price + fill.qty * fill.price
-        return replace(position, qty=after, entry_price=value / abs(after)), ZERO
-    closed = min(abs(before), abs(change))
-    direction = 1 if before > 0 else -1
-    realised = direction * closed * (fill.price - position.entry_price)
-    if after == 0:
-        entry = ZERO
-    elif (after > 0) == (before > 0):
-        entry = position.entry_price
-    else:
-        entry = fill.price
-    return replace(position, qty=after, entry_price=entry), realised
 
 
 def build_signal(
@@ -192,11 +73,32 @@ def build_signal(
     )
 
 
+def build_account_change(
+    account: Account, events: Sequence[WalletEvent], *, signal_id: str, sealed_ms: int
+) -> AccountChange:
+    """What funding or a cash flow made of the account; `events` of one cause and symbol, `account` after
+    them.
+    """
+    first = events[0]
+    return AccountChange(
+        signal_id=signal_id,
+        cause=first.cause,
+        event_ids=[event.event_id for event in events],
+        amount=decimal_text(sum((event.amount for event in events), ZERO)),
+        symbol=first.symbol,
+        positions=_held(account),
+        equity=decimal_text(account.equity_usdt),
+        account_leverage=decimal_text(account.leverage),
+        leader_exec_ms=max(event.exec_ms for event in events),
+        seen_ms=max(event.seen_ms for event in events),
+        sealed_ms=sealed_ms,
+    )
+
+
 def build_snapshot(account: Account, *, sealed_ms: int) -> Snapshot:
     """Everything the leader holds."""
-    held = sorted(symbol for symbol, position in account.positions.items() if position.qty)
     return Snapshot(
-        positions=[_position_state(account, symbol) for symbol in held],
+        positions=_held(account),
         equity=decimal_text(account.equity_usdt),
         account_leverage=decimal_text(account.leverage),
         sealed_ms=sealed_ms,
@@ -241,24 +143,67 @@ class FillBatcher:
 
 
 def _same_step(before: Fill, fill: Fill) -> bool:
-    return (before.order_id, before.symbol, before.side, before.cause) == (
+    return (before.order_id, before.symbol, before.side, before.cause, before.leg) == (
         fill.order_id,
         fill.symbol,
         fill.side,
         fill.cause,
+        fill.leg,
     )
+
+
+def _held(account: Account) -> list[PositionState]:
+    """All that a message has room for, the biggest if there are more; in the order of their symbols."""
+    held = [symbol for symbol, position in account.positions.items() if position.is_held]
+    by_size = sorted(held, key=lambda s: abs(account.position(s).qty) * account.mark(s), reverse=True)
+    found, room = [], _POSITIONS_BYTES_MAX
+    for state in (_position_state(account, symbol) for symbol in by_size[:POSITIONS_MAX]):
+        room -= len(msgspec.json.encode(state)) + 1
+        if room < 0:
+            break
+        found.append(state)
+    return sorted(found, key=lambda state: state.symbol)
 
 
 def _position_state(account: Account, symbol: str) -> PositionState:
     position, equity = account.position(symbol), account.equity_usdt
     exposure = position.qty * account.mark(symbol) / equity if equity > 0 else ZERO
+    is_hedged = position.long is not None and position.short is not None
     return PositionState(
         symbol=symbol,
         qty=decimal_text(position.qty),
         entry_price=decimal_text(position.entry_price),
         exposure=decimal_text(exposure),
         leverage=decimal_text(position.leverage),
+        margin_mode=position.margin_mode,
+        position_mode="hedge" if is_hedged else "one_way",
+        take_profit=_price_or_none(position.take_profit),
+        stop_loss=_price_or_none(position.stop_loss),
+        legs=_legs(position),
     )
+
+
+def _legs(position: Position) -> list[LegState]:
+    sides: list[tuple[Literal["long", "short"], Leg | None]] = [
+        ("long", position.long),
+        ("short", position.short),
+    ]
+    return [
+        LegState(
+            side=side,
+            qty=decimal_text(leg.qty),
+            entry_price=decimal_text(leg.entry_price),
+            leverage=decimal_text(leg.leverage),
+            take_profit=_price_or_none(leg.take_profit),
+            stop_loss=_price_or_none(leg.stop_loss),
+        )
+        for side, leg in sides
+        if leg is not None
+    ]
+
+
+def _price_or_none(price: Decimal) -> str | None:
+    return decimal_text(price) if price else None
 
 
 def _market_state(account: Account, symbol: str, price: Decimal) -> MarketState:

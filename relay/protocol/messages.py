@@ -19,7 +19,9 @@ from relay.protocol.subjects import IDENTIFIER_PATTERN
 __all__ = [
     "FILLS_PER_SIGNAL_MAX",
     "KEY_LINKS_MAX",
+    "POSITIONS_MAX",
     "SCHEMA_VERSION",
+    "AccountCause",
     "AccountChange",
     "Cause",
     "CopyReport",

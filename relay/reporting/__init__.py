@@ -16,7 +16,7 @@ from relay.reporting.detail import (
 from relay.reporting.files import csv_text, json_text, write_json
 from relay.reporting.findings import findings, headline
 from relay.reporting.html import write_html
-from relay.reporting.slippage import FORMATS, build_report, read_rows, slippage
+from relay.reporting.slippage import FORMATS, build_report, slippage
 from relay.reporting.table import render_table
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "findings",
     "headline",
     "json_text",
-    "read_rows",
     "render_table",
     "slippage",
     "write_html",

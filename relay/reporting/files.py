@@ -9,7 +9,7 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,14 @@ def write_json(report: Mapping[str, Any], path: Path) -> None:
     write_atomically(path, json_text(report))
 
 
-def csv_text(rows: ReportRows) -> str:
+def csv_text(pieces: Iterable[ReportRows]) -> str:
     """One line per follower and signal, for a spreadsheet: verdict, prices, parts, ids."""
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for items in judge(rows).values():
-        writer.writerows(_csv_row(item) for item in items)
+    for rows in pieces:
+        for items in judge(rows).values():
+            writer.writerows(_csv_row(item) for item in items)
     return out.getvalue()
 
 

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from relay.core.report import Figures, figures_of
+from relay.core.report import Figures
 from relay.core.report import build_report as fold
 from relay.core.verdicts import ReportRows
 from relay.reporting.detail import PriceRow, build_detail, plain_symbol
@@ -23,25 +23,21 @@ from relay.reporting.html import page
 from relay.reporting.table import render_table
 from relay.store import DriftStore, RowFilter, StoreError
 
-__all__ = ["FORMATS", "build_report", "read_rows", "slippage"]
+__all__ = ["FORMATS", "build_report", "slippage"]
 
 FORMATS = ("table", "json", "csv", "html")
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 PIPE_WIDTH_MIN = 100
 NAMES_SHOWN_MAX = 20
+VERDICTS_DRAWN_MAX = 20_000  # the latest; the figures count all of them
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 
 
 def build_report(store_path: Path, venue: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """The report document over everything in the store (`relay.core.report.build_report`)."""
-    return fold(figures_of(read_rows(store_path)), venue, run)
-
-
-def read_rows(store_path: Path, where: RowFilter | None = None) -> ReportRows:
-    """What a report is folded from. Raises `StoreError`."""
     with DriftStore.open_for_reading(store_path) as store:
-        return store.read_rows(where)
+        return fold(store.figures(), venue, run)
 
 
 def slippage(
@@ -68,13 +64,13 @@ def slippage(
     except ValueError:
         return _complain(f"--since: was {since!r}, allowed: 7d, 12h, 30m or 2026-05-01T12:00", EXIT_USAGE)
     try:
-        where = RowFilter(since_ms, leader, follower, _spelt(symbol, store))
-        rows = read_rows(store, where)
-        unmatched = _unmatched(rows, where, store)
-        if unmatched:
-            return _complain(unmatched, EXIT_FAILED)
-        figures = figures_of(rows)
-        text = _formatted(format, rows, figures, store)
+        with DriftStore.open_for_reading(store) as opened:
+            where = RowFilter(since_ms, leader, follower, _spelt(symbol, opened))
+            figures = opened.figures(where)
+            unmatched = _unmatched(figures, where, opened)
+            if unmatched:
+                return _complain(unmatched, EXIT_FAILED)
+            text = _formatted(format, figures, where, opened)
         if output is not None:
             write_atomically(output, text)
         else:
@@ -86,21 +82,21 @@ def slippage(
     return EXIT_DONE
 
 
-def _spelt(symbol: str | None, store: Path) -> str | None:
+def _spelt(symbol: str | None, store: DriftStore) -> str | None:
     """The symbol as the store spells it, or as it was given when the store has none like it."""
     if symbol is None or "/" in symbol:
         return symbol
-    known = _known(read_rows(store))["symbol"]
+    known = store.names()["symbol"]
     return next((name for name in known if plain_symbol(name) == symbol.upper()), symbol)
 
 
-def _unmatched(rows: ReportRows, where: RowFilter, store: Path) -> str:
+def _unmatched(figures: Figures, where: RowFilter, store: DriftStore) -> str:
     """Why this filter shows nothing, with the names it could have; empty where it shows something."""
     asked = {"leader": where.leader_id, "follower": where.follower_id, "symbol": where.symbol}
     asked = {option: name for option, name in asked.items() if name is not None}
-    if not asked or (rows.signals and (rows.joined_ms or rows.copies or "follower" not in asked)):
+    if not asked or (figures.leaders and (figures.followers or "follower" not in asked)):
         return ""
-    known = _known(read_rows(store))
+    known = store.names()
     for option, name in asked.items():
         if name not in known[option]:
             return f"--{option}: was {name!r}, known: {_listed(known[option])}"
@@ -112,26 +108,20 @@ def _unmatched(rows: ReportRows, where: RowFilter, store: Path) -> str:
     )
 
 
-def _known(rows: ReportRows) -> dict[str, list[str]]:
-    """Every name in the store, by the option that asks for it."""
-    leaders = {published.leader_id for published in rows.signals} | {leader for _, leader in rows.joined_ms}
-    symbols = {published.signal.symbol for published in rows.signals}
-    followers = {follower for follower, _ in rows.joined_ms}
-    return {"leader": sorted(leaders), "follower": sorted(followers), "symbol": sorted(symbols)}
-
-
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - NAMES_SHOWN_MAX
     return (", ".join(names[:NAMES_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")) or "none"
 
 
-def _formatted(name: str, rows: ReportRows, figures: Figures, store: Path) -> str:
+def _formatted(name: str, figures: Figures, where: RowFilter, store: DriftStore) -> str:
     if name == "csv":
-        return csv_text(rows)
+        return csv_text(store.read_hours(where))
     report = fold(figures, {}, {"version": _version()})
     if name == "json":
         return json_text(report)
     if name == "html":
+        drawn = max(1, VERDICTS_DRAWN_MAX // max(1, len(figures.followers)))
+        rows = store.read_rows(where, signals_max=drawn)
         return page(report, build_detail(rows, figures, prices=_prices(rows, store)))
     return _table_text(report)
 
@@ -146,17 +136,16 @@ def _table_text(report: Mapping[str, Any]) -> str:
     return capture.get()
 
 
-def _prices(rows: ReportRows, store: Path) -> dict[str, list[PriceRow]]:
+def _prices(rows: ReportRows, store: DriftStore) -> dict[str, list[PriceRow]]:
     times = [published.signal.sealed_ms for published in rows.signals]
     symbols = sorted({published.signal.symbol for published in rows.signals})
-    with DriftStore.open_for_reading(store) as opened:
-        return {
-            symbol: [
-                (sample.wall_ms, sample.market_ms, sample.index, sample.mark, sample.last)
-                for sample in opened.read_samples(symbol, min(times), max(times))
-            ]
-            for symbol in symbols
-        }
+    return {
+        symbol: [
+            (sample.wall_ms, sample.market_ms, sample.index, sample.mark, sample.last)
+            for sample in store.read_samples(symbol, min(times), max(times))
+        ]
+        for symbol in symbols
+    }
 
 
 def _since_ms(since: str | None, now: datetime) -> int:

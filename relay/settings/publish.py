@@ -7,7 +7,7 @@ Belongs here: names, limits and defaults. Does not belong here: what the setting
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, SecretStr, StringConstraints
 from pydantic_settings import (
@@ -34,6 +34,9 @@ from relay.settings.reading import (
 __all__ = ["PublishSettings", "SignalSettings", "VenueSettings", "load_publish"]
 
 
+_URL_ALLOWED = {"rest_url": "http(s)://HOST[:PORT]", "ws_url": "ws(s)://HOST[:PORT]"}
+
+
 class LeaderSettings(Section):
     """Who publishes."""
 
@@ -46,18 +49,38 @@ class LeaderSettings(Section):
 class VenueSettings(Section):
     """The leader's account. Keys are given here or, better, in files of their own."""
 
-    exchange: Annotated[Literal["bybit"], Field(description="bybit")] = "bybit"
-    rest_url: Annotated[str, HttpUrl, Field(description="http(s)://HOST[:PORT]")]
-    ws_url: Annotated[str, SocketUrl, Field(description="ws(s)://HOST[:PORT]")]
+    exchange: Annotated[
+        str,
+        StringConstraints(pattern=r"\A[a-z0-9]{2,32}\z"),
+        Field(description="bybit, another exchange in ccxt's names, or external (signals by HTTP only)"),
+    ] = "bybit"
+    rest_url: Annotated[str | None, HttpUrl, Field(description="http(s)://HOST[:PORT]")] = None
+    ws_url: Annotated[str | None, SocketUrl, Field(description="ws(s)://HOST[:PORT]")] = None
+    sandbox: Annotated[bool, Field(description="true: the exchange's own test environment")] = False
     api_key: Annotated[SecretStr | None, Field(description="the account's API key (or api_key_file)")] = None
     api_secret: Annotated[SecretStr | None, Field(description="its secret (or api_secret_file)")] = None
+    api_password: Annotated[
+        SecretStr | None, Field(description="its passphrase, where the exchange has one")
+    ] = None
     api_key_file: Annotated[FilePath | None, Field(description="a file with the API key")] = None
     api_secret_file: Annotated[FilePath | None, Field(description="a file with its secret")] = None
+    api_password_file: Annotated[FilePath | None, Field(description="a file with its passphrase")] = None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether there is no account to watch: signals come in by HTTP."""
+        return self.exchange == "external"
 
     def credentials(self) -> tuple[str, str]:
         """API key and secret, from wherever they are. Raises `ConfigurationError` if there are none."""
         key = read_secret("venue.api_key", self.api_key, self.api_key_file)
         return key, read_secret("venue.api_secret", self.api_secret, self.api_secret_file)
+
+    def passphrase(self) -> str | None:
+        """The key's passphrase; None where none was given."""
+        if self.api_password is None and self.api_password_file is None:
+            return None
+        return read_secret("venue.api_password", self.api_password, self.api_password_file)
 
 
 class BrokerAddress(Section):
@@ -77,8 +100,8 @@ class SignalSettings(Section):
     """What goes into each signal."""
 
     symbols: Annotated[
-        list[Annotated[str, StringConstraints(pattern=r"\A[A-Z0-9]{1,20}/USDT:USDT\z")]],
-        Field(min_length=1, max_length=50, description="a list of 1 to 50 linear perpetuals (BTC/USDT:USDT)"),
+        list[Annotated[str, StringConstraints(pattern=r"\A[A-Z0-9]{1,20}/[A-Z0-9]{1,20}:[A-Z0-9]{1,20}\z")]],
+        Field(min_length=1, max_length=50, description="a list of 1 to 50 perpetuals (BTC/USDT:USDT)"),
     ]
     expires_ms: Annotated[int, Field(ge=100, le=600_000, description="100 to 600000")] = 5_000
     snapshot_seconds: Annotated[int, Field(ge=1, le=3600, description="1 to 3600")] = 10
@@ -115,8 +138,14 @@ class PublishSettings(BaseSettings):
 def load_publish(path: Path) -> PublishSettings:
     """Read the settings of `relay publish`. Raises `ConfigurationError` with every mistake."""
     settings = load(PublishSettings, path)
+    venue = settings.venue
+    if venue.exchange == "bybit" and (venue.rest_url is None or venue.ws_url is None):
+        missing = [name for name in ("rest_url", "ws_url") if getattr(venue, name) is None]
+        raise in_file(path, [f"venue.{name}: missing, allowed: {_URL_ALLOWED[name]}" for name in missing])
     try:
-        settings.venue.credentials()
+        if not venue.is_external:
+            venue.credentials()
+            venue.passphrase()
     except ConfigurationError as error:
         raise in_file(path, error.lines) from None
     return settings

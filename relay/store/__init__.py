@@ -4,8 +4,11 @@ Belongs here: schema, writing, reading.
 Does not belong here: figures (`relay.core`), the bus (`relay.monitor`).
 """
 
+from relay.store.database import StoreError
+from relay.store.drift_store import DriftStore
+from relay.store.reading import RowFilter
 from relay.store.rows import FeedEntry, FeedHead, MarketSample, RefusedReport, StoreItem
-from relay.store.sqlite import BATCH_ITEMS_MAX, DriftStore, RowFilter, StoreError
+from relay.store.writing import BATCH_ITEMS_MAX
 
 __all__ = [
     "BATCH_ITEMS_MAX",

@@ -154,7 +154,7 @@ def signal_from(row: Row) -> PublishedSignal:
 def copy_row(copy: CopyReport) -> tuple[Any, ...]:
     """Values for `COPY_COLUMNS`. The digest ranks by executions known, then by time, then by content."""
     fills = sum(len(order.fills) for order in copy.orders)
-    digest = f"{fills:06d}.{copy.executed_ms or 0:014d}.{_sha256(copy)}"
+    digest = f"{fills:06d}{copy.executed_ms or 0:014d}{_sha256(copy)}"
     return (digest, *(getattr(copy, name) for name in COPY_COLUMNS[1:]))
 
 

@@ -48,7 +48,7 @@ def end_of(program: str, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> ob
     [
         ("relay", ["", "demo", "serve", "publish", "report", "report slippage", "keys", "keys nkey"]),
         ("follower_client", ["", "run", "status", "verdicts", "init", "config", "config check"]),
-        ("simulated_exchange", ["", "serve", "verify", "replay", "scenario"]),
+        ("simulated_exchange", ["", "serve", "verify", "replay", "scenario", "env"]),
     ],
 )
 def test_help_imports_nothing_heavy(module: str, help_of: list[str]) -> None:

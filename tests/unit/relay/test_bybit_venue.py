@@ -8,9 +8,9 @@ from typing import Any
 import ccxt
 import pytest
 
-from relay import venue as venue_module
 from relay.errors import ConfigurationError
 from relay.venue import BybitVenue, VenueUnavailable
+from relay.venue import bybit as venue_module
 
 pytestmark = pytest.mark.asyncio
 

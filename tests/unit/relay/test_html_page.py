@@ -208,7 +208,7 @@ def test_csv_has_a_line_per_verdict_and_no_formulas() -> None:
     rows = ReportRows(
         [signal], [a_copy(signal), a_copy(signal, "tiny", price=None, detail="=HYPERLINK()")], []
     )
-    lines = list(csv.DictReader(io.StringIO(csv_text(rows))))
+    lines = list(csv.DictReader(io.StringIO(csv_text([rows]))))
     assert [line["follower"] for line in lines] == ["steady", "tiny"]
     assert lines[0]["slippage_bps"] == "0.5"
     assert lines[1]["detail"] == "'=HYPERLINK()"

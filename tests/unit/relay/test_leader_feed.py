@@ -12,8 +12,9 @@ from decimal import Decimal
 import pytest
 
 from relay import feed as feed_module
-from relay.core.signals import Account, Fill, Position, Quote
-from relay.feed import LeaderFeed, dump_positions, load_positions
+from relay.core.account import Account, Fill, Leg, Position, Quote, WalletEvent, hedged
+from relay.core.positions import dump_positions, load_positions
+from relay.feed import LeaderFeed
 from relay.venue import VenueUnavailable, Wallet
 
 pytestmark = pytest.mark.asyncio
@@ -45,6 +46,9 @@ class FakeVenue:
         self.fills: list[Fill] = []
         self.positions: dict[str, Position] = {}
         self.stream: asyncio.Queue[Fill | Exception] = asyncio.Queue()
+        self.settings: asyncio.Queue[dict[str, Position]] = asyncio.Queue()
+        self.events: list[WalletEvent] = []
+        self.balance = D(1000)
         self.wallets: asyncio.Queue[Wallet] = asyncio.Queue()
         self.rest_down = False
         self.reads = 0
@@ -66,6 +70,12 @@ class FakeVenue:
     async def watch_wallet(self) -> Wallet:
         return await self.wallets.get()
 
+    async def watch_positions(self, symbols: Sequence[str]) -> dict[str, Position]:
+        return await self.settings.get()
+
+    async def fetch_wallet_events(self, since_ms: int) -> list[WalletEvent]:
+        return [event for event in self.events if event.exec_ms >= since_ms]
+
     async def watch_quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
         await asyncio.sleep(0.001)
         return {symbol: Quote(D(100), D(100), D(100), D(99), D(101)) for symbol in symbols}
@@ -80,7 +90,7 @@ class FakeVenue:
         return dict(self.positions)
 
     async def fetch_wallet(self) -> Wallet:
-        return Wallet(D(1000))
+        return Wallet(self.balance)
 
     async def now_ms(self) -> int:
         return 1_000_000
@@ -98,17 +108,27 @@ class Listener:
         self.corrections: list[Decimal] = []
         self.first: tuple[Decimal, list[str], int] | None = None
         self.wallets: list[Decimal] = []
+        self.told_events: list[tuple[str, Decimal, Decimal]] = []
+        self.states: list[Account] = []
         self.feed = LeaderFeed(
             venue,
             [BTC],
             knows_fill=told.__contains__,
             on_step=self._step,
             on_first=self._first,
-            on_correction=lambda account: self.corrections.append(account.position(BTC).qty),
+            on_event=self._event,
+            on_correction=self._corrected,
         )
 
-    def _first(self, account: Account, fills: Sequence[Fill], began_ms: int) -> None:
-        self.first = (account.position(BTC).qty, [step.fill_id for step in fills], began_ms)
+    def _event(self, event: WalletEvent, account: Account) -> None:
+        self.told_events.append((event.cause, event.amount, account.wallet_usdt))
+
+    def _corrected(self, account: Account) -> None:
+        self.corrections.append(account.position(BTC).qty)
+        self.states.append(account)
+
+    def _first(self, account: Account, fills: Sequence[Fill | WalletEvent], began_ms: int) -> None:
+        self.first = (account.position(BTC).qty, [step.event_id for step in fills], began_ms)
 
     def _step(self, fills: tuple[Fill, ...], account: Account) -> None:
         self.steps.append(tuple(step.fill_id for step in fills))
@@ -279,3 +299,72 @@ async def test_a_fill_that_the_stream_dropped_without_a_word_is_found_soon() -> 
         async with asyncio.timeout(feed_module.RECONCILE_INTERVAL_S + 2):
             await listener.until(1)
     assert (listener.steps, listener.corrections) == ([("f1",)], [])
+
+
+def event(number: int, amount: str, cause: str = "cash_flow") -> WalletEvent:
+    return WalletEvent(f"w{number}", cause, D(amount), None, 1_000_000 + number, 1_000_000 + number)  # type: ignore[arg-type]
+
+
+async def test_a_deposit_is_told_once_and_at_once() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        venue.events, venue.balance = [event(1, "500")], D(1500)
+        venue.wallets.put_nowait(Wallet(D(1500)))
+        async with asyncio.timeout(feed_module.RECONCILE_INTERVAL_S - 2):
+            await eventually(lambda: bool(listener.told_events))
+        venue.events, venue.balance = [*venue.events, event(2, "-3", "funding")], D(1497)
+        venue.wallets.put_nowait(Wallet(D(1497)))
+        await eventually(lambda: len(listener.told_events) == 2)
+    assert listener.told_events == [("cash_flow", D(500), D(1500)), ("funding", D(-3), D(1497))]
+    assert (listener.steps, listener.corrections) == ([], [])
+
+
+async def test_what_moved_the_wallet_while_nobody_looked_is_told_at_the_next_start() -> None:
+    venue = FakeVenue()
+    venue.trade(fill(1, "2"), lost=True)
+    venue.events, venue.balance = [event(2, "200"), event(3, "-50")], D(1150)
+    listener = Listener(venue, told=frozenset({"f1"}))
+    async with listener.running({BTC: Position(D(2), D(100))}, newest_exec_ms=1_000_001):
+        assert listener.told_events == [("cash_flow", D(200), D(1200)), ("cash_flow", D(-50), D(1150))]
+    first = Listener(venue)
+    async with first.running():
+        assert first.told_events == []
+        assert first.first is not None
+        assert first.first[1] == ["f1", "w2", "w3"]
+
+
+async def test_a_stop_loss_set_by_hand_is_told_without_a_trade() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        venue.trade(fill(1, "2"))
+        await listener.until(1)
+        held = listener.feed.account.position(BTC)
+        venue.settings.put_nowait({BTC: replace(held, qty=D(9), stop_loss=D(80))})  # fills tell quantities
+        venue.settings.put_nowait({BTC: replace(held, stop_loss=D(90), take_profit=D(120))})
+        await eventually(lambda: bool(listener.states))
+        venue.positions = {BTC: replace(held, stop_loss=D(90), take_profit=D(120))}
+    (state,) = listener.states
+    assert (state.position(BTC).qty, state.position(BTC).stop_loss, state.position(BTC).take_profit) == (
+        2,
+        90,
+        120,
+    )
+
+
+async def test_both_sides_of_a_hedge_are_kept_and_resumed() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        for number, qty, leg in ((1, "3", "long"), (2, "-1", "short"), (3, "-2", "long"), (4, "1", "short")):
+            venue.trade(replace(fill(number, qty), leg=leg))  # type: ignore[arg-type]
+        await listener.until(4)
+    assert listener.quantities == [D(3), D(2), D(0), D(1)]
+    assert listener.corrections == []
+    position = listener.feed.account.position(BTC)
+    assert (position.long, position.short) == (Leg(D(1), D(100)), Leg())
+    saved = hedged(Position(long=Leg(D(3), D(100)), short=Leg(D(1), D(90))))
+    assert load_positions(dump_positions({BTC: saved})) == {BTC: saved}
+    flat = hedged(Position(long=Leg(D(2), D(100)), short=Leg(D(2), D(90))))
+    assert load_positions(dump_positions({BTC: flat})) == {BTC: flat}

@@ -7,18 +7,8 @@ from typing import Literal
 
 import pytest
 
-from relay.core.signals import (
-    FLAT,
-    Account,
-    Fill,
-    FillBatcher,
-    Position,
-    Quote,
-    SignalTerms,
-    build_signal,
-    build_snapshot,
-    position_after,
-)
+from relay.core.account import FLAT, Account, Fill, Position, Quote, position_after
+from relay.core.signals import FillBatcher, SignalTerms, build_signal, build_snapshot
 from relay.protocol.codec import encode_payload
 from relay.protocol.messages import FILLS_PER_SIGNAL_MAX, StaggerPlan
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay import outbox as outbox_module
-from relay.core.signals import Fill
+from relay.core.account import Fill
 from relay.errors import Failed, InvariantBroken
 from relay.outbox import Head, Outbox, Record
 from relay.protocol.signing import GENESIS_HASH

@@ -188,7 +188,7 @@ def test_people_must_fit_together(tmp_path: Path, old: str, new: str, key: str) 
         (f'api_secret = "{SECRET}"\n', "", "venue.api_secret"),
         (f'api_secret = "{SECRET}"', 'api_secret_file = "none"', "venue.api_secret_file"),
         ('id = "alice"', "id = 5", "leader.id"),
-        ('rest_url = "http', 'exchange = "binance"\nrest_url = "http', "venue.exchange"),
+        ('rest_url = "http', 'exchange = "Binance!"\nrest_url = "http', "venue.exchange"),
         ("nats://127.0.0.1:4222", "http://x", "broker.url: was 'http://x', allowed: nats:// or tls://"),
         ("nats://127.0.0.1:4222", "nats://127.0.0.1", "broker.url"),
         ("ws://127.0.0.1:1", "http://127.0.0.1:1", "venue.ws_url"),

@@ -322,17 +322,16 @@ impl Exchange {
         changed
     }
 
-    /// True when an account has something that liquidation could work with: a position (orders, where positions are
-    /// isolated), or what pays for some of its debts, collateral or not. Who owes and has nothing left that would bring anything waits for money to come in.
+    /// True when an account has something that liquidation could work with: a position (spot orders, where positions
+    /// are isolated), or what pays for some of its debts, collateral or not. Who owes and has nothing left that would bring anything waits for money to come in.
     pub(crate) fn has_anything(&self, account: u32) -> bool {
         let pays = |purse: &u32| {
             let held = self.ledger.purse(*purse);
             held.repayable() > 0 || !self.sales_for(*purse, held.borrowed, NO_CAP).is_empty()
         };
         if self.has_isolated_position(account) {
-            let has_orders = |slot: &u32| self.ledger.slot(*slot).orders.count > 0;
-            return self.ledger.slots_of(account).iter().any(has_orders)
-                || self.ledger.purses_of(account).iter().any(pays);
+            let holds = |purse: &u32| self.ledger.purse(*purse).locked > 0 || pays(purse);
+            return self.ledger.purses_of(account).iter().any(holds);
         }
         self.ledger.account(account).open_positions > 0
             || self.ledger.purses_of(account).iter().any(pays)

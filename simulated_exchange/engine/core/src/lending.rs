@@ -15,6 +15,11 @@ use crate::fixed::{
 };
 use crate::types::{wire_enum, Money, Qty, RATE_SCALE, SCALE};
 
+/// What a supplier may lose by rounding, in units of the coin; beyond it no more than the part below.
+const ROUNDED_MAX: i128 = 100;
+/// One part in so many.
+const ROUNDED_PER: i128 = 1_000_000;
+
 /// One hour of market time.
 pub const HOUR_MS: i64 = 3_600_000;
 /// Interest is charged this long after each full hour.
@@ -204,6 +209,15 @@ impl PoolBooks {
         } else {
             div_floor(amount.saturating_mul(self.shares), self.assets())
         }
+    }
+
+    /// The same, where rounding takes no more than a trifle: with few shares of great worth, those who hold them would live
+    /// on what others lose by it.
+    pub fn fair_shares_for(&self, amount: i128) -> Option<i128> {
+        let shares = self.shares_for(amount);
+        let lost = if self.shares == 0 { 0 } else { amount - self.worth(shares) };
+        let is_trifle = lost <= ROUNDED_MAX || lost.saturating_mul(ROUNDED_PER) <= amount;
+        (shares > 0 && is_trifle).then_some(shares)
     }
 
     /// What shares are worth, rounded down.

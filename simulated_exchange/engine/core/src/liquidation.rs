@@ -11,8 +11,8 @@
 //!    price at which the account has exactly nothing left. The taker fee of the take-over comes first, as far as that goes.
 //!    What is still owed, because there is no position or a coin has no price, the insurance pools of the coins pay.
 //!
-//! Isolated positions go their own way (`position_liquidation`): while an account has any, only the first two steps are
-//! for it, and what it owes beyond them waits for what the positions release.
+//! Isolated positions go their own way (`position_liquidation`): while an account has any, only its spot orders are
+//! cancelled and its debts repaid, and what it owes beyond that waits for what the positions release.
 //!
 //! Work per command is bounded; accounts beyond the bound stay due and are served by the next command.
 
@@ -81,14 +81,15 @@ impl Exchange {
             (Money(saturate(owner.worth.balance)), Money(saturate(owner.worth.maintenance)));
         let id = AccountId(owner.id);
         self.emit(EventKind::LiquidationStarted { account: id, margin_balance, maintenance_margin });
+        let stands_apart = self.has_isolated_position(account);
         self.cancel_spot_orders(account);
-        if self.ledger.account(account).is_breached() {
+        if self.ledger.account(account).is_breached() && !stands_apart {
             self.cancel_everywhere(account, CancelReason::Liquidation);
         }
         if self.ledger.account(account).is_breached() {
             self.cover_debts(account);
         }
-        if self.ledger.account(account).is_breached() && !self.has_isolated_position(account) {
+        if self.ledger.account(account).is_breached() && !stands_apart {
             self.take_positions(account);
         }
         self.touch(account);

@@ -24,8 +24,8 @@ impl Exchange {
             return Err(Reject::WithdrawTooLarge);
         }
         let books = self.pool_books(coin);
-        let shares = books.shares_for(paid);
-        if shares == 0 || books.assets() + paid > POOL_MAX {
+        let shares = books.fair_shares_for(paid).ok_or(Reject::AmountInvalid)?;
+        if books.assets() + paid > POOL_MAX {
             return Err(Reject::AmountInvalid);
         }
         self.ledger.credit_funding(purse, -paid);

@@ -1,5 +1,5 @@
 //! Stage 8, continued: what the venue has taken over is worked off in the real book within the price band, and no worse
-//! than it was taken over at or, where that is worse, than the mark. The insurance pool gains what fills better than
+//! than it was taken over at or, where that is worse, than the better of mark and index. The insurance pool gains what fills better than
 //! bankruptcy and pays what fills worse, up to what it may lose in the contract (`insurance`); beyond that, positions are
 //! closed by auto-deleveraging against the highest ranked opposite ones, at the price they were taken over at (rules 8).
 //!
@@ -11,7 +11,7 @@
 use crate::entry::{band_edge, within_band};
 use crate::event::EventKind;
 use crate::exchange::Exchange;
-use crate::fixed::{div_ceil, mul_div_ceil, mul_div_floor, saturate};
+use crate::fixed::{div_ceil, div_floor, mul_div_ceil, mul_div_floor, saturate};
 use crate::margin::price_of;
 use crate::matching::{fee_of, FeeRule, Leg, Taker};
 use crate::reduction::{forced, ticks_of_size};
@@ -64,13 +64,16 @@ impl Exchange {
         self.match_taker(&mut taker);
     }
 
-    /// The worst price in ticks at which the venue closes: what the position cost, or, where the mark is worse already,
-    /// the mark and, unless the venue says otherwise, as much beyond as the other side pays in fees for getting in and out. At
-    /// the edge of the band two accounts of one owner could have a pool pay them more than the market cost them.
+    /// The worst price in ticks at which the venue closes: what the position cost, or, where mark and index are both worse
+    /// already, the better of them and, unless the venue says otherwise, as much beyond as the other side pays in fees for
+    /// getting in and out. At the edge of the band two accounts of one owner could have a pool pay them more than the
+    /// market cost them; at a mark that they moved alone, away from the index, as well.
     fn fair_limit(&self, slot: u32) -> i64 {
         let held = self.ledger.slot(slot);
         let index = usize::from(held.instrument);
-        let (listed, mark) = (&self.instruments[index], i128::from(self.markets[index].mark_ticks));
+        let (listed, market) = (&self.instruments[index], &self.markets[index]);
+        let (index_price, tick) = (i128::from(market.index), i128::from(listed.spec.tick_size.0));
+        let mark = i128::from(market.mark_ticks);
         let (lots, cost) = (held.position.lots, held.position.cost);
         let toward = i128::from(lots.signum() * listed.direction);
         let at_cost = ticks_of_size(listed, lots, (cost * toward).max(1));
@@ -78,9 +81,11 @@ impl Exchange {
         let beyond = i128::from(self.liquidation.takeover_beyond.unwrap_or(fees).min(SCALE - 1));
         let scale = i128::from(SCALE);
         if lots > 0 {
-            at_cost.min(saturate(mul_div_ceil(mark, scale - beyond, scale))).max(1)
+            let better = mark.max(div_ceil(index_price, tick));
+            at_cost.min(saturate(mul_div_ceil(better, scale - beyond, scale))).max(1)
         } else {
-            at_cost.max(saturate(mul_div_floor(mark, scale + beyond, scale))).min(listed.max_ticks)
+            let better = mark.min(div_floor(index_price, tick));
+            at_cost.max(saturate(mul_div_floor(better, scale + beyond, scale))).clamp(1, listed.max_ticks)
         }
     }
 

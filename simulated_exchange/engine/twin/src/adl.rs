@@ -61,8 +61,8 @@ impl State {
         }
     }
 
-    /// The worst price at which the venue closes: what the position cost, to the tick against it, or the mark and so much
-    /// beyond, whichever is worse.
+    /// The worst price at which the venue closes: what the position cost, to the tick against it, or the better of mark and
+    /// index and so much beyond, whichever is worse.
     fn fair_limit(&self, key: Key) -> i128 {
         let (contract, slot) = (self.contract(key.instrument), self.slot(key));
         let (mark, tick) = (self.markets[key.instrument].mark, contract.tick());
@@ -75,8 +75,10 @@ impl State {
         } else {
             rounded(size, contract.size(slot.qty, tick))
         };
-        let at_mark = rounded(mark / tick * (ONE - beyond * slot.qty.signum()), ONE);
-        let worse = if slot.qty > 0 { at_cost.min(at_mark) } else { at_cost.max(at_mark) };
+        let index = rounded(self.markets[key.instrument].index, tick);
+        let better = if slot.qty > 0 { index.max(mark / tick) } else { index.min(mark / tick) };
+        let at_market = rounded(better * (ONE - beyond * slot.qty.signum()), ONE);
+        let worse = if slot.qty > 0 { at_cost.min(at_market) } else { at_cost.max(at_market) };
         worse.clamp(1, contract.highest() / tick) * tick
     }
 

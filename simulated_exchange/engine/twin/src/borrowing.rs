@@ -305,8 +305,8 @@ impl State {
         self.tell_wallet(account, coin, bought, WalletReason::Convert);
     }
 
-    /// True when liquidation could do something: there is a position, orders beside isolated ones, or something that pays
-    /// for a debt.
+    /// True when liquidation could do something: there is a position, spot orders beside isolated ones, or something that
+    /// pays for a debt.
     pub fn can_be_helped(&self, account: usize) -> bool {
         let pays_something = self.coin_ids().any(|coin| {
             let owed = self.owed(account, coin).total();
@@ -318,7 +318,7 @@ impl State {
         }
         let holds = self.slots.iter().any(|(key, slot)| key.account == account && slot.qty != 0);
         match holds {
-            true if self.is_isolated(account) => self.orders.iter().any(|order| order.key.account == account),
+            true if self.is_isolated(account) => self.coin_ids().any(|coin| self.locked(account, coin) > 0),
             true => true,
             false => !self.realisation(account).is_empty(),
         }

@@ -78,6 +78,11 @@ impl State {
         self.shares.get(&(coin, account)).copied().unwrap_or(0)
     }
 
+    /// What an account's shares in a pool are worth.
+    pub fn supplied(&self, account: usize, coin: CoinId) -> i128 {
+        self.worth(coin, self.own_shares(account, coin))
+    }
+
     /// Adds to a holding of shares; an empty one is forgotten.
     pub fn add_shares(&mut self, account: usize, coin: CoinId, change: i128) {
         let held = self.own_shares(account, coin) + change;
@@ -100,13 +105,18 @@ impl State {
         }
         let (all, assets) = (self.shares(coin), self.assets(coin));
         let shares = if all == 0 { paid } else { floor(paid * all, assets) };
+        // rounding takes a hundred units at most, or a millionth
+        let lost = if all == 0 { 0 } else { paid - self.worth(coin, shares) };
+        if lost > 100 && lost * 1_000_000 > paid {
+            return Err(Reject::AmountInvalid);
+        }
         if shares == 0 || assets + paid > 10 * i128::from(MONEY_MAX) {
             return Err(Reject::AmountInvalid);
         }
         self.purse_mut(owner, coin).funding -= paid;
         self.purse_mut(LENDING, coin).wallet += paid;
         self.add_shares(owner, coin, shares);
-        let supplied = Money(shown(self.worth(coin, self.own_shares(owner, coin))));
+        let supplied = Money(shown(self.supplied(owner, coin)));
         self.emit(EventKind::Supplied { account, coin, amount, supplied });
         self.tell_pool(coin);
         Ok(())
@@ -132,7 +142,7 @@ impl State {
         self.purse_mut(LENDING, coin).wallet -= wanted;
         self.purse_mut(owner, coin).funding += wanted;
         self.add_shares(owner, coin, -shares);
-        let supplied = Money(shown(self.worth(coin, self.own_shares(owner, coin))));
+        let supplied = Money(shown(self.supplied(owner, coin)));
         self.emit(EventKind::Redeemed { account, coin, amount: Money(shown(wanted)), supplied });
         self.tell_pool(coin);
         Ok(())

@@ -67,13 +67,16 @@ impl State {
             margin_balance: Money(shown(figures.balance)),
             maintenance_margin: Money(shown(figures.maintenance)),
         });
-        self.cancel_orders(account, None, CancelReason::Liquidation);
+        let holds = self.slots_of(account).into_iter().any(|key| self.slot(key).qty != 0);
+        let stand_for_themselves = holds && self.is_isolated(account);
+        if !stand_for_themselves {
+            self.cancel_orders(account, None, CancelReason::Liquidation);
+        }
         if self.is_breached(account) {
             self.cover_debts(account);
         }
-        let holds = self.slots_of(account).into_iter().any(|key| self.slot(key).qty != 0);
-        if holds && self.is_isolated(account) {
-            return; // they stand for themselves
+        if stand_for_themselves {
+            return;
         }
         if self.is_breached(account) {
             for instrument in 0..self.contracts.len() {

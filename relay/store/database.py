@@ -1,0 +1,176 @@
+"""What the drift store needs of a database, and SQLite as one.
+
+Belongs here: connections, transactions, errors as `StoreError`, migrations. Does not belong here: any table's
+meaning (`writing`, `reading`); PostgreSQL (`postgres`).
+
+SQL is written once for all databases: plain statements with `?` for values.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from relay.errors import Failed
+
+__all__ = ["Database", "Row", "SqliteDatabase", "StoreError", "insert", "migrate", "versions_missing"]
+
+BUSY_TIMEOUT_SECONDS = 5.0
+
+Row = Mapping[str, Any]
+
+
+class StoreError(Failed):
+    """The store cannot be opened or is not a drift store; one line that names it."""
+
+
+class Database(Protocol):
+    """One connection. Not for use by two threads at the same moment; errors are `StoreError`."""
+
+    name: str  # for people; carries no secret
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """One statement."""
+
+    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """One statement with each of these rows."""
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """What a statement finds; columns by name."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing, durable at its end."""
+
+    def view(self) -> AbstractContextManager[None]:
+        """Reads inside see one moment."""
+
+    def close(self) -> None: ...
+
+
+class SqliteDatabase:
+    """A SQLite file."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self.name = str(path)
+        connection.row_factory = sqlite3.Row
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """For reading and writing; made as needed. Raises `StoreError`."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"store {path}: {error.strerror}") from error
+        database = cls(_connect(path, "rwc"), path)
+        try:
+            database._connection.execute("PRAGMA journal_mode = WAL")
+            database._connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error as error:
+            database.close()
+            raise StoreError(f"store {path}: {error}") from error
+        return database
+
+    @classmethod
+    def open_for_reading(cls, path: Path) -> Self:
+        """An existing file, unchanged. Raises `StoreError`."""
+        if not path.is_file():
+            raise StoreError(f"store {path}: there is no such file")
+        return cls(_connect(path, "ro"), path)
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+        with self._told():
+            self._connection.execute(sql, values)
+
+    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        with self._told():
+            self._connection.executemany(sql, rows)
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        with self._told():
+            return self._connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.run("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def view(self) -> Iterator[None]:
+        self.run("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"store {self.name}: {error}") from error
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Transactions are ours to begin; the one writer may hand the connection to a thread."""
+    try:
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise StoreError(f"store {path}: {error}") from error
+
+
+def versions_missing(database: Database) -> list[int]:
+    """Schema files that this store has not had yet. Raises `StoreError` where it is no drift store."""
+    applied = {row["version"] for row in database.rows("SELECT version FROM schema_versions")}
+    return [number for number, _ in _schema() if number not in applied]
+
+
+def migrate(database: Database) -> list[int]:
+    """Apply what is missing, all or nothing per file; returns which. Raises `StoreError`."""
+    database.run("CREATE TABLE IF NOT EXISTS schema_versions (version BIGINT NOT NULL PRIMARY KEY)")
+    done = []
+    for number, sql in _schema():
+        with database.transaction():
+            if number in versions_missing(database):
+                for statement in _statements(sql):
+                    database.run(statement)
+                database.run("INSERT INTO schema_versions (version) VALUES (?)", (number,))
+                done.append(number)
+    return done
+
+
+def insert(table: str, columns: Sequence[str], rest: str = "") -> str:
+    """The statement that inserts one row of these columns."""
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {rest}"
+
+
+def _schema() -> list[tuple[int, str]]:
+    """Numbered SQL files of the package, ascending."""
+    folder = resources.files("relay.store") / "schema"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return [(int(f.name.split("_", 1)[0]), f.read_text(encoding="utf-8")) for f in files]
+
+
+def _statements(sql: str) -> Iterable[str]:
+    """Single statements of a file (its SQL holds no semicolon but the one that ends a statement)."""
+    lines = (line.split("--", 1)[0] for line in sql.splitlines())
+    return (statement for statement in "\n".join(lines).split(";") if statement.strip())

@@ -1,0 +1,113 @@
+"""The drift store: one writer, any number of readers, on whichever database it is opened.
+
+Belongs here: opening, and the store as one thing. Does not belong here: databases (`database`, `postgres`),
+how rows are written, read and counted (`writing`, `reading`, `counting`).
+
+A batch is durable when `write` returns. Writing the same items again, in any order and any grouping, ends in
+the same rows and the same figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from relay.core.report import Figures
+from relay.core.verdicts import ReportRows
+from relay.protocol.messages import StatusReport
+from relay.store.counting import count_days, count_hours
+from relay.store.database import Database, SqliteDatabase, StoreError, migrate, versions_missing
+from relay.store.reading import Reader, RowFilter
+from relay.store.rows import FeedHead, MarketSample, StoreItem
+from relay.store.stretches import Stretches
+from relay.store.writing import Writer
+
+__all__ = ["TABLES", "DriftStore"]
+
+TABLES = ("signals", "copies", "orders", "fills", "statuses", "market_samples", "refused")
+
+
+class DriftStore:
+    """One open store. Not for use by two threads at the same moment."""
+
+    def __init__(self, database: Database, *, writes: bool) -> None:
+        self._database = database
+        self._stretches = Stretches(database)
+        self._reader = Reader(database, self._stretches)
+        self._writer = Writer(database, self._stretches) if writes else None
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open for reading and writing; made and migrated as needed. Raises `StoreError`."""
+        database = SqliteDatabase.open(path)
+        try:
+            migrate(database)
+            return cls(database, writes=True)
+        except StoreError:
+            database.close()
+            raise
+
+    @classmethod
+    def open_for_reading(cls, path: Path) -> Self:
+        """Open an existing store without changing it. Raises `StoreError`."""
+        database = SqliteDatabase.open_for_reading(path)
+        try:
+            if versions_missing(database):
+                raise StoreError(f"store {path}: was not written by this version of the monitor")
+            return cls(database, writes=False)
+        except StoreError:
+            database.close()
+            raise
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, batch: Sequence[StoreItem]) -> None:
+        """Store a batch in one transaction, durable on return. Raises `StoreError`, with nothing stored."""
+        assert self._writer is not None, "opened for reading"
+        self._writer.write(batch)
+
+    def count(self, now_ms: int, hours_max: int = 4) -> int:
+        """Count hours and days that are over; returns how many. Bounded: writing does not wait for long."""
+        done = count_hours(self._database, self._reader, self._stretches, now_ms, hours_max)
+        return done + count_days(self._database, self._stretches, now_ms)
+
+    def head(self, leader_id: str) -> FeedHead | None:
+        """How far this leader's feed is stored; None = nothing of it."""
+        rows = self._database.rows("SELECT * FROM feed_heads WHERE leader_id = ?", (leader_id,))
+        return next((FeedHead(r["leader_id"], r["epoch"], r["seq"], r["header_hash"]) for r in rows), None)
+
+    def counts(self) -> dict[str, int]:
+        """Rows per table."""
+        return {table: self._database.rows(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"] for table in TABLES}
+
+    def names(self) -> dict[str, list[str]]:
+        """Every `leader`, `follower` and `symbol` that the store knows."""
+        return self._reader.names()
+
+    def figures(self, where: RowFilter | None = None) -> Figures:
+        """What a report is printed from."""
+        return self._reader.figures(where or RowFilter())
+
+    def read_rows(self, where: RowFilter | None = None, signals_max: int | None = None) -> ReportRows:
+        """Signals, verdicts and last words one by one; of more than `signals_max` signals the latest."""
+        return self._reader.rows(where or RowFilter(), signals_max)
+
+    def read_hours(self, where: RowFilter | None = None) -> Iterator[ReportRows]:
+        """The same hour by hour."""
+        return self._reader.hours(where or RowFilter())
+
+    def last_statuses(self) -> list[StatusReport]:
+        """The last word of every follower to every leader."""
+        return self._reader.last_statuses()
+
+    def read_samples(self, symbol: str, from_ms: int, to_ms: int) -> list[MarketSample]:
+        """Prices over wall time: those recorded, and those that the leaders' signals carried."""
+        return self._reader.samples(symbol, from_ms, to_ms)

@@ -1,0 +1,289 @@
+"""What reports are made from: rows of a stretch of time, and figures over any.
+
+Belongs here: every query that a report asks. Does not belong here: writing, what figures mean
+(`relay.core`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from relay.core.report import Figures, Leader, Standing, figures_of
+from relay.core.tally import Tally, TallyKey
+from relay.core.verdicts import Pair, ReportRows
+from relay.protocol.messages import CopyReport, StatusReport
+from relay.store.database import Database
+from relay.store.rows import COPY_KEY, MarketSample, copy_from, signal_from, status_from
+from relay.store.stretches import HOUR_MS, Stretch, Stretches, hour_of
+
+__all__ = ["Reader", "RowFilter"]
+
+FOREVER_MS = 2**62
+_TALLY = msgspec.json.Decoder(Tally)
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """What a report is about; None = everything. Times are of the leader's signal, `until_ms` excluded."""
+
+    since_ms: int = 0
+    leader_id: str | None = None
+    follower_id: str | None = None
+    symbol: str | None = None
+    until_ms: int = FOREVER_MS
+
+
+class _Where:
+    """Conditions and their values, for whichever are asked for."""
+
+    def __init__(self) -> None:
+        self._conditions: list[str] = []
+        self.values: list[Any] = []
+
+    def add(self, condition: str, *values: Any) -> None:
+        if values != (None,):
+            self._conditions.append(condition)
+            self.values += values
+
+    def __str__(self) -> str:
+        return f"WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
+
+
+class Reader:
+    """Reads a store."""
+
+    def __init__(self, database: Database, stretches: Stretches) -> None:
+        self._database = database
+        self._stretches = stretches
+
+    def figures(self, where: RowFilter) -> Figures:
+        """Everything counted: stretches that are, and the rows of the hours that are not."""
+        with self._database.view():
+            self._stretches.load()
+            return self._figures(where)
+
+    def _figures(self, where: RowFilter) -> Figures:
+        tallies: dict[TallyKey, Tally] = {}
+        leaders: dict[str, Leader] = {}
+        for leader in self._stretches.leaders if where.leader_id is None else [where.leader_id]:
+            own = RowFilter(where.since_ms, leader, where.follower_id, where.symbol)
+            for stretch in self._stretches.cover(leader, -(-where.since_ms // HOUR_MS) * HOUR_MS):
+                _sum_up(leaders, leader, self._published(own, stretch))
+                for key, found in self._tallies(own, stretch):
+                    tallies.setdefault(key, Tally()).merge(found)
+            for rows in self._uncounted(own):
+                found_here = figures_of(rows)
+                for key, found in found_here.tallies.items():
+                    tallies.setdefault(key, Tally()).merge(found)
+                for found_leader in found_here.leaders.values():
+                    _sum_up(leaders, leader, found_leader)
+        pairs = self._presence(where)
+        return Figures(
+            leaders=leaders,
+            tallies=tallies,
+            followers={pair: self._standing(pair, row) for pair, row in pairs.items()},
+            policies={pair[0]: row["policy"] for pair, row in sorted(pairs.items())},
+            unknown_signals=self._waiting(where),
+            refused=self._refused(),
+        )
+
+    def rows(self, where: RowFilter, signals_max: int | None = None) -> ReportRows:
+        """Everything one by one; of more than `signals_max` signals the latest, with the verdicts on them."""
+        with self._database.view():
+            found = self._rows(where, signals_max)
+            return replace(
+                found,
+                copies=[*found.copies, *self._waiting_copies(where)],
+                statuses=self._statuses(where, found.statuses),
+            )
+
+    def _rows(self, where: RowFilter, signals_max: int | None = None) -> ReportRows:
+        """Signals, the verdicts on them, and every follower's last word."""
+        chosen = self._signals_where(where)
+        if signals_max is not None:
+            newest = self._database.rows(
+                f"SELECT sealed_ms FROM signals {chosen} ORDER BY sealed_ms DESC LIMIT 1 OFFSET ?",
+                [*chosen.values, signals_max - 1],
+            )
+            chosen.add("sealed_ms >= ?", newest[0]["sealed_ms"] if newest else 0)
+        sql = f"SELECT * FROM signals {chosen} ORDER BY leader_id, epoch, seq"
+        of_signals = f"(SELECT leader_id, epoch, seq FROM signals {chosen})"
+        return ReportRows(
+            [signal_from(row) for row in self._database.rows(sql, chosen.values)],
+            self._copies(of_signals, chosen.values, where),
+            self._last_statuses(where),
+            {pair: row["joined_ms"] for pair, row in self._presence(where).items()},
+            self._refused(),
+        )
+
+    def hours(self, where: RowFilter) -> Iterator[ReportRows]:
+        """The same hour by hour, for whoever reads more than fits in memory."""
+        for leader in self._stretches.leaders if where.leader_id is None else [where.leader_id]:
+            spans = self._database.rows(
+                f"SELECT DISTINCT sealed_ms / {HOUR_MS} AS hour FROM signals"
+                " WHERE leader_id = ? AND sealed_ms >= ? ORDER BY 1",
+                (leader, where.since_ms),
+            )
+            for span in spans:
+                yield self._hour(
+                    RowFilter(where.since_ms, leader, where.follower_id, where.symbol), span["hour"] * HOUR_MS
+                )
+
+    def names(self) -> dict[str, list[str]]:
+        """Every leader, follower and symbol that the store knows."""
+        pairs = self._presence(RowFilter())
+        symbols = "SELECT DISTINCT symbol FROM signals UNION SELECT DISTINCT symbol FROM counted"
+        return {
+            "leader": sorted({leader for _, leader in pairs} | set(self._stretches.leaders)),
+            "follower": sorted({follower for follower, _ in pairs}),
+            "symbol": sorted(row["symbol"] for row in self._database.rows(symbols)),
+        }
+
+    def samples(self, symbol: str, from_ms: int, to_ms: int) -> list[MarketSample]:
+        """Prices over wall time: those recorded, and those that the leaders' signals carried."""
+        found = self._database.rows(_SAMPLES, (symbol, from_ms, to_ms, symbol, from_ms, to_ms))
+        return [MarketSample(*(row[name] for name in _SAMPLE_COLUMNS)) for row in found]
+
+    def last_statuses(self) -> list[StatusReport]:
+        """The last word of every follower to every leader."""
+        return self._last_statuses(RowFilter())
+
+    # -- parts ----------------------------------------------------------------------------------------------
+
+    def _uncounted(self, where: RowFilter) -> Iterator[ReportRows]:
+        """Hours that are not counted, and the end of one in whose middle the span begins."""
+        assert where.leader_id is not None
+        first = hour_of(where.since_ms)
+        open_hours = {hour for hour in self._stretches.open_hours(where.leader_id) if hour >= first}
+        if where.since_ms != first:
+            open_hours.add(first)
+        for hour in sorted(open_hours):
+            yield self._hour(where, hour)
+
+    def _hour(self, where: RowFilter, hour: int) -> ReportRows:
+        since_ms = max(where.since_ms, hour)
+        return self._rows(
+            RowFilter(since_ms, where.leader_id, where.follower_id, where.symbol, hour + HOUR_MS)
+        )
+
+    def _published(self, where: RowFilter, stretch: Stretch) -> Leader:
+        found = _Where()
+        found.add("leader_id = ? AND from_ms = ? AND hours = ?", where.leader_id, *stretch)
+        found.add("symbol = ?", where.symbol)
+        rows = self._database.rows(f"SELECT signals, fills FROM counted {found}", found.values)
+        return Leader(sum(row["fills"] for row in rows), sum(row["signals"] for row in rows))
+
+    def _tallies(self, where: RowFilter, stretch: Stretch) -> Iterator[tuple[TallyKey, Tally]]:
+        found = _Where()
+        found.add("leader_id = ? AND from_ms = ? AND hours = ?", where.leader_id, *stretch)
+        found.add("follower_id = ?", where.follower_id)
+        found.add("symbol = ?", where.symbol)
+        for row in self._database.rows(
+            f"SELECT follower_id, leader_id, symbol, tally FROM tallies {found}", found.values
+        ):
+            yield (row["follower_id"], row["leader_id"], row["symbol"]), _TALLY.decode(row["tally"])
+
+    def _signals_where(self, where: RowFilter) -> _Where:
+        conditions = _Where()
+        conditions.add("leader_id = ?", where.leader_id)
+        conditions.add("sealed_ms >= ?", where.since_ms)
+        conditions.add("sealed_ms < ?", where.until_ms)
+        conditions.add("symbol = ?", where.symbol)
+        return conditions
+
+    def _waiting_copies(self, where: RowFilter) -> list[CopyReport]:
+        copies = self._copies("waiting", (), where)
+        return [
+            copy
+            for copy in copies
+            if where.since_ms <= copy.received_ms < where.until_ms and where.symbol in (None, copy.symbol)
+        ]
+
+    def _copies(self, keys: str, values: Sequence[Any], where: RowFilter) -> list[CopyReport]:
+        """The verdicts on the signals that a table, or a query in brackets, names."""
+        found = _Where()
+        found.add("c.leader_id = ?", where.leader_id)
+        found.add("c.follower_id = ?", where.follower_id)
+        keyed = "k.leader_id = c.leader_id AND k.epoch = c.epoch AND k.seq = c.seq"
+        keyed += " AND k.follower_id = c.follower_id" if keys == "waiting" else ""
+
+        def read(table: str, order: str) -> Sequence[Any]:
+            sql = f"SELECT c.* FROM {keys} k JOIN {table} c ON {keyed} {found} ORDER BY {order}"
+            return self._database.rows(sql, [*values, *found.values])
+
+        orders: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
+        fills: dict[tuple[Any, ...], dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+        for row in read("orders", "c.place"):
+            orders[_key(row)].append(row)
+        for row in read("fills", "c.place"):
+            fills[_key(row)][row["client_order_id"]].append(row)
+        copies = read("copies", ", ".join(f"c.{name}" for name in COPY_KEY))
+        return [copy_from(row, orders.get(_key(row), []), fills.get(_key(row), {})) for row in copies]
+
+    def _presence(self, where: RowFilter) -> dict[Pair, Any]:
+        found = _Where()
+        found.add("leader_id = ?", where.leader_id)
+        found.add("follower_id = ?", where.follower_id)
+        rows = self._database.rows(f"SELECT * FROM presence {found}", found.values)
+        return {(row["follower_id"], row["leader_id"]): row for row in rows}
+
+    def _last_statuses(self, where: RowFilter) -> list[StatusReport]:
+        found = (self._last_status(pair) for pair in sorted(self._presence(where)))
+        return [status for status in found if status is not None]
+
+    def _statuses(self, where: RowFilter, last: Sequence[StatusReport]) -> list[StatusReport]:
+        """Every word in the span, and the last ones."""
+        found = _Where()
+        found.add("leader_id = ?", where.leader_id)
+        found.add("follower_id = ?", where.follower_id)
+        found.add("sent_ms >= ? AND sent_ms < ?", where.since_ms, where.until_ms)
+        rows = self._database.rows(
+            f"SELECT * FROM statuses {found} ORDER BY follower_id, leader_id, sent_ms", found.values
+        )
+        spoken = [status_from(row) for row in rows]
+        return spoken + [one for one in last if not where.since_ms <= one.sent_ms < where.until_ms]
+
+    def _last_status(self, pair: Pair) -> StatusReport | None:
+        rows = self._database.rows(_LAST_STATUS, pair)
+        return status_from(rows[0]) if rows else None
+
+    def _standing(self, pair: Pair, presence: Any) -> Standing | None:
+        status = self._last_status(pair)
+        if status is None:
+            return None
+        return Standing(status.policy, presence["leverage_peak"], status.exposure_gap)
+
+    def _waiting(self, where: RowFilter) -> int:
+        found = _Where()
+        found.add("leader_id = ?", where.leader_id)
+        found.add("follower_id = ?", where.follower_id)
+        count: int = self._database.rows(f"SELECT COUNT(*) AS n FROM waiting {found}", found.values)[0]["n"]
+        return count
+
+    def _refused(self) -> Counter[str]:
+        rows = self._database.rows("SELECT reason, COUNT(*) AS n FROM refused GROUP BY reason")
+        return Counter({row["reason"]: row["n"] for row in rows})
+
+
+def _key(row: Any) -> tuple[Any, ...]:
+    return tuple(row[name] for name in COPY_KEY)
+
+
+def _sum_up(leaders: dict[str, Leader], leader_id: str, more: Leader) -> None:
+    if more.signals:
+        known = leaders.get(leader_id, Leader(0, 0))
+        leaders[leader_id] = Leader(known.fills + more.fills, known.signals + more.signals)
+
+
+_LAST_STATUS = "SELECT * FROM statuses WHERE follower_id = ? AND leader_id = ? ORDER BY sent_ms DESC LIMIT 1"
+_SAMPLE_COLUMNS = ("symbol", "wall_ms", "market_ms", "index_price", "mark_price", "last_price")
+_SAMPLES = """SELECT symbol, wall_ms, market_ms, index_price, mark_price, last_price FROM market_samples
+  WHERE symbol = ? AND wall_ms BETWEEN ? AND ?
+  UNION SELECT symbol, sealed_ms, NULL, index_price, mark_price, last_price FROM signals
+  WHERE symbol = ? AND sealed_ms BETWEEN ? AND ?
+  ORDER BY 2"""
