@@ -37,6 +37,15 @@ app.add_typer(keys_app, name="keys")
 app.command()(demo)
 cli_desk.add_commands(app)
 
+_Store = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        envvar=["RELAY_STORE__URL", "RELAY_STORE__PATH"],
+        help="the drift store: a file, or postgresql://USER:PASSWORD@HOST/NAME",
+        metavar="FILE|URL",
+    ),
+]
 _Json = Annotated[bool, typer.Option("--json", help="print the ready line as JSON")]
 _KeyFile = Annotated[Path, typer.Argument(help="the file to make; never overwritten", metavar="FILE")]
 
@@ -94,10 +103,7 @@ def publish(
 
 @report_app.command()
 def slippage(
-    store: Annotated[
-        Path,
-        typer.Option("--store", envvar="RELAY_STORE__PATH", help="the drift store", metavar="FILE"),
-    ] = Path("drift.sqlite"),
+    store: _Store = "drift.sqlite",
     since: Annotated[str | None, typer.Option("--since", help="e.g. 7d, 12h, 2026-01-31")] = None,
     leader: Annotated[str | None, typer.Option("--leader", help="this leader only")] = None,
     follower: Annotated[str | None, typer.Option("--follower", help="this follower only")] = None,
@@ -110,9 +116,10 @@ def slippage(
 ) -> None:
     """Slippage and latency of every follower's copies."""
     from relay import reporting
+    from relay.store import store_place
 
     status = reporting.slippage(
-        store=store,
+        store=store_place(store),
         since=since,
         leader=leader,
         follower=follower,

@@ -17,7 +17,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -41,7 +40,7 @@ from relay.protocol.feed import (
 )
 from relay.protocol.messages import CopyReport, Signal
 from relay.protocol.signing import GENESIS_HASH, Envelope, PublicKey
-from relay.store import BATCH_ITEMS_MAX, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem
+from relay.store import BATCH_ITEMS_MAX, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem, StorePlace
 
 __all__ = ["MonitorBus", "run_monitor"]
 
@@ -74,7 +73,7 @@ class _Work:
 
 async def run_monitor(
     bus: MonitorBus,
-    store_path: Path,
+    place: StorePlace,
     leaders: Mapping[str, PublicKey],
     ready: asyncio.Event | None = None,
     *,
@@ -84,14 +83,14 @@ async def run_monitor(
 
     Args:
         bus: may hear `feed.*` and `beat.*`, read the leaders' streams and consume `REPORTS`.
-        store_path: the SQLite file; made if it is not there.
+        place: the SQLite file, made if it is not there, or the URL of a PostgreSQL database.
         leaders: leader id -> public key (64 hex digits).
         ready: set once every feed is subscribed and read up to its end.
 
     Raises `StoreError` when the store can't be written, `BusError` when the bus is gone for good. On
     cancellation, what was received is stored before the store is closed.
     """
-    store = await asyncio.to_thread(DriftStore.open, store_path)
+    store = await asyncio.to_thread(DriftStore.open, place)
     queue: asyncio.Queue[_Work] = asyncio.Queue(QUEUE_ITEMS_MAX)
     writer = _Writer(store, queue)
     try:

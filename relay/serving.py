@@ -86,7 +86,7 @@ class _Monitor:
     def __init__(self, settings: ServeSettings, bus: Bus, registry: Registry, ready: asyncio.Event) -> None:
         self.leaders_changed = asyncio.Event()
         self._fixed = {leader.id: leader.signing_key for leader in settings.leaders}
-        self._store_path = settings.store.path
+        self._store = settings.store.place
         self._bus = bus
         self._registry = registry
         self._ready = ready
@@ -108,6 +108,6 @@ class _Monitor:
 
     async def _monitor(self, keys: dict[str, str]) -> None:
         try:
-            await run_monitor(self._bus, self._store_path, keys, self._ready)
+            await run_monitor(self._bus, self._store, keys, self._ready)
         except (BusError, OSError) as error:
             raise Failed(f"monitor: {error}") from None

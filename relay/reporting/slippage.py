@@ -21,7 +21,7 @@ from relay.reporting.detail import PriceRow, build_detail, plain_symbol
 from relay.reporting.files import csv_text, json_text, write_atomically
 from relay.reporting.html import page
 from relay.reporting.table import render_table
-from relay.store import DriftStore, RowFilter, StoreError
+from relay.store import DriftStore, RowFilter, StoreError, StorePlace
 
 __all__ = ["FORMATS", "build_report", "slippage"]
 
@@ -34,15 +34,15 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 
 
-def build_report(store_path: Path, venue: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+def build_report(place: StorePlace, venue: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """The report document over everything in the store (`relay.core.report.build_report`)."""
-    with DriftStore.open_for_reading(store_path) as store:
+    with DriftStore.open_for_reading(place) as store:
         return fold(store.figures(), venue, run)
 
 
 def slippage(
     *,
-    store: Path,
+    store: StorePlace,
     since: str | None = None,
     leader: str | None = None,
     follower: str | None = None,
@@ -53,6 +53,7 @@ def slippage(
     """Print or write the report; returns the exit status.
 
     Args:
+        store: a SQLite file, or the URL of a PostgreSQL database.
         since: `7d`, `12h`, `30m`, or a time such as 2026-05-01 or 2026-05-01T12:00 (UTC).
         symbol: as ccxt spells it, `BTC/USDT:USDT`, or as the venue does, `BTCUSDT`.
         output: a file; without it the report goes to standard output.

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -102,9 +102,20 @@ class FollowerEntry(Section):
 
 
 class StoreSettings(Section):
-    """Where the drift monitor writes."""
+    """Where the drift monitor writes: a file, or a database."""
 
-    path: Annotated[FilePath, Field(description="the drift store's SQLite file")]
+    path: Annotated[FilePath | None, Field(description="the drift store's SQLite file")] = None
+    url: Annotated[
+        SecretStr | None, Field(description="postgresql://USER:PASSWORD@HOST:PORT/NAME; wins over path")
+    ] = None
+
+    @property
+    def place(self) -> Path | str:
+        """The one that counts."""
+        if self.url is not None:
+            return self.url.get_secret_value()
+        assert self.path is not None, "one of the two was asked for"
+        return self.path
 
 
 class ServeSettings(BaseSettings):
@@ -138,12 +149,22 @@ class ServeSettings(BaseSettings):
         return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file_being_read.get())
 
 
+def _one_place(store: StoreSettings) -> list[str]:
+    url = store.url.get_secret_value() if store.url is not None else None
+    if store.path is None and url is None:
+        return ["store: missing, allowed: path or url"]
+    if url is not None and not url.startswith(("postgresql://", "postgres://")):
+        return ["store.url: allowed: postgresql://USER:PASSWORD@HOST:PORT/NAME"]
+    return []
+
+
 def load_serve(path: Path) -> ServeSettings:
     """Read the settings of `relay serve`. Raises `ConfigurationError` with every mistake."""
     settings = load(ServeSettings, path)
     known = {leader.id for leader in settings.leaders}
     mistakes = [
         *_open_to_the_world(settings.broker),
+        *_one_place(settings.store),
         *_twice("leaders", "id", [leader.id for leader in settings.leaders]),
         *_twice("leaders", "nkey", [leader.nkey for leader in settings.leaders]),
         *_twice("followers", "id", [follower.id for follower in settings.followers]),

@@ -5,7 +5,7 @@ Does not belong here: figures (`relay.core`), the bus (`relay.monitor`).
 """
 
 from relay.store.database import StoreError
-from relay.store.drift_store import DriftStore
+from relay.store.drift_store import DriftStore, StorePlace, store_place
 from relay.store.reading import RowFilter
 from relay.store.rows import FeedEntry, FeedHead, MarketSample, RefusedReport, StoreItem
 from relay.store.writing import BATCH_ITEMS_MAX
@@ -20,4 +20,6 @@ __all__ = [
     "RowFilter",
     "StoreError",
     "StoreItem",
+    "StorePlace",
+    "store_place",
 ]

@@ -8,12 +8,13 @@ SQL is written once for all databases: plain statements with `?` for values.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import IO, Any, Protocol, Self
 
 from relay.errors import Failed
 
@@ -54,8 +55,9 @@ class Database(Protocol):
 class SqliteDatabase:
     """A SQLite file."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, lock: IO[bytes] | None = None) -> None:
         self._connection = connection
+        self._lock = lock
         self.name = str(path)
         connection.row_factory = sqlite3.Row
 
@@ -66,7 +68,8 @@ class SqliteDatabase:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"store {path}: {error.strerror}") from error
-        database = cls(_connect(path, "rwc"), path)
+        lock = _one_writer(path)
+        database = cls(_connect(path, "rwc"), path, lock)
         try:
             database._connection.execute("PRAGMA journal_mode = WAL")
             database._connection.execute("PRAGMA synchronous = FULL")
@@ -114,13 +117,29 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self._connection.close()
+        if self._lock is not None:
+            self._lock.close()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:
             raise StoreError(f"store {self.name}: {error}") from error
+
+
+def _one_writer(path: Path) -> IO[bytes]:
+    """The lock of whoever writes: what it knows of the store in memory would be wrong beside another one."""
+    try:
+        lock = path.with_name(f"{path.name}.lock").open("ab")
+    except OSError as error:
+        raise StoreError(f"store {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StoreError(f"store {path}: another monitor writes it") from None
+    return lock
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -18,14 +18,22 @@ from relay.core.verdicts import ReportRows
 from relay.protocol.messages import StatusReport
 from relay.store.counting import count_days, count_hours
 from relay.store.database import Database, SqliteDatabase, StoreError, migrate, versions_missing
+from relay.store.postgres import PostgresDatabase
 from relay.store.reading import Reader, RowFilter
 from relay.store.rows import FeedHead, MarketSample, StoreItem
 from relay.store.stretches import Stretches
 from relay.store.writing import Writer
 
-__all__ = ["TABLES", "DriftStore"]
+__all__ = ["TABLES", "DriftStore", "StorePlace", "store_place"]
+
+StorePlace = Path | str  # a SQLite file, or the URL of a PostgreSQL database
 
 TABLES = ("signals", "copies", "orders", "fills", "statuses", "market_samples", "refused")
+
+
+def store_place(text: str) -> StorePlace:
+    """The store that a command line or a setting names."""
+    return text if text.startswith(("postgres://", "postgresql://")) else Path(text)
 
 
 class DriftStore:
@@ -38,9 +46,13 @@ class DriftStore:
         self._writer = Writer(database, self._stretches) if writes else None
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, place: StorePlace) -> Self:
         """Open for reading and writing; made and migrated as needed. Raises `StoreError`."""
-        database = SqliteDatabase.open(path)
+        database: Database = (
+            SqliteDatabase.open(place)
+            if isinstance(place, Path)
+            else PostgresDatabase.open(place, writes=True)
+        )
         try:
             migrate(database)
             return cls(database, writes=True)
@@ -49,12 +61,16 @@ class DriftStore:
             raise
 
     @classmethod
-    def open_for_reading(cls, path: Path) -> Self:
+    def open_for_reading(cls, place: StorePlace) -> Self:
         """Open an existing store without changing it. Raises `StoreError`."""
-        database = SqliteDatabase.open_for_reading(path)
+        database: Database = (
+            SqliteDatabase.open_for_reading(place)
+            if isinstance(place, Path)
+            else PostgresDatabase.open(place, writes=False)
+        )
         try:
             if versions_missing(database):
-                raise StoreError(f"store {path}: was not written by this version of the monitor")
+                raise StoreError(f"store {database.name}: was not written by this version of the monitor")
             return cls(database, writes=False)
         except StoreError:
             database.close()

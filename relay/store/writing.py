@@ -188,7 +188,8 @@ class Writer:
         self, table: str, names: Sequence[str], found: str, keys: Iterable[Sequence[Any]]
     ) -> Iterable[Any]:
         wanted = list(keys)
-        marks = f"({', '.join('?' * len(names))})"
+        kinds = ("BIGINT" if name in ("epoch", "seq") else "TEXT" for name in names)
+        marks = f"({', '.join(f'CAST(? AS {kind})' for kind in kinds)})"
         for at in range(0, len(wanted), LOOKUP_KEYS_MAX):
             some = wanted[at : at + LOOKUP_KEYS_MAX]
             sql = (

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 
 from relay.core.report import build_report, figures_of
 from relay.core.verdicts import PublishedSignal
 from relay.protocol.messages import CopyReport, StatusReport
-from relay.store import DriftStore, FeedEntry, FeedHead, RowFilter, StoreItem
+from relay.store import DriftStore, FeedEntry, FeedHead, RowFilter, StoreItem, StorePlace
 from tests.unit.relay.drift_samples import LEADER, START_MS, SYMBOL, a_copy, a_signal, a_status
 
 HOUR_MS = 3_600_000
@@ -64,24 +63,23 @@ def run(rng: random.Random) -> list[StoreItem]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_counted_and_uncounted_hours_give_the_figures_of_all_rows(seed: int, tmp_path: Path) -> None:
+def test_counted_and_uncounted_hours_give_the_figures_of_all_rows(seed: int, place: StorePlace) -> None:
     rng = random.Random(seed)
     items = run(rng)
     rng.shuffle(items)
-    path = tmp_path / "drift.sqlite"
     counted = 0
     while items:
-        with DriftStore.open(path) as store:
+        with DriftStore.open(place) as store:
             for _ in range(rng.randrange(1, 5)):
                 size = rng.randrange(1, 60)
                 store.write(items[:size])
                 items = items[size:]
                 now_ms = START_MS + rng.randrange(2 * SPAN_MS)
                 counted += store.count(now_ms, hours_max=rng.choice((1, 7, 100)))
-    with DriftStore.open(path) as store:
+    with DriftStore.open(place) as store:
         counted += store.count(START_MS + 2 * SPAN_MS, hours_max=rng.choice((3, 1000)))
     assert counted > 20, "otherwise this tests nothing"
-    with DriftStore.open_for_reading(path) as store:
+    with DriftStore.open_for_reading(place) as store:
         for where in filters(rng):
             rows = store.read_rows(where)
             expected = build_report(figures_of(rows), {}, {})
@@ -104,11 +102,11 @@ def filters(rng: random.Random) -> list[RowFilter]:
     ]
 
 
-def test_a_late_report_takes_its_day_out_and_counting_puts_it_back(tmp_path: Path) -> None:
+def test_a_late_report_takes_its_day_out_and_counting_puts_it_back(place: StorePlace) -> None:
     midnight = START_MS // (24 * HOUR_MS) * 24 * HOUR_MS
     first, second = a_signal(1, at_ms=midnight + 1000), a_signal(2, at_ms=midnight + 5 * HOUR_MS)
     later = midnight + 30 * HOUR_MS
-    with DriftStore.open(tmp_path / "drift.sqlite") as store:
+    with DriftStore.open(place) as store:
         for published in (first, second):
             store.write([FeedEntry(FeedHead(LEADER, 1, published.seq, "h"), published.signal)])
         store.write([a_copy(first)])

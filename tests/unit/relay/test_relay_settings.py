@@ -100,6 +100,16 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert load_publish(write(tmp_path, PUBLISH)).venue.credentials() == ("other", SECRET)
 
 
+def test_the_store_is_a_file_or_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_serve(write(tmp_path, SERVE)).store.place == tmp_path / "drift.sqlite"
+    bare = SERVE.replace('path = "drift.sqlite"', "")
+    assert mistakes(tmp_path, bare) == ("store: missing, allowed: path or url",)
+    told = mistakes(tmp_path, bare.replace("[store]", f'[store]\nurl = "mysql://me:{SECRET}@host/drift"'))
+    assert told == ("store.url: allowed: postgresql://USER:PASSWORD@HOST:PORT/NAME",)
+    monkeypatch.setenv("RELAY_STORE__URL", "postgresql://me@host/drift")
+    assert load_serve(write(tmp_path, SERVE)).store.place == "postgresql://me@host/drift"
+
+
 def test_an_address_for_the_world_needs_a_certificate(tmp_path: Path) -> None:
     text = SERVE.replace('data_dir = "broker"', 'listen = "0.0.0.0:4222"\ndata_dir = "broker"')
     assert mistakes(tmp_path, text) == (
