@@ -413,6 +413,23 @@ impl Ledger {
         self.revalue(purse);
     }
 
+    /// As `credit`, where the purse is valued again right afterwards.
+    #[inline]
+    pub fn book(&mut self, purse: u32, amount: i128) {
+        let held = &mut self.purses[purse as usize];
+        held.wallet += amount;
+        self.has_moved = true;
+        self.totals[usize::from(held.coin.0)].wallets += amount;
+    }
+
+    /// Credits an account of the venue with an amount of another purse's coin.
+    #[inline]
+    pub fn collect(&mut self, account: u32, payer: u32, amount: i128) {
+        let coin = self.purses[payer as usize].coin;
+        let purse = self.purse_for(account, coin);
+        self.credit(purse, amount);
+    }
+
     /// Books a fill into a slot's position.
     #[inline]
     pub fn fill(&mut self, slot: u32, lots: i64, value: i128) -> Settled {

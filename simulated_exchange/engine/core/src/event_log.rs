@@ -158,8 +158,13 @@ fn link_id_of(words: &[u64]) -> Option<LinkId> {
 pub struct EventLog {
     words: Vec<u64>,
     count: usize,
-    /// Where the last command begins, and how many events there were before it.
-    last: (usize, usize),
+}
+
+/// Where a command begins in a log, and how many events there were before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    words: usize,
+    count: usize,
 }
 
 impl EventLog {
@@ -186,7 +191,7 @@ impl EventLog {
     /// Forgets every event and keeps the memory.
     pub fn clear(&mut self) {
         self.words.clear();
-        (self.count, self.last) = (0, (0, 0));
+        self.count = 0;
     }
 
     /// The events, oldest first.
@@ -196,19 +201,19 @@ impl EventLog {
 
     /// Begins a command whose first event will have a number.
     #[inline]
-    pub(crate) fn begin(&mut self, sequence: u64, market_ms: i64, wall_us: i64) {
-        self.last = (self.words.len(), self.count);
+    pub(crate) fn begin(&mut self, sequence: u64, market_ms: i64, wall_us: i64) -> Begun {
+        let begun = Begun { words: self.words.len(), count: self.count };
         self.words.extend_from_slice(&[0, sequence, market_ms.cast_unsigned(), wall_us.cast_unsigned()]);
+        begun
     }
 
     /// Ends a command; one without events leaves nothing. Returns how many events it caused.
     #[inline]
-    pub(crate) fn end(&mut self) -> u64 {
-        let (begun, before) = self.last;
-        if self.count == before {
-            self.words.truncate(begun);
+    pub(crate) fn end(&mut self, begun: Begun) -> u64 {
+        if self.count == begun.count {
+            self.words.truncate(begun.words);
         }
-        (self.count - before) as u64
+        (self.count - begun.count) as u64
     }
 
     /// Appends an event of the command begun last.
@@ -300,16 +305,16 @@ mod tests {
         };
         let longest = "abcdefghijklmnopqrstuvwxyz-0123456789"[..LinkId::LENGTH_MAX].to_owned();
         let mut log = EventLog::new();
-        log.begin(5, -1, 2);
+        let begun = log.begin(5, -1, 2);
         for kind in [accepted(""), level, accepted(&longest), level] {
             log.push(&kind);
         }
-        assert_eq!(log.end(), 4);
-        log.begin(9, 8, 8);
-        assert_eq!(log.end(), 0);
-        log.begin(9, i64::MAX, i64::MIN);
+        assert_eq!(log.end(begun), 4);
+        let begun = log.begin(9, 8, 8);
+        assert_eq!(log.end(begun), 0);
+        let begun = log.begin(9, i64::MAX, i64::MIN);
         log.push(&accepted("x"));
-        assert_eq!(log.end(), 1);
+        assert_eq!(log.end(begun), 1);
         let event = |sequence, (market_ms, wall_us), kind| Event { sequence, market_ms, wall_us, kind };
         let expected = [
             event(5, (-1, 2), accepted("")),

@@ -179,7 +179,7 @@ impl Exchange {
             return Err(fatal);
         }
         std::mem::swap(&mut self.out, events);
-        self.out.begin(self.last_event + 1, command.market_ms, command.wall_us);
+        let begun = self.out.begin(self.last_event + 1, command.market_ms, command.wall_us);
         self.commands += 1;
         let applied = match self.run(command) {
             Ok(order_id) => Applied { reject: None, order_id },
@@ -193,7 +193,7 @@ impl Exchange {
         let has_moved = std::mem::take(&mut self.ledger.has_moved);
         let checked = if is_order && !has_moved { Ok(()) } else { self.assert_invariants() };
         // 10 emit
-        self.last_event += self.out.end();
+        self.last_event += self.out.end(begun);
         std::mem::swap(&mut self.out, events);
         match checked {
             Ok(()) => Ok(applied),

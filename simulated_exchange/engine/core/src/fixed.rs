@@ -91,7 +91,7 @@ pub fn share_ceil(value: i128, parts: u64, whole: u64) -> i128 {
 
 /// As `share_ceil`, where nothing on the way needs more than 64 bits; if the product does, with wholes and rest apart.
 #[inline]
-fn narrow_share_ceil(value: u64, parts: u64, whole: u64) -> Option<u64> {
+pub fn narrow_share_ceil(value: u64, parts: u64, whole: u64) -> Option<u64> {
     if let Some(product) = value.checked_mul(parts) {
         return Some(product.div_ceil(whole));
     }

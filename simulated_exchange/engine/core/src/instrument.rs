@@ -20,6 +20,8 @@ pub const TIERS_MAX: usize = 64;
 pub const INDEX_SOURCES_MAX: usize = 16;
 /// Highest price of any instrument, counted in its ticks (bounds the price ladder).
 pub const TICKS_MAX: i64 = 1 << 26;
+/// Size at which everything larger counts.
+const SIZE_MAX: i64 = 4 * MONEY_MAX;
 /// Largest leverage of any tier, in hundredths.
 pub const LEVERAGE_MAX: i64 = 100_000;
 /// Longest window of the mean basis.
@@ -230,10 +232,18 @@ impl Instrument {
     #[inline]
     pub fn value(&self, lots: i64, ticks: i64) -> i128 {
         if self.direction > 0 {
-            let narrow = lots.checked_mul(ticks).and_then(|product| product.checked_mul(self.lot_tick_value));
-            return narrow.map_or_else(|| self.wide_value(lots, ticks), i128::from);
+            return self.narrow_value(lots, ticks).map_or_else(|| self.wide_value(lots, ticks), i128::from);
         }
         self.inverse_value(lots, ticks)
+    }
+
+    /// The same of a linear contract, if it takes no more than 64 bits.
+    #[inline]
+    pub fn narrow_value(&self, lots: i64, ticks: i64) -> Option<i64> {
+        if self.direction < 0 {
+            return None;
+        }
+        lots.checked_mul(ticks)?.checked_mul(self.lot_tick_value)
     }
 
     #[cold]
@@ -288,20 +298,22 @@ impl Instrument {
         (self.value(signed, ticks) - self.value(signed, mark_ticks)).max(0)
     }
 
-    /// Size of lots at a price; what an account may hold and order is within `2 x MONEY_MAX`, anything above saturates.
+    /// Size of lots at a price. What an account may hold and order is within `2 x MONEY_MAX`; anything above `SIZE_MAX`
+    /// counts as that, so that sums with one more order fit as well.
     #[inline]
     pub fn size(&self, lots: i64, ticks: i64) -> i64 {
         if self.direction > 0 {
-            return lots.saturating_mul(ticks).saturating_mul(self.lot_tick_value);
+            // the dearest lot is worth no more than `MONEY_MAX`
+            return lots.saturating_mul(ticks * self.lot_tick_value).min(SIZE_MAX);
         }
-        saturate(self.inverse_value(lots, ticks).abs())
+        saturate(self.inverse_value(lots, ticks).abs()).min(SIZE_MAX)
     }
 
     /// Cost of an opening order of a size: rules 4.1.
     #[inline]
     pub fn order_cost(&self, size: i64, side: Side, leverage: i64) -> i64 {
         let toward = side.sign() * self.direction;
-        saturate(order_cost(i128::from(size), toward, leverage, self.taker_fee))
+        saturate(order_cost(i128::from(size), toward, leverage, self.taker_fee)).min(SIZE_MAX)
     }
 
     /// True for a contract, false for spot.

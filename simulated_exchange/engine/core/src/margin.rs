@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fixed::{mul_div_half_up, saturate, share_ceil, Ratio};
+use crate::fixed::{mul_div_half_up, narrow_share_ceil, saturate, share_ceil, Ratio};
 use crate::instrument::{Instrument, Tier};
 use crate::position::Position;
 use crate::types::{Side, LEVERAGE_SCALE, SCALE};
@@ -35,9 +35,9 @@ impl OpenOrders {
     /// Adds lots of a side with their size and cost, or takes them away where they are negative.
     #[inline]
     pub fn add(&mut self, at: usize, lots: i64, size: i64, cost: i64) {
-        self.lots[at] = self.lots[at].saturating_add(lots);
-        self.size[at] = self.size[at].saturating_add(size);
-        self.cost[at] = self.cost[at].saturating_add(cost);
+        self.lots[at] += lots;
+        self.size[at] += size;
+        self.cost[at] += cost;
     }
 
     /// Lots held beside a position of signed lots if the worse side of the orders filled.
@@ -240,8 +240,11 @@ impl Exposure {
             order_loss: self.order_loss(instrument),
             ..Margin::default()
         };
-        if self.position.lots != 0 {
-            let leverage = self.effective_leverage(instrument);
+        if self.position.lots == 0 {
+            return margin;
+        }
+        let leverage = self.effective_leverage(instrument);
+        if self.narrow_margin(leverage, instrument, &mut margin).is_none() {
             let value = instrument.value(self.position.lots, self.mark_ticks);
             let toward = self.toward(instrument);
             let fee = closing_fee(self.position.cost, toward, leverage, instrument.taker_fee);
@@ -254,6 +257,28 @@ impl Exposure {
             margin.maintenance = saturate(maintenance(size, tier) + fee);
         }
         margin
+    }
+
+    /// The position's part of all margin figures, where nothing on the way needs more than 64 bits.
+    #[inline]
+    fn narrow_margin(&self, leverage: i64, instrument: &Instrument, margin: &mut Margin) -> Option<()> {
+        let value = instrument.narrow_value(self.position.lots, self.mark_ticks)?;
+        let cost = i64::try_from(self.position.cost).ok()?;
+        let size = value.unsigned_abs();
+        let tier = &instrument.tiers[tier_index(&instrument.tiers, i128::from(size))];
+        let (whole, leverage, at_bankruptcy) = hundredths(self.toward(instrument), leverage);
+        let fee_rate = instrument.taker_fee;
+        let (parts, all) = (fee_rate.parts * at_bankruptcy, fee_rate.whole * leverage);
+        let fee = narrow_share_ceil(cost.unsigned_abs(), parts, all)?;
+        let valued = if self.is_isolated { cost.unsigned_abs() } else { size };
+        let at_leverage = narrow_share_ceil(valued, whole, leverage)?;
+        let kept = narrow_share_ceil(size, tier.maintenance.parts, tier.maintenance.whole)?;
+        let deduction = i64::try_from(tier.deduction).ok()?;
+        let initial = i64::try_from(at_leverage.checked_add(fee)?).ok()?;
+        let maintenance = i64::try_from(kept.checked_add(fee)?).ok()?.checked_sub(deduction)?;
+        margin.unrealised = value.checked_sub(cost)?;
+        (margin.position_initial, margin.maintenance) = (initial, maintenance);
+        Some(())
     }
 
     /// Sign of the position's side times the direction of its contract.
@@ -305,7 +330,11 @@ pub fn break_even_price(position: &Position, realised: i128, instrument: &Instru
 }
 
 /// Price per whole unit of a size spread over lots, rounded half up; 0 for no lots or a size below zero.
+#[inline]
 pub fn price_of(size: i128, lots: i64, instrument: &Instrument) -> i128 {
+    if instrument.direction > 0 && lots != 0 && size > 0 {
+        return mul_div_half_up(size, i128::from(SCALE), instrument.qty_of(lots));
+    }
     price_of_share(size, i128::from(SCALE), lots, instrument)
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::book::reaches;
 use crate::event::EventKind;
-use crate::exchange::{Exchange, TAKEOVER};
-use crate::fixed::{mul_div_ceil, mul_div_floor, saturate};
+use crate::exchange::{Exchange, FEES, TAKEOVER};
+use crate::fixed::{mul_div_floor, saturate, share_ceil};
 use crate::margin::price_of;
 use crate::order::NONE;
 use crate::position::Settled;
@@ -247,8 +247,13 @@ impl Exchange {
         taker.leaves -= lots;
         let taker_side = taker.side;
         self.emit(EventKind::Trade { trade_id: TradeId(trade_id), instrument, price, qty, taker_side });
-        let level = self.shrink(maker_index, lots);
         let leaves = maker.leaves - lots;
+        let level = if leaves == 0 {
+            self.count_resting(&maker, -1);
+            self.books[taker.instrument].unlink(&mut self.orders, maker_index)
+        } else {
+            self.shrink(maker_index, lots)
+        };
         let taker_leg = Leg {
             trade_id,
             order_id: taker.order_id,
@@ -276,7 +281,6 @@ impl Exchange {
         taker.fee_paid += self.settle(&taker_leg);
         let fee = self.settle(&maker_leg);
         if leaves == 0 {
-            self.books[taker.instrument].unlink(&mut self.orders, maker_index);
             self.orders.remove(maker_index, &mut self.ledger.slot_mut(maker.slot).orders);
         } else {
             self.orders.note_fill(maker_index, value, fee, self.wall_us);
@@ -294,27 +298,15 @@ impl Exchange {
         let signed = leg.lots * leg.side.sign();
         let settled = self.ledger.fill(leg.slot, signed, leg.value);
         let Slot { account: owner, purse, instrument, is_isolated, .. } = *self.ledger.slot(leg.slot);
-        self.ledger.credit(purse, settled.realised);
-        let backing = self.ledger.detail(leg.slot).assigned + settled.realised;
-        if is_isolated {
-            self.reassign(leg.slot, signed, &settled);
-        }
         let fee = match leg.fee {
-            FeeRule::None => 0,
-            FeeRule::Rate(rate) => fee_of(leg.value, rate),
-            // what closing an isolated position released, and nothing else
-            FeeRule::AsFarAsItCan(rate) if is_isolated => {
-                let released = backing - self.ledger.detail(leg.slot).assigned;
-                fee_of(leg.value, rate).min(released.max(0))
+            FeeRule::Rate(rate) if !is_isolated => {
+                let fee = fee_of(leg.value, rate);
+                self.ledger.book(purse, settled.realised - fee);
+                self.ledger.collect(FEES, purse, fee);
+                fee
             }
-            FeeRule::AsFarAsItCan(rate) => {
-                self.refresh(leg.slot);
-                fee_of(leg.value, rate).min(self.bearable_fee(owner, purse))
-            }
+            _ => self.settle_money(leg, &settled),
         };
-        let fees = self.fee_purse(self.ledger.purse(purse).coin);
-        self.ledger.credit(purse, -fee);
-        self.ledger.credit(fees, fee);
         self.count_realised(leg, &settled, fee);
         self.refresh(leg.slot);
         self.touch(owner);
@@ -330,6 +322,32 @@ impl Exchange {
         if owner == TAKEOVER {
             self.sweep_takeover(usize::from(instrument));
         }
+        fee
+    }
+
+    /// Moves the money of a fill whose position has margin of its own, or whose fee depends on what there is.
+    fn settle_money(&mut self, leg: &Leg, settled: &Settled) -> i128 {
+        let Slot { account: owner, purse, is_isolated, .. } = *self.ledger.slot(leg.slot);
+        self.ledger.credit(purse, settled.realised);
+        let backing = self.ledger.detail(leg.slot).assigned + settled.realised;
+        if is_isolated {
+            self.reassign(leg.slot, leg.lots * leg.side.sign(), settled);
+        }
+        let fee = match leg.fee {
+            FeeRule::None => 0,
+            FeeRule::Rate(rate) => fee_of(leg.value, rate),
+            // what closing an isolated position released, and nothing else
+            FeeRule::AsFarAsItCan(rate) if is_isolated => {
+                let released = backing - self.ledger.detail(leg.slot).assigned;
+                fee_of(leg.value, rate).min(released.max(0))
+            }
+            FeeRule::AsFarAsItCan(rate) => {
+                self.refresh(leg.slot);
+                fee_of(leg.value, rate).min(self.bearable_fee(owner, purse))
+            }
+        };
+        self.ledger.credit(purse, -fee);
+        self.ledger.collect(FEES, purse, fee);
         fee
     }
 
@@ -455,5 +473,5 @@ impl Exchange {
 
 /// Fee of a value at a rate, rounded up.
 pub(crate) fn fee_of(value: i128, rate: i64) -> i128 {
-    mul_div_ceil(value.abs(), i128::from(rate), i128::from(SCALE))
+    share_ceil(value.abs(), rate.unsigned_abs(), SCALE.unsigned_abs())
 }
