@@ -38,7 +38,8 @@ impl Run {
         mut drain: impl FnMut(&mut Self),
     ) {
         let mut waiting = 0;
-        for command in commands {
+        // `for_each` hands every command over where it was made
+        commands.for_each(|command| {
             let applied = self.exchange.apply_to(&command, &mut self.events).expect("no invariant breaks");
             assert!(applied.reject.is_none(), "{command:?} was refused: {:?}", applied.reject);
             waiting += 1;
@@ -47,7 +48,7 @@ impl Run {
                 drain(self);
                 self.events.clear();
             }
-        }
+        });
         drain(self);
         self.events.clear();
     }

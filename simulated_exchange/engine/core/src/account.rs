@@ -10,12 +10,12 @@ use crate::digest::{Digest, DigestHasher};
 use crate::id_map::IdMap;
 use crate::instrument::Instrument;
 use crate::loan_book::LoanBook;
-use crate::margin::{Margin, OpenOrders};
+use crate::margin::{Margin, OpenOrders, SideOrders};
 use crate::order::OrderList;
 use crate::position::{Position, Settled};
 use crate::purse::{Purse, Worth};
 use crate::slot::{Slot, SlotDetail, SpotHolds};
-use crate::types::{CoinId, LinkId, MarginMode, PositionIndex, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT};
+use crate::types::{CoinId, LinkId, MarginMode, PositionIndex, Side, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT};
 
 /// Link ids remembered per account, closed orders included; the oldest closed ones are forgotten first.
 pub const LINK_IDS_MAX: usize = 65_536;
@@ -556,6 +556,30 @@ impl Ledger {
             account.worth.order_loss += more_loss;
         }
         more_loss > 0
+    }
+
+    /// Replaces a side of a slot's orders and the margin of both, in a coin worth one USD.
+    #[inline]
+    pub fn hold_orders_at_par(
+        &mut self,
+        slot: u32,
+        (side, orders): (Side, SideOrders),
+        (initial, loss): (i64, i64),
+    ) {
+        let slot = &mut self.slots[slot as usize];
+        let (more, more_loss) = (initial - slot.margin.order_initial, loss - slot.margin.order_loss);
+        *slot.open_orders.of_mut(side) = orders;
+        (slot.margin.order_initial, slot.margin.order_loss) = (initial, loss);
+        let purse = &mut self.purses[slot.purse as usize];
+        let account = &mut self.accounts[slot.account as usize];
+        purse.margin.order_initial += i128::from(more);
+        purse.worth.initial += i128::from(more);
+        account.worth.initial += i128::from(more);
+        if more_loss != 0 {
+            purse.margin.order_loss += i128::from(more_loss);
+            purse.worth.order_loss += i128::from(more_loss);
+            account.worth.order_loss += i128::from(more_loss);
+        }
     }
 
     /// The order that used a link id, live or not.

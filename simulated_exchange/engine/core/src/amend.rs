@@ -161,14 +161,13 @@ impl Exchange {
         let instrument = usize::from(before.instrument);
         let listed = &self.instruments[instrument];
         let (side, leverage) = (before.side, i64::from(slot.leverage));
-        let at = usize::from(side.to_wire());
-        let (size_before, size) =
-            (listed.size(before.leaves, before.ticks()), listed.size(after.leaves, after.ticks()));
+        let its_own = self.orders_of_one(before);
+        let (size_before, size) = (its_own.size, listed.size(after.leaves, after.ticks()));
         after.cost = listed.order_cost(size, side, leverage);
         let mut others = slot.open_orders;
-        others.add(at, -before.leaves, -size_before, -before.cost);
+        *others.of_mut(side) = others.of(side).without(its_own);
         let mut sums = others;
-        sums.add(at, after.leaves, size, after.cost);
+        *sums.of_mut(side) = sums.of(side).with(self.orders_of_one(after));
         let keener = side.sign() * (after.ticks() - before.ticks()) > 0;
         let asks = keener || after.leaves > before.leaves || size > size_before || self.takes(after);
         if !asks || keeps_place(before, after) {

@@ -5,7 +5,7 @@ use crate::event::EventKind;
 use crate::exchange::Exchange;
 use crate::fixed::{div_ceil, div_floor, saturate};
 use crate::instrument::Instrument;
-use crate::margin::{tier_index, Exposure};
+use crate::margin::{tier_index, Exposure, SideOrders};
 use crate::mark::{slippage_limit, Slippage};
 use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order, OrderDetail, NONE};
@@ -270,10 +270,8 @@ impl Exchange {
         is_market: bool,
         reduce_only: bool,
     ) -> Result<i64, Reject> {
-        let spec = &self.instruments[instrument].spec;
-        if qty.0 <= 0 || qty.0 % spec.qty_step.0 != 0 {
-            return Err(Reject::QtyInvalid);
-        }
+        let listed = &self.instruments[instrument];
+        let (spec, lots) = (&listed.spec, listed.lot.count(qty.0).ok_or(Reject::QtyInvalid)?);
         if qty < spec.min_qty {
             return Err(Reject::QtyBelowMinimum);
         }
@@ -281,16 +279,14 @@ impl Exchange {
         if qty > largest && !reduce_only {
             return Err(Reject::QtyAboveMaximum);
         }
-        Ok(qty.0 / spec.qty_step.0)
+        Ok(lots)
     }
 
     /// A price in ticks, if the instrument allows it.
     pub(crate) fn ticks_of(&self, instrument: usize, price: Price) -> Result<i64, Reject> {
-        let spec = &self.instruments[instrument].spec;
-        if price.0 <= 0 || price > spec.max_price || price.0 % spec.tick_size.0 != 0 {
-            return Err(Reject::PriceOutOfRange);
-        }
-        Ok(price.0 / spec.tick_size.0)
+        let listed = &self.instruments[instrument];
+        let ticks = listed.tick.count(price.0).filter(|_| price <= listed.spec.max_price);
+        ticks.ok_or(Reject::PriceOutOfRange)
     }
 
     /// Stage 3: the order's cost must be available. What only closes is never held back.
@@ -353,11 +349,10 @@ impl Exchange {
     ) -> Result<(), Reject> {
         let listed = &self.instruments[instrument];
         let &Addition { side, lots, ticks, size, cost } = addition;
-        let at = usize::from(side.to_wire());
         let lots_held = before.position.lots;
         let mut orders = before.orders;
-        orders.add(at, lots, size, cost);
-        let opening = orders.opening_lots(at, lots_held);
+        *orders.of_mut(side) = orders.of(side).with(SideOrders { lots, size, cost });
+        let opening = orders.opening_lots(side, lots_held);
         if opening == 0 {
             return Ok(());
         }
@@ -509,17 +504,24 @@ impl Exchange {
     /// Adds what an order has left to the sums of resting orders, or, with a sign of -1, takes it away.
     #[inline]
     pub(crate) fn count_resting(&mut self, order: &Order, sign: i64) {
-        let at = usize::from(order.side.to_wire());
         if order.reduce_only {
+            let at = usize::from(order.side.to_wire());
             let resting = &mut self.ledger.detail_mut(order.slot).reduce_only_lots;
             resting[at] += sign * order.leaves;
             let has_reduce_only = *resting != [0; 2];
             self.ledger.slot_mut(order.slot).has_reduce_only = has_reduce_only;
             return;
         }
+        let its_own = self.orders_of_one(order);
+        let sums = self.ledger.slot_mut(order.slot).open_orders.of_mut(order.side);
+        *sums = if sign > 0 { sums.with(its_own) } else { sums.without(its_own) };
+    }
+
+    /// What an order that may open adds to the sums of its side.
+    #[inline]
+    pub(crate) fn orders_of_one(&self, order: &Order) -> SideOrders {
         let size = self.instruments[usize::from(order.instrument)].size(order.leaves, order.ticks());
-        let sums = &mut self.ledger.slot_mut(order.slot).open_orders;
-        sums.add(at, sign * order.leaves, sign * size, sign * order.cost);
+        SideOrders { lots: order.leaves, size, cost: order.cost }
     }
 
     /// Takes lots off a resting order and its level, which it keeps its place in; returns the lots now at the level.
@@ -565,14 +567,13 @@ impl Exchange {
 /// Refuses more lots than an instrument allows an account to hold, or than the leverage allows.
 #[inline]
 fn check_limits(listed: &Instrument, at_most: i64, leverage: i64, mark_ticks: i64) -> Result<(), Reject> {
-    let size = i128::from(listed.size(at_most, mark_ticks));
-    let limit = listed.tiers.last().map_or(0, |tier| tier.limit);
-    if at_most > listed.position_lots_max || size > limit {
+    if !listed.allows(at_most, mark_ticks) {
         return Err(Reject::PositionLimit);
     }
     if leverage <= listed.leverage_everywhere {
         return Ok(());
     }
+    let size = i128::from(listed.size(at_most, mark_ticks));
     let tier = &listed.tiers[tier_index(&listed.tiers, size)];
     if leverage > tier.max_leverage {
         Err(Reject::LeverageAboveTier)

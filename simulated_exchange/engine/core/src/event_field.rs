@@ -161,7 +161,7 @@ macro_rules! events {
             }
             /// Appends the event to words, see `event_log`; returns the link id that must follow.
             #[inline(always)]
-            pub(crate) fn pack(&self, log: &mut Vec<u64>) -> Option<&LinkId> {
+            pub(crate) fn pack(&self, log: &mut EventLog) -> Option<&LinkId> {
                 match self { $(Self::$name { $($field),* } => {
                     const SHAPE: (u32, usize) = shape(&[$(<$type as Packed>::BITS),*]);
                     const LENGTH: usize = words(SHAPE.0, SHAPE.1);
@@ -170,7 +170,7 @@ macro_rules! events {
                     let mut packer = Packer { bit: HEAD_BITS, wide: LENGTH - SHAPE.1 };
                     words[0] = $code | u64::from(link_id.is_some()) << CODE_BITS;
                     $(packer.put($field, &mut words);)*
-                    log.extend_from_slice(&words);
+                    log.write(words);
                     link_id
                 }),+ }
             }

@@ -12,6 +12,8 @@ use crate::types::LinkId;
 pub(crate) const CODE_BITS: u32 = 7;
 /// Bits of the first word before its fields: the code, and whether a link id follows.
 pub(crate) const HEAD_BITS: u32 = CODE_BITS + 1;
+/// Words of the smallest buffer that holds any.
+const ROOM_MIN: usize = 64;
 const LINK_WORDS: usize = LinkId::LENGTH_MAX.div_ceil(8) + 1;
 
 /// A field as part of a word, or as a whole one.
@@ -156,7 +158,10 @@ fn link_id_of(words: &[u64]) -> Option<LinkId> {
 /// A buffer of events.
 #[derive(Clone, Debug, Default)]
 pub struct EventLog {
+    /// What is written, and behind it leftovers.
     words: Vec<u64>,
+    /// How many words are written.
+    used: usize,
     count: usize,
 }
 
@@ -175,7 +180,7 @@ impl EventLog {
 
     /// An empty one with room for so many events as they mostly are.
     pub fn with_capacity(events: usize) -> Self {
-        Self { words: Vec::with_capacity(events * 6), ..Self::default() }
+        Self { words: vec![0; events * 6], ..Self::default() }
     }
 
     /// How many events it holds.
@@ -190,20 +195,19 @@ impl EventLog {
 
     /// Forgets every event and keeps the memory.
     pub fn clear(&mut self) {
-        self.words.clear();
-        self.count = 0;
+        (self.used, self.count) = (0, 0);
     }
 
     /// The events, oldest first.
     pub fn iter(&self) -> Iter<'_> {
-        Iter { words: &self.words, left: self.count, sequence: 0, market_ms: 0, wall_us: 0 }
+        Iter { words: &self.words[..self.used], left: self.count, sequence: 0, market_ms: 0, wall_us: 0 }
     }
 
     /// Begins a command whose first event will have a number.
     #[inline]
     pub(crate) fn begin(&mut self, sequence: u64, market_ms: i64, wall_us: i64) -> Begun {
-        let begun = Begun { words: self.words.len(), count: self.count };
-        self.words.extend_from_slice(&[0, sequence, market_ms.cast_unsigned(), wall_us.cast_unsigned()]);
+        let begun = Begun { words: self.used, count: self.count };
+        self.write([0, sequence, market_ms.cast_unsigned(), wall_us.cast_unsigned()]);
         begun
     }
 
@@ -211,7 +215,7 @@ impl EventLog {
     #[inline]
     pub(crate) fn end(&mut self, begun: Begun) -> u64 {
         if self.count == begun.count {
-            self.words.truncate(begun.words);
+            self.used = begun.words;
         }
         (self.count - begun.count) as u64
     }
@@ -221,9 +225,30 @@ impl EventLog {
     #[expect(clippy::inline_always, reason = "where the kind is known, only its own fields are packed")]
     pub(crate) fn push(&mut self, kind: &EventKind) {
         self.count += 1;
-        if let Some(link_id) = kind.pack(&mut self.words) {
-            self.words.extend_from_slice(&link_words(link_id));
+        if let Some(link_id) = kind.pack(self) {
+            self.write(link_words(link_id));
         }
+    }
+
+    /// Appends words.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few stores, where their number is known")]
+    pub(crate) fn write<const N: usize>(&mut self, words: [u64; N]) {
+        if let Some(room) = self.words.get_mut(self.used..).and_then(<[u64]>::first_chunk_mut) {
+            *room = words;
+        } else {
+            self.words.truncate(self.used);
+            self.write_behind(&words);
+        }
+        self.used += N;
+    }
+
+    /// Makes room, for as much again as there is, and writes there.
+    #[cold]
+    fn write_behind(&mut self, words: &[u64]) {
+        self.words.extend_from_slice(words);
+        let room = (2 * self.words.len()).max(ROOM_MIN);
+        self.words.resize(room, 0);
     }
 }
 

@@ -104,6 +104,9 @@ pub struct Exchange {
     pub(crate) commands: u64,
     pub(crate) market_ms: i64,
     pub(crate) wall_us: i64,
+    /// Every command takes the long way: see [`Exchange::take_long_way`].
+    #[serde(skip)]
+    pub(crate) takes_long_way: bool,
     #[serde(skip)]
     out: EventLog,
     #[serde(skip)]
@@ -156,6 +159,7 @@ impl Exchange {
             commands: 0,
             market_ms: 0,
             wall_us: 0,
+            takes_long_way: false,
             out: EventLog::new(),
             poison: None,
         };
@@ -177,6 +181,9 @@ impl Exchange {
     pub fn apply_to(&mut self, command: &Command, events: &mut EventLog) -> Result<Applied, Fatal> {
         if let Some(fatal) = self.poison {
             return Err(fatal);
+        }
+        if let Some(order_id) = self.apply_plain(command, events) {
+            return Ok(Applied { reject: None, order_id });
         }
         std::mem::swap(&mut self.out, events);
         let begun = self.out.begin(self.last_event + 1, command.market_ms, command.wall_us);
@@ -203,6 +210,11 @@ impl Exchange {
                 Err(fatal)
             }
         }
+    }
+
+    /// Sends plain orders the same way as all others from now on: slower, with the same results. For comparing the two.
+    pub fn take_long_way(&mut self) {
+        self.takes_long_way = true;
     }
 
     fn run(&mut self, command: &Command) -> Result<OrderId, Reject> {

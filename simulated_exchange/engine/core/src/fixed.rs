@@ -54,6 +54,41 @@ fn div_floor_signed(n: i128, d: i128) -> i128 {
     n.div_euclid(d)
 }
 
+/// A step that prices or quantities are multiples of. Finds out whether a number is one, and of how many steps, with one
+/// multiplication instead of a division.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Inverse of its odd part modulo 2^64.
+    inverse: u64,
+    /// Twos in it.
+    twos: u32,
+    /// Most steps that a number holds.
+    most: u64,
+}
+
+impl Step {
+    /// A step of a size; a size below one counts as one.
+    pub fn new(size: i64) -> Self {
+        let size = size.max(1).unsigned_abs();
+        let odd = size >> size.trailing_zeros();
+        // each round doubles the bits that are right; an odd number is its own inverse in the lowest three
+        let refined = |inverse: u64| inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        let inverse = (0..5).fold(odd, |inverse, _| refined(inverse));
+        Self { inverse, twos: size.trailing_zeros(), most: u64::MAX / size }
+    }
+
+    /// How many steps a positive number is, if it is a whole number of them.
+    #[inline]
+    pub fn count(self, number: i64) -> Option<i64> {
+        let count = number.unsigned_abs().wrapping_mul(self.inverse).rotate_right(self.twos);
+        if number > 0 && count <= self.most {
+            i64::try_from(count).ok()
+        } else {
+            None
+        }
+    }
+}
+
 /// A fraction between nothing and a few wholes, in lowest terms, so that products stay small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ratio {
@@ -137,6 +172,19 @@ mod tests {
             assert_eq!(fee.share_ceil(value), mul_div_ceil(value, 55_000, 100_000_000), "{value}");
         }
         assert_eq!(Ratio::new(0, 100).share_ceil(7), 0);
+    }
+
+    #[test]
+    fn steps_are_counted_as_by_division() {
+        for size in [1, 2, 3, 5, 8, 10, 96, 100_000, 10_000_000, 123_456_789, 1 << 40, i64::MAX] {
+            let step = Step::new(size);
+            let near = [1, 2, 3, 7, 1_000, 999_983].map(|count: i64| size.saturating_mul(count));
+            for number in near.into_iter().flat_map(|number| [number - 1, number, number.saturating_add(1)]) {
+                let expected = (number > 0 && number % size == 0).then(|| number / size);
+                assert_eq!(step.count(number), expected, "{number} of {size}");
+            }
+            assert_eq!((step.count(0), step.count(-size), step.count(i64::MIN)), (None, None, None));
+        }
     }
 
     #[test]

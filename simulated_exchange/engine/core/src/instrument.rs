@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::MARKET_MS_MAX;
-use crate::fixed::{div_half_up, saturate, Ratio};
+use crate::fixed::{div_half_up, narrow_share_ceil, saturate, Ratio, Step};
 use crate::funding::{default_cap, FundingSpec};
 use crate::genesis::{known_coin, require, GenesisError, Listing};
 use crate::index::IndexMethod;
-use crate::margin::order_cost;
+use crate::margin::{order_cost, order_share};
 use crate::types::{
     CoinId, InstrumentId, Money, PoolId, Price, Qty, Side, LEVERAGE_SCALE, MONEY_MAX, RATE_SCALE, SCALE,
 };
@@ -207,10 +207,16 @@ pub struct Instrument {
     pub lot_tick_value: i64,
     /// Inverse: money units of one lot at a price of one tick, before rounding: value = lots x this / ticks.
     pub lot_over_tick: i128,
+    /// Smallest price step.
+    pub tick: Step,
+    /// Smallest quantity step.
+    pub lot: Step,
     /// Highest price in ticks.
     pub max_ticks: i64,
     /// Largest position, orders included, in lots: its value at the highest price is still within `MONEY_MAX`.
     pub position_lots_max: i64,
+    /// Largest value of a position: the limit of the last tier.
+    pub value_max: i64,
     /// Taker fee rate in lowest terms.
     pub taker_fee: Ratio,
     /// Leverage of an account that never set one, in hundredths: as listed, within the first tier at genesis. Later risk
@@ -222,6 +228,8 @@ pub struct Instrument {
     pub tiers: Vec<Tier>,
     /// The coin itself is traded.
     pub is_spot: bool,
+    /// A linear contract that settles in a coin worth one USD: see `plain`.
+    pub is_plain: bool,
     /// Of base and quote coin, what of their value counts as collateral in the first bracket, in `10^-8`.
     pub collateral_ratios: (i64, i64),
 }
@@ -275,6 +283,7 @@ impl Instrument {
     /// Replaces the risk limits.
     pub(crate) fn set_tiers(&mut self, specs: Vec<TierSpec>, tiers: Vec<Tier>) {
         self.leverage_everywhere = tiers.last().map_or(0, |tier| tier.max_leverage);
+        self.value_max = specs.last().map_or(0, |tier| tier.limit.0);
         self.spec.tiers = specs;
         self.tiers = tiers;
     }
@@ -294,8 +303,11 @@ impl Instrument {
         if side.sign() * (ticks - mark_ticks) <= 0 {
             return 0;
         }
-        let signed = lots * side.sign();
-        (self.value(signed, ticks) - self.value(signed, mark_ticks)).max(0)
+        let (signed, distance) = (lots * side.sign(), ticks - mark_ticks);
+        match self.narrow_value(signed, distance) {
+            Some(loss) => i128::from(loss),
+            None => (self.value(signed, ticks) - self.value(signed, mark_ticks)).max(0),
+        }
     }
 
     /// Size of lots at a price. What an account may hold and order is within `2 x MONEY_MAX`; anything above `SIZE_MAX`
@@ -309,11 +321,22 @@ impl Instrument {
         saturate(self.inverse_value(lots, ticks).abs()).min(SIZE_MAX)
     }
 
+    /// True when an account may hold so many lots, orders included.
+    #[inline]
+    pub fn allows(&self, lots: i64, mark_ticks: i64) -> bool {
+        lots <= self.position_lots_max && self.size(lots, mark_ticks) <= self.value_max
+    }
+
     /// Cost of an opening order of a size: rules 4.1.
     #[inline]
     pub fn order_cost(&self, size: i64, side: Side, leverage: i64) -> i64 {
         let toward = side.sign() * self.direction;
-        saturate(order_cost(i128::from(size), toward, leverage, self.taker_fee)).min(SIZE_MAX)
+        let (parts, whole) = order_share(toward, leverage, self.taker_fee);
+        let narrow = narrow_share_ceil(size.unsigned_abs(), parts, whole);
+        match narrow.and_then(|cost| i64::try_from(cost).ok()) {
+            Some(cost) if size >= 0 => cost.min(SIZE_MAX),
+            _ => saturate(order_cost(i128::from(size), toward, leverage, self.taker_fee)).min(SIZE_MAX),
+        }
     }
 
     /// True for a contract, false for spot.
@@ -384,13 +407,17 @@ pub(crate) fn derive(
         direction: if spec.inverse { -1 } else { 1 },
         lot_tick_value: 0,
         lot_over_tick: 0,
+        tick: Step::new(spec.tick_size.0),
+        lot: Step::new(spec.qty_step.0),
         max_ticks,
         position_lots_max: 0,
+        value_max: spec.tiers.last().map_or(0, |tier| tier.limit.0),
         taker_fee: Ratio::new(spec.taker_fee, SCALE),
         default_leverage: spec.default_leverage.min(tiers[0].max_leverage),
         leverage_everywhere: tiers.last().map_or(0, |tier| tier.max_leverage),
         tiers,
         is_spot: spec.kind == Kind::Spot,
+        is_plain: !spec.inverse && spec.kind != Kind::Spot && listing.coins[usize::from(settle.0)].is_par,
         collateral_ratios: (base.map_or(0, |base| listing.first_ratio(base)), listing.first_ratio(settle)),
     };
     derive_values(&mut instrument, &at)?;

@@ -265,8 +265,8 @@ impl Exchange {
             let kept: i128 =
                 resting.iter().filter(|order| order.side == side).map(|order| i128::from(order.cost)).sum();
             holds(kept == sums(false).2, "costs kept with the orders")?;
-            let open = &owner.open_orders;
-            let opening = (open.lots[at], i128::from(open.size[at]), i128::from(open.cost[at]));
+            let open = owner.open_orders.of(side);
+            let opening = (open.lots, i128::from(open.size), i128::from(open.cost));
             holds(sums(false) == opening, "sums of opening orders")?;
             holds(sums(true).0 == ledger.detail(slot).reduce_only_lots[at], "sums of reduce-only orders")?;
             holds(sums(true).0 <= owner.reducible(side), "reduce-only orders fit the position")?;

@@ -113,7 +113,10 @@ impl Exchange {
             return Err(Reject::LeverageAboveTier);
         }
         exposure.leverage = leverage;
-        exposure.orders.cost = self.costs_at(slot, leverage);
+        let costs = self.costs_at(slot, leverage);
+        for (orders, cost) in exposure.orders.0.iter_mut().zip(costs) {
+            orders.cost = cost;
+        }
         let after = exposure.margin(listed);
         let for_orders = i128::from(after.order_initial) - i128::from(held.margin.order_initial);
         let for_position = i128::from(after.position_initial) - i128::from(held.margin.position_initial);

@@ -20,75 +20,112 @@ use crate::types::{Side, LEVERAGE_SCALE, SCALE};
 /// The least closing fee that a break-even price reckons with: 0.055 %.
 const BREAK_EVEN_FEE_MIN: i64 = 55_000;
 
-/// Opening orders of an account in an instrument: sums per side (buy, sell), reduce-only orders left out.
+/// Opening orders of one side of an account in an instrument, reduce-only orders left out. An account's lots, and those of
+/// one order more, are each within `MONEY_MAX`: sums of them need no care.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenOrders {
+pub struct SideOrders {
     /// Unfilled lots.
-    pub lots: [i64; 2],
+    pub lots: i64,
     /// Their size at their prices; within `2 x MONEY_MAX`, because their lots are bounded.
-    pub size: [i64; 2],
+    pub size: i64,
     /// Their costs, each rounded up on its own, at the slot's leverage.
-    pub cost: [i64; 2],
+    pub cost: i64,
 }
 
-impl OpenOrders {
-    /// Adds lots of a side with their size and cost, or takes them away where they are negative.
+impl SideOrders {
+    /// With more of everything.
     #[inline]
-    pub fn add(&mut self, at: usize, lots: i64, size: i64, cost: i64) {
-        self.lots[at] += lots;
-        self.size[at] += size;
-        self.cost[at] += cost;
+    #[must_use]
+    pub fn with(self, more: Self) -> Self {
+        Self { lots: self.lots + more.lots, size: self.size + more.size, cost: self.cost + more.cost }
+    }
+
+    /// With less of everything.
+    #[inline]
+    #[must_use]
+    pub fn without(self, less: Self) -> Self {
+        Self { lots: self.lots - less.lots, size: self.size - less.size, cost: self.cost - less.cost }
+    }
+
+    /// Lots beyond those that close a position.
+    #[inline]
+    pub fn opening_lots(self, closable: i64) -> i64 {
+        (self.lots - closable).max(0)
+    }
+
+    /// Their cost by the share of their opening lots.
+    #[inline]
+    pub fn opening_cost(self, closable: i64) -> i64 {
+        if closable == 0 {
+            return self.cost;
+        }
+        match self.opening_lots(closable).unsigned_abs() {
+            0 => 0,
+            opening => saturate(share_ceil(i128::from(self.cost), opening, self.lots.unsigned_abs())),
+        }
+    }
+
+    /// What they would lose if they filled, as a whole, where their lots have a size at the mark. `toward` is the sign of
+    /// their side times the direction of the contract.
+    #[inline]
+    pub fn loss(self, toward: i64, size_at_mark: i64) -> i64 {
+        (toward * (self.size - size_at_mark)).max(0)
+    }
+}
+
+/// Lots of a side that close a position of signed lots.
+#[inline]
+pub fn closable(side: Side, held: i64) -> i64 {
+    (-side.sign() * held).max(0)
+}
+
+/// Opening orders of an account in an instrument: buys, sells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenOrders(pub [SideOrders; 2]);
+
+impl OpenOrders {
+    /// Those of a side.
+    #[inline]
+    pub fn of(&self, side: Side) -> SideOrders {
+        self.0[usize::from(side.to_wire())]
+    }
+
+    /// Those of a side, to change.
+    #[inline]
+    pub fn of_mut(&mut self, side: Side) -> &mut SideOrders {
+        &mut self.0[usize::from(side.to_wire())]
     }
 
     /// Lots held beside a position of signed lots if the worse side of the orders filled.
     #[inline]
     pub fn lots_at_most(&self, held: i64) -> i64 {
-        let long = held.saturating_add(self.lots[0]);
-        let short = self.lots[1].saturating_sub(held);
-        long.max(short).max(held.saturating_abs())
+        let [buy, sell] = &self.0;
+        (held + buy.lots).max(sell.lots - held).max(held.abs())
     }
 
-    /// Lots of a side, buy or sell by its index, beyond what closes a position of signed lots.
+    /// Lots of a side beyond what closes a position of signed lots.
     #[inline]
-    pub fn opening_lots(&self, at: usize, held: i64) -> i64 {
-        let closable = if at == 0 { held.saturating_neg() } else { held };
-        (self.lots[at] - closable.max(0)).max(0)
+    pub fn opening_lots(&self, side: Side, held: i64) -> i64 {
+        self.of(side).opening_lots(closable(side, held))
     }
 
     /// Initial margin of the orders beside a position of signed lots: only the side against it closes.
     #[inline]
     pub fn initial(&self, held: i64) -> i64 {
-        let [buy, sell] = self.cost;
-        if held == 0 {
-            return buy.max(sell);
-        }
-        let closing = usize::from(held > 0);
-        self.opening_cost(closing, held).max(if held > 0 { buy } else { sell })
-    }
-
-    /// A side's cost by the share of its opening lots.
-    #[inline]
-    fn opening_cost(&self, at: usize, held: i64) -> i64 {
-        let (opening, lots) = (self.opening_lots(at, held), self.lots[at]);
-        if opening == 0 {
-            return 0;
-        }
-        saturate(share_ceil(i128::from(self.cost[at]), opening.unsigned_abs(), lots.unsigned_abs()))
+        let [buy, sell] = [Side::Buy, Side::Sell].map(|side| self.of(side).opening_cost(closable(side, held)));
+        buy.max(sell)
     }
 
     /// What the orders would lose at the mark if they filled, each side as a whole.
     #[inline]
     pub fn loss(&self, mark_ticks: i64, instrument: &Instrument) -> i64 {
-        let above_mark = |at: usize| match self.lots[at] {
-            0 => 0,
-            lots => self.size[at].saturating_sub(instrument.size(lots, mark_ticks)),
+        let loss = |side: Side| match self.of(side) {
+            SideOrders { lots: 0, .. } => 0,
+            orders => {
+                orders.loss(side.sign() * instrument.direction, instrument.size(orders.lots, mark_ticks))
+            }
         };
-        let [buy, sell] = [above_mark(0), above_mark(1)];
-        if instrument.direction > 0 {
-            buy.max(0).saturating_add(sell.min(0).saturating_neg())
-        } else {
-            buy.min(0).saturating_neg().saturating_add(sell.max(0))
-        }
+        loss(Side::Buy) + loss(Side::Sell)
     }
 }
 
@@ -161,9 +198,16 @@ pub fn tier_index(tiers: &[Tier], value: i128) -> usize {
 /// side times the direction of the contract.
 #[inline]
 pub fn order_cost(size: i128, toward: i64, leverage: i64, taker_fee: Ratio) -> i128 {
+    let (parts, whole) = order_share(toward, leverage, taker_fee);
+    share_ceil(size, parts, whole)
+}
+
+/// The same as parts of a whole of the size.
+#[inline]
+pub fn order_share(toward: i64, leverage: i64, taker_fee: Ratio) -> (u64, u64) {
     let (margin, leverage, at_bankruptcy) = hundredths(toward, leverage);
     let parts = taker_fee.whole * margin + taker_fee.parts * (leverage + at_bankruptcy);
-    share_ceil(size, parts, taker_fee.whole * leverage)
+    (parts, taker_fee.whole * leverage)
 }
 
 /// One whole, the leverage, and `L x (1 - 1/L)` or `L x (1 + 1/L)`: size at bankruptcy per size at entry; all in
@@ -205,7 +249,7 @@ impl Exposure {
     /// Lots of a side's orders beyond what closes the position.
     #[inline]
     pub fn opening_lots(&self, side: Side) -> i64 {
-        self.orders.opening_lots(usize::from(side.to_wire()), self.position.lots)
+        self.orders.opening_lots(side, self.position.lots)
     }
 
     /// Leverage that counts: what the account chose, within what the tier allows.

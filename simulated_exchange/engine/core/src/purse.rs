@@ -88,6 +88,12 @@ impl Worth {
         self.maintenance > 0 && self.maintenance >= self.denominator()
     }
 
+    /// The same if orders would lose so much more.
+    #[inline]
+    pub fn is_breached_by(&self, more_loss: i64) -> bool {
+        self.maintenance > 0 && self.maintenance >= self.denominator() - i128::from(more_loss)
+    }
+
     /// Initial margin per margin balance, in `10^-8`.
     pub fn initial_rate(&self) -> i64 {
         rate(self.initial, self.denominator())

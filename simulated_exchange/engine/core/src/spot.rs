@@ -116,11 +116,11 @@ impl Exchange {
         (side, lots, ticks): (Side, i64, i64),
     ) -> Result<(), Reject> {
         let listed = &self.instruments[instrument];
-        let at = usize::from(side.to_wire());
         let mut after = *before;
-        after.orders.lots[at] = before.orders.lots[at].saturating_add(lots);
-        after.orders.size[at] = before.orders.size[at].saturating_add(listed.size(lots, ticks));
-        if after.orders.lots[at] > listed.position_lots_max {
+        let sums = after.orders.of_mut(side);
+        sums.lots = sums.lots.saturating_add(lots);
+        sums.size = sums.size.saturating_add(listed.size(lots, ticks));
+        if sums.lots > listed.position_lots_max {
             return Err(Reject::PositionLimit);
         }
         let (coin, needed) = match side {
@@ -176,8 +176,8 @@ impl Exchange {
         let listed = &self.instruments[instrument];
         let exposure = held.exposure(self.markets[instrument].mark_ticks);
         let holds = SpotHolds {
-            quote: i128::from(held.open_orders.size[0]),
-            base: listed.qty_of(held.open_orders.lots[1]),
+            quote: i128::from(held.open_orders.of(Side::Buy).size),
+            base: listed.qty_of(held.open_orders.of(Side::Sell).lots),
             haircut: i128::from(exposure.haircut(listed)),
         };
         if holds != self.ledger.detail(slot).holds {
@@ -249,9 +249,9 @@ impl Exposure {
         let part = |amount: i128, ratio: i64| mul_div_ceil(amount, i128::from(ratio), i128::from(SCALE));
         let (base_ratio, quote_ratio) = instrument.collateral_ratios;
         let lost = |side: Side| {
-            let at = usize::from(side.to_wire());
-            let quote = part(i128::from(self.orders.size[at]), quote_ratio);
-            let base = part(instrument.value(self.orders.lots[at], self.mark_ticks), base_ratio);
+            let orders = self.orders.of(side);
+            let quote = part(i128::from(orders.size), quote_ratio);
+            let base = part(instrument.value(orders.lots, self.mark_ticks), base_ratio);
             (i128::from(side.sign()) * (quote - base)).max(0)
         };
         saturate(lost(Side::Buy) + lost(Side::Sell))

@@ -72,6 +72,18 @@ proptest! {
     }
 
     #[test]
+    fn the_short_way_comes_to_the_same_as_the_long_one(commands in commands(250)) {
+        let (mut short, mut long) = (Exchange::new(&genesis(1000)).unwrap(), Exchange::new(&genesis(1000)).unwrap());
+        long.take_long_way();
+        for command in &commands {
+            let (mut events, mut expected) = (Vec::new(), Vec::new());
+            prop_assert_eq!(short.apply(command, &mut events), long.apply(command, &mut expected));
+            prop_assert_eq!(events, expected, "{:?}", command);
+        }
+        prop_assert_eq!(short.state_hash(), long.state_hash());
+    }
+
+    #[test]
     fn a_refused_command_changes_nothing_but_the_count(commands in commands(80), last in action()) {
         let (mut exchange, _) = run(&commands, 1000, 1000);
         let before = exchange.clone();

@@ -1,0 +1,91 @@
+//! The short way through the stages for what nearly every command is: a plain order of a cross-margined account on a linear
+//! contract, with nothing else due. The rules are those of `entry`, `amend` and `matching`; only the way is shorter.
+//!
+//! The short way first finds out, changing nothing, whether everything is usual and every check passes, and then does it.
+//! Whatever is unusual, and every refusal, is left to the long way, which decides on its own. So the short way may be as
+//! narrow as it likes, but must never come to another result: `tests/properties.rs` runs both side by side.
+
+mod resting;
+
+use crate::command::{Action, Command};
+use crate::event_log::EventLog;
+use crate::exchange::{Exchange, MARKET_MS_MAX};
+use crate::instrument::Instrument;
+use crate::margin::{closable, SideOrders};
+use crate::slot::Slot;
+use crate::types::{AccountId, OrderId, Side};
+
+impl Exchange {
+    /// Takes a command the short way through all stages; without a result nothing has changed.
+    #[inline]
+    pub(crate) fn apply_plain(&mut self, command: &Command, events: &mut EventLog) -> Option<OrderId> {
+        if !self.is_quiet(command.market_ms) {
+            return None;
+        }
+        match command.action {
+            Action::AmendOrder { account, order_id, price: Some(price), qty: None } => {
+                self.move_plain(command, (account, order_id), price, events)
+            }
+            Action::CancelOrder { account, order_id } => {
+                self.cancel_plain(command, (account, order_id), events)
+            }
+            Action::PlaceOrder(ref order) => self.place_plain(command, order, events),
+            _ => None,
+        }
+    }
+
+    /// True when a command at that time finds nothing due from those before it.
+    #[inline]
+    fn is_quiet(&self, market_ms: i64) -> bool {
+        (self.market_ms..=MARKET_MS_MAX).contains(&market_ms)
+            && !self.takes_long_way
+            && self.pending.is_empty()
+            && self.taken_over.is_empty()
+            && !self.triggers.is_due()
+            && !self.ledger.loans.has_changed()
+    }
+
+    /// Counts a command that succeeds and goes on to its clocks.
+    #[inline]
+    fn begin_plain(&mut self, command: &Command) {
+        self.commands += 1;
+        (self.market_ms, self.wall_us) = (command.market_ms, command.wall_us);
+    }
+
+    /// Position of a user's resting order.
+    #[inline]
+    fn own_order(&self, (account, order_id): (AccountId, OrderId)) -> Option<u32> {
+        let owner = self.user(account).ok()?;
+        let index = self.orders.find(order_id.0)?;
+        let order = self.orders.get(index);
+        (order.account == owner && !order.reduce_only).then_some(index)
+    }
+
+    /// Initial margin of a slot's orders, and their loss at the mark, with other ones on a side; nothing where that could set
+    /// off a liquidation, or where tiers are in play.
+    #[inline]
+    fn held_plainly(
+        &self,
+        slot: &Slot,
+        listed: &Instrument,
+        (side, own): (Side, SideOrders),
+    ) -> Option<(i64, i64)> {
+        let is_usual = listed.is_plain && !slot.is_isolated && !slot.has_reduce_only;
+        if !is_usual || i64::from(slot.leverage) > listed.leverage_everywhere {
+            return None;
+        }
+        let (held, others) = (slot.position.lots, slot.open_orders.of(side.opposite()));
+        let initial = own
+            .opening_cost(closable(side, held))
+            .max(others.opening_cost(closable(side.opposite(), held)));
+        // worth of a lot at the mark; within `MONEY_MAX`, as that of all lots of an account
+        let lot = self.markets[usize::from(slot.instrument)].mark_ticks * listed.lot_tick_value;
+        let toward = side.sign();
+        let loss = own.loss(toward, own.lots * lot) + others.loss(-toward, others.lots * lot);
+        let more_loss = loss - slot.margin.order_loss;
+        if more_loss > 0 && self.ledger.account(slot.account).worth.is_breached_by(more_loss) {
+            return None;
+        }
+        Some((initial, loss))
+    }
+}
