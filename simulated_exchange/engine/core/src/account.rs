@@ -1,24 +1,24 @@
 //! Accounts, wallets and per-instrument slots with their running totals: every change of money or position
 //! goes through here, so that the totals can be trusted. No rules about when money may move.
 
-use std::collections::{HashMap, VecDeque};
-
 use serde::{Deserialize, Serialize};
 
 use crate::coin::{Coin, CoinPrice};
-use crate::digest::{Digest, DigestHasher};
 use crate::id_map::IdMap;
 use crate::instrument::Instrument;
+use crate::link_ids::LinkIds;
 use crate::loan_book::LoanBook;
-use crate::margin::{Margin, OpenOrders, SideOrders};
+use crate::margin::{Margin, OpenOrders};
 use crate::order::OrderList;
 use crate::position::{Position, Settled};
 use crate::purse::{Purse, Worth};
 use crate::slot::{Slot, SlotDetail, SpotHolds};
-use crate::types::{CoinId, LinkId, MarginMode, PositionIndex, Side, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT};
+use crate::types::{CoinId, MarginMode, PositionIndex, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT};
 
-/// Link ids remembered per account, closed orders included; the oldest closed ones are forgotten first.
-pub const LINK_IDS_MAX: usize = 65_536;
+mod at_par;
+
+pub use at_par::Settlement;
+
 /// No account or slot.
 pub const NOBODY: u32 = u32::MAX;
 
@@ -40,15 +40,6 @@ pub struct Account {
     pub worth: Worth,
 }
 
-/// An account's link ids, as digests.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Links {
-    /// In the order of their first use.
-    remembered: VecDeque<u128>,
-    /// Digest over every one ever used, in order.
-    digest: u128,
-}
-
 impl Account {
     /// Margin balance less initial margin.
     #[inline]
@@ -68,7 +59,8 @@ impl Account {
 pub struct Ledger {
     accounts: Vec<Account>,
     index_of: Vec<u32>,
-    links: Vec<Links>,
+    /// Clients' identifiers of orders.
+    pub link_ids: LinkIds,
     purses: Vec<Purse>,
     purse_of: IdMap,
     purses_in: Vec<Vec<u32>>,
@@ -76,7 +68,6 @@ pub struct Ledger {
     details: Vec<SlotDetail>,
     slot_of: IdMap,
     members: Vec<Vec<u32>>,
-    link_orders: HashMap<u128, u64, DigestHasher>,
     coins: Vec<Coin>,
     prices: Vec<i64>,
     /// Running totals per coin.
@@ -149,7 +140,6 @@ impl Ledger {
             margin_mode: MarginMode::Cross,
             worth: Worth::default(),
         });
-        self.links.push(Links::default());
         Some(index)
     }
 
@@ -192,11 +182,6 @@ impl Ledger {
     #[inline]
     pub fn detail_mut(&mut self, index: u32) -> &mut SlotDetail {
         &mut self.details[index as usize]
-    }
-
-    /// Digest over every link id an account ever used.
-    pub fn links_digest(&self, account: u32) -> u128 {
-        self.links[account as usize].digest
     }
 
     /// Slots of an instrument in the order of their creation.
@@ -445,7 +430,15 @@ impl Ledger {
         let coin = self.purses[slot.purse as usize].coin;
         self.has_moved = true;
         self.totals[usize::from(coin.0)].costs += settled.cost_change;
-        let sum = &mut self.lots[usize::from(slot.instrument)];
+        let instrument = usize::from(slot.instrument);
+        self.count_lots(instrument, lots);
+        settled
+    }
+
+    /// Counts signed lots that an instrument's positions grew by.
+    #[inline]
+    fn count_lots(&mut self, instrument: usize, lots: i64) {
+        let sum = &mut self.lots[instrument];
         let was_balanced = *sum == 0;
         *sum += i128::from(lots);
         match (was_balanced, *sum == 0) {
@@ -453,7 +446,6 @@ impl Ledger {
             (false, true) => self.unbalanced -= 1,
             _ => {}
         }
-        settled
     }
 
     /// Replaces a slot's margin and its part of the purse's sums.
@@ -511,7 +503,7 @@ impl Ledger {
         let (accounts, purses, slots) = (self.accounts.len(), self.purses.len(), self.slots.len());
         let within = |index: u32, count: usize| (index as usize) < count;
         let ends = |index: u32, count: usize| index == NOBODY || within(index, count);
-        self.links.len() == accounts
+        self.link_ids.is_sound(accounts)
             && self.details.len() == slots
             && self.prices.len() == self.coins.len()
             && self.totals.len() == self.coins.len()
@@ -556,58 +548,6 @@ impl Ledger {
             account.worth.order_loss += more_loss;
         }
         more_loss > 0
-    }
-
-    /// Replaces a side of a slot's orders and the margin of both, in a coin worth one USD.
-    #[inline]
-    pub fn hold_orders_at_par(
-        &mut self,
-        slot: u32,
-        (side, orders): (Side, SideOrders),
-        (initial, loss): (i64, i64),
-    ) {
-        let slot = &mut self.slots[slot as usize];
-        let (more, more_loss) = (initial - slot.margin.order_initial, loss - slot.margin.order_loss);
-        *slot.open_orders.of_mut(side) = orders;
-        (slot.margin.order_initial, slot.margin.order_loss) = (initial, loss);
-        let purse = &mut self.purses[slot.purse as usize];
-        let account = &mut self.accounts[slot.account as usize];
-        purse.margin.order_initial += i128::from(more);
-        purse.worth.initial += i128::from(more);
-        account.worth.initial += i128::from(more);
-        if more_loss != 0 {
-            purse.margin.order_loss += i128::from(more_loss);
-            purse.worth.order_loss += i128::from(more_loss);
-            account.worth.order_loss += i128::from(more_loss);
-        }
-    }
-
-    /// The order that used a link id, live or not.
-    pub fn order_of_link(&self, account: u32, link: &LinkId) -> Option<u64> {
-        self.link_orders.get(&self.link_key(account, link)).copied()
-    }
-
-    /// Remembers a link id; the oldest is forgotten beyond [`LINK_IDS_MAX`], unless its order still lives.
-    pub fn remember_link(&mut self, account: u32, link: &LinkId, order: u64, is_live: impl Fn(u64) -> bool) {
-        let key = self.link_key(account, link);
-        self.link_orders.insert(key, order);
-        let owner = &mut self.links[account as usize];
-        owner.digest = Digest::continued(owner.digest).word128(key).finish();
-        owner.remembered.push_back(key);
-        if owner.remembered.len() > LINK_IDS_MAX {
-            let Some(oldest) = owner.remembered.pop_front() else { return };
-            if self.link_orders.get(&oldest).is_some_and(|order| is_live(*order)) {
-                owner.remembered.push_back(oldest);
-            } else {
-                self.link_orders.remove(&oldest);
-            }
-        }
-    }
-
-    fn link_key(&self, account: u32, link: &LinkId) -> u128 {
-        let mut digest = Digest::default();
-        digest.word(u64::from(self.account(account).id)).bytes(link.as_bytes());
-        digest.finish()
     }
 }
 

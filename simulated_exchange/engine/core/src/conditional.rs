@@ -64,7 +64,7 @@ impl Exchange {
         }
         self.fits_mode(account, instrument, order.position_index)?;
         self.check_waiting_shape(instrument, order)?;
-        if !order.link_id.is_empty() && self.ledger.order_of_link(account, &order.link_id).is_some() {
+        if !order.link_id.is_empty() && self.ledger.link_ids.order(order.account, &order.link_id).is_some() {
             return Err(Reject::DuplicateLinkId);
         }
         let slots =

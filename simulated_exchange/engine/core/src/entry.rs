@@ -185,7 +185,7 @@ impl Exchange {
         if !order.reduce_only && value < i128::from(listed.spec.min_notional.0) {
             return Err(Reject::BelowMinimumNotional);
         }
-        if !order.link_id.is_empty() && self.ledger.order_of_link(account, &order.link_id).is_some() {
+        if !order.link_id.is_empty() && self.ledger.link_ids.order(order.account, &order.link_id).is_some() {
             return Err(Reject::DuplicateLinkId);
         }
         let place = self.ledger.find_slot(account, instrument, order.position_index);
@@ -390,7 +390,7 @@ impl Exchange {
         if !order.link_id.is_empty() {
             let (orders, triggers) = (&self.orders, &self.triggers);
             let is_live = |id| orders.find(id).is_some() || triggers.get(id).is_some();
-            self.ledger.remember_link(account, &order.link_id, id, is_live);
+            self.ledger.link_ids.remember((account, order.account), &order.link_id, id, is_live);
         }
         self.emit(EventKind::OrderAccepted {
             order_id: OrderId(id),

@@ -12,7 +12,7 @@
 //! - outside views: `query`, `money_query`, `insurance_query`, `adl_queue`, `state_hash`, `snapshot`;
 //! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `classic`, `position`, `adl`, `insurance`,
 //!   `collateral`, `lending`, `repayment`, `kyc`;
-//! - stores: `book` over `ladder`, `order` over `order_ids`, `account` over `id_map`, `slot`, `purse` and `loan_book`,
+//! - stores: `book` over `ladder`, `order` over `order_ids`, `account` with `at_par`, over `id_map`, `link_ids`, `slot`, `purse` and `loan_book`,
 //!   `lending_book`, `profile`, `market`;
 //! - words: `types`, `fixed`, `digest`, `record`, `genesis`, `coin`, `instrument`, `command`, `account_command`,
 //!   `event` over `event_field`, `reject`, `view`.
@@ -41,6 +41,7 @@ mod isolated;
 mod ladder;
 mod lending_book;
 mod leverage;
+mod link_ids;
 mod liquidation;
 mod loan_book;
 mod margin_mode;
@@ -134,7 +135,6 @@ pub use view::{
 
 /// Bounds on memory and on the work of one command.
 pub mod limits {
-    pub use crate::account::LINK_IDS_MAX;
     pub use crate::coin::{COINS_MAX, COLLATERAL_TIERS_MAX};
     pub use crate::conditional::{CONDITIONAL_ORDERS_MAX, SPOT_CONDITIONAL_ORDERS_MAX, TRIGGERS_MAX};
     pub use crate::entry::ACTIVE_ORDERS_MAX;
@@ -144,6 +144,7 @@ pub mod limits {
     pub use crate::instrument::{
         BASIS_WINDOW_MS_MAX, INDEX_SOURCES_MAX, INSTRUMENTS_MAX, TICKS_MAX, TIERS_MAX,
     };
+    pub use crate::link_ids::LINK_IDS_MAX;
     pub use crate::liquidation::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
     pub use crate::takeover::ADL_COUNTERPARTIES_MAX;
     pub use crate::terms::{DISCONNECT_SECONDS, SLIPPAGE_RATIO_MAX, SLIPPAGE_RATIO_MIN, SLIPPAGE_TICKS_MAX};

@@ -376,10 +376,18 @@ pub fn break_even_price(position: &Position, realised: i128, instrument: &Instru
 /// Price per whole unit of a size spread over lots, rounded half up; 0 for no lots or a size below zero.
 #[inline]
 pub fn price_of(size: i128, lots: i64, instrument: &Instrument) -> i128 {
-    if instrument.direction > 0 && lots != 0 && size > 0 {
-        return mul_div_half_up(size, i128::from(SCALE), instrument.qty_of(lots));
-    }
-    price_of_share(size, i128::from(SCALE), lots, instrument)
+    let narrow = || narrow_price(u64::try_from(size).ok()?, lots, instrument);
+    narrow().map_or_else(|| price_of_share(size, i128::from(SCALE), lots, instrument), i128::from)
+}
+
+/// The same of a linear contract, in ticks and what is left of one, where nothing on the way needs more than 64 bits.
+#[inline]
+fn narrow_price(size: u64, lots: i64, instrument: &Instrument) -> Option<u64> {
+    let (lot, tick) = (u64::try_from(instrument.lot_tick_value).ok()?, instrument.spec.tick_size.0.unsigned_abs());
+    let each = lots.unsigned_abs().checked_mul(lot).filter(|each| *each > 0)?;
+    let (ticks, rest) = (size / each, size % each);
+    let part = rest.checked_mul(2 * tick)?.checked_add(each)? / each.checked_mul(2)?;
+    ticks.checked_mul(tick)?.checked_add(part)
 }
 
 /// As `price_of`, of a size of `size / share`, where a share of `SCALE` is one whole: rounded once.

@@ -168,7 +168,8 @@ impl Exchange {
         if opening == 0 || left < 0 {
             return closing;
         }
-        closing + if each == 0 { opening } else { saturate((left / each).min(i128::from(opening))) }
+        let bears_all = each * i128::from(opening) <= left;
+        closing + if bears_all { opening } else { saturate(left / each) }
     }
 
     /// As `bearable`, for the order that comes in: up to the price of its hold everything is paid for.
@@ -292,6 +293,11 @@ impl Exchange {
 
     /// Books one side of a fill: position, realised profit, fee; returns the fee.
     pub(crate) fn settle(&mut self, leg: &Leg) -> i128 {
+        self.settle_plain(leg).unwrap_or_else(|| self.settle_any(leg))
+    }
+
+    #[cold]
+    fn settle_any(&mut self, leg: &Leg) -> i128 {
         if self.ledger.slot(leg.slot).is_spot {
             return self.settle_spot(leg);
         }
@@ -310,6 +316,16 @@ impl Exchange {
         self.count_realised(leg, &settled, fee);
         self.refresh(leg.slot);
         self.touch(owner);
+        self.tell_settled(leg, &settled, fee, purse);
+        if owner == TAKEOVER {
+            self.sweep_takeover(usize::from(instrument));
+        }
+        fee
+    }
+
+    /// Tells one side of a fill: the fill, the position, the wallet.
+    #[inline]
+    pub(crate) fn tell_settled(&mut self, leg: &Leg, settled: &Settled, fee: i128, purse: u32) {
         self.emit_leg(leg, settled.closed_lots, settled.realised, fee);
         let reason = match leg.kind {
             FillKind::Trade => WalletReason::Trade,
@@ -319,10 +335,6 @@ impl Exchange {
             FillKind::Netting => WalletReason::Netting,
         };
         self.emit_wallet(purse, settled.realised - fee, reason);
-        if owner == TAKEOVER {
-            self.sweep_takeover(usize::from(instrument));
-        }
-        fee
     }
 
     /// Moves the money of a fill whose position has margin of its own, or whose fee depends on what there is.
@@ -353,7 +365,7 @@ impl Exchange {
 
     /// Counts what a fill realised for its position and for the present holding, which begins where lots open from flat.
     #[inline]
-    fn count_realised(&mut self, leg: &Leg, settled: &Settled, fee: i128) {
+    pub(crate) fn count_realised(&mut self, leg: &Leg, settled: &Settled, fee: i128) {
         let opened = leg.lots - settled.closed_lots;
         let begins = opened > 0 && self.ledger.slot(leg.slot).position.lots.abs() == opened;
         let detail = self.ledger.detail_mut(leg.slot);

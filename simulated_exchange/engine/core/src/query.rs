@@ -226,8 +226,7 @@ impl Exchange {
 
     /// The order, live or closed, that used a link id.
     pub fn order_id_by_link(&self, account: AccountId, link_id: &LinkId) -> Option<OrderId> {
-        let owner = self.ledger.find(account.0)?;
-        self.ledger.order_of_link(owner, link_id).map(OrderId)
+        self.ledger.link_ids.order(account, link_id).map(OrderId)
     }
 
     /// Live orders of an account by instrument: those in the book, then those that wait for a price, each by age.

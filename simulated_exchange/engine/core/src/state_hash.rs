@@ -180,7 +180,7 @@ impl Exchange {
 
     fn fold_account(&self, place: u32, digest: &mut Digest) {
         let account = self.ledger.account(place);
-        digest.word(u64::from(account.id)).word128(self.ledger.links_digest(place));
+        digest.word(u64::from(account.id)).word128(self.ledger.link_ids.digest(place));
         digest.word(u64::from(account.margin_mode.to_wire()));
         if let Some(settings) = self.order_settings.get(&place) {
             let [contracts, spot] = settings.disconnect_seconds;

@@ -5,6 +5,7 @@
 //! Whatever is unusual, and every refusal, is left to the long way, which decides on its own. So the short way may be as
 //! narrow as it likes, but must never come to another result: `tests/properties.rs` runs both side by side.
 
+mod fills;
 mod resting;
 
 use crate::command::{Action, Command};
