@@ -112,7 +112,8 @@ impl OpenOrders {
     /// Initial margin of the orders beside a position of signed lots: only the side against it closes.
     #[inline]
     pub fn initial(&self, held: i64) -> i64 {
-        let [buy, sell] = [Side::Buy, Side::Sell].map(|side| self.of(side).opening_cost(closable(side, held)));
+        let [buy, sell] =
+            [Side::Buy, Side::Sell].map(|side| self.of(side).opening_cost(closable(side, held)));
         buy.max(sell)
     }
 
@@ -383,7 +384,8 @@ pub fn price_of(size: i128, lots: i64, instrument: &Instrument) -> i128 {
 /// The same of a linear contract, in ticks and what is left of one, where nothing on the way needs more than 64 bits.
 #[inline]
 fn narrow_price(size: u64, lots: i64, instrument: &Instrument) -> Option<u64> {
-    let (lot, tick) = (u64::try_from(instrument.lot_tick_value).ok()?, instrument.spec.tick_size.0.unsigned_abs());
+    let (lot, tick) =
+        (u64::try_from(instrument.lot_tick_value).ok()?, instrument.spec.tick_size.0.unsigned_abs());
     let each = lots.unsigned_abs().checked_mul(lot).filter(|each| *each > 0)?;
     let (ticks, rest) = (size / each, size % each);
     let part = rest.checked_mul(2 * tick)?.checked_add(each)? / each.checked_mul(2)?;

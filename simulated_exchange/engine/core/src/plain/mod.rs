@@ -76,9 +76,8 @@ impl Exchange {
             return None;
         }
         let (held, others) = (slot.position.lots, slot.open_orders.of(side.opposite()));
-        let initial = own
-            .opening_cost(closable(side, held))
-            .max(others.opening_cost(closable(side.opposite(), held)));
+        let initial =
+            own.opening_cost(closable(side, held)).max(others.opening_cost(closable(side.opposite(), held)));
         // worth of a lot at the mark; within `MONEY_MAX`, as that of all lots of an account
         let lot = self.markets[usize::from(slot.instrument)].mark_ticks * listed.lot_tick_value;
         let toward = side.sign();

@@ -55,8 +55,7 @@ impl Exchange {
         }
         let offer = Offer::new((side, leaves, ticks), slot, listed);
         let size_before = leaves * (ticks_before * listed.lot_tick_value);
-        let others =
-            slot.open_orders.of(side).without(SideOrders { lots: leaves, size: size_before, cost });
+        let others = slot.open_orders.of(side).without(SideOrders { lots: leaves, size: size_before, cost });
         let held = self.held_with(slot, others, offer, listed)?;
         let asks = side.sign() * (ticks - ticks_before) > 0 || offer.orders.size > size_before;
         if asks && !self.is_covered(slot, others.lots, held, offer, (listed, market)) {
