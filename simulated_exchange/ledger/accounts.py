@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from simulated_exchange.driver import Event, OrderType, Side, TimeInForce, WalletReason
+from simulated_exchange.driver import Event, OrderType, Side, TimeInForce
 from simulated_exchange.instruments import SCALE
 from simulated_exchange.ledger.money import MoneyMemory
 from simulated_exchange.ledger.records import (
@@ -75,7 +75,10 @@ class AccountMemory:
 
     def position(self, instrument: int, index: int = 0) -> PositionMemory:
         """The memory of a position; an empty one when there never was a fill."""
-        return self.positions.setdefault((instrument, index), PositionMemory())
+        memory = self.positions.get((instrument, index))
+        if memory is None:
+            memory = self.positions[instrument, index] = PositionMemory()
+        return memory
 
     def realised_in(self, instruments: set[int]) -> int:
         """What positions in these instruments ever realised, less fees and funding."""
@@ -161,35 +164,36 @@ class AccountMemory:
     ) -> Execution:
         """Something was bought or sold."""
         record = self.live.get(event.order_id) if event.order_id else None
-        value = traded_value(event.qty, event.price, is_inverse)
+        price, qty, fee, wall_us = event.price, event.qty, event.fee, event.wall_us
+        value, leaves = traded_value(qty, price, is_inverse), event.leaves
         execution = Execution(
-            sequence=event.sequence,
-            trade_id=event.trade_id,
-            order=record,
-            account=self.account,
-            instrument=event.instrument,
-            is_buy=event.side == Side.Buy,
-            price=event.price,
-            qty=event.qty,
-            value=value,
-            fee=event.fee,
-            is_maker=event.is_maker,
-            leaves=event.leaves,
-            closed_qty=event.closed_qty,
-            realised_pnl=event.realised_pnl,
-            kind=event.kind.name,
-            mark_price=mark_price,
-            wall_us=event.wall_us,
-            position_index=int(event.position_index),
+            event.sequence,
+            event.trade_id,
+            record,
+            self.account,
+            event.instrument,
+            event.side == Side.Buy,
+            price,
+            qty,
+            value,
+            fee,
+            event.is_maker,
+            leaves,
+            event.closed_qty,
+            event.realised_pnl,
+            event.kind.name,
+            mark_price,
+            wall_us,
+            int(event.position_index),
         )
         if not is_spot:
             self._remember_position(event, execution, is_inverse)
         if record is not None:
-            record.filled_qty += event.qty
+            record.filled_qty += qty
             record.filled_value += value
-            record.fee += event.fee
-            record.leaves = event.leaves
-            record.updated_us = event.wall_us
+            record.fee += fee
+            record.leaves = leaves
+            record.updated_us = wall_us
             record.status = OrderStatus.PARTIALLY_FILLED
             if record.filled_qty >= record.qty:
                 record.status = OrderStatus.FILLED
@@ -200,20 +204,20 @@ class AccountMemory:
 
     def move(self, event: Event.WalletChanged) -> None:
         """The unified wallet changed."""
-        is_trade = event.reason in _TRADING_REASONS
+        reason = event.reason.name
         self.movements.append(
             WalletMovement(
                 event.sequence,
-                event.reason.name,
+                reason,
                 event.change,
                 event.balance,
-                self._last_execution if is_trade else None,
+                self._last_execution if reason in _TRADING_REASONS else None,
                 event.wall_us,
-                self._last_funding if event.reason == WalletReason.Funding else None,
+                self._last_funding if reason == "Funding" else None,
                 event.coin,
             )
         )
-        if not is_trade:  # one fill of spot moves two coins
+        if reason not in _TRADING_REASONS:  # one fill of spot moves two coins
             self._last_execution = self._last_funding = None
 
     def pay_funding(self, event: Event.FundingPaid, *, is_inverse: bool = False) -> None:
@@ -317,12 +321,4 @@ _TIME_IN_FORCE = {
     TimeInForce.FillOrKill: "FOK",
     TimeInForce.PostOnly: "PostOnly",
 }
-_TRADING_REASONS = frozenset(
-    {
-        WalletReason.Trade,
-        WalletReason.TakeOver,
-        WalletReason.Adl,
-        WalletReason.Netting,
-        WalletReason.Delivery,
-    }
-)
+_TRADING_REASONS = frozenset({"Trade", "TakeOver", "Adl", "Netting", "Delivery"})

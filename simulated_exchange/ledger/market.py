@@ -33,8 +33,7 @@ SETTLEMENTS_MAX = 2000
 Level = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class PublicTrade:
+class PublicTrade(NamedTuple):
     """One trade as everybody sees it."""
 
     trade_id: int

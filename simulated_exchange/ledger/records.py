@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 __all__ = [
     "CashFlow",
@@ -77,8 +78,7 @@ class OrderRecord:
     counterparty: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """One fill of one account, or one payment of funding. `order` is None where no order was filled."""
 
     sequence: int
@@ -140,8 +140,7 @@ class PositionMemory:
     closure: Closure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FundingPayment:
+class FundingPayment(NamedTuple):
     """What one position's payment of funding was reckoned from; the rate is of 10**-12."""
 
     instrument: int
@@ -150,8 +149,7 @@ class FundingPayment:
     rate: int
 
 
-@dataclass(frozen=True, slots=True)
-class WalletMovement:
+class WalletMovement(NamedTuple):
     """One change of a unified wallet."""
 
     sequence: int
@@ -164,8 +162,7 @@ class WalletMovement:
     coin: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TransferRecord:
+class TransferRecord(NamedTuple):
     """Money that left one of an account's wallets for another wallet; `ordinal` counts from 1."""
 
     ordinal: int
@@ -179,8 +176,7 @@ class TransferRecord:
     wall_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class CashFlow:
+class CashFlow(NamedTuple):
     """Money that came into the venue, or left it; `ordinal` counts from 1 within its kind."""
 
     ordinal: int
@@ -190,8 +186,7 @@ class CashFlow:
     wall_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class InterestCharge:
+class InterestCharge(NamedTuple):
     """Interest on one loan; the rate is of one hour, 10**-12."""
 
     sequence: int
