@@ -35,7 +35,7 @@ keys_app = typer.Typer(
 app.add_typer(report_app, name="report")
 app.add_typer(keys_app, name="keys")
 app.command()(demo)
-cli_desk.add_commands(app)
+cli_desk.add_commands(app, keys_app)
 
 _Store = Annotated[
     str,

@@ -36,8 +36,13 @@ leaders_app = _group("Who publishes here; without a command, list them.", alone=
 followers_app = _group("Who follows; without a command, list them.", alone=True)
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Hang them below the program."""
+def add_commands(app: typer.Typer, keys_app: typer.Typer) -> None:
+    """Hang them below the program, and below its keys."""
+    app.command()(pause)
+    app.command()(resume)
+    app.command()(notice)
+    keys_app.command()(rotate)
+    keys_app.command()(revoke)
     app.add_typer(init_app, name="init")
     app.add_typer(invite_app, name="invite")
     app.add_typer(leaders_app, name="leaders")
@@ -212,3 +217,66 @@ def followers_history(
 ) -> None:
     """Who was let in and put out, by whom and when."""
     _tell(config, as_json, lambda relay: relay.history(count))
+
+
+_Publisher = Annotated[
+    Path, typer.Option("--config", envvar="PUBLISHER_CONFIG", help="the leader's TOML file", metavar="FILE")
+]
+_PUBLISHER_TOML = Path("publisher.toml")
+
+
+def _call(config: Path, as_json: bool, what: str, body: dict[str, str], text: str) -> None:
+    """Ask the running publisher; `text` is what to say with the answer's fields in it."""
+    import json
+
+    from relay import running
+    from relay.desk.calls import ask
+
+    def make() -> str:
+        answer = ask(config, what, body)
+        return json.dumps(answer) if as_json else text.format(**answer)
+
+    raise typer.Exit(running.print_result(make))
+
+
+def pause(
+    text: Annotated[str, typer.Argument(help="why, for the followers")] = "",
+    config: _Publisher = _PUBLISHER_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Tell followers to open nothing until `relay resume`; exits go on. Holds across restarts."""
+    _call(config, as_json, "pause", {"text": text}, "paused as of message {seq}")
+
+
+def resume(
+    text: Annotated[str, typer.Argument(help="for the followers")] = "",
+    config: _Publisher = _PUBLISHER_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Tell followers that they may open again."""
+    _call(config, as_json, "resume", {"text": text}, "resumed as of message {seq}")
+
+
+def notice(
+    text: Annotated[str, typer.Argument(help="what followers should know")] = "",
+    leverage: Annotated[str | None, typer.Option(help="the leverage you recommend from now on")] = None,
+    config: _Publisher = _PUBLISHER_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Tell followers something, signed and in order with the signals."""
+    body = {"text": text} | ({"recommended_leverage": leverage} if leverage else {})
+    _call(config, as_json, "notice", body, "told as message {seq}")
+
+
+def rotate(config: _Publisher = _PUBLISHER_TOML, as_json: _Json = False) -> None:
+    """Sign with a new key from now on; followers go along by themselves."""
+    _call(config, as_json, "rotate", {}, "{public_key} signs after message {seq}")
+
+
+def revoke(
+    text: Annotated[str, typer.Argument(help="why, for the followers")] = "",
+    config: _Publisher = _PUBLISHER_TOML,
+    as_json: _Json = False,
+) -> None:
+    """The signing key was stolen: followers believe it no more, and the publisher ends. No way back."""
+    _call(config, as_json, "revoke", {"text": text}, "revoked by message {seq}")

@@ -10,7 +10,7 @@ import asyncio
 from pathlib import Path
 
 from relay.running import run
-from relay.settings import load_publish, load_serve
+from relay.settings import load_publishers, load_serve
 
 __all__ = ["publish", "serve"]
 
@@ -28,12 +28,12 @@ def serve(config: Path, *, as_json: bool) -> int:
 
 
 def publish(config: Path, *, take_over: bool, as_json: bool) -> int:
-    """`relay publish`: the leader's publisher. Returns the exit status."""
+    """`relay publish`: one leader's publisher, or those of a folder of settings. Returns the exit status."""
 
     async def main(stop: asyncio.Event) -> None:
-        settings = load_publish(config)
+        leaders = load_publishers(config)
         from relay.publishing import publish as publish_until
 
-        await publish_until(settings, stop, take_over=take_over, as_json=as_json)
+        await publish_until(leaders, stop, take_over=take_over, as_json=as_json)
 
     return run(main, config)

@@ -13,22 +13,32 @@ import base64
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import nkeys
 from nacl.signing import SigningKey
 
 from relay.errors import ConfigurationError
+from relay.protocol.messages import KeyLink
+from relay.protocol.signing import key_id_of
 
 __all__ = [
+    "begin_rotation",
     "create_nkey",
     "create_signing_key",
+    "dump_links",
+    "finish_rotation",
     "is_public_nkey",
+    "load_current_key",
+    "load_links",
     "load_nkey_seed",
     "load_signing_key",
     "new_nkey",
     "nkey_public",
     "public_key_hex",
+    "saved_links",
 ]
 
 _PUBLIC_NKEY = re.compile(r"\AU[A-Z2-7]{55}\Z")
@@ -72,6 +82,59 @@ def load_nkey_seed(path: Path, *, field: str = "nkey_seed_file") -> str:
     except ValueError:
         raise ConfigurationError([f"{field}: allowed: a file with an nkey seed, SU... ({path})"]) from None
     return text
+
+
+def begin_rotation(path: Path) -> SigningKey:
+    """Write a new signing key beside the one in force, to `FILE.new`; or take the one that is there."""
+    new = _beside(path, "new")
+    if not new.exists():
+        create_signing_key(new)
+    return load_signing_key(new, field="signing_key_file.new")
+
+
+def finish_rotation(path: Path, links: Sequence[KeyLink] = ()) -> None:
+    """Put `FILE.new` in the place of the key, which is kept as `FILE.KEYID`; the way from the first key to
+    this one goes into `FILE.links`, for the day the outbox is lost.
+    """
+    if links:
+        _beside(path, "links").write_text(dump_links(links), "utf-8")
+    old = load_signing_key(path)
+    kept = _beside(path, key_id_of(old.verify_key))
+    if not kept.exists():
+        os.link(path, kept)
+    _beside(path, "new").replace(path)
+
+
+def load_current_key(path: Path, key_id: str | None, *, field: str = "signing_key_file") -> SigningKey:
+    """The signing key; ends a rotation to `key_id` that a crash has interrupted."""
+    key = load_signing_key(path, field=field)
+    new = _beside(path, "new")
+    if key_id is not None and key_id_of(key.verify_key) != key_id and new.exists():
+        if key_id_of(load_signing_key(new, field=field).verify_key) != key_id:
+            return key
+        finish_rotation(path)
+        return load_signing_key(path, field=field)
+    return key
+
+
+def dump_links(links: Sequence[KeyLink]) -> str:
+    """Rotations as text."""
+    return msgspec.json.encode(list(links)).decode()
+
+
+def load_links(text: str | None) -> list[KeyLink]:
+    """The inverse of `dump_links`; none for None."""
+    return msgspec.json.decode(text, type=list[KeyLink]) if text else []
+
+
+def saved_links(path: Path) -> list[KeyLink]:
+    """What `finish_rotation` has kept beside a key."""
+    file = _beside(path, "links")
+    return load_links(file.read_text("utf-8")) if file.exists() else []
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f"{path.name}.{suffix}")
 
 
 def public_key_hex(key: SigningKey) -> str:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
+from urllib.parse import quote
 
 from relay.errors import Failed, InvariantBroken, TryAgain
 from relay.protocol.signing import GENESIS_HASH
@@ -78,7 +79,7 @@ class Outbox:
         self._path = path
         self._lock = lock
         self._database = database
-        self._acknowledged_seq = int(self._fact("acknowledged_seq") or 0)
+        self._acknowledged_seq = int(self.fact("acknowledged_seq") or 0)
         self._since_prune = 0
 
     @classmethod
@@ -111,6 +112,21 @@ class Outbox:
             lock.close()
             raise
 
+    @staticmethod
+    def key_id_in(path: Path) -> str | None:
+        """The key that a file's next message is signed by; None if there is no such file. Takes no lock."""
+        if not path.exists():
+            return None
+        try:
+            database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+            try:
+                row = database.execute("SELECT value FROM fact WHERE name = 'key_id'").fetchone()
+            finally:
+                database.close()
+        except sqlite3.DatabaseError:
+            return None  # `open` says what is wrong with it
+        return str(row[0]) if row else None
+
     @property
     def head(self) -> Head:
         """The last message recorded, or what was adopted instead of one."""
@@ -119,7 +135,7 @@ class Outbox:
         ).fetchone()
         if row:
             return Head(*row)
-        adopted = self._fact("adopted")
+        adopted = self.fact("adopted")
         if adopted:
             seq, chain_hash, epoch = adopted.split()
             return Head(int(seq), chain_hash, int(epoch))
@@ -133,7 +149,7 @@ class Outbox:
     @property
     def state(self) -> str | None:
         """What `append` was last given as the state after it."""
-        return self._fact("state")
+        return self.fact("state")
 
     @property
     def told_through_ms(self) -> int:
@@ -141,7 +157,7 @@ class Outbox:
         known.
         """
         newest = self._database.execute("SELECT coalesce(max(exec_ms), 0) FROM fill").fetchone()[0]
-        return max(int(newest), int(self._fact("began_ms") or 0))
+        return max(int(newest), int(self.fact("began_ms") or 0))
 
     def append(
         self,
@@ -149,8 +165,12 @@ class Outbox:
         fills: Iterable[Happened] = (),
         state: str | None = None,
         began_ms: int | None = None,
+        facts: Mapping[str, str] | None = None,
     ) -> None:
-        """Record a message, the fills that are in it and the state after it, durably, in one transaction."""
+        """Record a message, the fills that are in it and the state after it, durably, in one transaction.
+
+        `facts` are kept beside it, to be read with `fact` by later runs.
+        """
         with self._transaction():
             self._database.execute(
                 "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -173,6 +193,8 @@ class Outbox:
                 self._set_fact("state", state)
             if began_ms is not None:
                 self._set_fact("began_ms", str(began_ms))
+            for name, value in (facts or {}).items():
+                self._set_fact(name, value)
         self._since_prune += 1
         if self._since_prune >= PRUNE_EVERY:
             self._prune()
@@ -213,7 +235,7 @@ class Outbox:
     def _claim(self, facts: dict[str, str]) -> None:
         with self._transaction():
             for name, value in facts.items():
-                found = self._fact(name)
+                found = self.fact(name)
                 if found is not None and found != value:
                     raise Failed(f"leader.outbox: {self._path} belongs to {name} {found}, not {value}")
                 self._set_fact(name, value)
@@ -225,7 +247,8 @@ class Outbox:
             self._database.execute("DELETE FROM message WHERE seq < ?", (oldest_kept,))
             self._database.execute("DELETE FROM fill WHERE seq < ?", (oldest_kept,))
 
-    def _fact(self, name: str) -> str | None:
+    def fact(self, name: str) -> str | None:
+        """What was last kept under a name; None if nothing was."""
         row = self._database.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else None
 

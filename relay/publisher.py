@@ -14,22 +14,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 from nacl.signing import SigningKey
 
 from relay.errors import Failed, TryAgain
 from relay.failpoint import Failpoints
+from relay.keys import dump_links, load_links, public_key_hex
 from relay.nats_bus import Bus, BusError, BusTimeout, BusUnavailable, Fenced, NotPermitted, StreamBehind
 from relay.outbox import Happened, Head, Outbox, Record
 from relay.protocol import subjects
 from relay.protocol.codec import Message, encode_payload, kind_of
 from relay.protocol.errors import ProtocolError
-from relay.protocol.messages import Heartbeat, Notice
-from relay.protocol.signing import Sealed, open_envelope, seal_chained
+from relay.protocol.messages import KEY_LINKS_MAX, Heartbeat, KeyLink, Notice
+from relay.protocol.signing import Sealed, key_id_of, link_keys, open_envelope, seal_chained
 
 __all__ = ["Publisher"]
 
@@ -39,19 +41,25 @@ RESEND_WAIT_MIN_S = 0.05
 RESEND_WAIT_MAX_S = 0.25
 DRAIN_TIMEOUT_S = 1.5
 REWIND_BATCH = 500
+LINKS_FACT = "key_links"
+PAUSED_FACT = "paused"
+REVOKED_FACT = "revoked"
 
+_REVOKED = "leader.signing_key_file: this key is revoked; a new one needs a new outbox and new invites"
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Identity:
     leader_id: str
-    signing_key: SigningKey
     program_version: str
 
 
 class Publisher:
-    """Publishes for one leader: `start`, then `record` whatever there is to say while `run` runs."""
+    """Publishes for one leader: `start`, then `record` whatever there is to say while `run` runs.
+
+    `links` lead from the leader's first key to `signing_key` where the outbox does not know them.
+    """
 
     def __init__(
         self,
@@ -61,10 +69,15 @@ class Publisher:
         outbox: Outbox,
         bus: Bus,
         program_version: str,
+        links: Sequence[KeyLink] = (),
         is_live: Callable[[], bool] = lambda: True,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._identity = _Identity(leader_id, signing_key, program_version)
+        self._identity = _Identity(leader_id, program_version)
+        self._keys: list[tuple[int, SigningKey]] = [(0, signing_key)]  # from which seq on each signs
+        self._links = load_links(outbox.fact(LINKS_FACT)) or list(links)
+        if self._links and self._links[-1].new_key == public_key_hex(signing_key):
+            self._keys = [(self._links[-1].from_seq, signing_key)]
         self._outbox = outbox
         self._bus = bus
         self._is_live = is_live
@@ -73,6 +86,7 @@ class Publisher:
         self._head = outbox.head  # recorded
         self._stored = Head()  # acknowledged by the broker
         self._epoch = 0
+        self._last_word = 0  # seq of the notice that revokes the key
         self._unsent: deque[Record] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -81,6 +95,21 @@ class Publisher:
     def unsent(self) -> int:
         """Messages recorded and not yet acknowledged."""
         return len(self._unsent)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the leader has told his followers to open nothing."""
+        return bool(self._outbox.fact(PAUSED_FACT))
+
+    @property
+    def public_key(self) -> str:
+        """The key that signs the next message, 64 hex digits."""
+        return public_key_hex(self._keys[-1][1])
+
+    @property
+    def links(self) -> list[KeyLink]:
+        """The rotations so far."""
+        return list(self._links)
 
     @property
     def epoch(self) -> int:
@@ -94,6 +123,10 @@ class Publisher:
         With `take_over` an empty outbox goes on after the stream's head (the old file was lost); any other
         publisher of this leader is thereby fenced. Raises `Failed` if the stream has what this outbox lacks.
         """
+        if self._outbox.fact(REVOKED_FACT):
+            raise Failed(
+                "leader.signing_key_file: this key is revoked; a new one needs a new outbox and invites"
+            )
         await self._compare_with_stream(take_over=take_over)
         self._head = self._outbox.head
         self._rewind(self._outbox.acknowledged_seq + 1)
@@ -108,11 +141,14 @@ class Publisher:
         fills: Sequence[Happened] = (),
         state: str | None = None,
         began_ms: int | None = None,
+        facts: Mapping[str, str] | None = None,
     ) -> Record:
         """Seal and record the message that `make` builds for its id; it is sent as soon as its turn comes.
 
-        `fills`, `state`, `began_ms` go into the outbox with it.
+        `fills`, `state`, `began_ms`, `facts` go into the outbox with it.
         """
+        if self._last_word:
+            raise Failed(_REVOKED)
         if len(self._unsent) >= UNSENT_MAX:
             raise Failed(f"outbox: {UNSENT_MAX} messages wait for the broker; the publisher stops")
         seq = self._head.seq + 1
@@ -128,12 +164,49 @@ class Publisher:
             wire=sealed.wire,
             sealed_ms=self._clock_ms(),
         )
-        self._outbox.append(record, fills, state, began_ms)
+        self._outbox.append(record, fills, state, began_ms, facts)
         self._failpoints.reach("message_recorded")
         self._head = Head(seq, sealed.chain_hash, self._epoch)
         self._unsent.append(record)
         self._idle.clear()
         self._wake.set()
+        return record
+
+    def set_paused(self, paused: bool, text: str = "") -> Record:
+        """Tell followers to open nothing, or that they may again; holds across restarts."""
+        now_ms = self._clock_ms()
+        notice: Literal["paused", "resumed"] = "paused" if paused else "resumed"
+        return self.record(
+            lambda _: Notice(notice=notice, text=text, sealed_ms=now_ms),
+            facts={PAUSED_FACT: "1" if paused else ""},
+        )
+
+    def rotate(self, new_key: SigningKey) -> Record:
+        """Pass the word on: the notice is the old key's last message, everything after it the new one's.
+
+        The new key must be in its file already. Raises `Failed` after KEY_LINKS_MAX rotations.
+        """
+        if len(self._links) >= KEY_LINKS_MAX:
+            raise Failed(f"key: rotated {KEY_LINKS_MAX} times; followers have to pin a new one (new invites)")
+        seq, now_ms = self._head.seq + 1, self._clock_ms()
+        old_key = self._key_for(seq)
+        link = link_keys(old_key, self._identity.leader_id, public_key_hex(new_key), seq + 1)
+        links = [*self._links, link]
+        record = self.record(
+            lambda _: Notice(notice="key_rotation", text="", sealed_ms=now_ms, link=link),
+            facts={LINKS_FACT: dump_links(links), "key_id": key_id_of(new_key.verify_key)},
+        )
+        self._links = links
+        self._keys.append((seq + 1, new_key))
+        return record
+
+    def revoke_key(self, text: str) -> Record:
+        """The last thing this key ever says; who hears it believes it no more."""
+        now_ms = self._clock_ms()
+        record = self.record(
+            lambda _: Notice(notice="key_revoked", text=text, sealed_ms=now_ms), facts={REVOKED_FACT: "1"}
+        )
+        self._last_word = record.seq
         return record
 
     async def run(self) -> None:
@@ -147,9 +220,14 @@ class Publisher:
         """Say goodbye and send what is left, within DRAIN_TIMEOUT_S. `run` must still be running."""
         now_ms = self._clock_ms()
         self.record(lambda _: Notice(notice="closing", text=text, sealed_ms=now_ms))
+        await self.drain()
+
+    async def drain(self) -> bool:
+        """Whether all that was recorded is stored, within DRAIN_TIMEOUT_S."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_TIMEOUT_S):
                 await self._idle.wait()
+        return not self._unsent
 
     async def _compare_with_stream(self, *, take_over: bool) -> None:
         leader_id = self._identity.leader_id
@@ -173,7 +251,7 @@ class Publisher:
                 "publisher has this key, or the file was lost (then --take-over on an empty one is allowed)"
             )
         try:
-            envelope = open_envelope(wire, self._identity.signing_key.verify_key, leader_id)
+            envelope = open_envelope(wire, self._keys[-1][1].verify_key, leader_id)
         except ProtocolError as error:
             problem = f"leader.signing_key_file: the stream's head is not signed by it ({error})"
             raise Failed(problem) from None
@@ -227,6 +305,9 @@ class Publisher:
             self._outbox.acknowledge(record.seq)
             self._stored = Head(record.seq, record.chain_hash, record.epoch)
             _log.debug("published", signal_id=record.message_id, kind=record.kind)
+            if record.seq == self._last_word:
+                self._idle.set()
+                raise Failed(_REVOKED)
 
     def _repair(self, error: StreamBehind) -> None:
         """The stream lost acknowledged messages: send them again, if the outbox still has them."""
@@ -240,7 +321,7 @@ class Publisher:
     async def _beat(self) -> None:
         leader_id = self._identity.leader_id
         while True:
-            if self._stored.seq:
+            if self._stored.seq and self._stored.seq + 1 >= self._keys[0][0]:
                 wire = self._heartbeat()
                 with suppress(BusUnavailable):
                     await self._bus.publish(subjects.beat(leader_id), wire)
@@ -250,15 +331,20 @@ class Publisher:
         message = Heartbeat(
             head_seq=self._stored.seq,
             head_hash=self._stored.chain_hash,
-            mode="live" if self._is_live() else "paused",
+            mode="live" if self._is_live() and not self.is_paused else "paused",
             program_version=self._identity.program_version,
             sent_ms=self._clock_ms(),
+            keys=self._links,
         )
-        return self._seal(message, self._stored.seq, self._stored.chain_hash).wire
+        key = self._key_for(self._stored.seq + 1)  # who would sign what comes next
+        return self._seal(message, self._stored.seq, self._stored.chain_hash, key).wire
 
-    def _seal(self, message: Message, seq: int, prev_hash: str) -> Sealed:
+    def _key_for(self, seq: int) -> SigningKey:
+        return next(key for from_seq, key in reversed(self._keys) if from_seq <= seq or len(self._keys) == 1)
+
+    def _seal(self, message: Message, seq: int, prev_hash: str, key: SigningKey | None = None) -> Sealed:
         return seal_chained(
-            self._identity.signing_key,
+            key or self._key_for(seq),
             kind=kind_of(message),
             leader_id=self._identity.leader_id,
             epoch=self._epoch,

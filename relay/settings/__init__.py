@@ -8,7 +8,14 @@ Paths are relative to the file's folder. All mistakes are told at once, each wit
 and what is allowed; the value is left out where it may be a secret.
 """
 
-from relay.settings.publish import PublishSettings, VenueSettings, load_publish
+from relay.settings.publish import PublishSettings, VenueSettings, load_publish, load_publishers
 from relay.settings.serve import ServeSettings, load_serve
 
-__all__ = ["PublishSettings", "ServeSettings", "VenueSettings", "load_publish", "load_serve"]
+__all__ = [
+    "PublishSettings",
+    "ServeSettings",
+    "VenueSettings",
+    "load_publish",
+    "load_publishers",
+    "load_serve",
+]

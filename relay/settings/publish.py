@@ -6,10 +6,11 @@ Belongs here: names, limits and defaults. Does not belong here: what the setting
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -31,9 +32,17 @@ from relay.settings.reading import (
     read_secret,
 )
 
-__all__ = ["PublishSettings", "SignalSettings", "VenueSettings", "load_publish"]
+__all__ = ["PublishSettings", "SignalSettings", "VenueSettings", "load_publish", "load_publishers"]
 
 
+def _loopback(address: str) -> str:
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535 or not ip_address(host).is_loopback:
+        raise ValueError
+    return address
+
+
+LEADERS_MAX = 100  # in one process
 _URL_ALLOWED = {"rest_url": "http(s)://HOST[:PORT]", "ws_url": "ws(s)://HOST[:PORT]"}
 
 
@@ -87,6 +96,9 @@ class BrokerAddress(Section):
     """The broker to publish on."""
 
     url: Annotated[BrokerUrl, Field(description="nats:// or tls:// HOST:PORT")]
+    ca_file: Annotated[
+        FilePath | None, Field(description="the authority of its certificate, PEM; none: the system's")
+    ] = None
 
 
 class StaggerSettings(Section):
@@ -110,6 +122,26 @@ class SignalSettings(Section):
     )
 
 
+class DoorSettings(Section):
+    """The publisher's door on this machine: commands, and signals of a leader who trades elsewhere."""
+
+    listen: Annotated[
+        str,
+        AfterValidator(_loopback),
+        Field(description="HOST:PORT with a loopback address (port 0 = any free one)"),
+    ] = "127.0.0.1:0"
+    secret_file: Annotated[
+        FilePath | None,
+        Field(description="a file with the secret that signs calls; none: a new one each start"),
+    ] = None
+
+    @property
+    def host_port(self) -> tuple[str, int]:
+        """The address, taken apart."""
+        host, _, port = self.listen.rpartition(":")
+        return host, int(port)
+
+
 class PublishSettings(BaseSettings):
     """`relay publish`."""
 
@@ -121,6 +153,7 @@ class PublishSettings(BaseSettings):
     venue: Annotated[VenueSettings, Field(description="a table [venue]")]
     broker: Annotated[BrokerAddress, Field(description="a table [broker]")]
     signals: Annotated[SignalSettings, Field(description="a table [signals]")]
+    door: Annotated[DoorSettings, Field(description="a table [door]")] = DoorSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -149,3 +182,27 @@ def load_publish(path: Path) -> PublishSettings:
     except ConfigurationError as error:
         raise in_file(path, error.lines) from None
     return settings
+
+
+def load_publishers(path: Path) -> list[PublishSettings]:
+    """The leaders of a process: one file, or a folder with one file per leader. Raises `ConfigurationError`
+    with what is wrong in all of them.
+    """
+    files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+    if not files or len(files) > LEADERS_MAX:
+        allowed = f"a folder of 1 to {LEADERS_MAX} .toml files"
+        raise in_file(path, [f"was a folder of {len(files)}, allowed: {allowed}"])
+    found: list[PublishSettings] = []
+    lines: list[str] = []
+    for file in files:
+        try:
+            found.append(load_publish(file))
+        except ConfigurationError as error:
+            lines.extend(error.lines)
+    for name in ("id", "outbox"):
+        values = [str(getattr(one.leader, name)) for one in found]
+        twice = sorted({value for value in values if values.count(value) > 1})
+        lines.extend(f"{path}: leader.{name}: was {value} twice, allowed: each once" for value in twice)
+    if lines:
+        raise ConfigurationError(lines, is_located=True)
+    return found

@@ -39,7 +39,16 @@ _NEEDED: Final = ("watchMyTrades", "fetchMyTrades", "fetchPositions", "fetchBala
 _STABLE: Final = ("USDT", "USDC", "USD")
 _SIDE_FIELDS: Final = ("positionSide", "posSide", "holdSide", "position_side")
 _FORCED: Final = ("liquidat", "bust", "burst", "takeover", "adl", "deleverag")
-_CASH_FLOWS: Final = ("transaction", "transfer", "deposit", "withdrawal", "rebate", "cashback", "airdrop", "referral")
+_CASH_FLOWS: Final = (
+    "transaction",
+    "transfer",
+    "deposit",
+    "withdrawal",
+    "rebate",
+    "cashback",
+    "airdrop",
+    "referral",
+)
 _Answer = TypeVar("_Answer")
 
 

@@ -105,7 +105,8 @@ async def test_trades_deposits_and_withdrawals_are_told_apart(
             ((cause, amount, wallet),) = told.events
             assert (cause, amount) == ("cash_flow", Decimal(500))
             assert Decimal(100_400) < wallet < Decimal(100_500)  # the first trade's fee is paid
-            assert told.corrections == []
+            # ccxt tells a flat position's leverage nowhere, so a first trade may bring a change of settings
+            assert {account.position(SYMBOL).qty for account in told.corrections} <= {Decimal("0.5")}
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
