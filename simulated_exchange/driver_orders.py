@@ -18,6 +18,7 @@ from simulated_exchange._engine import (
     Side,
     Terms,
     TimeInForce,
+    TpSlMode,
     TriggerBy,
 )
 
@@ -98,8 +99,15 @@ class OrderCalls(ABC):
         qty: int | None = None,
         trigger_price: int | None = None,
         trigger_by: TriggerBy | None = None,
+        take_profit: int | None = None,
+        take_profit_by: TriggerBy | None = None,
+        take_profit_limit: int | None = None,
+        stop_loss: int | None = None,
+        stop_loss_by: TriggerBy | None = None,
+        stop_loss_limit: int | None = None,
+        tpsl_mode: TpSlMode | None = None,
     ) -> Outcome:
-        """Change an order's terms, and its price and quantity with them; None stays as it is."""
+        """Change an order's terms, and its price and quantity with them; None stays as it is, 0 removes."""
         outcome = self.engine.amend_terms(
             *self._times(),
             account=account,
@@ -108,8 +116,57 @@ class OrderCalls(ABC):
             qty=qty,
             trigger_price=trigger_price,
             trigger_by=trigger_by,
+            take_profit=take_profit,
+            take_profit_by=take_profit_by,
+            take_profit_limit=take_profit_limit,
+            stop_loss=stop_loss,
+            stop_loss_by=stop_loss_by,
+            stop_loss_limit=stop_loss_limit,
+            tpsl_mode=tpsl_mode,
         )
         return self._applied_with(outcome)
+
+    def set_trading_stop(
+        self,
+        *,
+        account: int,
+        instrument: int,
+        position_index: PositionIndex = PositionIndex.OneWay,
+        mode: TpSlMode = TpSlMode.Full,
+        take_profit: int | None = None,
+        take_profit_by: TriggerBy = TriggerBy.LastPrice,
+        take_profit_limit: int | None = None,
+        stop_loss: int | None = None,
+        stop_loss_by: TriggerBy = TriggerBy.LastPrice,
+        stop_loss_limit: int | None = None,
+        size: int | None = None,
+        trailing_stop: int | None = None,
+        active_price: int | None = None,
+    ) -> Outcome:
+        """Set what ends a position; None stays as it is, a price of 0 removes."""
+        outcome = self.engine.set_trading_stop(
+            *self._times(),
+            account=account,
+            instrument=instrument,
+            position_index=position_index,
+            mode=mode,
+            take_profit=take_profit,
+            take_profit_by=take_profit_by,
+            take_profit_limit=take_profit_limit,
+            stop_loss=stop_loss,
+            stop_loss_by=stop_loss_by,
+            stop_loss_limit=stop_loss_limit,
+            size=size,
+            trailing_stop=trailing_stop,
+            active_price=active_price,
+        )
+        return self._applied_with(outcome)
+
+    def cancel_disconnected(self, *, account: int, products: ProductClass) -> Outcome:
+        """Cancel the orders of an account whose client is gone for longer than its disconnect window."""
+        return self._applied_with(
+            self.engine.cancel_disconnected(*self._times(), account=account, products=products)
+        )
 
     def set_smp_group(self, *, account: int, group: int) -> Outcome:
         """Put an account into a group that counts as one trader; 0 takes it out."""

@@ -79,6 +79,7 @@ __all__ = [
     "Strain",
     "Terms",
     "TimeInForce",
+    "TpSlMode",
     "TriggerBy",
     "TriggerDirection",
     "Verification",
@@ -238,6 +239,12 @@ class CancelReason:
     """A triggered order that was refused as it came in."""
     Delivery: ClassVar[CancelReason]
     """The contract was delivered."""
+    TpSlCleared: ClassVar[CancelReason]
+    """A take-profit, stop-loss or trailing stop whose position is gone."""
+    PairTriggered: ClassVar[CancelReason]
+    """A take-profit or stop-loss whose counterpart was triggered."""
+    Disconnected: ClassVar[CancelReason]
+    """Its owner's client was gone for longer than the disconnect window."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -458,6 +465,16 @@ class StopKind:
     """None: an order that did not wait."""
     Stop: ClassVar[StopKind]
     """A conditional order."""
+    TakeProfit: ClassVar[StopKind]
+    """Takes the profit of a whole position."""
+    StopLoss: ClassVar[StopKind]
+    """Stops the loss of a whole position."""
+    PartialTakeProfit: ClassVar[StopKind]
+    """Takes the profit of a part."""
+    PartialStopLoss: ClassVar[StopKind]
+    """Stops the loss of a part."""
+    TrailingStop: ClassVar[StopKind]
+    """Follows the price of a whole position."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -472,8 +489,27 @@ class CreateType:
     """Its owner."""
     Closing: ClassVar[CreateType]
     """Its owner, to close the whole position."""
+    TakeProfit: ClassVar[CreateType]
+    StopLoss: ClassVar[CreateType]
+    PartialTakeProfit: ClassVar[CreateType]
+    PartialStopLoss: ClassVar[CreateType]
+    TrailingStop: ClassVar[CreateType]
     Liquidation: ClassVar[CreateType]
     """The venue, to reduce a position that is being liquidated."""
+    name: Final[str]
+    def __int__(self) -> int: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class TpSlMode:
+    """How much of a position its take-profit and stop-loss close."""
+
+    Full: ClassVar[TpSlMode]
+    """All of it, whatever it is then, at the market."""
+    Partial: ClassVar[TpSlMode]
+    """A part, at the market or at a limit; there may be several."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -595,6 +631,20 @@ class Reject:
     """The price is to rise to the trigger, and is there already."""
     TriggerNotBelow: ClassVar[Reject]
     """The price is to fall to the trigger, and is there already."""
+    TakeProfitInvalid: ClassVar[Reject]
+    """A take-profit or trailing stop that would not close with a gain."""
+    StopLossInvalid: ClassVar[Reject]
+    """A stop-loss that would not close with a loss."""
+    TradingStopInvalid: ClassVar[Reject]
+    """Terms of take-profit, stop-loss or trailing stop that do not go together."""
+    TradingStopNoPosition: ClassVar[Reject]
+    TradingStopUnchanged: ClassVar[Reject]
+    TradingStopTooLarge: ClassVar[Reject]
+    """Partial take-profits or stop-losses of more than the position."""
+    TooManyTradingStops: ClassVar[Reject]
+    """More than 20 pairs of partial take-profit and stop-loss."""
+    TradingStopReduceOnly: ClassVar[Reject]
+    """Take-profit or stop-loss of an order that only reduces."""
     OrderNotFound: ClassVar[Reject]
     TooManyOrders: ClassVar[Reject]
     ReduceOnlyNoPosition: ClassVar[Reject]
@@ -1055,9 +1105,23 @@ class Event:
         trigger_by: Final[TriggerBy]
         trigger_direction: Final[TriggerDirection]
         close_on_trigger: Final[bool]
+        trailing_stop: Final[int]
+        """How far a trailing stop lets the price come back; 0 for others."""
+        partner: Final[int]
+        """The other one of a pair of take-profit and stop-loss; 0 for none."""
         self_match: Final[SelfMatch]
         slippage_ticks: Final[int]
         slippage_ratio: Final[int]
+        tpsl_mode: Final[TpSlMode]
+        take_profit: Final[int]
+        """Take-profit that comes with it; 0 for none."""
+        take_profit_by: Final[TriggerBy]
+        take_profit_limit: Final[int]
+        """0 for the market."""
+        stop_loss: Final[int]
+        """Stop-loss that comes with it; 0 for none."""
+        stop_loss_by: Final[TriggerBy]
+        stop_loss_limit: Final[int]
         __match_args__: ClassVar[tuple[str, ...]]
         def __new__(
             cls,
@@ -1069,9 +1133,18 @@ class Event:
             trigger_by: TriggerBy,
             trigger_direction: TriggerDirection,
             close_on_trigger: bool,
+            trailing_stop: int,
+            partner: int,
             self_match: SelfMatch,
             slippage_ticks: int,
             slippage_ratio: int,
+            tpsl_mode: TpSlMode,
+            take_profit: int,
+            take_profit_by: TriggerBy,
+            take_profit_limit: int,
+            stop_loss: int,
+            stop_loss_by: TriggerBy,
+            stop_loss_limit: int,
             sequence: int,
             market_ms: int,
             wall_us: int,
@@ -1099,6 +1172,34 @@ class Event:
             market_ms: int,
             wall_us: int,
         ) -> Event.OrderTriggered: ...
+
+    @final
+    class TradingStopChanged(Event):
+        """What ends a whole position changed; 0 for none. Each is an order of its own as well."""
+
+        account: Final[int]
+        instrument: Final[int]
+        position_index: Final[PositionIndex]
+        take_profit: Final[int]
+        stop_loss: Final[int]
+        trailing_stop: Final[int]
+        """Distance of the trailing stop."""
+        active_price: Final[int]
+        """Price at which the trailing stop is armed, or was; 0 for at once."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            account: int,
+            instrument: int,
+            position_index: PositionIndex,
+            take_profit: int,
+            stop_loss: int,
+            trailing_stop: int,
+            active_price: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.TradingStopChanged: ...
 
     @final
     class OrderSettingsChanged(Event):
@@ -1789,6 +1890,16 @@ class PositionView:
     """Mark price at which the account's equity would be zero, all else fixed; 0 when there is none."""
     funding_paid: Final[int]
     """Funding paid so far, less what was received."""
+    take_profit: Final[int]
+    """Price at which profit is taken of all of it; 0 for none."""
+    stop_loss: Final[int]
+    """Price at which its loss is stopped; 0 for none."""
+    trailing_stop: Final[int]
+    """How far its trailing stop lets the price come back; 0 for none."""
+    active_price: Final[int]
+    """Price at which the trailing stop is armed, or was; 0 for at once."""
+    tpsl_mode: Final[TpSlMode]
+    """Partial when parts of it have a take-profit or stop-loss of their own."""
     adl_rank: Final[int]
     """Lights of the deleveraging queue: 0 without a position, 5 is next in line."""
     tier: Final[int]
@@ -1930,6 +2041,10 @@ class OrderView:
     """What kind of order waits, or waited, for a price."""
     is_waiting: Final[bool]
     """It waits for its trigger price: it is in no book and holds no margin."""
+    trailing_stop: Final[int]
+    """How far a trailing stop lets the price come back; armed, its trigger price follows the best."""
+    partner: Final[int]
+    """The other one of a pair of take-profit and stop-loss that both wait; 0 for none."""
     link_id: Final[str]
     """The client's own identifier; empty if none."""
     created_market_ms: Final[int]
@@ -1949,7 +2064,9 @@ class Terms:
     spent of the quote coin (`in_quote`). With a `trigger_price` the
     order waits until the price of `trigger_by` reaches it. `close_on_trigger` only ever closes; with
     reduce-only
-    and a quantity of 0 it closes the whole position.
+    and a quantity of 0 it closes the whole position. `take_profit` and `stop_loss` are put in place for
+    what the order opens as it fills: of the whole position, or (`tpsl_mode`) of as much as it filled, at the
+    market or at a limit.
     """
 
     self_match: Final[SelfMatch]
@@ -1961,6 +2078,13 @@ class Terms:
     trigger_by: Final[TriggerBy]
     trigger_direction: Final[TriggerDirection]
     close_on_trigger: Final[bool]
+    tpsl_mode: Final[TpSlMode]
+    take_profit: Final[int | None]
+    take_profit_by: Final[TriggerBy]
+    take_profit_limit: Final[int | None]
+    stop_loss: Final[int | None]
+    stop_loss_by: Final[TriggerBy]
+    stop_loss_limit: Final[int | None]
     def __new__(
         cls,
         *,
@@ -1973,6 +2097,13 @@ class Terms:
         trigger_by: TriggerBy = ...,
         trigger_direction: TriggerDirection = ...,
         close_on_trigger: bool = False,
+        tpsl_mode: TpSlMode = ...,
+        take_profit: int | None = None,
+        take_profit_by: TriggerBy = ...,
+        take_profit_limit: int | None = None,
+        stop_loss: int | None = None,
+        stop_loss_by: TriggerBy = ...,
+        stop_loss_limit: int | None = None,
     ) -> Terms: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -2478,10 +2609,48 @@ class Engine:
         qty: int | None = None,
         trigger_price: int | None = None,
         trigger_by: TriggerBy | None = None,
+        take_profit: int | None = None,
+        take_profit_by: TriggerBy | None = None,
+        take_profit_limit: int | None = None,
+        stop_loss: int | None = None,
+        stop_loss_by: TriggerBy | None = None,
+        stop_loss_limit: int | None = None,
+        tpsl_mode: TpSlMode | None = None,
     ) -> Outcome:
-        """Changes an order's terms, and its price and quantity with them; None keeps. Only a waiting
-        order has a
-        trigger price to change.
+        """Changes an order's terms, and its price and quantity with them; None keeps, a take-profit or
+        stop-loss of 0 removes. Only a waiting order has a trigger price to change.
+        """
+
+    def set_trading_stop(
+        self,
+        market_ms: int,
+        wall_us: int,
+        *,
+        account: int,
+        instrument: int,
+        position_index: PositionIndex = ...,
+        mode: TpSlMode = ...,
+        take_profit: int | None = None,
+        take_profit_by: TriggerBy = ...,
+        take_profit_limit: int | None = None,
+        stop_loss: int | None = None,
+        stop_loss_by: TriggerBy = ...,
+        stop_loss_limit: int | None = None,
+        size: int | None = None,
+        trailing_stop: int | None = None,
+        active_price: int | None = None,
+    ) -> Outcome:
+        """Sets, changes or removes what ends a position; None keeps, a price of 0 removes.
+
+        Full: one take-profit, stop-loss and trailing stop for all of it, whatever it is then. Partial: a new
+        pair for a `size`, at the market or at a limit; it is changed and cancelled as the two orders it is.
+        """
+
+    def cancel_disconnected(
+        self, market_ms: int, wall_us: int, *, account: int, products: ProductClass
+    ) -> Outcome:
+        """Cancels the orders of an account whose client is gone for longer than its disconnect window. What
+        ends its positions stays; refused without a window.
         """
 
     def set_smp_group(self, market_ms: int, wall_us: int, *, account: int, group: int) -> Outcome:

@@ -15,6 +15,7 @@ from simulated_exchange._engine import (
     Side,
     StopKind,
     Terms,
+    TpSlMode,
     TriggerBy,
     TriggerDirection,
 )
@@ -93,3 +94,53 @@ def test_settings_for_orders_are_kept() -> None:
     assert desk.place(ALICE, Side.Buy, "1", "60001").reject == Reject.PriceBeyondBand
     with pytest.raises(LookupError, match="account"):
         desk.engine.order_settings(999_999)
+
+
+def test_what_ends_a_position_is_set_seen_and_told() -> None:
+    desk = Desk.opened()
+    desk.accepted(desk.place(ALICE, Side.Sell, "1", "50000"))
+    terms = Terms(tpsl_mode=TpSlMode.Partial, take_profit=50_500 * SCALE, stop_loss=49_500 * SCALE)
+    told = desk.accepted(desk.place(BOB, Side.Buy, "1", "50000", terms=terms))
+    made = [event.create_type for event in told if isinstance(event, Event.OrderAccepted)]
+    assert made == [CreateType.User, CreateType.PartialTakeProfit, CreateType.PartialStopLoss]
+    profit, loss = desk.engine.open_orders(BOB, BTC)
+    assert (profit.kind, profit.partner, loss.partner) == (
+        StopKind.PartialTakeProfit,
+        loss.order_id,
+        profit.order_id,
+    )
+    stop = desk.engine.set_trading_stop
+    set_up = stop(
+        *desk.now(), account=ALICE, instrument=BTC, stop_loss=50_200 * SCALE, trailing_stop=100 * SCALE
+    )
+    [*_, changed] = [event for event in desk.accepted(set_up) if isinstance(event, Event.TradingStopChanged)]
+    assert (changed.stop_loss, changed.trailing_stop) == (50_200 * SCALE, 100 * SCALE)
+    position = desk.engine.position(ALICE, BTC)
+    assert (position.stop_loss, position.take_profit, position.tpsl_mode) == (
+        50_200 * SCALE,
+        0,
+        TpSlMode.Full,
+    )
+    again = stop(*desk.now(), account=ALICE, instrument=BTC, stop_loss=50_200 * SCALE)
+    assert again.reject == Reject.TradingStopUnchanged
+    moved = desk.engine.amend_terms(
+        *desk.now(), account=BOB, order_id=profit.order_id, trigger_price=50_600 * SCALE
+    )
+    assert desk.accepted(moved)
+    assert desk.engine.open_orders(BOB, BTC)[0].terms.trigger_price == 50_600 * SCALE
+
+
+def test_a_client_that_is_gone_keeps_what_ends_its_positions() -> None:
+    desk = Desk.opened()
+    desk.accepted(desk.place(ALICE, Side.Sell, "1", "50000"))
+    desk.accepted(desk.place(BOB, Side.Buy, "1", "50000", terms=Terms(stop_loss=49_500 * SCALE)))
+    resting = desk.place(BOB, Side.Buy, "1", "49000")
+    gone = desk.engine.cancel_disconnected
+    contracts = ProductClass.Contracts
+    assert gone(*desk.now(), account=BOB, products=contracts).reject == Reject.OrderSettingInvalid
+    window = desk.engine.set_disconnect_window
+    desk.accepted(window(*desk.now(), account=BOB, products=contracts, seconds=10))
+    told = desk.accepted(gone(*desk.now(), account=BOB, products=contracts))
+    ended = [(e.order_id, e.reason) for e in told if isinstance(e, Event.OrderCancelled)]
+    assert ended == [(resting.order_id, CancelReason.Disconnected)]
+    assert [order.kind for order in desk.engine.open_orders(BOB, BTC)] == [StopKind.StopLoss]

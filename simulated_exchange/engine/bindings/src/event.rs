@@ -10,8 +10,8 @@ use pyo3::types::PyString;
 use crate::arguments;
 use crate::words::{
     AccountLevel, CancelReason, CreateType, FillKind, InstrumentStatus, MarginMode, MarkSource, OrderType,
-    PositionIndex, PositionMode, RepayReason, SelfMatch, Side, StopKind, Strain, TimeInForce, TriggerBy,
-    TriggerDirection, Wallet, WalletReason,
+    PositionIndex, PositionMode, RepayReason, SelfMatch, Side, StopKind, Strain, TimeInForce, TpSlMode,
+    TriggerBy, TriggerDirection, Wallet, WalletReason,
 };
 
 /// A client's order identifier; text in Python.
@@ -72,6 +72,7 @@ outward! {
     core::CreateType => CreateType: CreateType::from;
     core::SelfMatch => SelfMatch: SelfMatch::from;
     core::StopKind => StopKind: StopKind::from;
+    core::TpSlMode => TpSlMode: TpSlMode::from;
     core::TriggerBy => TriggerBy: TriggerBy::from;
     core::TriggerDirection => TriggerDirection: TriggerDirection::from;
     core::PositionIndex => PositionIndex: PositionIndex::from;
@@ -110,6 +111,7 @@ shown!("Side.{:?}": Side);
 shown!("CreateType.{:?}": CreateType);
 shown!("SelfMatch.{:?}": SelfMatch);
 shown!("StopKind.{:?}": StopKind);
+shown!("TpSlMode.{:?}": TpSlMode);
 shown!("TriggerBy.{:?}": TriggerBy);
 shown!("TriggerDirection.{:?}": TriggerDirection);
 shown!("PositionIndex.{:?}": PositionIndex);
@@ -216,10 +218,16 @@ events! {
     OrderCancelled { order_id: u64, account: u32, instrument: u16, leaves: i64, reason: CancelReason, counterparty: u64 }
     OrderConditions {
         order_id: u64, account: u32, instrument: u16, kind: StopKind, trigger_price: i64, trigger_by: TriggerBy,
-        trigger_direction: TriggerDirection, close_on_trigger: bool, self_match: SelfMatch, slippage_ticks: i64,
-        slippage_ratio: i64,
+        trigger_direction: TriggerDirection, close_on_trigger: bool, trailing_stop: i64, partner: u64,
+        self_match: SelfMatch, slippage_ticks: i64, slippage_ratio: i64, tpsl_mode: TpSlMode, take_profit: i64,
+        take_profit_by: TriggerBy, take_profit_limit: i64, stop_loss: i64, stop_loss_by: TriggerBy,
+        stop_loss_limit: i64,
     }
     OrderTriggered { order_id: u64, account: u32, instrument: u16, price: i64 }
+    TradingStopChanged {
+        account: u32, instrument: u16, position_index: PositionIndex, take_profit: i64, stop_loss: i64,
+        trailing_stop: i64, active_price: i64,
+    }
     OrderSettingsChanged {
         account: u32, smp_group: i64, contracts_disconnect_s: i64, spot_disconnect_s: i64,
         contracts_move_to_band: bool, spot_moves_to_band: bool,

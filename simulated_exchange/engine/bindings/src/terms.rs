@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::arguments::{self, Argument};
 use crate::errors;
-use crate::words::{SelfMatch, TriggerBy, TriggerDirection};
+use crate::words::{SelfMatch, TpSlMode, TriggerBy, TriggerDirection};
 
 /// What an order asks for beyond side, quantity and price.
 #[pyclass(frozen, eq, from_py_object, module = "simulated_exchange._engine")]
@@ -17,7 +17,7 @@ pub struct Terms(pub(crate) core::Terms);
 #[pymethods]
 impl Terms {
     #[new]
-    #[pyo3(signature = (*, self_match=SelfMatch::Allow, slippage_ticks=None, slippage_ratio=None, trigger_price=None, trigger_by=TriggerBy::LastPrice, trigger_direction=TriggerDirection::Either, close_on_trigger=false, is_leveraged=false, in_quote=false))]
+    #[pyo3(signature = (*, self_match=SelfMatch::Allow, slippage_ticks=None, slippage_ratio=None, trigger_price=None, trigger_by=TriggerBy::LastPrice, trigger_direction=TriggerDirection::Either, close_on_trigger=false, is_leveraged=false, in_quote=false, tpsl_mode=TpSlMode::Full, take_profit=None, take_profit_by=TriggerBy::LastPrice, take_profit_limit=None, stop_loss=None, stop_loss_by=TriggerBy::LastPrice, stop_loss_limit=None))]
     fn new(
         self_match: SelfMatch,
         slippage_ticks: Option<Argument<'_, '_>>,
@@ -28,6 +28,13 @@ impl Terms {
         close_on_trigger: bool,
         is_leveraged: bool,
         in_quote: bool,
+        tpsl_mode: TpSlMode,
+        take_profit: Option<Argument<'_, '_>>,
+        take_profit_by: TriggerBy,
+        take_profit_limit: Option<Argument<'_, '_>>,
+        stop_loss: Option<Argument<'_, '_>>,
+        stop_loss_by: TriggerBy,
+        stop_loss_limit: Option<Argument<'_, '_>>,
     ) -> PyResult<Self> {
         let slippage = match (slippage_ticks, slippage_ratio) {
             (None, None) => core::SlippageTolerance::None,
@@ -50,6 +57,13 @@ impl Terms {
             close_on_trigger,
             is_leveraged,
             in_quote,
+            tpsl_mode: tpsl_mode.into(),
+            take_profit: price("take_profit", take_profit)?,
+            take_profit_by: take_profit_by.into(),
+            take_profit_limit: price("take_profit_limit", take_profit_limit)?,
+            stop_loss: price("stop_loss", stop_loss)?,
+            stop_loss_by: stop_loss_by.into(),
+            stop_loss_limit: price("stop_loss_limit", stop_loss_limit)?,
         }))
     }
 
@@ -92,7 +106,49 @@ impl Terms {
     /// Price at which the order comes into force; None for at once.
     #[getter]
     fn trigger_price(&self) -> Option<i64> {
-        Some(self.0.trigger_price.0).filter(|price| *price != 0)
+        given(self.0.trigger_price)
+    }
+
+    /// How much of the position the take-profit and stop-loss close.
+    #[getter]
+    fn tpsl_mode(&self) -> TpSlMode {
+        self.0.tpsl_mode.into()
+    }
+
+    /// Price at which profit is taken of what the order opened; None for never.
+    #[getter]
+    fn take_profit(&self) -> Option<i64> {
+        given(self.0.take_profit)
+    }
+
+    /// The price that is compared with it.
+    #[getter]
+    fn take_profit_by(&self) -> TriggerBy {
+        self.0.take_profit_by.into()
+    }
+
+    /// Limit at which profit is taken; None for the market.
+    #[getter]
+    fn take_profit_limit(&self) -> Option<i64> {
+        given(self.0.take_profit_limit)
+    }
+
+    /// Price at which the loss of what the order opened is stopped; None for never.
+    #[getter]
+    fn stop_loss(&self) -> Option<i64> {
+        given(self.0.stop_loss)
+    }
+
+    /// The price that is compared with it.
+    #[getter]
+    fn stop_loss_by(&self) -> TriggerBy {
+        self.0.stop_loss_by.into()
+    }
+
+    /// Limit at which the loss is stopped; None for the market.
+    #[getter]
+    fn stop_loss_limit(&self) -> Option<i64> {
+        given(self.0.stop_loss_limit)
     }
 
     /// The price that is compared with the trigger price.
@@ -121,6 +177,11 @@ impl Terms {
 /// A price that may be missing.
 fn price(name: &str, argument: Option<Argument<'_, '_>>) -> PyResult<core::Price> {
     Ok(core::Price(arguments::optional(name, argument)?.unwrap_or(0)))
+}
+
+/// The other way round.
+fn given(price: core::Price) -> Option<i64> {
+    Some(price.0).filter(|price| *price != 0)
 }
 
 /// An account's settings for its orders.

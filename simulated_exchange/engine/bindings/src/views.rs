@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use crate::terms::Terms;
 use crate::words::{
     AccountLevel, MarginMode, MarkSource, OrderType, PositionIndex, Side, StopKind, Strain, TimeInForce,
+    TpSlMode,
 };
 
 /// Declares a frozen class with readable attributes and a `repr` that names them.
@@ -33,6 +34,7 @@ views! {
         initial_margin: i64, maintenance_margin: i64, unrealised_pnl: i64, realised_pnl: i64,
         liquidation_price: i64, bankruptcy_price: i64, adl_rank: u8, tier: u8, margin_mode: MarginMode,
         assigned_margin: i64, auto_add_margin: bool, break_even_price: i64, current_realised_pnl: i64, funding_paid: i64,
+        take_profit: i64, stop_loss: i64, trailing_stop: i64, active_price: i64, tpsl_mode: TpSlMode,
     }
     /// An account's margin figures in USD.
     AccountView {
@@ -56,7 +58,7 @@ views! {
     OrderView {
         order_id: u64, account: u32, instrument: u16, position_index: PositionIndex, side: Side, order_type: OrderType,
         time_in_force: TimeInForce, price: i64, qty: i64, leaves: i64, filled_value: i64, fee: i64,
-        reduce_only: bool, terms: Terms, kind: StopKind, is_waiting: bool, link_id: String, created_market_ms: i64, created_wall_us: i64,
+        reduce_only: bool, terms: Terms, kind: StopKind, is_waiting: bool, trailing_stop: i64, partner: u64, link_id: String, created_market_ms: i64, created_wall_us: i64,
         updated_wall_us: i64,
     }
     /// The prices of an instrument; 0 where there is none yet.
@@ -127,6 +129,11 @@ impl From<core::PositionView> for PositionView {
             break_even_price: view.break_even_price.0,
             current_realised_pnl: view.current_realised_pnl.0,
             funding_paid: view.funding_paid.0,
+            take_profit: view.take_profit.0,
+            stop_loss: view.stop_loss.0,
+            trailing_stop: view.trailing_stop.0,
+            active_price: view.active_price.0,
+            tpsl_mode: view.tpsl_mode.into(),
         }
     }
 }
@@ -233,6 +240,8 @@ impl From<core::OrderView> for OrderView {
             terms: Terms(view.terms),
             kind: view.kind.into(),
             is_waiting: view.is_waiting,
+            trailing_stop: view.trailing_stop.0,
+            partner: view.partner.0,
             link_id: view.link_id.as_str().to_owned(),
             created_market_ms: view.created_market_ms,
             created_wall_us: view.created_wall_us,

@@ -60,7 +60,7 @@ words! {
     /// Why an order ended without being filled whole.
     CancelReason {
         User, ImmediateOrCancel, FillOrKill, PostOnlyWouldTake, ReduceOnly, Liquidation, Adl, SelfMatch,
-        InsufficientMargin, TriggerRefused, Delivery,
+        InsufficientMargin, TriggerRefused, Delivery, TpSlCleared, PairTriggered, Disconnected,
     }
     /// How a fill came about.
     FillKind { Trade, TakeOver, Adl, Netting, Delivery }
@@ -88,9 +88,13 @@ words! {
     /// From where the price must reach an order's trigger.
     TriggerDirection { Either, Rise, Fall }
     /// What kind of order waits, or waited, for a price.
-    StopKind { Plain, Stop }
+    StopKind { Plain, Stop, TakeProfit, StopLoss, PartialTakeProfit, PartialStopLoss, TrailingStop }
     /// Who made an order, and why.
-    CreateType { User, Closing, Liquidation }
+    CreateType {
+        User, Closing, TakeProfit, StopLoss, PartialTakeProfit, PartialStopLoss, TrailingStop, Liquidation,
+    }
+    /// How much of a position its take-profit and stop-loss close.
+    TpSlMode { Full, Partial }
     /// What is traded, as far as settings tell it apart.
     ProductClass { Contracts, Spot }
     /// The stage that refused a command.
@@ -105,7 +109,8 @@ words! {
         NotAContract, SpotTermsInvalid, InstrumentClosed, InstrumentReduceOnly, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
         NotIsolated, PositionMissing, MarginModeUnchanged, AutoAddMarginUnchanged, MarginModeShort, MarginNotFree,
         SlippageInvalid, OrderSettingInvalid, PriceBeyondBand, TriggerPriceInvalid, TooManyConditionalOrders,
-        TriggerNotAbove, TriggerNotBelow,
+        TriggerNotAbove, TriggerNotBelow, TakeProfitInvalid, StopLossInvalid, TradingStopInvalid, TradingStopNoPosition,
+        TradingStopUnchanged, TradingStopTooLarge, TooManyTradingStops, TradingStopReduceOnly,
         SettingUnchanged, CollateralFixed, CoinNotLent, SameWallet, RepaymentClosed,
         OrderNotFound, TooManyOrders, ReduceOnlyNoPosition, ReduceOnlySameSide, AmendUnchanged,
         AmendBelowFilled, NothingOwed, NoLoansInIsolatedMode, InsufficientBalance, LeverageAboveTier, LeverageUnchanged, PositionLimit,
@@ -150,6 +155,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<TriggerDirection>()?;
     module.add_class::<StopKind>()?;
     module.add_class::<CreateType>()?;
+    module.add_class::<TpSlMode>()?;
     module.add_class::<Wallet>()?;
     module.add_class::<RepayReason>()?;
     module.add_class::<Strain>()?;

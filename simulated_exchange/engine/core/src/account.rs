@@ -363,6 +363,7 @@ impl Ledger {
             index,
             leverage,
             has_reduce_only: false,
+            has_exits: false,
             is_hedged: false,
             is_isolated: owner.margin_mode == MarginMode::Isolated,
             is_spot: !listed.is_contract(),

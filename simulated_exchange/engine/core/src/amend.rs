@@ -2,6 +2,7 @@
 //! quantity changes, downwards.
 
 use crate::book::reaches;
+use crate::command::NewOrder;
 use crate::entry::Addition;
 use crate::exchange::Exchange;
 use crate::margin::{Exposure, OpenOrders};
@@ -31,17 +32,90 @@ impl Exchange {
             found => found?,
         };
         let before = *self.orders.get(index);
+        let (after, sums) = self.checked_amendment(&before, account, price, qty)?;
+        self.carry_out(index, (&before, &after), sums, account);
+        Ok(order_id)
+    }
+
+    /// The order as it would be, and the sums of its slot's orders then; nothing is changed yet.
+    #[inline]
+    fn checked_amendment(
+        &self,
+        before: &Order,
+        account: AccountId,
+        price: Option<Price>,
+        qty: Option<Qty>,
+    ) -> Result<(Order, OpenOrders), Reject> {
         if !before.reduce_only {
             self.verified(account)?;
         }
-        let mut after = self.amended(&before, price, qty)?;
-        let sums = self.hold_amended(&before, &mut after)?;
-        if keeps_place(&before, &after) {
-            self.reduce_in_place(index, &before, &after, account);
-        } else if self.takes(&after) {
-            self.requeue(index, &before, &after, account);
+        let mut after = self.amended(before, price, qty)?;
+        let sums = self.hold_amended(before, &mut after)?;
+        Ok((after, sums))
+    }
+
+    #[inline]
+    fn carry_out(
+        &mut self,
+        index: u32,
+        (before, after): (&Order, &Order),
+        sums: OpenOrders,
+        account: AccountId,
+    ) {
+        if keeps_place(before, after) {
+            self.reduce_in_place(index, before, after, account);
+        } else if self.takes(after) {
+            self.requeue(index, before, after, account);
         } else {
-            self.move_in_book(index, (&before, &after), sums, account);
+            self.move_in_book(index, (before, after), sums, account);
+        }
+    }
+
+    /// Changes what comes with a resting order, and its price and quantity with it. What came with it already stands on its
+    /// own from then on.
+    #[cold]
+    pub(crate) fn amend_attached(&mut self, amendment: &TermsAmendment) -> Result<OrderId, Reject> {
+        let TermsAmendment { account, order_id, price, qty, .. } = *amendment;
+        let index = self.find_own(account, order_id)?;
+        let before = *self.orders.get(index);
+        let instrument = usize::from(before.instrument);
+        let listed = &self.instruments[instrument];
+        let price = price.filter(|price| *price != listed.price(before.ticks()));
+        let qty = qty.filter(|qty| *qty != listed.qty(before.lots));
+        let is_changed = price.is_some() || qty.is_some();
+        let change =
+            if is_changed { Some(self.checked_amendment(&before, account, price, qty)?) } else { None };
+        let (terms_before, kind) = self.orders.terms(index);
+        let terms = amendment.applied_to(&terms_before);
+        let limit = listed.price(change.as_ref().map_or(before.ticks(), |(after, _)| after.ticks()));
+        let order = NewOrder {
+            position_index: self.ledger.slot(before.slot).index,
+            reduce_only: before.reduce_only,
+            terms,
+            ..NewOrder::limit(
+                account,
+                InstrumentId(before.instrument),
+                before.side,
+                listed.qty(before.lots),
+                limit,
+            )
+        };
+        if terms.has_exits() {
+            self.check_exits(&order, instrument, Some(limit))?;
+        }
+        if terms == terms_before && !is_changed {
+            return Err(Reject::AmendUnchanged);
+        }
+        if terms != terms_before {
+            self.orders.keep_terms(index, terms, kind);
+            self.orders.note_change(index, self.wall_us);
+            self.triggers.orphan(before.slot, order_id.0);
+            self.emit_conditions(order_id.0, &order, None);
+        }
+        if let Some((after, sums)) = change {
+            let before = *self.orders.get(index);
+            let after = Order { has_terms: before.has_terms, ..after };
+            self.carry_out(index, (&before, &after), sums, account);
         }
         Ok(order_id)
     }
@@ -252,6 +326,7 @@ impl Exchange {
             return;
         }
         self.match_taker(&mut taker);
+        self.note_filled(before.id, before.slot, before.side, after.leaves - taker.leaves, &terms);
         if taker.met != 0 {
             self.emit_self_match(&taker);
         } else if taker.blocked {

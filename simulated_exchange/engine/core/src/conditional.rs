@@ -34,24 +34,51 @@ impl Exchange {
         let direction = self.direction_of(instrument, order)?;
         let listed = &self.instruments[instrument];
         let slot = self.ledger.slot_for(account, instrument, order.position_index, listed);
-        self.last_order += 1;
-        let id = self.last_order;
-        let closes_all = order.qty == Qty(0);
-        let create_type = if closes_all { CreateType::Closing } else { CreateType::User };
-        self.accept(account, order, (order.price, order.qty, order.time_in_force), create_type, id);
-        self.triggers.put(Waiting {
+        let id = self.last_order + 1;
+        self.put_waiting(&self.new_waiting(id, slot, StopKind::Stop, *order, direction));
+        Ok(OrderId(id))
+    }
+
+    /// An order that is to wait.
+    pub(crate) fn new_waiting(
+        &self,
+        id: u64,
+        slot: u32,
+        kind: StopKind,
+        order: NewOrder,
+        direction: TriggerDirection,
+    ) -> Waiting {
+        Waiting {
             id,
             slot,
-            kind: StopKind::Stop,
-            order: *order,
+            kind,
+            order,
             direction,
+            partner: 0,
+            parent: 0,
+            distance: Price(0),
+            trail: None,
             is_due: false,
             created_market_ms: self.market_ms,
             created_wall_us: self.wall_us,
             updated_wall_us: self.wall_us,
-        });
-        self.emit_conditions(id, StopKind::Stop, order);
-        Ok(OrderId(id))
+        }
+    }
+
+    /// Accepts the next order, to wait.
+    pub(crate) fn put_waiting(&mut self, waiting: &Waiting) {
+        let (order, kind) = (&waiting.order, waiting.kind);
+        let account = self.ledger.slot(waiting.slot).account;
+        let closes_by_choice = kind == StopKind::Stop && order.closes_all();
+        let create_type = if closes_by_choice { CreateType::Closing } else { kind.create_type() };
+        self.last_order = waiting.id;
+        let applied = (order.price, order.qty, order.time_in_force);
+        self.accept(account, order, applied, create_type, waiting.id);
+        self.triggers.put(*waiting);
+        self.emit_conditions(waiting.id, order, Some(waiting));
+        if kind.is_exit() {
+            self.ledger.slot_mut(waiting.slot).has_exits = true;
+        }
     }
 
     /// Stage 2 of a conditional order. What depends on the moment it comes in is looked at then.
@@ -90,6 +117,9 @@ impl Exchange {
         let trigger = order.terms.trigger_price;
         let trigger_ticks = self.ticks_of(instrument, trigger).map_err(|_| Reject::TriggerPriceInvalid)?;
         let ticks = if is_market { trigger_ticks } else { self.ticks_of(instrument, order.price)? };
+        if order.terms.has_exits() {
+            self.check_exits(order, instrument, Some(listed.price(ticks)))?;
+        }
         if order.closes_all() {
             return Ok(());
         }
@@ -165,12 +195,14 @@ impl Exchange {
         self.triggers.reach(u16::try_from(instrument).unwrap_or(u16::MAX), by, price);
     }
 
-    /// Stage 7: sets off what is due.
+    /// Stage 7: attends to fills that concern take-profits and stop-losses, and sets off what is due.
     #[cold]
     pub(crate) fn run_triggers(&mut self) {
+        self.attend_exits();
         for _ in 0..TRIGGERS_MAX {
             let Some((waiting, price)) = self.triggers.next_due() else { break };
             self.set_off(&waiting, Price(price));
+            self.attend_exits();
         }
     }
 
@@ -178,19 +210,23 @@ impl Exchange {
         let order = &waiting.order;
         let (account, instrument, order_id) = (order.account, order.instrument, OrderId(waiting.id));
         self.emit(EventKind::OrderTriggered { order_id, account, instrument, price });
+        if waiting.kind.is_exit() {
+            self.withdraw_waiting(waiting.partner, CancelReason::PairTriggered);
+            self.note_exits(waiting.slot, waiting.kind);
+        }
+        let listed = &self.instruments[usize::from(instrument.0)];
         let closable = self.ledger.slot(waiting.slot).reducible(order.side);
-        let qty = if order.closes_all() {
-            self.instruments[usize::from(instrument.0)].qty(closable)
-        } else {
-            order.qty
-        };
-        // its link id is taken: by itself
-        let incoming = NewOrder { qty, link_id: LinkId::NONE, ..*order };
+        // what closes all is cut to the position; the smallest order does not bind it
+        let qty = if order.closes_all() { listed.qty(closable).max(listed.spec.min_qty) } else { order.qty };
+        let step = listed.spec.qty_step.0;
+        // its link id is taken: by itself; what comes with it was looked at when it was placed
+        let terms = order.terms.without_exits();
+        let incoming = NewOrder { qty, link_id: LinkId::NONE, terms, ..*order };
         if order.terms.close_on_trigger {
-            self.make_way(waiting.slot, order.side);
+            self.make_way(waiting.slot, order);
         }
         if let Err(reject) = self.bring_in(waiting, &incoming) {
-            let lots = qty.0 / self.instruments[usize::from(instrument.0)].spec.qty_step.0;
+            let lots = if order.closes_all() { 0 } else { qty.0 / step };
             self.emit_cancelled(waiting.id, account, instrument, lots, reason_of(reject));
         }
     }
@@ -210,21 +246,27 @@ impl Exchange {
             let instrument = incoming.instrument;
             self.emit(EventKind::OrderAmended { order_id, account, instrument, price, qty, leaves: qty });
         }
-        let order = NewOrder { link_id: waiting.order.link_id, ..*incoming };
+        let order = NewOrder { link_id: waiting.order.link_id, terms: waiting.order.terms, ..*incoming };
         self.send(&order, &intent, valued, waiting.id, Some(waiting));
         Ok(())
     }
 
-    /// Makes room for a close-on-trigger order: cancels what else would reduce on its side, and as many of the account's
-    /// opening orders in the instrument, youngest first, as it takes to have margin available again.
-    fn make_way(&mut self, slot: u32, side: Side) {
+    /// Makes room for a close-on-trigger order, youngest orders first: cancels what else would reduce on its side until there
+    /// is room for it to rest, and the account's opening orders in the instrument until there is margin available again.
+    fn make_way(&mut self, slot: u32, order: &NewOrder) {
+        let step = self.instruments[usize::from(order.instrument.0)].spec.qty_step.0;
+        let rests = order.order_type == OrderType::Limit;
+        let closable = self.ledger.slot(slot).reducible(order.side);
+        let wanted = if order.closes_all() { closable } else { closable.min(order.qty.0 / step) };
+        let at = usize::from(order.side.to_wire());
         let mut index = self.ledger.slot(slot).orders.youngest;
         while index != NONE {
-            let (order, older) = (*self.orders.get(index), self.orders.older(index));
-            let is_short = self.ledger.account(order.account).available() < 0;
-            if order.reduce_only && order.side == side {
+            let (other, older) = (*self.orders.get(index), self.orders.older(index));
+            let is_short = self.ledger.account(other.account).available() < 0;
+            let is_crowded = rests && closable - self.ledger.detail(slot).reduce_only_lots[at] < wanted;
+            if other.reduce_only && other.side == order.side && is_crowded {
                 self.withdraw_order(index, CancelReason::ReduceOnly);
-            } else if !order.reduce_only && is_short {
+            } else if !other.reduce_only && is_short {
                 self.withdraw_order(index, CancelReason::InsufficientMargin);
             }
             index = older;
@@ -246,7 +288,7 @@ impl Exchange {
 
     /// Takes back a waiting order.
     pub(crate) fn withdraw_waiting(&mut self, id: u64, reason: CancelReason) {
-        let Some(Waiting { order, .. }) = self.triggers.remove(id) else { return };
+        let Some(Waiting { order, kind, slot, .. }) = self.triggers.remove(id) else { return };
         let counterparty = OrderId(0);
         self.emit(EventKind::OrderCancelled {
             order_id: OrderId(id),
@@ -256,6 +298,9 @@ impl Exchange {
             reason,
             counterparty,
         });
+        if kind.is_exit() {
+            self.note_exits(slot, kind);
+        }
     }
 
     /// Cancels a waiting order of an account.
@@ -285,10 +330,14 @@ impl Exchange {
         if amendment.trigger_price.is_some() || amendment.trigger_by.is_some() {
             return Err(Reject::OrderNotFound);
         }
+        if amendment.has_exits() {
+            return self.amend_attached(amendment);
+        }
         self.amend_order(amendment.account, amendment.order_id, amendment.price, amendment.qty)
     }
 
-    /// Changes a waiting order's limit, quantity, trigger price; the price must still come from where it was to come.
+    /// Changes a waiting order's limit, quantity, trigger price and what comes with it; the price must still come from where
+    /// it was to come.
     #[cold]
     pub(crate) fn amend_waiting(
         &mut self,
@@ -297,11 +346,13 @@ impl Exchange {
     ) -> Result<OrderId, Reject> {
         let id = amendment.order_id.0;
         let before = self.find_waiting(owner, id)?;
+        if before.kind.is_exit() {
+            return self.amend_exit(&before, amendment);
+        }
         let mut order = before.order;
         order.price = amendment.price.unwrap_or(order.price);
         order.qty = amendment.qty.unwrap_or(order.qty);
-        order.terms.trigger_price = amendment.trigger_price.unwrap_or(order.terms.trigger_price);
-        order.terms.trigger_by = amendment.trigger_by.unwrap_or(order.terms.trigger_by);
+        order.terms = amendment.applied_to(&order.terms);
         if order == before.order {
             return Err(Reject::AmendUnchanged);
         }
@@ -310,26 +361,25 @@ impl Exchange {
         }
         let instrument = usize::from(order.instrument.0);
         self.check_waiting_shape(instrument, &order)?;
-        let is_moved = order.terms != before.order.terms;
-        let direction = before.direction;
-        if is_moved {
-            self.check_direction(instrument, &order.terms, direction)?;
+        let trigger = |order: &NewOrder| (order.terms.trigger_price, order.terms.trigger_by);
+        if trigger(&order) != trigger(&before.order) {
+            self.check_direction(instrument, &order.terms, before.direction)?;
         }
-        let updated_wall_us = self.wall_us;
-        self.triggers.put(Waiting { order, direction, updated_wall_us, ..before });
+        let after = Waiting { order, updated_wall_us: self.wall_us, ..before };
+        self.triggers.put(after);
         let NewOrder { account, instrument, price, qty, .. } = order;
         let (order_id, leaves) = (amendment.order_id, qty);
         if (price, qty) != (before.order.price, before.order.qty) {
             self.emit(EventKind::OrderAmended { order_id, account, instrument, price, qty, leaves });
         }
-        if is_moved {
-            self.emit_conditions(id, before.kind, &order);
+        if order.terms != before.order.terms {
+            self.emit_conditions(id, &order, Some(&after));
         }
         Ok(order_id)
     }
 
-    /// Tells what an order asks for beyond the plain.
-    pub(crate) fn emit_conditions(&mut self, id: u64, kind: StopKind, order: &NewOrder) {
+    /// Tells what an order asks for beyond the plain, and what it waits for.
+    pub(crate) fn emit_conditions(&mut self, id: u64, order: &NewOrder, waiting: Option<&Waiting>) {
         let terms = &order.terms;
         let (slippage_ticks, slippage_ratio) = match terms.slippage {
             SlippageTolerance::None => (0, 0),
@@ -340,14 +390,23 @@ impl Exchange {
             order_id: OrderId(id),
             account: order.account,
             instrument: order.instrument,
-            kind,
+            kind: waiting.map_or(StopKind::Plain, |waiting| waiting.kind),
             trigger_price: terms.trigger_price,
             trigger_by: terms.trigger_by,
             trigger_direction: terms.trigger_direction,
             close_on_trigger: terms.close_on_trigger,
+            trailing_stop: waiting.map_or(Price(0), |waiting| waiting.distance),
+            partner: OrderId(waiting.map_or(0, |waiting| waiting.partner)),
             self_match: terms.self_match,
             slippage_ticks,
             slippage_ratio,
+            tpsl_mode: terms.tpsl_mode,
+            take_profit: terms.take_profit,
+            take_profit_by: terms.take_profit_by,
+            take_profit_limit: terms.take_profit_limit,
+            stop_loss: terms.stop_loss,
+            stop_loss_by: terms.stop_loss_by,
+            stop_loss_limit: terms.stop_loss_limit,
         });
     }
 }

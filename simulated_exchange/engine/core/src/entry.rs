@@ -11,8 +11,7 @@ use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order, OrderDetail, NONE};
 use crate::reject::Reject;
 use crate::terms::{
-    CreateType, ProductClass, SlippageTolerance, StopKind, SLIPPAGE_RATIO_MAX, SLIPPAGE_RATIO_MIN,
-    SLIPPAGE_TICKS_MAX,
+    CreateType, SlippageTolerance, StopKind, SLIPPAGE_RATIO_MAX, SLIPPAGE_RATIO_MIN, SLIPPAGE_TICKS_MAX,
 };
 use crate::triggers::Waiting;
 use crate::types::{
@@ -86,7 +85,7 @@ impl Exchange {
         let applied = (listed.price(intent.ticks), listed.qty(intent.lots), intent.time_in_force);
         self.accept(intent.account, order, applied, create_type, id);
         if !order.terms.is_none() {
-            self.emit_conditions(id, StopKind::Plain, order);
+            self.emit_conditions(id, order, None);
         }
         self.send(order, &intent, valued, id, None);
         Ok(OrderId(id))
@@ -148,6 +147,9 @@ impl Exchange {
         if self.would_take(&taker) {
             self.match_taker(&mut taker);
         }
+        if order.terms.has_exits() {
+            self.note_filled(id, slot, order.side, intent.lots - taker.leaves, &order.terms);
+        }
         self.finish(order, intent, &taker, fired);
     }
 
@@ -178,6 +180,9 @@ impl Exchange {
             self.within_band(account, instrument, order.side, self.ticks_of(instrument, order.price)?)?
         };
         let ticks = self.within_tolerance(order, instrument, ticks)?;
+        if order.terms.has_exits() {
+            self.check_exits(order, instrument, (!is_market).then_some(listed.price(ticks)))?;
+        }
         if order.terms.are_for_spot() {
             lots = self.on_spot_terms(order, account, instrument, ticks, lots)?;
         }
@@ -229,11 +234,7 @@ impl Exchange {
         if within_band(side, ticks, edge) == ticks {
             return Ok(ticks);
         }
-        let products = if self.instruments[instrument].is_contract() {
-            ProductClass::Contracts
-        } else {
-            ProductClass::Spot
-        };
+        let products = self.products_of(instrument);
         let moves = self.settings_of(account).moves_to_band[usize::from(products.to_wire())];
         moves.then_some(edge).ok_or(Reject::PriceBeyondBand)
     }

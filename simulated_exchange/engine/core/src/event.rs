@@ -9,11 +9,12 @@
 use crate::event_field::{events, shape, Field, Packer};
 use crate::event_log::{words, EventLog, Fields, Packed, CODE_BITS, HEAD_BITS};
 use crate::event_market::with_market_events;
+use crate::event_order::with_order_events;
 use crate::kyc::AccountLevel;
 use crate::lending::Strain;
 use crate::mark::MarkSource;
 use crate::record::{DecodeError, Reader, Writer};
-use crate::terms::{CreateType, SelfMatch, StopKind, TriggerBy, TriggerDirection};
+use crate::terms::{CreateType, SelfMatch, StopKind, TpSlMode, TriggerBy, TriggerDirection};
 use crate::types::{
     AccountId, CancelReason, CoinId, FillKind, InstrumentId, InstrumentStatus, LinkId, MarginMode, Money,
     OrderId, OrderType, PoolId, PositionIndex, PositionMode, Price, Qty, Rate, RepayReason, Side,
@@ -36,7 +37,7 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-with_market_events! {
+with_order_events! {
     /// An account was opened.
     AccountCreated = 1 {
         /// Account.
@@ -100,43 +101,6 @@ with_market_events! {
         /// Who made it, and why.
         create_type: CreateType,
     }
-    /// What an accepted order asks for beyond the plain, or asks for now; told only of orders that do. One with a trigger
-    /// price waits until it is triggered.
-    OrderConditions = 50 {
-        /// Order.
-        order_id: OrderId,
-        /// Owner.
-        account: AccountId,
-        /// Instrument.
-        instrument: InstrumentId,
-        /// What kind of order waits for a price.
-        kind: StopKind,
-        /// The price it waits for; 0 for none.
-        trigger_price: Price,
-        /// The price that is compared.
-        trigger_by: TriggerBy,
-        /// From where it must come.
-        trigger_direction: TriggerDirection,
-        /// Only ever closes, and may cancel others to do so.
-        close_on_trigger: bool,
-        /// Self-match prevention.
-        self_match: SelfMatch,
-        /// Slippage tolerance in ticks; 0 for none.
-        slippage_ticks: i64,
-        /// Slippage tolerance as a part of the best price, in `10^-8`; 0 for none.
-        slippage_ratio: i64,
-    }
-    /// A waiting order's price was reached. What follows tells whether it filled, rested or was cancelled.
-    OrderTriggered = 51 {
-        /// Order.
-        order_id: OrderId,
-        /// Owner.
-        account: AccountId,
-        /// Instrument.
-        instrument: InstrumentId,
-        /// The price that reached it.
-        price: Price,
-    }
     /// A resting order changed.
     OrderAmended = 6 {
         /// Order.
@@ -166,21 +130,6 @@ with_market_events! {
         reason: CancelReason,
         /// The order it would have met, where self-match prevention cancelled it; 0 otherwise.
         counterparty: OrderId,
-    }
-    /// An account's settings for its orders changed.
-    OrderSettingsChanged = 53 {
-        /// Account.
-        account: AccountId,
-        /// The group of accounts that count as one trader; 0 for none.
-        smp_group: i64,
-        /// Disconnect window of contracts in seconds; 0 for never.
-        contracts_disconnect_s: i64,
-        /// Disconnect window of spot in seconds; 0 for never.
-        spot_disconnect_s: i64,
-        /// Limits of contracts beyond the price band are moved to its edge.
-        contracts_move_to_band: bool,
-        /// Limits of spot orders beyond the price band are moved to its edge.
-        spot_moves_to_band: bool,
     }
     /// Two orders met.
     Trade = 8 {

@@ -6,7 +6,7 @@ use crate::kyc::AccountLevel;
 use crate::lending::Strain;
 use crate::mark::MarkSource;
 use crate::record::{DecodeError, Reader, Writer};
-use crate::terms::{CreateType, SelfMatch, StopKind, TriggerBy, TriggerDirection};
+use crate::terms::{CreateType, SelfMatch, StopKind, TpSlMode, TriggerBy, TriggerDirection};
 use crate::types::{
     AccountId, CancelReason, CoinId, FillKind, InstrumentId, InstrumentStatus, LinkId, MarginMode, Money,
     OrderId, OrderType, PoolId, PositionIndex, PositionMode, Price, Qty, Rate, RepayReason, Side,
@@ -56,7 +56,7 @@ macro_rules! enum_fields {
     )+};
 }
 number_fields!(Price => i64, Qty => i64, Money => i64, OrderId => u64, TradeId => u64, AccountId => u32, InstrumentId => u16, CoinId => u16, PoolId => u16, Rate => i64);
-enum_fields!(CreateType, SelfMatch, StopKind, TriggerBy, TriggerDirection);
+enum_fields!(CreateType, SelfMatch, StopKind, TpSlMode, TriggerBy, TriggerDirection);
 enum_fields!(
     Side,
     OrderType,

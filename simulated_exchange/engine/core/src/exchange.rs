@@ -246,13 +246,16 @@ impl Exchange {
             _ => {}
         }
         // 7 triggers
-        if self.triggers.is_due() {
+        if self.triggers.has_work() {
             self.run_triggers();
         }
         // 8 liquidate
         let time_passed = matches!(command.action, Action::AdvanceTime);
         self.liquidate(time_passed);
         self.settle_loans(time_passed);
+        if self.triggers.has_work() {
+            self.attend_exits();
+        }
         performed
     }
 

@@ -6,8 +6,9 @@ use crate::exchange::{Exchange, Fatal, FEES, LENDING, TAKEOVER};
 use crate::margin::{Margin, MarginSum};
 use crate::order::Order;
 use crate::purse::Worth;
-use crate::terms::TriggerBy;
-use crate::types::{CoinId, MarginMode, PoolId, Side};
+use crate::terms::{StopKind, TriggerBy};
+use crate::triggers::Waiting;
+use crate::types::{CoinId, MarginMode, PoolId, Price, Side};
 use crate::view::{CoinConservation, Conservation};
 
 type Check = Result<(), &'static str>;
@@ -191,11 +192,35 @@ impl Exchange {
             let price = self.price_by(usize::from(slot.instrument), by).0;
             let is_known = has_traded || by != TriggerBy::LastPrice;
             holds(
-                waiting.is_due || !is_known || !waiting.is_reached(price),
+                waiting.is_due || !is_known || !self.triggers.is_reached(waiting, price),
                 "no waiting order is forgotten",
             )?;
+            if waiting.kind.is_exit() {
+                self.check_exit_order(waiting)?;
+            }
         }
         Ok(())
+    }
+
+    /// What ends a position closes it, is one of its kind or of a pair, and is no more than there is to close.
+    fn check_exit_order(&self, waiting: &Waiting) -> Check {
+        let (slot, order) = (self.ledger.slot(waiting.slot), &waiting.order);
+        holds(slot.has_exits, "a position knows what is to end it")?;
+        holds(slot.reducible(order.side) > 0, "what ends a position closes it")?;
+        let of_kind = self.triggers.of(waiting.slot).filter(|other| other.kind == waiting.kind);
+        if waiting.kind.is_partial() {
+            let lots = self.partial_lots(waiting.slot, waiting.kind);
+            holds(lots <= slot.position.lots.abs(), "parts that are to be closed fit the position")?;
+            let partner =
+                self.triggers.get(waiting.partner).map(|partner| (partner.partner, partner.order.qty));
+            let is_paired = waiting.partner == 0 || partner == Some((waiting.id, order.qty));
+            holds(is_paired, "a take-profit and its stop-loss know each other")
+        } else {
+            let waits = of_kind.filter(|other| !other.is_due).count();
+            holds(waits <= 1, "a position has one take-profit, stop-loss and trailing stop")?;
+            let is_trailing = waiting.kind == StopKind::TrailingStop;
+            holds(is_trailing == (waiting.distance > Price(0)), "a trailing stop has a distance")
+        }
     }
 
     fn margin_of(&self, purse: u32) -> MarginSum {

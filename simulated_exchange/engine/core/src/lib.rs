@@ -3,7 +3,7 @@
 //! No I/O, no clock, no randomness, no floating point. The same commands give the same events and the same state
 //! hash on every machine. Dependencies between modules point one way:
 //!
-//! - orders beyond the plain: `self_match`, `conditional` over `triggers`, `order_settings`, asked by `trading_command` and `terms`;
+//! - orders beyond the plain: `self_match`, `conditional` and `trading_stop` over `tpsl` over `triggers` over `trailing`, `order_settings`, asked by `trading_command` and `terms`;
 //! - stages: `exchange` runs `plain`, the short way of most orders, or `entry`, `amend`, `matching`, `transfers`, `borrowing`, `supply`, `standing`, `clock`
 //!   over `coin_prices`, `funding_payment`, `liquidation` over `realisation` and `reduction`, `position_liquidation` over `reduction`, `takeover`
 //!   over `insurance_book`, `invariants`;
@@ -31,6 +31,7 @@ mod digest;
 mod entry;
 mod event_field;
 mod event_market;
+mod event_order;
 mod funding_payment;
 mod hedge;
 mod id_map;
@@ -66,6 +67,9 @@ mod standing;
 mod state_hash;
 mod supply;
 mod takeover;
+mod tpsl;
+mod trading_stop;
+mod trailing;
 mod transfers;
 mod triggers;
 
@@ -124,9 +128,9 @@ pub use reject::{Reject, Stage};
 pub use snapshot::RestoreError;
 pub use terms::{
     CreateType, OrderSetting, OrderSettings, ProductClass, SelfMatch, SlippageTolerance, StopKind, Terms,
-    TriggerBy, TriggerDirection,
+    TpSlMode, TriggerBy, TriggerDirection,
 };
-pub use trading_command::{TermsAmendment, TradingAction};
+pub use trading_command::{TermsAmendment, TradingAction, TradingStop};
 pub use types::*;
 pub use view::{
     AccountView, AdlAlertView, AdlPlaceView, BookLevel, CoinConservation, CoinView, Conservation,
@@ -148,6 +152,7 @@ pub mod limits {
     pub use crate::liquidation::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
     pub use crate::takeover::ADL_COUNTERPARTIES_MAX;
     pub use crate::terms::{DISCONNECT_SECONDS, SLIPPAGE_RATIO_MAX, SLIPPAGE_RATIO_MIN, SLIPPAGE_TICKS_MAX};
+    pub use crate::tpsl::PARTIAL_PAIRS_MAX;
 }
 
 /// Bytes that one of each takes in the exchange's arrays; for measuring and for planning memory.

@@ -281,6 +281,10 @@ impl Exchange {
         taker.filled_value += value;
         taker.fee_paid += self.settle(&taker_leg);
         let fee = self.settle(&maker_leg);
+        if maker.has_terms {
+            let (terms, _) = self.orders.terms(maker_index);
+            self.note_filled(maker.id, maker.slot, maker.side, lots, &terms);
+        }
         if leaves == 0 {
             self.orders.remove(maker_index, &mut self.ledger.slot_mut(maker.slot).orders);
         } else {
@@ -335,6 +339,9 @@ impl Exchange {
             FillKind::Netting => WalletReason::Netting,
         };
         self.emit_wallet(purse, settled.realised - fee, reason);
+        if settled.closed_lots > 0 && self.ledger.slot(leg.slot).has_exits {
+            self.note_reduced(leg, settled);
+        }
     }
 
     /// Moves the money of a fill whose position has margin of its own, or whose fee depends on what there is.

@@ -198,6 +198,8 @@ impl Orders {
         self.get_mut(index).has_terms = has_terms;
         if has_terms {
             self.terms.insert(index, (terms, kind));
+        } else {
+            self.terms.remove(&index);
         }
     }
 

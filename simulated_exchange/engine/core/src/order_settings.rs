@@ -5,9 +5,9 @@
 use crate::event::EventKind;
 use crate::exchange::Exchange;
 use crate::reject::Reject;
-use crate::terms::{OrderSetting, OrderSettings, DISCONNECT_SECONDS};
+use crate::terms::{OrderSetting, OrderSettings, ProductClass, DISCONNECT_SECONDS};
 use crate::trading_command::TradingAction;
-use crate::types::{AccountId, OrderId};
+use crate::types::{AccountId, CancelReason, OrderId};
 
 impl Exchange {
     /// Performs a command about orders.
@@ -17,6 +17,10 @@ impl Exchange {
                 self.set_order_setting(account, setting).map(|()| OrderId(0))
             }
             TradingAction::AmendTerms(ref amendment) => self.amend_terms(amendment),
+            TradingAction::SetTradingStop(ref stop) => self.set_trading_stop(stop).map(|()| OrderId(0)),
+            TradingAction::CancelDisconnected { account, products } => {
+                self.cancel_disconnected(account, products).map(|()| OrderId(0))
+            }
         }
     }
 
@@ -51,6 +55,36 @@ impl Exchange {
             spot_moves_to_band: settings.moves_to_band[1],
         });
         Ok(())
+    }
+
+    /// Cancels what is in the book and what waits to come in, oldest first by instrument. Refused without a window. An exit
+    /// is never in the way: take-profits, stop-losses and trailing stops stay.
+    fn cancel_disconnected(&mut self, account: AccountId, products: ProductClass) -> Result<(), Reject> {
+        let owner = self.user(account)?;
+        if self.settings_of(owner).disconnect_seconds[usize::from(products.to_wire())] == 0 {
+            return Err(Reject::OrderSettingInvalid);
+        }
+        let reason = CancelReason::Disconnected;
+        for index in 0..self.instruments.len() {
+            if self.products_of(index) == products {
+                self.cancel_orders(owner, index, reason);
+            }
+        }
+        for slot in self.ledger.slots_of(owner) {
+            if self.products_of(usize::from(self.ledger.slot(slot).instrument)) == products {
+                self.cancel_waiting(slot, reason, |waiting| !waiting.kind.is_exit());
+            }
+        }
+        Ok(())
+    }
+
+    /// What an instrument's orders count as in the settings.
+    pub(crate) fn products_of(&self, instrument: usize) -> ProductClass {
+        if self.instruments[instrument].is_contract() {
+            ProductClass::Contracts
+        } else {
+            ProductClass::Spot
+        }
     }
 
     /// The settings of the account at a position.

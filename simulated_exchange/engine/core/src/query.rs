@@ -7,7 +7,7 @@ use crate::instrument::Instrument;
 use crate::margin::{bankruptcy_price, break_even_price, liquidation_price, price_of, tier_index};
 use crate::order::Order;
 use crate::risk_limits::Notice;
-use crate::terms::OrderSettings;
+use crate::terms::{OrderSettings, Terms};
 use crate::triggers::Waiting;
 use crate::types::{
     AccountId, InstrumentId, InstrumentStatus, LinkId, MarginMode, Money, OrderId, PositionIndex,
@@ -120,7 +120,13 @@ impl Exchange {
             let price = price.filter(|price| is_open && *price < i128::from(listed.spec.max_price.0));
             Price(saturate(price.unwrap_or(0)))
         };
+        let stop = self.trading_stop_of(slot);
         PositionView {
+            take_profit: stop.take_profit,
+            stop_loss: stop.stop_loss,
+            trailing_stop: stop.trailing_stop,
+            active_price: stop.active_price,
+            tpsl_mode: stop.mode,
             instrument: InstrumentId(held.instrument),
             position_index: held.index,
             qty: listed.qty(position.lots),
@@ -215,7 +221,7 @@ impl Exchange {
 
     /// A live order.
     pub fn order(&self, order_id: OrderId) -> Option<OrderView> {
-        let waiting = || self.triggers.get(order_id.0).map(Self::view_waiting);
+        let waiting = || self.triggers.get(order_id.0).map(|waiting| self.view_waiting(waiting));
         self.orders.find(order_id.0).map(|index| self.view_order(index)).or_else(waiting)
     }
 
@@ -238,12 +244,12 @@ impl Exchange {
             .filter(|slot| instrument.is_none_or(|wanted| wanted.0 == self.ledger.slot(*slot).instrument))
             .flat_map(|slot| {
                 let live = self.orders.of(self.ledger.slot(slot).orders).map(|index| self.view_order(index));
-                live.chain(self.triggers.of(slot).map(Self::view_waiting))
+                live.chain(self.triggers.of(slot).map(|waiting| self.view_waiting(waiting)))
             })
             .collect()
     }
 
-    fn view_waiting(waiting: &Waiting) -> OrderView {
+    fn view_waiting(&self, waiting: &Waiting) -> OrderView {
         let order = &waiting.order;
         OrderView {
             order_id: OrderId(waiting.id),
@@ -259,9 +265,11 @@ impl Exchange {
             filled_value: Money(0),
             fee: Money(0),
             reduce_only: order.reduce_only,
-            terms: order.terms,
+            terms: Terms { trigger_price: self.triggers.trigger_price(waiting), ..order.terms },
             kind: waiting.kind,
             is_waiting: true,
+            trailing_stop: waiting.distance,
+            partner: OrderId(waiting.partner),
             link_id: order.link_id,
             created_market_ms: waiting.created_market_ms,
             created_wall_us: waiting.created_wall_us,
@@ -290,6 +298,8 @@ impl Exchange {
             terms,
             kind,
             is_waiting: false,
+            trailing_stop: Price(0),
+            partner: OrderId(0),
             link_id: detail.link_id,
             created_market_ms: detail.created_market_ms,
             created_wall_us: detail.created_wall_us,

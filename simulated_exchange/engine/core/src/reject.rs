@@ -95,12 +95,28 @@ rejects! {
     PriceBeyondBand = 262, "Order price is beyond the price limit.";
     /// Trigger price is not a positive multiple of the tick, or above the instrument's highest.
     TriggerPriceInvalid = 263, "trigger price invalid";
+    /// A take-profit or trailing stop that would not close with a gain.
+    TakeProfitInvalid = 264, "TakeProfit set for position should be beyond base_price, on the winning side";
+    /// A stop-loss that would not close with a loss.
+    StopLossInvalid = 265, "StopLoss set for position should be beyond base_price, on the losing side";
+    /// Terms of take-profit, stop-loss or trailing stop that do not go together.
+    TradingStopInvalid = 266, "take-profit, stop-loss or trailing stop terms do not go together";
     /// Too many conditional orders in the instrument.
     TooManyConditionalOrders = 360, "Not allowed to have more than 10 conditional orders.";
     /// The price is to rise to the trigger, and is there already.
     TriggerNotAbove = 361, "expect Rising, but trigger_price <= current";
     /// The price is to fall to the trigger, and is there already.
     TriggerNotBelow = 362, "expect Falling, but trigger_price >= current";
+    /// Take-profit, stop-loss or trailing stop without a position.
+    TradingStopNoPosition = 363, "can not set tp/sl/ts for zero position";
+    /// Take-profit, stop-loss and trailing stop as they were.
+    TradingStopUnchanged = 364, "not modified";
+    /// Partial take-profits or stop-losses of more than the position.
+    TradingStopTooLarge = 365, "tp/sl size is larger than position size";
+    /// Too many pairs of partial take-profit and stop-loss.
+    TooManyTradingStops = 366, "Not allowed to have more than 20 partial tp/sl pairs.";
+    /// Take-profit or stop-loss of an order that only reduces.
+    TradingStopReduceOnly = 367, "take profit and stop loss are not allowed on a reduce-only order";
     /// The setting is what it was.
     SettingUnchanged = 280, "not modified";
     /// The coin is always collateral.

@@ -29,6 +29,8 @@ pub struct Slot {
     pub is_hedged: bool,
     /// Its position is backed by margin of its own.
     pub is_isolated: bool,
+    /// Take-profits, stop-losses or a trailing stop wait to end its position.
+    pub has_exits: bool,
     /// It has orders for coins, and never a position.
     pub is_spot: bool,
     /// Position.

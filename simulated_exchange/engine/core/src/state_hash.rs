@@ -21,7 +21,9 @@
 //!    filled (wide), fees (wide), link id. Of an order that asks for something beyond the plain, also: what kind waited
 //!    for a price, and the record of an order of account 0 for nothing with its terms.
 //! 5. Each order that waits for a price, oldest first: number, kind with the direction << 8, its record as it was
-//!    placed, at the time of its acceptance; then number and price of each that is to be set off, in their order.
+//!    placed, at the time of its acceptance; of what ends a position also: its counterpart, the order it came with,
+//!    distance of a trailing stop, its price once it is armed (0 for none). Then number and price of each that is to
+//!    be set off, in their order.
 //! 6. Each account by identifier: identifier, digest of its link ids, margin mode; its settings for orders unless
 //!    they are the usual ones (group, disconnect windows of contracts << 32 and of spot, moves contracts' and << 1
 //!    spot's limits); each coin of it that holds anything or is not collateral, as listed (coin, is collateral,
@@ -143,6 +145,10 @@ impl Exchange {
         for waiting in self.triggers.all() {
             let flags = u64::from(waiting.kind.to_wire()) | u64::from(waiting.direction.to_wire()) << 8;
             digest.word(waiting.id).word(flags).bytes(&recorded(&waiting.order, waiting.created_market_ms));
+            if waiting.kind.is_exit() {
+                let moving = waiting.trail.map_or(0, |_| self.triggers.trigger_price(waiting).0);
+                digest.word(waiting.partner).word(waiting.parent).signed(waiting.distance.0).signed(moving);
+            }
         }
         for (id, price) in self.triggers.due() {
             digest.word(*id).signed(*price);

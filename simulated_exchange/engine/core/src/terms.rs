@@ -60,6 +60,16 @@ wire_enum! {
         Plain = 0,
         /// A conditional order.
         Stop = 1,
+        /// Takes the profit of a whole position.
+        TakeProfit = 2,
+        /// Stops the loss of a whole position.
+        StopLoss = 3,
+        /// Takes the profit of a part.
+        PartialTakeProfit = 4,
+        /// Stops the loss of a part.
+        PartialStopLoss = 5,
+        /// Follows the price of a whole position.
+        TrailingStop = 6,
     }
 }
 
@@ -72,8 +82,54 @@ wire_enum! {
         User = 0,
         /// Its owner, to close the whole position.
         Closing = 1,
+        /// The take-profit of a position.
+        TakeProfit = 2,
+        /// The stop-loss of a position.
+        StopLoss = 3,
+        /// The take-profit of a part of a position.
+        PartialTakeProfit = 4,
+        /// The stop-loss of a part of a position.
+        PartialStopLoss = 5,
+        /// The trailing stop of a position.
+        TrailingStop = 6,
         /// The venue, to reduce a position that is being liquidated.
         Liquidation = 7,
+    }
+}
+
+impl StopKind {
+    /// True for what ends a position and goes when it is gone.
+    pub const fn is_exit(self) -> bool {
+        !matches!(self, Self::Plain | Self::Stop)
+    }
+
+    /// True for what has a quantity of its own and may have a counterpart.
+    pub const fn is_partial(self) -> bool {
+        matches!(self, Self::PartialTakeProfit | Self::PartialStopLoss)
+    }
+
+    /// Who makes orders of the kind.
+    pub const fn create_type(self) -> CreateType {
+        match self {
+            Self::Plain | Self::Stop => CreateType::User,
+            Self::TakeProfit => CreateType::TakeProfit,
+            Self::StopLoss => CreateType::StopLoss,
+            Self::PartialTakeProfit => CreateType::PartialTakeProfit,
+            Self::PartialStopLoss => CreateType::PartialStopLoss,
+            Self::TrailingStop => CreateType::TrailingStop,
+        }
+    }
+}
+
+wire_enum! {
+    /// How much of a position its take-profit and stop-loss close.
+    #[derive(Default)]
+    TpSlMode {
+        /// All of it, whatever it is then, at the market.
+        #[default]
+        Full = 0,
+        /// A part, at the market or at a limit; there may be several.
+        Partial = 1,
     }
 }
 
@@ -125,6 +181,20 @@ pub struct Terms {
     pub is_leveraged: bool,
     /// Spot market buy: the quantity is what is spent of the quote coin.
     pub in_quote: bool,
+    /// How much of the position the two below close.
+    pub tpsl_mode: TpSlMode,
+    /// Price at which profit is taken of what the order opened; 0 for never.
+    pub take_profit: Price,
+    /// The price that is compared with it.
+    pub take_profit_by: TriggerBy,
+    /// Limit at which profit is taken; 0 for the market.
+    pub take_profit_limit: Price,
+    /// Price at which the loss of what the order opened is stopped; 0 for never.
+    pub stop_loss: Price,
+    /// The price that is compared with it.
+    pub stop_loss_by: TriggerBy,
+    /// Limit at which the loss is stopped; 0 for the market.
+    pub stop_loss_limit: Price,
 }
 
 impl Terms {
@@ -138,6 +208,13 @@ impl Terms {
         close_on_trigger: false,
         is_leveraged: false,
         in_quote: false,
+        tpsl_mode: TpSlMode::Full,
+        take_profit: Price(0),
+        take_profit_by: TriggerBy::LastPrice,
+        take_profit_limit: Price(0),
+        stop_loss: Price(0),
+        stop_loss_by: TriggerBy::LastPrice,
+        stop_loss_limit: Price(0),
     };
 
     /// True when nothing is asked for.
@@ -158,6 +235,28 @@ impl Terms {
         self.trigger_price != Price(0)
     }
 
+    /// True when a take-profit or a stop-loss comes with the order.
+    #[inline]
+    pub fn has_exits(&self) -> bool {
+        self.take_profit.0 | self.stop_loss.0 != 0
+    }
+
+    /// The same without take-profit and stop-loss.
+    #[must_use]
+    pub fn without_exits(self) -> Self {
+        Self {
+            self_match: self.self_match,
+            slippage: self.slippage,
+            trigger_price: self.trigger_price,
+            trigger_by: self.trigger_by,
+            trigger_direction: self.trigger_direction,
+            close_on_trigger: self.close_on_trigger,
+            is_leveraged: self.is_leveraged,
+            in_quote: self.in_quote,
+            ..Self::NONE
+        }
+    }
+
     /// Writes the terms into a record.
     #[inline]
     pub(crate) fn put<const N: usize>(&self, writer: &mut Writer<N>) {
@@ -171,7 +270,10 @@ impl Terms {
         };
         writer.u8(self.self_match.to_wire()).u8(kind).u32(value).flag(self.close_on_trigger);
         writer.u8(self.trigger_by.to_wire()).u8(self.trigger_direction.to_wire()).i64(self.trigger_price.0);
-        writer.flag(self.is_leveraged).flag(self.in_quote);
+        writer.flag(self.is_leveraged).flag(self.in_quote).u8(self.tpsl_mode.to_wire());
+        writer.u8(self.take_profit_by.to_wire()).u8(self.stop_loss_by.to_wire());
+        writer.i64(self.take_profit.0).i64(self.take_profit_limit.0);
+        writer.i64(self.stop_loss.0).i64(self.stop_loss_limit.0);
     }
 
     /// Reads the terms, which end the record.
@@ -197,6 +299,13 @@ impl Terms {
             trigger_price: Price(reader.i64()?),
             is_leveraged: reader.flag()?,
             in_quote: reader.flag()?,
+            tpsl_mode: word(TpSlMode::from_wire(reader.u8()?))?,
+            take_profit_by: word(TriggerBy::from_wire(reader.u8()?))?,
+            stop_loss_by: word(TriggerBy::from_wire(reader.u8()?))?,
+            take_profit: Price(reader.i64()?),
+            take_profit_limit: Price(reader.i64()?),
+            stop_loss: Price(reader.i64()?),
+            stop_loss_limit: Price(reader.i64()?),
         };
         reader.end()?;
         Ok(terms)

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::command::NewOrder;
-use crate::terms::{StopKind, TriggerBy, TriggerDirection};
+use crate::terms::{StopKind, Terms, TriggerBy, TriggerDirection};
+use crate::trailing::{Trail, Trailing};
+use crate::types::{Price, Side};
 
 /// An order that waits for a price.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -23,6 +25,14 @@ pub struct Waiting {
     pub order: NewOrder,
     /// From where the price must come: never from either side.
     pub direction: TriggerDirection,
+    /// The other one of a pair of take-profit and stop-loss; 0 for none.
+    pub partner: u64,
+    /// The order it came with; 0 for none.
+    pub parent: u64,
+    /// How far a trailing stop lets the price come back; 0 for others.
+    pub distance: Price,
+    /// Where an armed trailing stop is found.
+    pub trail: Option<Trail>,
     /// Its price was reached; it is only a matter of its turn.
     pub is_due: bool,
     /// Market time of acceptance.
@@ -44,10 +54,39 @@ pub struct Triggers {
     of_slot: BTreeSet<(u32, u64)>,
     rising: BTreeSet<Place>,
     falling: BTreeSet<Place>,
+    trailing: Trailing,
     /// Waiting orders per instrument.
     counts: Vec<u32>,
     /// Numbers of those whose price was reached, with that price, in their order.
     due: VecDeque<(u64, i64)>,
+    /// Fills that concern take-profits and stop-losses and are not attended to yet; none between commands.
+    #[serde(skip)]
+    pub news: Vec<News>,
+}
+
+/// A fill that concerns take-profits and stop-losses.
+#[derive(Clone, Copy, Debug)]
+pub enum News {
+    /// A slot that has some closed lots.
+    Reduced {
+        /// Slot.
+        slot: u32,
+        /// Nothing is left of the position.
+        is_closed: bool,
+    },
+    /// An order that brings some filled.
+    Filled {
+        /// Number of the order.
+        order: u64,
+        /// Slot.
+        slot: u32,
+        /// Side of the order.
+        side: Side,
+        /// How much.
+        lots: i64,
+        /// What it brings.
+        terms: Terms,
+    },
 }
 
 impl Waiting {
@@ -57,12 +96,17 @@ impl Waiting {
         (self.order.instrument.0, self.order.terms.trigger_by, seen, self.id)
     }
 
-    /// True when a price sets it off.
+    /// True when a price reaches the one it waits for.
     pub fn is_reached(&self, price: i64) -> bool {
-        match self.direction {
-            TriggerDirection::Rise => price >= self.order.terms.trigger_price.0,
-            _ => price <= self.order.terms.trigger_price.0,
-        }
+        reaches(self.direction, price, self.order.terms.trigger_price.0)
+    }
+}
+
+fn reaches(direction: TriggerDirection, price: i64, trigger: i64) -> bool {
+    if direction == TriggerDirection::Rise {
+        price >= trigger
+    } else {
+        price <= trigger
     }
 }
 
@@ -78,10 +122,30 @@ impl Triggers {
         self.counts[instrument] != 0
     }
 
-    /// True when orders are to be set off.
+    /// True when orders are to be set off, or fills to be attended to.
     #[inline]
-    pub fn is_due(&self) -> bool {
-        !self.due.is_empty()
+    pub fn has_work(&self) -> bool {
+        !self.due.is_empty() || !self.news.is_empty()
+    }
+
+    /// The price that sets an order off now; that of an armed trailing stop moves.
+    pub fn trigger_price(&self, waiting: &Waiting) -> Price {
+        let moving = waiting.trail.as_ref().and_then(|trail| self.trailing.stop_price(trail));
+        moving.map_or(waiting.order.terms.trigger_price, Price)
+    }
+
+    /// True when a price sets an order off now, or arms it.
+    pub fn is_reached(&self, waiting: &Waiting, price: i64) -> bool {
+        if waiting.trail.is_none() {
+            return waiting.is_reached(price);
+        }
+        // it is armed where the position gains, and set off on the way back
+        let back = if waiting.direction == TriggerDirection::Rise {
+            TriggerDirection::Fall
+        } else {
+            TriggerDirection::Rise
+        };
+        reaches(back, price, self.trigger_price(waiting).0)
     }
 
     /// A waiting order.
@@ -115,13 +179,16 @@ impl Triggers {
         let is_indexed = |waiting: &Waiting| {
             let places =
                 if waiting.direction == TriggerDirection::Rise { &self.rising } else { &self.falling };
-            self.of_slot.contains(&(waiting.slot, waiting.id))
-                && places.contains(&waiting.place()) != waiting.is_due
+            let is_placed = match &waiting.trail {
+                Some(trail) => self.trailing.holds(trail, waiting.id),
+                None => places.contains(&waiting.place()),
+            };
+            self.of_slot.contains(&(waiting.slot, waiting.id)) && is_placed != waiting.is_due
         };
         let due = self.waiting.values().filter(|waiting| waiting.is_due).count();
         counts == self.counts
             && self.of_slot.len() == self.waiting.len()
-            && self.rising.len() + self.falling.len() + due == self.waiting.len()
+            && self.rising.len() + self.falling.len() + self.trailing.count() + due == self.waiting.len()
             && self.due().count() == due
             && self.waiting.values().all(is_indexed)
     }
@@ -136,41 +203,88 @@ impl Triggers {
 
     /// Keeps an order until its price is reached, or another of the same number in its place.
     pub fn put(&mut self, waiting: Waiting) {
-        self.remove(waiting.id);
-        self.side(waiting.direction).insert(waiting.place());
+        self.take_out(waiting.id);
+        if !waiting.is_due {
+            self.side(waiting.direction).insert(waiting.place());
+        }
         self.of_slot.insert((waiting.slot, waiting.id));
         self.counts[usize::from(waiting.order.instrument.0)] += 1;
         self.waiting.insert(waiting.id, waiting);
     }
 
-    /// Forgets an order. The number of one that was due stays where it is until its turn.
+    /// Forgets an order; its counterpart is left alone. The number of one that was due stays where it is until its turn.
     pub fn remove(&mut self, id: u64) -> Option<Waiting> {
-        let gone = self.waiting.remove(&id)?;
-        self.of_slot.remove(&(gone.slot, id));
-        self.counts[usize::from(gone.order.instrument.0)] -= 1;
-        if !gone.is_due {
-            self.side(gone.direction).remove(&gone.place());
+        let gone = self.take_out(id)?;
+        if let Some(partner) = self.waiting.get_mut(&gone.partner) {
+            partner.partner = 0;
         }
         Some(gone)
     }
 
-    /// Notes that a price moved: what it reached is due.
+    /// Lets what came with an order stand on its own.
+    pub fn orphan(&mut self, slot: u32, parent: u64) {
+        for (_, id) in self.of_slot.range((slot, 0)..=(slot, u64::MAX)) {
+            if let Some(waiting) = self.waiting.get_mut(id).filter(|waiting| waiting.parent == parent) {
+                waiting.parent = 0;
+            }
+        }
+    }
+
+    fn take_out(&mut self, id: u64) -> Option<Waiting> {
+        let gone = self.waiting.remove(&id)?;
+        self.of_slot.remove(&(gone.slot, id));
+        self.counts[usize::from(gone.order.instrument.0)] -= 1;
+        match &gone.trail {
+            _ if gone.is_due => {}
+            Some(trail) => self.trailing.disarm(trail, id),
+            None => {
+                self.side(gone.direction).remove(&gone.place());
+            }
+        }
+        Some(gone)
+    }
+
+    /// Notes that a price moved: what it reached is due; a trailing stop that waited for it is armed.
     #[cold]
     pub fn reach(&mut self, instrument: u16, by: TriggerBy, price: i64) {
         for (direction, seen) in [(TriggerDirection::Rise, price), (TriggerDirection::Fall, -price)] {
-            let places = self.side(direction);
-            let reached: Vec<Place> = places
-                .range((instrument, by, i64::MIN, 0)..=(instrument, by, seen, u64::MAX))
-                .copied()
-                .collect();
-            for place in reached {
-                self.side(direction).remove(&place);
-                self.due.push_back((place.3, price));
-                if let Some(waiting) = self.waiting.get_mut(&place.3) {
-                    waiting.is_due = true;
-                }
+            let nearest = (instrument, by, i64::MIN, 0)..=(instrument, by, seen, u64::MAX);
+            let mut reached: Vec<(i64, u64)> =
+                self.side(direction).range(nearest).map(|place| (place.2, place.3)).collect();
+            for (seen, id) in &reached {
+                self.side(direction).remove(&(instrument, by, *seen, *id));
+            }
+            if by == TriggerBy::LastPrice {
+                // a short position's stop is reached by a rise
+                let is_short = direction == TriggerDirection::Rise;
+                reached.extend(self.trailing.follow(instrument, is_short, price));
+                reached.sort_unstable();
+            }
+            for (_, id) in reached {
+                self.note_reached(id, price);
             }
         }
+    }
+
+    /// As `reach`, for a single order.
+    pub fn reach_one(&mut self, id: u64, price: i64) {
+        if let Some(place) = self.waiting.get(&id).map(Waiting::place) {
+            self.rising.remove(&place);
+            self.falling.remove(&place);
+            self.note_reached(id, price);
+        }
+    }
+
+    fn note_reached(&mut self, id: u64, price: i64) {
+        let Some(waiting) = self.waiting.get_mut(&id) else { return };
+        if waiting.kind == StopKind::TrailingStop && waiting.trail.is_none() {
+            let (instrument, is_short) = (waiting.order.instrument.0, waiting.order.side == Side::Buy);
+            waiting.trail = Some(self.trailing.arm(instrument, is_short, waiting.distance.0, id, price));
+            return;
+        }
+        waiting.trail = None;
+        waiting.is_due = true;
+        self.due.push_back((id, price));
     }
 
     /// The next order to be set off, which is forgotten here, and the price that reached it.

@@ -234,6 +234,12 @@ wire_enum! {
         TriggerRefused = 20,
         /// The contract was delivered.
         Delivery = 21,
+        /// A take-profit, stop-loss or trailing stop whose position is gone.
+        TpSlCleared = 22,
+        /// A take-profit or stop-loss whose counterpart was triggered.
+        PairTriggered = 23,
+        /// Its owner's client was gone for longer than the disconnect window.
+        Disconnected = 24,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::kyc::AccountLevel;
 use crate::lending::Strain;
 use crate::mark::MarkSource;
-use crate::terms::{StopKind, Terms};
+use crate::terms::{StopKind, Terms, TpSlMode};
 use crate::types::{
     AccountId, CoinId, InstrumentId, LinkId, MarginMode, Money, OrderId, OrderType, PoolId, PositionIndex,
     Price, Qty, Rate, Side, TimeInForce,
@@ -54,6 +54,16 @@ pub struct PositionView {
     pub current_realised_pnl: Money,
     /// Funding paid so far, less what was received.
     pub funding_paid: Money,
+    /// Price at which profit is taken of all of it; 0 for none.
+    pub take_profit: Price,
+    /// Price at which its loss is stopped; 0 for none.
+    pub stop_loss: Price,
+    /// How far its trailing stop lets the price come back; 0 for none.
+    pub trailing_stop: Price,
+    /// Price at which the trailing stop is armed, or was; 0 for at once.
+    pub active_price: Price,
+    /// Whether parts of it have a take-profit or stop-loss of their own.
+    pub tpsl_mode: TpSlMode,
 }
 
 /// An account's margin figures in USD.
@@ -220,6 +230,10 @@ pub struct OrderView {
     pub kind: StopKind,
     /// It waits for its trigger price and is not in the book.
     pub is_waiting: bool,
+    /// How far a trailing stop lets the price come back; its trigger price follows the best once it is armed. 0 for others.
+    pub trailing_stop: Price,
+    /// The other one of a pair of take-profit and stop-loss that both wait; 0 for none.
+    pub partner: OrderId,
     /// Client's identifier.
     pub link_id: LinkId,
     /// Market time of acceptance.

@@ -15,9 +15,24 @@ const FLAGS_AT: usize = 4;
 const LINK_LENGTH_AT: usize = 5;
 const LINK_AT: usize = 56;
 /// Fields of one byte: where, and how often in 256 they are other than zero.
-const BYTES_AT: [(usize, u8); 7] = [(1, 128), (2, 64), (3, 90), (92, 40), (93, 30), (94, 30), (95, 30)];
-/// Fields of eight bytes.
-const WORDS_AT: [usize; 11] = [32, 40, 48, 96, 104, 112, 120, 128, 136, 144, 152];
+const BYTES_AT: [(usize, u8); 14] = [
+    (1, 128),
+    (2, 64),
+    (3, 90),
+    (92, 40),
+    (93, 30),
+    (94, 30),
+    (95, 30),
+    (99, 20),
+    (100, 60),
+    (101, 60),
+    (110, 20),
+    (111, 20),
+    (112, 60),
+    (113, 40),
+];
+/// Fields of eight bytes: number, price and quantity; then trigger price, take-profit, stop-loss and their limits.
+const WORDS_AT: [usize; 8] = [32, 40, 48, 102, 115, 131, 123, 139];
 /// Fields from here on are seldom set: most commands do without.
 const SELDOM_FROM: usize = 92;
 const TICK: i64 = SCALE / 10;

@@ -16,7 +16,8 @@ type Held = (AccountId, InstrumentId, PositionIndex);
 pub struct Observer {
     last_sequence: u64,
     positions: BTreeMap<Held, i128>,
-    wallets: BTreeMap<(AccountId, CoinId), i128>,
+    /// Missing once a balance was beyond what the boundary can show.
+    wallets: BTreeMap<(AccountId, CoinId), Option<i128>>,
     reduce_only: BTreeSet<OrderId>,
     open: BTreeMap<OrderId, Qty>,
     /// Of the command being watched.
@@ -66,9 +67,11 @@ impl Observer {
             EventKind::WalletChanged { account, coin, balance, change, .. }
                 if account.0 >= FIRST_USER_ACCOUNT =>
             {
-                let wallet = self.wallets.entry((account, coin)).or_default();
-                *wallet += i128::from(change.0);
-                check(*wallet == i128::from(balance.0), || format!("{kind:?} makes {wallet}"))?;
+                let wallet = self.wallets.entry((account, coin)).or_insert(Some(0));
+                let is_shown = balance.0 > i64::MIN && balance.0 < i64::MAX;
+                *wallet = wallet.filter(|_| is_shown).map(|wallet| wallet + i128::from(change.0));
+                let is_right = wallet.is_none_or(|wallet| wallet == i128::from(balance.0));
+                check(is_right, || format!("{kind:?} makes {wallet:?}"))?;
                 self.paid.insert((account, coin));
             }
             // Orders that would lose count against the balance, so it may be larger than what is to be maintained.
@@ -143,7 +146,7 @@ impl Observer {
             check(shown == held, || format!("{place:?} is {shown}, its fills make {held}"))?;
         }
         for (account, coin) in &self.paid {
-            let wallet = self.wallets.get(&(*account, *coin)).copied().unwrap_or(0);
+            let Some(Some(wallet)) = self.wallets.get(&(*account, *coin)).copied() else { continue };
             let coins = exchange.coins(*account);
             let shown = coins.iter().find(|view| view.coin == *coin).map(|view| view.wallet_balance.0);
             let shown = i128::from(shown.unwrap_or(0));

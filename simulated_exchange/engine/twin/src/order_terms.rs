@@ -16,7 +16,7 @@ impl State {
         match action {
             TradingAction::SetOrderSetting { account, setting } => self.set_order_setting(account, setting),
             #[allow(unreachable_patterns)] // what is added to the vocabulary first
-            other @ TradingAction::AmendTerms(_) => panic!("not modelled: {other:?}"),
+            other => panic!("not modelled: {other:?}"),
         }
     }
 

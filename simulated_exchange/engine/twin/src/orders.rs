@@ -271,9 +271,18 @@ impl State {
             trigger_by: terms.trigger_by,
             trigger_direction: terms.trigger_direction,
             close_on_trigger: terms.close_on_trigger,
+            trailing_stop: Price(0),
+            partner: OrderId(0),
             self_match: terms.self_match,
             slippage_ticks,
             slippage_ratio,
+            tpsl_mode: terms.tpsl_mode,
+            take_profit: terms.take_profit,
+            take_profit_by: terms.take_profit_by,
+            take_profit_limit: terms.take_profit_limit,
+            stop_loss: terms.stop_loss,
+            stop_loss_by: terms.stop_loss_by,
+            stop_loss_limit: terms.stop_loss_limit,
         });
     }
 

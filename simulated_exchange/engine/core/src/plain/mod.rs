@@ -42,7 +42,7 @@ impl Exchange {
             && !self.takes_long_way
             && self.pending.is_empty()
             && self.taken_over.is_empty()
-            && !self.triggers.is_due()
+            && !self.triggers.has_work()
             && !self.ledger.loans.has_changed()
     }
 

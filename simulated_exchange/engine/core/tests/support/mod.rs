@@ -314,7 +314,7 @@ impl Story {
         self.does(Action::SetLeverage { account: who(name), instrument: BTC, leverage: leverage * 100 })
     }
 
-    /// Columns: `who`, `does` (buy, sell, amend, cancel, cancel all, deposit, withdraw: into the funding wallet), `order` (label), `qty`,
+    /// Columns: `who`, `does` (buy, sell, amend, cancel, cancel all, stop: what ends a position, deposit, withdraw: into the funding wallet), `order` (label), `qty`,
     /// `price` (empty: market), `how` (gtc, ioc, fok, post, reduce), `in` (symbol, or base coin), `leg` (long or short in
     /// hedge mode), `coin` (of what moves), `then` (what comes of it), and those of `order_terms`.
     pub fn tell(&mut self, table: &str) {
@@ -329,6 +329,11 @@ impl Story {
                 assert_eq!(self.outcome(&applied), get("then"), "after {row:?}: {:#?}", self.events);
             }
         }
+    }
+
+    /// Gives an order a label.
+    pub fn name(&mut self, label: &str, order: OrderId) {
+        self.labels.insert(label.to_owned(), order);
     }
 
     pub fn order(&self, label: &str) -> OrderId {
@@ -354,7 +359,10 @@ impl Story {
                 from_wallet: Wallet::Unified,
                 to_wallet: Wallet::Funding,
             }),
-            "amend" if get("trigger").is_some() => order_terms::amendment(row, account, order_id()),
+            "stop" => order_terms::trading_stop(row, account, instrument, leg(get("leg"))),
+            "amend" if order_terms::ARE_TERMS.iter().any(|column| get(column).is_some()) => {
+                order_terms::amendment(row, account, order_id())
+            }
             "amend" => Action::AmendOrder {
                 account,
                 order_id: order_id(),
@@ -447,7 +455,7 @@ impl Story {
     }
 
     /// Columns: `who` and any of `wallet`, `equity`, `available`, `im`, `mm`, `upl`, `qty`, `entry`, `liq`, `bankrupt`,
-    /// `light`, `value`, `realised`; positions are those in BTC, or `in` another instrument (its `leg`), for which `cash`
+    /// `light`, `value`, `realised`, `tp`, `sl`, `trail`; positions are those in BTC, or `in` another instrument (its `leg`), for which `cash`
     /// and `oim` are wallet and order margin in its settlement coin, and `pim`, `pmm`, `pupl` the position's own figures.
     pub fn expect(&self, table: &str) {
         for row in rows(table) {
@@ -477,6 +485,9 @@ impl Story {
                     "upl" => account.unrealised_pnl.0,
                     "qty" => position.qty.0,
                     "entry" => position.entry_price.0,
+                    "tp" => position.take_profit.0,
+                    "sl" => position.stop_loss.0,
+                    "trail" => position.trailing_stop.0,
                     "liq" => position.liquidation_price.0,
                     "bankrupt" => position.bankruptcy_price.0,
                     "light" => i64::from(position.adl_rank) * SCALE,

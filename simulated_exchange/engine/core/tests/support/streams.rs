@@ -154,6 +154,7 @@ pub fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(instrument, source, price)| Action::SetIndexSource { instrument, source, price: Price(price) }),
         8 => Just(Action::AdvanceTime),
         4 => (account(), order_id()).prop_flat_map(|(account, order_id)| order_terms::any_amendment(account, order_id)).prop_map(|amendment| Action::Trading(TradingAction::AmendTerms(amendment))),
+        4 => (account(), instrument()).prop_flat_map(|(account, instrument)| order_terms::any_trading_stop(account, instrument)).prop_map(|stop| Action::Trading(TradingAction::SetTradingStop(stop))),
         1 => (account(), order_terms::any_setting()).prop_map(|(account, setting)| Action::Trading(TradingAction::SetOrderSetting { account, setting })),
         2 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Deposit { account, coin, amount }),
         1 => (account(), coin(), money()).prop_map(|(account, coin, amount)| Action::Withdraw { account, coin, amount: Money(amount.0 / 100) }),
