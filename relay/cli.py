@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from relay import cli_desk
+from relay import cli_desk, cli_ops
+from relay.cli_ops import StoreOption
 from relay.demo.command import demo
 
 __all__ = ["app", "main"]
@@ -36,16 +37,8 @@ app.add_typer(report_app, name="report")
 app.add_typer(keys_app, name="keys")
 app.command()(demo)
 cli_desk.add_commands(app, keys_app)
+cli_ops.add_commands(app)
 
-_Store = Annotated[
-    str,
-    typer.Option(
-        "--store",
-        envvar=["RELAY_STORE__URL", "RELAY_STORE__PATH"],
-        help="the drift store: a file, or postgresql://USER:PASSWORD@HOST/NAME",
-        metavar="FILE|URL",
-    ),
-]
 _Json = Annotated[bool, typer.Option("--json", help="print the ready line as JSON")]
 _KeyFile = Annotated[Path, typer.Argument(help="the file to make; never overwritten", metavar="FILE")]
 
@@ -103,7 +96,7 @@ def publish(
 
 @report_app.command()
 def slippage(
-    store: _Store = "drift.sqlite",
+    store: StoreOption = "drift.sqlite",
     since: Annotated[str | None, typer.Option("--since", help="e.g. 7d, 12h, 2026-01-31")] = None,
     leader: Annotated[str | None, typer.Option("--leader", help="this leader only")] = None,
     follower: Annotated[str | None, typer.Option("--follower", help="this follower only")] = None,

@@ -64,6 +64,23 @@ class PricePath:
     submitted_mid: Fraction | None = None
     accepted_mid: Fraction | None = None
 
+    @property
+    def quotes(self) -> tuple[Fraction | None, ...]:
+        """Everything between the two fills, in order."""
+        return (
+            self.sealed_mid,
+            self.venue_mid,
+            self.received_mid,
+            self.released_mid,
+            self.submitted_mid,
+            self.accepted_mid,
+        )
+
+    @property
+    def knows_a_quote(self) -> bool:
+        """Whether anything between the two fills is known."""
+        return any(quote is not None for quote in self.quotes)
+
 
 @dataclass(frozen=True, slots=True)
 class Decomposition:
@@ -89,15 +106,7 @@ def decompose(path: PricePath) -> Decomposition:
     sign = 1 if path.side == "buy" else -1
     known = path.leader_price
     parts: list[Fraction] = []
-    for price in (
-        path.sealed_mid,
-        path.venue_mid,
-        path.received_mid,
-        path.released_mid,
-        path.submitted_mid,
-        path.accepted_mid,
-        path.fill_price,
-    ):
+    for price in (*path.quotes, path.fill_price):
         reached = known if price is None else price
         parts.append(sign * (reached - known))
         known = reached
@@ -155,6 +164,7 @@ class CopyDrift:
     """One executed copy, measured against the leader's fill."""
 
     slippage: Decomposition
+    is_split: bool  # whether any quote on the way was known; without one the parts say nothing
     fill_price: Fraction
     filled_qty: Fraction
     fees: Fraction  # as charged, positive = paid
@@ -183,20 +193,19 @@ def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
     executed_ms = (
         copy.executed_ms if copy.executed_ms is not None else max(f.executed_ms for f, _, _ in fills)
     )
-    slippage = decompose(
-        PricePath(
-            side=filled_orders[0].side,
-            leader_price=leader_price,
-            fill_price=fill_price,
-            sealed_mid=mid_of(signal.market),
-            received_mid=_positive(copy.received_mid),
-            released_mid=_positive(copy.released_mid),
-            submitted_mid=_positive(copy.submitted_mid),
-            accepted_mid=_positive(copy.accepted_mid),
-        )
+    path = PricePath(
+        side=filled_orders[0].side,
+        leader_price=leader_price,
+        fill_price=fill_price,
+        sealed_mid=mid_of(signal.market),
+        received_mid=_positive(copy.received_mid),
+        released_mid=_positive(copy.released_mid),
+        submitted_mid=_positive(copy.submitted_mid),
+        accepted_mid=_positive(copy.accepted_mid),
     )
     return CopyDrift(
-        slippage=slippage,
+        slippage=decompose(path),
+        is_split=path.knows_a_quote,
         fill_price=fill_price,
         filled_qty=sum((qty for _, qty, _ in fills), Fraction(0)),
         fees=sum((Fraction(fill.fee) for fill, _, _ in fills), Fraction(0)),

@@ -170,7 +170,7 @@ def validate(report: Mapping[str, Any]) -> list[str]:
             broken.append(
                 f"{row['id']}: leverage_max {row['leverage_max']} > leverage_cap {row['leverage_cap']}"
             )
-        if row["slippage_bps"] is not None:
+        if row["slippage_parts_bps"] is not None:
             parts = sum((Decimal(part) for part in row["slippage_parts_bps"].values()), Decimal(0))
             if parts != Decimal(row["slippage_bps"]["mean"]):
                 broken.append(f"{row['id']}: parts sum to {parts} bps, mean is {row['slippage_bps']['mean']}")
@@ -213,7 +213,9 @@ def _drift_columns(total: Tally) -> dict[str, Any]:
         },
         "slippage_parts_bps": {
             name: decimal_text(part, BPS_PLACES) for name, part in zip(PARTS, parts, strict=True)
-        },
+        }
+        if total.unsplit < total.executed
+        else None,
         "latency_ms": {f"p{p}": spread_quantile(total.latency, p) for p in (50, 95, 99)},
         "latency_legs_ms": {leg: spread_quantile(total.legs[leg], 50) for leg in LEGS if leg in total.legs},
     }

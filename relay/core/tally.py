@@ -50,6 +50,7 @@ class Tally(msgspec.Struct):
     cut_by: dict[str, int] = {}  # which cap made a copy smaller
     orders: int = 0
     executed: int = 0  # copies with a measured price
+    unsplit: int = 0  # of these, copies on whose way no quote was known
     impossible: int = 0  # copies at a price that cannot be one of the leader's
     parts: list[int] = msgspec.field(
         default_factory=lambda: [0] * len(PARTS)
@@ -114,6 +115,7 @@ class Tally(msgspec.Struct):
 
     def _add_drift(self, drift: CopyDrift) -> None:
         self.executed += 1
+        self.unsplit += not drift.is_split
         parts = [int(part * MICRO_BPS) for part in apportion(drift.slippage.parts_bps, 6)]
         self.parts = [mine + part for mine, part in zip(self.parts, parts, strict=True)]
         self.fees += round(drift.fees * QUOTE_UNITS)

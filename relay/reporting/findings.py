@@ -101,7 +101,8 @@ def findings(report: Mapping[str, Any], detail: ReportDetail) -> list[str]:
     executed = [row for row in followers if row["slippage_bps"] is not None]
     lines: list[str] = []
     if executed:
-        lines += [_where_it_goes(executed), _how_late(executed)]
+        split = [row for row in executed if row["slippage_parts_bps"] is not None]
+        lines += [*([_where_it_goes(split)] if split else []), _how_late(executed)]
     if detail.dearest is not None:
         lines.append(_dearest(detail.dearest, executed))
     lines += [
