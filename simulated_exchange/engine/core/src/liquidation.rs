@@ -181,9 +181,13 @@ impl Exchange {
         let Some(first) = slots.first() else { return };
         let equity = self.ledger.purse(self.ledger.slot(*first).purse).equity();
         let losses: i128 = slots.iter().map(|slot| self.loss_at_mark(*slot)).sum();
-        let weight = |exchange: &Self, slot: u32| match equity < 0 && losses > 0 {
-            true => exchange.loss_at_mark(slot),
-            false => exchange.mark_value(slot).abs(),
+        let by_loss = equity < 0 && losses > 0;
+        let weight = |exchange: &Self, slot: u32| {
+            if by_loss {
+                exchange.loss_at_mark(slot)
+            } else {
+                exchange.mark_value(slot).abs()
+            }
         };
         let weights: Vec<i128> = slots.iter().map(|slot| weight(self, *slot)).collect();
         let total: i128 = weights.iter().sum();

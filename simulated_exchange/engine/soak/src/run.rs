@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use exchange_core::{
-    AccountId, Action, CoinId, Command, Event, Exchange, Genesis, InstrumentId, Money, Price, SCALE,
+    AccountId, Action, CoinId, Command, Event, Exchange, Genesis, InstrumentId, Kind, Money, Price, SCALE,
 };
 use exchange_twin::random::Random;
 use exchange_twin::world;
@@ -151,8 +151,11 @@ fn opening(genesis: &Genesis) -> Vec<Action> {
         .collect();
     for (at, spec) in (0..).zip(&genesis.instruments) {
         let instrument = InstrumentId(at);
-        let price = Price(if spec.base == "ETH" { world::ETH_PRICE } else { world::BTC_PRICE } * SCALE);
+        let price = Price(world::first_price(spec));
         actions.push(Action::SetIndexSource { instrument, source: 0, price });
+        if spec.kind == Kind::Spot {
+            continue;
+        }
         actions.extend(accounts.clone().map(|account| {
             let leverage = 1000 * (1 + account.0 % 8);
             Action::SetLeverage { account, instrument, leverage }

@@ -56,6 +56,9 @@ impl State {
 
     /// Margin of a position with its orders.
     pub fn margin(&self, key: Key) -> Margin {
+        if self.contracts[key.instrument].is_spot() {
+            return Margin::default();
+        }
         self.exposure(key).margin(&self.contracts[key.instrument])
     }
 
@@ -110,12 +113,13 @@ impl State {
                 self.in_usd(coin, margin.position_initial + margin.order_initial) + loan_initial;
             figures.maintenance += self.in_usd(coin, margin.maintenance) + loan_maintenance;
             figures.order_loss += self.in_usd(coin, margin.order_loss);
+            figures.haircut += self.in_usd(coin, self.haircut_in(account, coin));
         }
         figures
     }
 
-    /// Initial and maintenance margin of what is owed of a coin, when some profit does not count.
-    fn loan_margin(&self, account: usize, coin: CoinId, left_out: i128) -> (i128, i128) {
+    /// Initial and maintenance margin of what is owed of a coin, when some profit does not count or so much is held besides.
+    pub fn loan_margin(&self, account: usize, coin: CoinId, left_out: i128) -> (i128, i128) {
         let listed = &self.coins[usize::from(coin.0)];
         let owed = self.owed_without(account, coin, left_out).total();
         let fits = |tier: &&BorrowTier| owed <= i128::from(tier.limit.0);
@@ -216,8 +220,8 @@ impl State {
         if !is_reported || price.0 < 1 || price.0 > MONEY_MAX {
             return Err(Reject::CoinPriceInvalid);
         }
-        self.coin_prices[at] = i128::from(price.0);
-        self.emit(EventKind::CoinPriceChanged { coin, price });
+        self.move_coin_price(coin, i128::from(price.0));
+        self.reprice_quoted_in(coin);
         Ok(())
     }
 }

@@ -110,7 +110,7 @@ impl State {
     }
 
     /// Cash of a coin that nothing needs, debts not counted.
-    fn cash(&self, account: usize, coin: CoinId) -> i128 {
+    pub fn cash(&self, account: usize, coin: CoinId) -> i128 {
         let held = self.assigned(account, coin) + self.locked(account, coin);
         self.purse(account, coin).wallet - held + self.margin_in(account, coin).unrealised.min(0)
     }
@@ -441,7 +441,8 @@ impl State {
         }
     }
 
-    fn feed_pool(&mut self, pool: usize, change: i128) {
+    /// Adds to an insurance pool, or takes from it, and tells it.
+    pub fn feed_pool(&mut self, pool: usize, change: i128) {
         if change != 0 {
             let coin = self.pools[pool];
             self.purse_mut(FIRST_POOL + pool, coin).wallet += change;

@@ -2,7 +2,9 @@
 //!
 //! Prices, quantities and money are whole numbers of `10^-8`, as at the boundary; there are no lots or ticks here.
 
-use exchange_core::{CoinId, InstrumentSpec, PoolId, Price, Qty, Side, LEVERAGE_SCALE, MONEY_MAX, SCALE};
+use exchange_core::{
+    CoinId, InstrumentSpec, Kind, PoolId, Price, Qty, Side, LEVERAGE_SCALE, MONEY_MAX, SCALE,
+};
 
 use crate::rounding::{ceil, floor, half_up, shown};
 
@@ -31,6 +33,10 @@ pub struct Contract {
     pub spec: InstrumentSpec,
     /// Coin of profit, margin and fees.
     pub settle: CoinId,
+    /// Base coin, if it is listed.
+    pub base: Option<CoinId>,
+    /// Quote coin, if it is listed.
+    pub quote: Option<CoinId>,
     /// Its insurance pool.
     pub pool: PoolId,
     /// Risk-limit tiers, smallest first.
@@ -41,7 +47,7 @@ pub struct Contract {
 
 impl Contract {
     /// From a specification that the exchange accepted.
-    pub fn new(spec: &InstrumentSpec, settle: CoinId, pool: PoolId) -> Self {
+    pub fn new(spec: &InstrumentSpec, [base, quote]: [Option<CoinId>; 2], pool: PoolId) -> Self {
         let mut tiers: Vec<Tier> = Vec::new();
         for listed in &spec.tiers {
             let rate = i128::from(listed.maintenance_rate);
@@ -53,7 +59,21 @@ impl Contract {
             tiers.push(Tier { limit, leverage, rate, deduction });
         }
         let default_leverage = i128::from(spec.default_leverage).min(tiers[0].leverage);
-        Self { spec: spec.clone(), settle, pool, tiers, default_leverage }
+        let settle = if spec.inverse { base } else { quote }.expect("a sound genesis");
+        Self { spec: spec.clone(), settle, base, quote, pool, tiers, default_leverage }
+    }
+
+    /// Coins change hands, not positions.
+    pub fn is_spot(&self) -> bool {
+        self.spec.kind == Kind::Spot
+    }
+
+    /// When it is delivered, if ever.
+    pub fn delivery_ms(&self) -> Option<i64> {
+        match self.spec.kind {
+            Kind::Expiry { delivery_ms } => Some(delivery_ms),
+            Kind::Perpetual | Kind::Spot => None,
+        }
     }
 
     /// Smallest step of a price.

@@ -177,7 +177,7 @@ pub fn hunt(seed: u64, length: usize) -> Hunt {
 
 /// Draws so many commands and runs both exchanges on them.
 pub fn hunt_from(start: Duel, random: Random, length: usize) -> Hunt {
-    let mut stream = Stream::new(random, start.twin.state().contracts.len());
+    let mut stream = Stream::new(random, start.twin.state());
     let mut duel = start.clone();
     let mut steps = Vec::new();
     let mut difference = None;

@@ -3,7 +3,7 @@
 
 use exchange_core::limits::MARKET_MS_MAX;
 use exchange_core::{
-    Action, Applied, Command, Event, Genesis, InstrumentId, MarketAction, OrderId, Price, Reject,
+    Action, Applied, Command, Event, Genesis, InstrumentId, MarketAction, OrderId, Price, Reject, MONEY_MAX,
 };
 
 use crate::state::State;
@@ -110,7 +110,9 @@ impl State {
         if source as usize >= spec.index_sources.len() {
             return Err(Reject::UnknownSource);
         }
-        if price < spec.tick_size || price > spec.max_price {
+        let is_converted = spec.index_sources[source as usize].converted_by.is_some();
+        let (least, most) = if is_converted { (1, MONEY_MAX) } else { (spec.tick_size.0, spec.max_price.0) };
+        if !(least..=most).contains(&price.0) {
             return Err(Reject::IndexPriceInvalid);
         }
         self.markets[at].report(source as usize, price, self.now);
@@ -120,13 +122,14 @@ impl State {
     fn pass_time(&mut self) {
         for instrument in 0..self.contracts.len() {
             self.take_risk_limits(instrument);
-            let best = self.quotes(instrument);
+            let (best, impact) = (self.quotes(instrument), self.impacts(instrument));
             let contract = self.contract(instrument);
-            self.markets[instrument].sample(&contract, self.now, best);
+            self.markets[instrument].sample(&contract, self.now, best, impact);
             self.remark(instrument);
             if self.pass_funding(instrument) {
                 self.remark(instrument);
             }
+            self.pass_delivery(instrument);
         }
     }
 }

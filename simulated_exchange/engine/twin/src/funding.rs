@@ -6,11 +6,12 @@
 //! value buys part of a level of are counted in `10^-16`.
 
 use exchange_core::{
-    AccountId, EventKind, InstrumentSpec, Money, PositionIndex, Rate, Side, WalletReason, RATE_SCALE,
+    AccountId, EventKind, InstrumentSpec, Kind, Money, PositionIndex, Rate, Side, WalletReason, RATE_SCALE,
 };
 
 use crate::contract::{Contract, LEVERAGE_ONE, ONE};
 use crate::orders::instrument_id;
+use crate::prices::Sides;
 use crate::rounding::{ceil, floor, half_up, shown};
 use crate::state::{Key, State, FIRST_POOL, TAKEOVER};
 
@@ -105,6 +106,9 @@ impl State {
     pub fn pass_funding(&mut self, instrument: usize) -> bool {
         let funding = &self.markets[instrument].funding;
         let minute = self.now.div_euclid(MINUTE_MS);
+        if self.contracts[instrument].spec.kind != Kind::Perpetual {
+            return false;
+        }
         if funding.next == 0 || minute <= funding.minute {
             return false;
         }
@@ -155,6 +159,14 @@ impl State {
         let above = bid.map_or(0, |bid| (bid - index).max(0));
         let below = ask.map_or(0, |ask| (index - ask).max(0));
         Some(half_up((above - below) * RATE_ONE, index))
+    }
+
+    /// The impact prices of an instrument that has an index.
+    pub fn impacts(&self, instrument: usize) -> Sides {
+        if self.markets[instrument].index == 0 {
+            return (None, None);
+        }
+        (self.impact(instrument, Side::Buy), self.impact(instrument, Side::Sell))
     }
 
     /// Mean price at which the impact notional would trade against a side, as far as it counts; none when there is less.

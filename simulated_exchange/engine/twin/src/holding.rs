@@ -67,6 +67,9 @@ impl State {
         let owner = self.user(account)?;
         let at = self.listed(instrument)?;
         let contract = self.contract(at);
+        if contract.is_spot() {
+            return Err(Reject::NotAContract);
+        }
         let (buy, sell) = (i128::from(buy), i128::from(sell));
         if buy.min(sell) < LEVERAGE_ONE {
             return Err(Reject::LeverageInvalid);
@@ -139,6 +142,7 @@ impl State {
                 (0..self.contracts.len()).filter(settles).collect()
             }
         };
+        instruments.retain(|at| !self.contracts[*at].is_spot());
         if instruments.is_empty() {
             return Err(Reject::NotAContract);
         }

@@ -167,6 +167,9 @@ impl State {
         index: PositionIndex,
     ) -> Result<Key, Reject> {
         let (owner, at) = (self.user(account)?, self.listed(instrument)?);
+        if self.contracts[at].is_spot() {
+            return Err(Reject::NotAContract);
+        }
         if self.hedged.contains(&(owner, at)) == (index == PositionIndex::OneWay) {
             return Err(Reject::PositionIndexMismatch);
         }

@@ -69,7 +69,12 @@ impl State {
         });
         let holds = self.slots_of(account).into_iter().any(|key| self.slot(key).qty != 0);
         let stand_for_themselves = holds && self.is_isolated(account);
-        if !stand_for_themselves {
+        for instrument in 0..self.contracts.len() {
+            if self.contracts[instrument].is_spot() {
+                self.cancel_orders(account, Some(instrument), CancelReason::Liquidation);
+            }
+        }
+        if self.is_breached(account) && !stand_for_themselves {
             self.cancel_orders(account, None, CancelReason::Liquidation);
         }
         if self.is_breached(account) {

@@ -166,6 +166,9 @@ impl State {
 
     /// Of a quantity about to trade, what an account can bear; `costs` when initial margin must be available as well.
     fn bearable(&self, key: Key, side: Side, qty: i128, price: i128, costs: bool) -> i128 {
+        if self.contracts[key.instrument].is_spot() {
+            return if costs { self.payable(key, side, qty, price) } else { qty };
+        }
         if self.is_isolated(key.account) {
             return self.bearable_isolated(key, &Opening { side, qty, price }, costs);
         }
@@ -250,7 +253,7 @@ impl State {
     }
 
     /// True when two positions belong to one account, or to accounts of one group.
-    fn is_same_trader(&self, one: Key, other: Key) -> bool {
+    pub fn is_same_trader(&self, one: Key, other: Key) -> bool {
         let group = |account: usize| self.settings.get(&account).map_or(0, |settings| settings.smp_group);
         let (one, other) = (one.account, other.account);
         one == other || group(one) != 0 && group(one) == group(other)
@@ -324,6 +327,9 @@ impl State {
     /// Books one side of a fill and returns its fee.
     pub fn settle(&mut self, leg: &Leg) -> i128 {
         let contract = self.contract(leg.key.instrument);
+        if contract.is_spot() {
+            return self.settle_spot(leg);
+        }
         let coin = contract.settle;
         let slot = self.slot_mut(leg.key);
         let (qty_before, assigned_before) = (slot.qty, slot.assigned);
@@ -365,7 +371,7 @@ impl State {
     /// An account's margin balance in a coin, rounded down; 0 when it is negative.
     pub fn balance_in(&self, account: usize, coin: exchange_core::CoinId) -> i128 {
         let balance = self.figures(account).balance.max(0);
-        floor(balance * ONE, self.coin_prices[usize::from(coin.0)])
+        floor(balance * ONE, self.coin_prices[usize::from(coin.0)].max(1))
     }
 
     fn emit_leg(&mut self, leg: &Leg, booked: &Booked, fee: i128) {

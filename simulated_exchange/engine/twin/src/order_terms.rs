@@ -54,7 +54,8 @@ impl State {
     pub fn banded(&self, account: usize, instrument: usize, side: Side, price: i128) -> Result<i128, Reject> {
         let banded = within_band(side, price, self.band_edge(instrument, side));
         let settings = self.settings.get(&account).copied().unwrap_or_default();
-        if banded != price && !settings.moves_to_band[0] {
+        let products = usize::from(self.contracts[instrument].is_spot());
+        if banded != price && !settings.moves_to_band[products] {
             return Err(Reject::PriceBeyondBand);
         }
         Ok(banded)

@@ -54,17 +54,25 @@ impl State {
 
     /// A new order: filters, hold, acceptance, matching, and what becomes of the rest.
     pub fn place_order(&mut self, new: &NewOrder) -> Result<OrderId, Reject> {
-        let mut order = self.filtered(new)?;
-        let valued = self.valued_at(&order);
-        if !order.reduce_only {
-            let opening = Opening { side: order.side, qty: order.leaves, price: valued };
-            self.check_risk(order.key, &self.exposure(order.key), &opening)?;
+        let mut new = NewOrder { reduce_only: new.reduce_only || new.terms.close_on_trigger, ..*new };
+        if new.position_index != PositionIndex::OneWay {
+            self.becomes_a_legs(&mut new)?;
         }
+        let mut create_type = CreateType::User;
+        if new.closes_all() {
+            let (account, instrument) = (self.user(new.account)?, self.listed(new.instrument)?);
+            let key = Key { account, instrument, index: new.position_index };
+            new.qty = Contract::shown_qty(self.closable(key, new.side)?);
+            create_type = CreateType::Closing;
+        }
+        let mut order = self.filtered(&new)?;
+        let valued = if order.terms.is_leveraged { order.price } else { self.valued_at(&order) };
+        self.check_hold(&order, valued)?;
         let fresh = self.slot(order.key);
         self.slots.entry(order.key).or_insert(fresh); // used from now on
         self.last_order += 1;
         order.id = self.last_order;
-        self.accept(&order);
+        self.accept(&order, create_type);
         let mut incoming = self.incoming(&order, valued);
         let refusal = match order.time_in_force {
             TimeInForce::PostOnly if self.would_take(&order) => Some(CancelReason::PostOnlyWouldTake),
@@ -98,35 +106,43 @@ impl State {
         Ok(id)
     }
 
-    fn filtered(&self, new: &NewOrder) -> Result<Order, Reject> {
-        let account = self.user(new.account)?;
-        if new.position_index == PositionIndex::OneWay && !new.reduce_only {
-            self.verified(new.account)?;
-        }
-        let instrument = self.listed(new.instrument)?;
-        let contract = self.contract(instrument);
-        let is_hedged = self.hedged.contains(&(account, instrument));
-        let opened_by = match new.position_index {
-            PositionIndex::OneWay => None,
-            PositionIndex::HedgeBuy => Some(Side::Buy),
-            PositionIndex::HedgeSell => Some(Side::Sell),
-        };
-        if opened_by.is_some() && !is_hedged {
+    /// An order for a leg of a hedge: what goes against the leg only reduces it.
+    fn becomes_a_legs(&self, new: &mut NewOrder) -> Result<(), Reject> {
+        let (account, instrument) = (self.user(new.account)?, self.listed(new.instrument)?);
+        if !self.hedged.contains(&(account, instrument)) {
             return Err(Reject::PositionIndexMismatch);
         }
-        // an order against a leg's direction only reduces it
-        let reduce_only = new.reduce_only || opened_by.is_some_and(|side| side != new.side);
-        if !reduce_only {
-            self.verified(new.account)?;
+        let opens = if new.position_index == PositionIndex::HedgeBuy { Side::Buy } else { Side::Sell };
+        new.reduce_only |= opens != new.side;
+        Ok(())
+    }
+
+    /// What an order of a side could close.
+    fn closable(&self, key: Key, side: Side) -> Result<i128, Reject> {
+        let held = self.slot(key).qty;
+        if held == 0 {
+            return Err(Reject::ReduceOnlyNoPosition);
         }
+        if side_of(held) == side {
+            return Err(Reject::ReduceOnlySameSide);
+        }
+        Ok(held.abs())
+    }
+
+    fn filtered(&self, new: &NewOrder) -> Result<Order, Reject> {
+        let account = if new.reduce_only { self.user(new.account)? } else { self.verified(new.account)? };
+        let instrument = self.listed(new.instrument)?;
+        let contract = self.contract(instrument);
         let key = Key { account, instrument, index: new.position_index };
         let is_market = new.order_type == OrderType::Market;
         let time_in_force = if is_market { TimeInForce::ImmediateOrCancel } else { new.time_in_force };
         let largest = if is_market { contract.spec.max_market_qty } else { contract.spec.max_qty };
-        let mut qty = check_qty(&contract, new.qty, largest, reduce_only)?;
+        let mut qty =
+            if new.terms.in_quote { 0 } else { check_qty(&contract, new.qty, largest, new.reduce_only)? };
         if self.markets[instrument].mark == 0 {
             return Err(Reject::MarketNotReady);
         }
+        self.check_status(instrument, new.reduce_only)?;
         let edge = self.band_edge(instrument, new.side);
         let price = if is_market {
             edge
@@ -134,30 +150,25 @@ impl State {
             self.banded(account, instrument, new.side, check_price(&contract, new.price)?)?
         };
         let price = self.tolerated(new, instrument, price)?;
+        if new.terms.is_leveraged || new.terms.in_quote {
+            qty = self.on_spot_terms(new, key, price, qty)?;
+        }
         let valued = if is_market { self.markets[instrument].mark } else { price };
         let smallest = i128::from(contract.spec.min_notional.0);
-        if !reduce_only && contract.notional(qty, valued) < smallest {
+        if !new.reduce_only && contract.notional(qty, valued) < smallest {
             return Err(Reject::BelowMinimumNotional);
         }
         if !new.link_id.is_empty() && self.knows_link(account, new) {
             return Err(Reject::DuplicateLinkId);
         }
-        let may_rest = matches!(time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly);
-        if may_rest && self.orders_of(key).len() >= ACTIVE_ORDERS_MAX as usize {
+        if rests(time_in_force) && self.orders_of(key).len() >= ACTIVE_ORDERS_MAX as usize {
             return Err(Reject::TooManyOrders);
         }
-        if opened_by.is_none() && is_hedged {
+        if new.position_index == PositionIndex::OneWay && self.hedged.contains(&(account, instrument)) {
             return Err(Reject::PositionIndexMismatch);
         }
-        if reduce_only {
-            let held = self.slot(key).qty;
-            if held == 0 {
-                return Err(Reject::ReduceOnlyNoPosition);
-            }
-            if side_of(held) == new.side {
-                return Err(Reject::ReduceOnlySameSide);
-            }
-            qty = qty.min(held.abs());
+        if new.reduce_only {
+            qty = qty.min(self.closable(key, new.side)?);
         }
         Ok(Order {
             id: 0,
@@ -168,7 +179,7 @@ impl State {
             price,
             qty,
             leaves: qty,
-            reduce_only,
+            reduce_only: new.reduce_only,
             terms: new.terms,
             link: new.link_id,
             created_ms: self.now,
@@ -177,6 +188,20 @@ impl State {
             queued: 0,
             aged: 0,
         })
+    }
+
+    /// What an order needs must be there; what only reduces needs nothing.
+    fn check_hold(&self, order: &Order, valued: i128) -> Result<(), Reject> {
+        if order.reduce_only {
+            return Ok(());
+        }
+        let mut opening = Opening { side: order.side, qty: order.leaves, price: valued };
+        if self.contracts[order.key.instrument].is_spot() {
+            // what may come to rest is held at its own price
+            opening.price = if rests(order.time_in_force) { order.price } else { valued };
+            return self.check_spot(self, order.key, &opening, order.terms.is_leveraged);
+        }
+        self.check_risk(order.key, &self.exposure(order.key), &opening)
     }
 
     /// The price at which an incoming order is valued: no worse than the best of the other side, for what is worse is
@@ -231,7 +256,7 @@ impl State {
         Ok(())
     }
 
-    fn accept(&mut self, order: &Order) {
+    fn accept(&mut self, order: &Order, create_type: CreateType) {
         if !order.link.is_empty() {
             self.accounts[order.key.account].links.push(order.link);
         }
@@ -247,7 +272,7 @@ impl State {
             qty: Contract::shown_qty(order.qty),
             reduce_only: order.reduce_only,
             link_id: order.link,
-            create_type: CreateType::User,
+            create_type,
         });
         if !order.terms.is_none() {
             self.tell_terms(order);
@@ -378,6 +403,7 @@ impl State {
     fn amended(&self, before: &Order, price: Option<Price>, qty: Option<Qty>) -> Result<Order, Reject> {
         let instrument = before.key.instrument;
         let contract = self.contract(instrument);
+        self.check_status(instrument, before.reduce_only)?;
         let mut after = before.clone();
         if let Some(price) = price {
             let price = check_price(&contract, price)?;
@@ -418,7 +444,11 @@ impl State {
         }
         let mut others = self.clone();
         others.remove_order(before.id);
-        let opening = Opening { side: after.side, qty: after.leaves, price: self.valued_at(after) };
+        let mut opening = Opening { side: after.side, qty: after.leaves, price: self.valued_at(after) };
+        if contract.is_spot() {
+            opening.price = after.price;
+            return others.check_spot(self, before.key, &opening, false);
+        }
         self.check_risk(before.key, &others.exposure(before.key), &opening)
     }
 
@@ -547,8 +577,13 @@ impl State {
     }
 }
 
+/// True for orders that may come to rest.
+fn rests(time_in_force: TimeInForce) -> bool {
+    matches!(time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly)
+}
+
 /// A quantity the instrument allows. The largest order does not bind reduce-only ones.
-fn check_qty(contract: &Rc<Contract>, qty: Qty, largest: Qty, reduce_only: bool) -> Result<i128, Reject> {
+pub fn check_qty(contract: &Rc<Contract>, qty: Qty, largest: Qty, reduce_only: bool) -> Result<i128, Reject> {
     if qty.0 <= 0 || qty.0 % contract.spec.qty_step.0 != 0 {
         return Err(Reject::QtyInvalid);
     }

@@ -1,13 +1,18 @@
-//! Prices of one instrument: rules 1 and 3.3. Index from its sources, mark as the median of three, price band around the
-//! mark, and the samples they need. Everything is recomputed whenever a source reports or time passes.
+//! Prices of one instrument: rules 1.2 to 1.4 and 3.3. Mark as the median of three, price band around the mark, and the samples
+//! they need. Everything is recomputed whenever a source reports or time passes. The index is in `index`.
+//!
+//! Spot is marked at its index. An expiry contract is marked at the index with the mean basis rate of its impact prices, and
+//! in the half hour before its delivery at what the delivery price would be if the index stayed.
 //!
 //! A quote counts no further than the band, and no further from the index than the outer limit of the band.
 //!
-//! Roundings, all half up: the two middle values of a median, the clamp's edges, the weighted mean; the mean of the
-//! samples; what is left of the last funding rate; the mark to the tick; the band's edges. The band is cut to whole ticks
+//! Roundings, all half up: the mean of the samples; what is left of the last funding rate; the mark to the tick; the band's edges. The band is cut to whole ticks
 //! inwards.
 
-use exchange_core::{EventKind, InstrumentSpec, MarkSource, Price, Side, TierSpec, RATE_SCALE};
+use exchange_core::{
+    EventKind, InstrumentId, InstrumentSpec, InstrumentStatus, Kind, MarkSource, Price, Side, TierSpec,
+    RATE_SCALE,
+};
 
 use crate::contract::{Contract, ONE};
 use crate::funding::Funding;
@@ -19,6 +24,18 @@ use crate::state::State;
 const SAMPLE_MS: i64 = 1000;
 /// The premium that widens the band is the mean of half a minute.
 const PREMIUM_SAMPLES: usize = 30;
+/// Of spot: of two minutes.
+const SPOT_PREMIUM_SAMPLES: usize = 120;
+/// The basis rate of an expiry contract is the mean of ten minutes.
+const EXPIRY_BASIS_SAMPLES: usize = 600;
+/// One whole, of basis rates.
+const RATE_ONE: i128 = RATE_SCALE as i128;
+
+/// Seconds whose mean index is the delivery price.
+pub const DELIVERY_SECONDS: i64 = 1800;
+
+/// A bid and an ask.
+pub type Sides = (Option<i128>, Option<i128>);
 
 /// A component of the index, as last reported.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,8 +77,16 @@ pub struct Market {
     pub basis: Vec<i128>,
     /// Samples of mid less mark, oldest first.
     pub premium: Vec<i128>,
-    /// The last (basis, premium) that was taken with both sides of the book there.
-    pub last_sample: Option<(i128, i128)>,
+    /// The last of the basis that could be taken.
+    pub last_basis: Option<i128>,
+    /// The last of the premium.
+    pub last_premium: Option<i128>,
+    /// Which orders are let in.
+    pub status: InstrumentStatus,
+    /// The index in each second of the half hour before delivery so far.
+    pub delivery: Vec<i128>,
+    /// Since when a low price counts as recovered.
+    pub recovers_since: Option<i64>,
     /// Second of the last sample.
     pub sampled_second: i64,
 }
@@ -83,7 +108,11 @@ impl Market {
             announced: None,
             basis: Vec::new(),
             premium: Vec::new(),
-            last_sample: None,
+            last_basis: None,
+            last_premium: None,
+            status: InstrumentStatus::Trading,
+            delivery: Vec::new(),
+            recovers_since: None,
             sampled_second: -1,
         }
     }
@@ -97,23 +126,43 @@ impl Market {
         (kept.price, kept.updated_ms) = (price.0, now);
     }
 
-    /// Samples once for every second since the last sample. Where one side of the book is empty the last good sample
-    /// is repeated.
-    pub fn sample(&mut self, contract: &Contract, now: i64, best: (Option<i128>, Option<i128>)) {
+    /// Samples once for every second since the last sample, given best bid and ask and, of an expiry contract, the impact
+    /// prices. What cannot be taken because a side of the book is empty repeats the last good sample.
+    pub fn sample(&mut self, contract: &Contract, now: i64, best: Sides, impact: Sides) {
         let second = now.div_euclid(SAMPLE_MS);
         if self.mark == 0 || second <= self.sampled_second {
             return;
         }
-        if let (Some(bid), Some(ask)) = best {
-            let mid = half_up(bid + ask, 2);
-            self.last_sample = Some((mid - self.index, mid - self.mark));
+        if let Some(delivery_ms) = contract.delivery_ms() {
+            let until = now.min(delivery_ms).div_euclid(SAMPLE_MS);
+            let begins = delivery_ms.div_euclid(SAMPLE_MS) - DELIVERY_SECONDS;
+            while begins + i64::try_from(self.delivery.len()).expect("few") < until {
+                self.delivery.push(self.index);
+            }
         }
+        let mid = middle(best);
+        self.last_premium = mid.map(|mid| mid - self.mark).or(self.last_premium);
+        let basis = match contract.spec.kind {
+            Kind::Expiry { .. } => {
+                middle(impact).map(|mid| half_up((mid - self.index) * RATE_ONE, self.index))
+            }
+            Kind::Perpetual | Kind::Spot => mid.map(|mid| mid - self.index),
+        };
+        self.last_basis = basis.or(self.last_basis);
         let seconds = if self.sampled_second < 0 { 1 } else { second - self.sampled_second };
         self.sampled_second = second;
-        let Some((basis, premium)) = self.last_sample else { return };
-        let window = usize::try_from(contract.spec.basis_window_ms / SAMPLE_MS).expect("positive");
-        keep(&mut self.basis, basis, seconds, window);
-        keep(&mut self.premium, premium, seconds, PREMIUM_SAMPLES);
+        let window = match contract.spec.kind {
+            Kind::Perpetual => usize::try_from(contract.spec.basis_window_ms / SAMPLE_MS).expect("positive"),
+            Kind::Expiry { .. } => EXPIRY_BASIS_SAMPLES,
+            Kind::Spot => 1,
+        };
+        if let Some(basis) = self.last_basis {
+            keep(&mut self.basis, basis, seconds, window);
+        }
+        let window = if contract.is_spot() { SPOT_PREMIUM_SAMPLES } else { PREMIUM_SAMPLES };
+        if let Some(premium) = self.last_premium {
+            keep(&mut self.premium, premium, seconds, window);
+        }
     }
 
     /// A quote as far as it counts.
@@ -123,36 +172,40 @@ impl Market {
         price.clamp(self.min_sell, self.max_buy).clamp(outer(-y), outer(y))
     }
 
-    /// Works out index, mark and band; true when index or mark changed.
-    pub fn refresh(&mut self, contract: &Contract, now: i64, best: (Option<i128>, Option<i128>)) -> bool {
-        if let (Some(bid), Some(ask)) = best {
-            self.mid = half_up(bid + ask, 2);
-        }
+    /// Takes a new index, if there is one, and works out mark and band; true when index or mark changed.
+    pub fn refresh(&mut self, contract: &Contract, now: i64, index: Option<i128>, best: Sides) -> bool {
+        self.mid = middle(best).unwrap_or(self.mid);
         let before = (self.index, self.mark);
-        let spec = &contract.spec;
-        let mut fresh = Vec::new();
-        for (source, listed) in self.sources.iter().zip(&spec.index_sources) {
-            if source.price > 0 && now - source.updated_ms <= spec.index_stale_ms {
-                fresh.push((i128::from(source.price), i128::from(listed.weight)));
-            }
-        }
-        if !fresh.is_empty() {
-            self.index = clamped_mean(&fresh, i128::from(spec.index_clamp));
-        }
+        self.index = index.unwrap_or(self.index);
         if self.index == 0 {
             return false; // nobody has reported yet
         }
-        let or_index = |price: i128| if price == 0 { self.index } else { price };
-        let mark = match self.mark_source {
-            MarkSource::Dual => self.median_of_three(now),
-            MarkSource::Last => or_index(self.last),
-            MarkSource::BookMid => or_index(self.mid),
-        };
+        let mark = self.mark_now(contract, now);
         self.mark =
             (half_up(mark, contract.tick()) * contract.tick()).clamp(contract.tick(), contract.highest());
         self.set_band(contract);
         self.funding.start(now);
         before != (self.index, self.mark)
+    }
+
+    fn mark_now(&self, contract: &Contract, now: i64) -> i128 {
+        let or_index = |price: i128| if price == 0 { self.index } else { price };
+        let is_expiry = contract.delivery_ms().is_some();
+        match self.mark_source {
+            _ if contract.is_spot() => self.index,
+            _ if is_expiry && !self.delivery.is_empty() => self.delivery_price(),
+            MarkSource::Dual if is_expiry => half_up(self.index * (RATE_ONE + mean(&self.basis)), RATE_ONE),
+            MarkSource::Dual => self.median_of_three(now),
+            MarkSource::Last => or_index(self.last),
+            MarkSource::BookMid => or_index(self.mid),
+        }
+    }
+
+    /// What the delivery price would be if the index stayed.
+    fn delivery_price(&self) -> i128 {
+        let taken = i128::try_from(self.delivery.len()).expect("few");
+        let all = i128::from(DELIVERY_SECONDS);
+        half_up(self.delivery.iter().sum::<i128>() + self.index * (all - taken), all)
     }
 
     fn median_of_three(&self, now: i64) -> i128 {
@@ -193,20 +246,14 @@ fn mean(samples: &[i128]) -> i128 {
     half_up(samples.iter().sum(), i128::try_from(samples.len()).expect("few"))
 }
 
-/// Weighted mean of (price, weight), each price moved into the band around the median.
-fn clamped_mean(components: &[(i128, i128)], band: i128) -> i128 {
-    let mut prices: Vec<i128> = components.iter().map(|(price, _)| *price).collect();
-    prices.sort_unstable();
-    let (low_middle, high_middle) = (prices[(prices.len() - 1) / 2], prices[prices.len() / 2]);
-    let median = half_up(low_middle + high_middle, 2);
-    let (low, high) = (half_up(median * (ONE - band), ONE), half_up(median * (ONE + band), ONE));
-    let weights: i128 = components.iter().map(|(_, weight)| weight).sum();
-    half_up(components.iter().map(|(price, weight)| price.clamp(&low, &high) * weight).sum(), weights)
+/// Half way between both sides; nothing while one is empty.
+fn middle(sides: Sides) -> Option<i128> {
+    Some(half_up(sides.0? + sides.1?, 2))
 }
 
 impl State {
     /// Best bid and ask as far as they count.
-    pub fn quotes(&self, instrument: usize) -> (Option<i128>, Option<i128>) {
+    pub fn quotes(&self, instrument: usize) -> Sides {
         let quote = |side: Side| {
             let best = self.best(instrument, side)?;
             Some(self.markets[instrument].counted(&self.contracts[instrument], best))
@@ -214,14 +261,28 @@ impl State {
         (quote(Side::Buy), quote(Side::Sell))
     }
 
-    /// Works out an instrument's prices anew and tells when they changed.
+    /// Works out an instrument's prices anew and tells when they changed; then what its index decides: coins, and the
+    /// instruments whose sources it converts.
     pub fn remark(&mut self, instrument: usize) {
         let contract = self.contract(instrument);
-        let best = self.quotes(instrument);
-        if self.markets[instrument].refresh(&contract, self.now, best) {
-            let market = &self.markets[instrument];
-            let (index, mark) = (Contract::shown_price(market.index), Contract::shown_price(market.mark));
-            self.emit(EventKind::PriceChanged { instrument: instrument_id(instrument), index, mark });
+        let (index, best) = (self.index_now(instrument), self.quotes(instrument));
+        let before = self.markets[instrument].index;
+        if !self.markets[instrument].refresh(&contract, self.now, index, best) {
+            return;
+        }
+        let market = &self.markets[instrument];
+        let (index, mark) = (Contract::shown_price(market.index), Contract::shown_price(market.mark));
+        let has_moved = market.index != before;
+        self.emit(EventKind::PriceChanged { instrument: instrument_id(instrument), index, mark });
+        if has_moved {
+            self.reprice_coins(instrument);
+            for other in 0..self.contracts.len() {
+                let by_this = |bridge: InstrumentId| usize::from(bridge.0) == instrument;
+                let mut sources = self.contracts[other].spec.index_sources.iter();
+                if sources.any(|source| source.converted_by.is_some_and(by_this)) {
+                    self.remark(other);
+                }
+            }
         }
     }
 }

@@ -234,7 +234,12 @@ impl State {
         };
         let contract = |spec: &exchange_core::InstrumentSpec| {
             let settle = coin_of(if spec.inverse { &spec.base } else { &spec.quote });
-            Rc::new(Contract::new(spec, settle, pool_of(&spec.pool, settle)))
+            let named = |name: &str| {
+                let at = genesis.coins.iter().position(|coin| coin.name == name)?;
+                Some(CoinId(u16::try_from(at).expect("a sound genesis")))
+            };
+            let coins = [named(&spec.base), named(&spec.quote)];
+            Rc::new(Contract::new(spec, coins, pool_of(&spec.pool, settle)))
         };
         let contracts: Vec<Rc<Contract>> = genesis.instruments.iter().map(contract).collect();
         let opening_price = |coin: &CoinSpec| match coin.price {
@@ -306,11 +311,6 @@ impl State {
     /// Every coin, as listed.
     pub fn coin_ids(&self) -> impl Iterator<Item = CoinId> {
         (0_u16..).map(CoinId).take(self.coins.len())
-    }
-
-    /// What spot orders hold of a coin.
-    pub fn locked(&self, _account: usize, _coin: CoinId) -> i128 {
-        0
     }
 
     /// Adds an account at the end of the list.

@@ -2,8 +2,8 @@
 //! `state_hash` lays down. Only the digest primitive is shared.
 
 use exchange_core::{
-    AccountId, Action, CoinId, Command, Digest, InstrumentId, NewOrder, OrderSettings, PositionIndex, Price,
-    Qty, Side, StopKind, Terms, TierSpec, COMMAND_BYTES,
+    AccountId, Action, CoinId, Command, Digest, InstrumentId, InstrumentStatus, Kind, NewOrder,
+    OrderSettings, PositionIndex, Price, Qty, Side, StopKind, Terms, TierSpec, COMMAND_BYTES,
 };
 
 use crate::contract::Contract;
@@ -75,14 +75,21 @@ impl State {
             digest.signed(shown(price / tick));
         }
         digest.signed(market.sampled_second);
-        match market.last_sample {
-            Some((basis, premium)) => digest.signed(shown(basis)).signed(shown(premium)),
-            None => digest.signed(i64::MIN).signed(i64::MIN),
-        };
+        for last in [market.last_basis, market.last_premium] {
+            digest.signed(last.map_or(i64::MIN, shown));
+        }
         for sample in market.basis.iter().chain(&market.premium) {
             digest.signed(shown(*sample));
         }
-        self.fold_funding(instrument, digest);
+        let spec = &self.contracts[instrument].spec;
+        if spec.kind == Kind::Perpetual {
+            self.fold_funding(instrument, digest);
+        }
+        if matches!(spec.kind, Kind::Expiry { .. }) || market.status != InstrumentStatus::Trading {
+            digest.word(u64::from(market.status.to_wire()));
+            digest.signed(market.recovers_since.unwrap_or(i64::MIN));
+            digest.wide(market.delivery.iter().sum()).word(market.delivery.len() as u64);
+        }
         let tiers = self.contracts[instrument].spec.tiers.iter().chain(&market.staged);
         let mut tiers: Vec<TierSpec> = tiers.copied().collect();
         if let Some((from, announced)) = &market.announced {

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use exchange_core::limits::TIERS_MAX;
 use exchange_core::{
-    EventKind, InstrumentId, InstrumentSpec, MarketAction, Rate, Reject, TierSpec, LEVERAGE_SCALE, MONEY_MAX,
-    RATE_SCALE, SCALE,
+    EventKind, InstrumentId, InstrumentSpec, Kind, MarketAction, Rate, Reject, TierSpec, LEVERAGE_SCALE,
+    MONEY_MAX, RATE_SCALE, SCALE,
 };
 
 use crate::contract::Contract;
@@ -22,6 +22,9 @@ impl State {
         match action {
             MarketAction::SetMarkSource { instrument, source } => {
                 let at = self.listed(instrument)?;
+                if self.contracts[at].is_spot() {
+                    return Err(Reject::MarkSourceFixed);
+                }
                 self.markets[at].mark_source = source;
                 self.emit(EventKind::MarkSourceChanged { instrument, source });
                 Ok(())
@@ -58,6 +61,9 @@ impl State {
         let holds_nothing = lower.0 <= 0 && upper.0 >= 0 && lower.0 >= -RATE_SCALE && upper.0 <= RATE_SCALE;
         if minutes == 0 || minutes > MINUTES_MAX || !holds_nothing {
             return Err(Reject::FundingTermsInvalid);
+        }
+        if self.contracts[at].spec.kind != Kind::Perpetual {
+            return Err(Reject::NotPerpetual);
         }
         let before = self.markets[at].funding.rate(&self.contracts[at].spec);
         let funding = &mut self.markets[at].funding;
@@ -107,8 +113,10 @@ impl State {
         let count = i64::try_from(tiers.len()).unwrap_or(i64::MAX);
         let old = self.contract(instrument);
         let spec = InstrumentSpec { tiers, ..old.spec.clone() };
-        let new =
-            Contract { default_leverage: old.default_leverage, ..Contract::new(&spec, old.settle, old.pool) };
+        let new = Contract {
+            default_leverage: old.default_leverage,
+            ..Contract::new(&spec, [old.base, old.quote], old.pool)
+        };
         self.contracts[instrument] = Rc::new(new);
         self.emit(EventKind::RiskLimitsChanged { instrument: instrument_id(instrument), tiers: count });
     }

@@ -58,7 +58,7 @@ fn gained(seed: u64, length: usize) -> (i128, u64, Vec<Step>) {
     let mut random = Random::new(seed);
     let genesis = world::genesis(&mut random);
     let mut duel = Duel::new(&genesis);
-    let mut stream = Stream::new(random, genesis.instruments.len());
+    let mut stream = Stream::new(random, duel.twin().state());
     let (mut paid, mut most, mut when, mut steps) = (0, i128::MIN, 0, Vec::new());
     for _ in 0..length {
         let mut step = stream.next(duel.twin().state());

@@ -16,7 +16,7 @@ use exchange_core::{
 use crate::random::Random;
 use crate::rounding::shown;
 use crate::state::{Key, State};
-use crate::world::{BTC_PRICE, ETH_PRICE};
+use crate::world::first_price;
 use mood::{Kind, Mood};
 
 /// Marks an order id that is the number of a step.
@@ -47,12 +47,13 @@ pub struct Stream {
 
 impl Stream {
     /// A stream for a venue.
-    pub fn new(mut random: Random, instruments: usize) -> Self {
+    pub fn new(mut random: Random, state: &State) -> Self {
+        let instruments = state.contracts.len();
         let mood = Mood::new(&mut random);
         let accounts = if random.once_in(40) { 80 } else { u32::try_from(random.between(3, 8)).unwrap_or(3) };
         let mut opening = Vec::new();
         for at in (0..instruments).rev() {
-            let price = Price(first_price(at) * SCALE);
+            let price = Price(first_price(&state.contracts[at].spec));
             opening.push(Action::SetIndexSource { instrument: instrument(at), source: 0, price });
         }
         for account in (FIRST..FIRST + accounts).map(AccountId) {
@@ -245,7 +246,7 @@ impl Stream {
     fn moved(&mut self, price: i128) -> Price {
         let reach = self.random.weighted(&self.mood.jumps);
         let factor = 10_000 + i128::from(self.random.between(-reach, reach));
-        let usual = shown(price * factor / 10_000).clamp(SCALE / 10, 400_000 * SCALE);
+        let usual = shown(price * factor / 10_000).clamp(SCALE / 10_000, 400_000 * SCALE);
         Price(self.random.weighted(&[(99, usual), (1, 0)]))
     }
 
@@ -262,7 +263,7 @@ impl Stream {
             u32::try_from(self.random.between(0, sources - 1)).unwrap_or(0)
         };
         // what strays too far comes back
-        let first = i128::from(first_price(at) * SCALE);
+        let first = i128::from(first_price(&contract.spec));
         let index = state.markets[at].index.clamp(first / 3, first * 3);
         let rubbish = self.random.pick(&[
             Price(0),
@@ -272,7 +273,12 @@ impl Stream {
             Price(i64::MIN),
             contract.spec.max_price,
         ]);
-        let price = if self.random.once_in(300) { rubbish } else { self.moved(index) };
+        let bridge = contract.spec.index_sources.get(source as usize).and_then(|listed| listed.converted_by);
+        let usual = match bridge.map(|bridge| state.markets[usize::from(bridge.0)].index) {
+            Some(over) => self.moved((index * i128::from(SCALE) / over.max(1)).max(1)),
+            None => self.moved(index),
+        };
+        let price = if self.random.once_in(300) { rubbish } else { usual };
         Action::SetIndexSource { instrument, source, price }
     }
 }
@@ -280,12 +286,4 @@ impl Stream {
 /// The identifier of an instrument that may not be listed.
 fn instrument(at: usize) -> InstrumentId {
     InstrumentId(u16::try_from(at).unwrap_or(u16::MAX))
-}
-
-fn first_price(at: usize) -> i64 {
-    if at == 1 {
-        ETH_PRICE
-    } else {
-        BTC_PRICE
-    }
 }

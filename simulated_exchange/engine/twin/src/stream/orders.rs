@@ -1,8 +1,8 @@
 //! Orders, amendments and cancellations: what is drawn for them.
 
 use exchange_core::{
-    AccountId, Action, LinkId, NewOrder, OrderId, OrderSetting, PositionIndex, Price, ProductClass, Qty,
-    SelfMatch, Side, SlippageTolerance, Terms, SCALE,
+    AccountId, Action, CoinId, InstrumentId, LinkId, NewOrder, OrderId, OrderSetting, OrderType,
+    PositionIndex, Price, ProductClass, Qty, SelfMatch, Side, SlippageTolerance, Terms, SCALE,
 };
 
 use super::{Stream, STEP_MARK};
@@ -81,6 +81,12 @@ impl Stream {
         let held = key.map_or(0, |key| state.slot(key).qty);
         let reduce_only = self.random.percent(if held == 0 { 2 } else { self.mood.reduce_only });
         let closing = if held > 0 { Side::Sell } else { Side::Buy };
+        if state.contracts[at].is_spot() {
+            return self.spot_order(state, (account, instrument), place);
+        }
+        let closes_all = held != 0 && self.random.once_in(40);
+        let (qty, mut terms) = (self.qty(state, at, place, shown(held)), self.terms());
+        terms.close_on_trigger = closes_all || reduce_only && self.random.once_in(20);
         NewOrder {
             position_index,
             side: match position_index {
@@ -91,12 +97,56 @@ impl Stream {
             },
             order_type: self.random.weighted(&self.mood.order_types),
             time_in_force: self.random.weighted(&self.mood.times_in_force),
-            qty: self.qty(state, at, place, shown(held)),
+            qty: if closes_all { Qty(0) } else { qty },
             reduce_only,
             link_id: self.link(),
-            terms: self.terms(),
+            terms,
             ..NewOrder::limit(account, instrument, side, Qty(0), self.price(state, at))
         }
+    }
+
+    /// An order for coins, mostly within what there is of them.
+    fn spot_order(
+        &mut self,
+        state: &State,
+        (account, instrument): (AccountId, InstrumentId),
+        place: Option<usize>,
+    ) -> NewOrder {
+        let at = usize::from(instrument.0).min(state.contracts.len() - 1);
+        let contract = state.contract(at);
+        let (side, price) = (self.random.pick(&[Side::Buy, Side::Sell]), self.price(state, at));
+        let cash = |coin: CoinId| place.map_or(0, |place| state.spendable(place, coin));
+        let base = contract.base.unwrap_or(contract.settle);
+        let payable = match side {
+            Side::Buy => cash(contract.settle) * i128::from(SCALE) / i128::from(price.0.max(1)),
+            Side::Sell => cash(base),
+        };
+        let mut terms = self.terms();
+        terms.is_leveraged = self.random.percent(25);
+        terms.in_quote = self.random.percent(15);
+        let reach = if terms.is_leveraged { 3 } else { 1 };
+        let step = shown(contract.step());
+        let steps = shown(payable * reach / contract.step()).clamp(1, 1 << 40);
+        let steps = if self.random.percent(30) { steps } else { self.random.scaled(steps) };
+        let usual = steps.saturating_mul(step);
+        let mut order = NewOrder {
+            side,
+            order_type: self.random.weighted(&self.mood.order_types),
+            time_in_force: self.random.weighted(&self.mood.times_in_force),
+            reduce_only: self.random.once_in(60),
+            position_index: self.position_index(false),
+            link_id: self.link(),
+            terms,
+            ..NewOrder::limit(account, instrument, side, Qty(usual), price)
+        };
+        if terms.in_quote && self.random.percent(90) {
+            let most = shown(cash(contract.settle)).max(1);
+            (order.side, order.order_type) = (Side::Buy, OrderType::Market);
+            order.qty = Qty(self.random.scaled(most));
+        } else if self.random.once_in(60) {
+            order.qty = self.qty(state, at, place, 0);
+        }
+        order
     }
 
     fn position_index(&mut self, is_hedged: bool) -> PositionIndex {
