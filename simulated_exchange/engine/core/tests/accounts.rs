@@ -147,6 +147,7 @@ fn the_unverified_may_only_close_and_take_out() {
         "who   | does    | order | qty | price | how    | then
          alice | buy     |       | 1   | 49000 |        | AccountNotVerified
          alice | amend   | open  | 2   |       |        | AccountNotVerified
+         alice | amend   | open  |     | 47000 |        | AccountNotVerified
          alice | cancel  | open  |     |       |        | cancelled
          alice | sell    |       | 1   | 51000 | reduce | rests 1 at 51000
          alice | deposit |       | 1   |       |        | AccountNotVerified",

@@ -6,14 +6,15 @@
 //! give the same events in the same order, the same refusals and the same state hash. It is never linked into the
 //! bindings.
 //!
-//! - the model: `exchange` runs a command; `orders`, `order_terms`, `matching`; `margin`, `isolated`, `holding`; `account`,
-//!   `money`, `borrowing`, `lending`; `prices`, `funding`, `terms`; `liquidation`, `position_liquidation`, `adl`, `insurance` are
-//!   the rules; `contract` is a listed instrument; `state` all that is remembered; `state_hash` its digest;
+//! - the model: `exchange` runs a command; `orders`, `order_terms`, `matching`, `spot`; `margin`, `isolated`, `holding`;
+//!   `account`, `money`, `borrowing`, `lending`; `index`, `prices`, `funding`, `delivery`, `terms`; `liquidation`,
+//!   `position_liquidation`, `realisation`, `adl`, `insurance` are the rules; `contract` is a listed instrument; `state` all that
+//!   is remembered; `state_hash` its digest;
 //! - the comparison: `stream` makes random commands, `duel` runs both exchanges on them, `shrink` makes a short story of a
 //!   difference.
 //!
-//! Not modelled, and therefore switched off in `stream`: orders that wait for a price, spot, expiry,
-//! coin prices by index, link ids that are forgotten after 65,536 others.
+//! Not modelled, and therefore switched off in `stream`: orders that wait for a price, link ids that are forgotten after
+//! 65,536 others.
 #![forbid(unsafe_code)]
 #![allow(clippy::missing_panics_doc)] // the model stops where something cannot be: the comparison catches it
 

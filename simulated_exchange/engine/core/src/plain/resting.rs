@@ -43,6 +43,7 @@ impl Exchange {
         price: Price,
         events: &mut EventLog,
     ) -> Option<OrderId> {
+        self.verified(own.0).ok()?;
         let index = self.own_order(own)?;
         let order = self.orders.get(index);
         let Order { lots, leaves, cost, slot: its_slot, side, .. } = *order;
