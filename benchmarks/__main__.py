@@ -16,10 +16,12 @@ from rich.console import Console
 
 from benchmarks import (
     decide,
+    fan_out,
     follower_submit,
     gap_fill,
     margining,
     matching,
+    order_entry,
     rest_orders,
     signal_one_way,
     single_call,
@@ -34,6 +36,8 @@ MODULES: tuple[ModuleType, ...] = (
     single_call,
     margining,
     rest_orders,
+    order_entry,
+    fan_out,
     signal_one_way,
     gap_fill,
     follower_submit,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulated_exchange.accounts import ApiKey
 from simulated_exchange.gateway.desk import OrderDesk, Reply
@@ -17,8 +17,7 @@ from simulated_exchange.gateway.venue import Venue
 __all__ = ["Call", "Route"]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request, read and authenticated. `key` is None on public routes."""
 
     venue: Venue

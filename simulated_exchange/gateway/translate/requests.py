@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from simulated_exchange.driver import (
     OrderType,
@@ -88,8 +88,7 @@ _UNSUPPORTED = {
 SLIPPAGE_TICKS_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRequest:
+class OrderRequest(NamedTuple):
     """A new order. Quantity 0, reduce-only and closing on trigger, closes the whole position."""
 
     instrument: Instrument
