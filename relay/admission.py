@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import msgspec
 import structlog
 
 from relay.broker import Broker
@@ -28,6 +29,7 @@ __all__ = ["Admission", "people"]
 
 LOOK_INTERVAL_S = 0.25  # how long a change by a command takes to be noticed
 APPLY_TIMEOUT_S = 5.0
+MEMBERS_PER_PAGE = 400  # of at most 100 bytes each
 
 _log = structlog.get_logger(__name__)
 People = tuple[list[LeaderUser], list[FollowerUser], list[InviteUser]]
@@ -84,6 +86,7 @@ class Admission:
         try:
             await bus.answer(subjects.JOINS, self._on_join)
             await bus.answer(subjects.LEAVES, self._on_leave)
+            await bus.answer(subjects.MEMBERS, self._on_members)
             ready.set()
             await self._look(bus)
         finally:
@@ -152,6 +155,11 @@ class Admission:
         _log.info("left", follower=follower_id, leader=leader_id)
         left = [one.leaders for one in self._registry.followers() if one.id == follower_id]
         return encode_join_answer(JoinAnswer(follower_id=follower_id, leaders=[*(left[0] if left else ())]))
+
+    async def _on_members(self, message: BusMessage) -> bytes:
+        """One page of who may hear a leader and the keys to wrap for them, from the last id seen on."""
+        leader_id, after = message.subject.partition(".")[2], message.data.decode("ascii", "replace")
+        return msgspec.json.encode(self._registry.members(leader_id, after, MEMBERS_PER_PAGE))
 
 
 def _refusal(code: str, detail: str) -> bytes:

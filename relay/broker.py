@@ -41,7 +41,7 @@ from relay.errors import Failed, TryAgain
 from relay.keys import create_nkey, load_nkey_seed, nkey_public
 from relay.nats_bus import Bus
 from relay.protocol import subjects
-from relay.streams import Retention, check_durable, ensure_reports, ensure_signals
+from relay.streams import Retention, check_durable, ensure_keys, ensure_reports, ensure_signals
 
 __all__ = ["Broker", "find_nats_server"]
 
@@ -246,6 +246,7 @@ class Broker:
             for leader in self._leaders:
                 await ensure_signals(admin, leader.id, self._retention)
             await ensure_reports(admin, self._retention)
+            await ensure_keys(admin, self._retention)
         finally:
             await admin.close()
 

@@ -43,6 +43,7 @@ ADMIN = "admin"  # makes streams
 MONITOR = "monitor"  # hears everything, takes in reports
 REPORTS_CONSUMER = "monitor"  # the durable consumer's name
 
+_KEY_READS = subjects.direct_get(f"{subjects.KEYS_STREAM}.{subjects.KEYS_SUBJECTS}")
 _BEATS = {"stream": {"account": "LEADERS", "subject": "beat.*"}}
 
 
@@ -142,13 +143,17 @@ def _relay_account(users: BrokerUsers) -> dict[str, Any]:
         "jetstream": "enabled",
         "users": [{"nkey": users.internal[ADMIN]}, monitor],
         "exports": [
-            {"service": "signals.*", "accounts": ["LEADERS"]},
+            *(
+                {"service": subject, "accounts": ["LEADERS"]}
+                for subject in ("signals.*", subjects.KEYS_SUBJECTS, subjects.MEMBERS)
+            ),
             {"stream": "feed.*", "accounts": ["FOLLOWERS"]},
             {
                 "service": "$JS.API.DIRECT.GET.*",
                 "response_type": "Stream",
                 "accounts": ["LEADERS", "FOLLOWERS"],
             },
+            {"service": _KEY_READS, "response_type": "Stream", "accounts": ["FOLLOWERS"]},
             *(
                 {"service": subject, "accounts": ["FOLLOWERS"]}
                 for subject in (subjects.REPORTS_SUBJECTS, subjects.JOINS, subjects.LEAVES)
@@ -167,13 +172,18 @@ def _leaders_account(users: BrokerUsers) -> dict[str, Any]:
                     subjects.signals(leader.id),
                     subjects.beat(leader.id),
                     subjects.direct_get(subjects.stream(leader.id)),
+                    subjects.group_key(leader.id, "*", "*"),
+                    subjects.members(leader.id),
                 ],
                 subscribe=[f"{subjects.inbox_prefix(leader.id)}.>"],
             )
             for leader in users.leaders
         ],
         "exports": [{"stream": "beat.*", "accounts": ["RELAY", "FOLLOWERS"]}],
-        "imports": [_service("signals.*"), _service("$JS.API.DIRECT.GET.*")],
+        "imports": [
+            _service(subject)
+            for subject in ("signals.*", "$JS.API.DIRECT.GET.*", subjects.KEYS_SUBJECTS, subjects.MEMBERS)
+        ],
     }
 
 
@@ -188,6 +198,9 @@ def _followers_account(users: BrokerUsers) -> dict[str, Any]:
                     for subject in (
                         subjects.reports(leader, follower.id),
                         subjects.leave(leader, follower.id),
+                        subjects.direct_get(
+                            f"{subjects.KEYS_STREAM}.{subjects.group_key(leader, '*', follower.id)}"
+                        ),
                         subjects.direct_get(subjects.stream(leader)),
                     )
                 ],
@@ -211,6 +224,7 @@ def _followers_account(users: BrokerUsers) -> dict[str, Any]:
             {"stream": {"account": "RELAY", "subject": "feed.*"}},
             _BEATS,
             _service("$JS.API.DIRECT.GET.*"),
+            _service(_KEY_READS),
             *map(_service, (subjects.REPORTS_SUBJECTS, subjects.JOINS, subjects.LEAVES)),
         ],
     }

@@ -33,11 +33,13 @@ def _group(text: str, *, alone: bool = False) -> typer.Typer:
 init_app = _group("Write a folder of settings and keys.")
 invite_app = _group("Tokens that make followers.")
 leaders_app = _group("Who publishes here; without a command, list them.", alone=True)
+group_app = _group("A private group: signals that members alone can read.")
 followers_app = _group("Who follows; without a command, list them.", alone=True)
 
 
 def add_commands(app: typer.Typer, keys_app: typer.Typer) -> None:
     """Hang them below the program, and below its keys."""
+    app.add_typer(group_app, name="group")
     app.command()(pause)
     app.command()(resume)
     app.command()(notice)
@@ -280,3 +282,35 @@ def revoke(
 ) -> None:
     """The signing key was stolen: followers believe it no more, and the publisher ends. No way back."""
     _call(config, as_json, "revoke", {"text": text}, "revoked by message {seq}")
+
+
+@group_app.command("create")
+def group_create(config: _Publisher = _PUBLISHER_TOML, as_json: _Json = False) -> None:
+    """Make this feed private: members are those who follow now, and who joins later."""
+    _call(config, as_json, "group-create", {}, "private since message {seq}; {members} members")
+
+
+@group_app.command("add")
+def group_add(
+    member: Annotated[str, typer.Argument(help="a follower's id")],
+    config: _Publisher = _PUBLISHER_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Let somebody read again who was put out."""
+    _call(config, as_json, "group-add", {"member": member}, "epoch {epoch} has {members} members")
+
+
+@group_app.command("remove")
+def group_remove(
+    member: Annotated[str, typer.Argument(help="a follower's id")],
+    config: _Publisher = _PUBLISHER_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Put somebody out: a new key, which he does not get."""
+    _call(config, as_json, "group-remove", {"member": member}, "epoch {epoch} has {members} members")
+
+
+@group_app.command("history")
+def group_history(config: _Publisher = _PUBLISHER_TOML, as_json: _Json = False) -> None:
+    """Who could read what: every epoch and its members."""
+    _call(config, as_json, "group", {}, "{epochs}")

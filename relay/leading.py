@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,20 +21,22 @@ from relay.core.account import Account, Fill, WalletEvent
 from relay.core.positions import dump_positions
 from relay.core.signals import SignalTerms, build_account_change, build_signal, build_snapshot
 from relay.door import BODY_BYTES_MAX, Handler
-from relay.errors import Failed
+from relay.errors import Failed, TryAgain
 from relay.external import ExternalAccount, dump_account, read_step
 from relay.feed import LeaderFeed
+from relay.group import Group, GroupStore
 from relay.keys import begin_rotation, finish_rotation, saved_links
-from relay.nats_bus import Bus
+from relay.nats_bus import Bus, BusError
 from relay.outbox import Outbox
 from relay.protocol.codec import decimal_text, decode_strictly
-from relay.protocol.messages import Notice, StaggerPlan, Text, Unsigned
+from relay.protocol.messages import Identifier, Notice, StaggerPlan, Text, Unsigned
 from relay.publisher import Publisher
 from relay.settings import PublishSettings
 from relay.venue import Venue
 
 __all__ = ["Leading"]
 
+EPOCHS_SHOWN_MAX = 100
 _log = structlog.get_logger(__name__)
 
 
@@ -42,6 +45,12 @@ class _Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     text: Text = ""
     recommended_leverage: Unsigned | None = None
+
+
+class _Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `group-add`, `group-remove`."""
+
+    member: Identifier
 
 
 class Leading:
@@ -63,6 +72,7 @@ class Leading:
         self.external = (
             ExternalAccount(outbox.state, tuple(signals.symbols), self._tell_step) if venue is None else None
         )
+        self._groups = GroupStore.open(_beside(settings.leader.outbox, ".group"))
         self.publisher = Publisher(
             leader_id=settings.leader.id,
             signing_key=signing_key,
@@ -72,6 +82,11 @@ class Leading:
             links=saved_links(settings.leader.signing_key_file),
             is_live=lambda: self.feed is None or self.feed.is_live,
         )
+        self.group = Group(self._groups, bus, self.publisher, settings.leader.id)
+
+    def close(self) -> None:
+        """Let go of the group's file."""
+        self._groups.close()
 
     @property
     def account(self) -> Account:
@@ -102,6 +117,10 @@ class Leading:
             "rotate": self._rotate,
             "revoke": self._revoke,
             "status": self._status,
+            "group": self._show_group,
+            "group-create": self._create_group,
+            "group-add": self._add_member,
+            "group-remove": self._remove_member,
         }
 
     def _make_feed(self, venue: Venue) -> LeaderFeed:
@@ -190,6 +209,39 @@ class Leading:
         record = self.publisher.revoke_key(_words(body).text)
         return {"seq": record.seq, "stored": await self.publisher.drain()}
 
+    async def _show_group(self, _body: bytes) -> dict[str, Any]:
+        epochs = [
+            {"epoch": number, "began_ms": began_ms, "members": self._groups.readers(number)}
+            for number, began_ms, _ in self._groups.epochs()[-EPOCHS_SHOWN_MAX:]
+        ]
+        return {"private": self.group.is_private, "epochs": epochs}
+
+    async def _create_group(self, _body: bytes) -> dict[str, Any]:
+        if self.group.is_private:
+            raise Failed("group: this feed is private already")
+        return await self._renewed()
+
+    async def _add_member(self, body: bytes) -> dict[str, Any]:
+        return await self._put(body, is_out=False)
+
+    async def _remove_member(self, body: bytes) -> dict[str, Any]:
+        return await self._put(body, is_out=True)
+
+    async def _put(self, body: bytes, *, is_out: bool) -> dict[str, Any]:
+        member = decode_strictly(body, _Member, BODY_BYTES_MAX, "call").member
+        if not self.group.is_private:
+            raise Failed("group: there is none; `relay group create` makes this feed private")
+        if not self._groups.set_out(member, is_out=is_out):
+            raise Failed(f"group: {member} was never a follower here")
+        return await self._renewed()
+
+    async def _renewed(self) -> dict[str, Any]:
+        try:
+            epoch, members = await self.group.renew(forced=True)
+        except BusError as error:
+            raise TryAgain(f"group: {error}") from None
+        return {"epoch": epoch, "members": members, "seq": self._outbox.head.seq}
+
     async def _status(self, _body: bytes) -> dict[str, Any]:
         return {
             "leader": self._settings.leader.id,
@@ -200,6 +252,10 @@ class Leading:
             "live": self.feed is None or self.feed.is_live,
             "equity": decimal_text(self.account.equity_usdt),
         }
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
 
 
 def _words(body: bytes) -> _Words:

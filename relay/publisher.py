@@ -30,6 +30,7 @@ from relay.outbox import Happened, Head, Outbox, Record
 from relay.protocol import subjects
 from relay.protocol.codec import Message, encode_payload, kind_of
 from relay.protocol.errors import ProtocolError
+from relay.protocol.groups import SEALED_KINDS, Place, seal_payload
 from relay.protocol.messages import KEY_LINKS_MAX, Heartbeat, KeyLink, Notice
 from relay.protocol.signing import Sealed, key_id_of, link_keys, open_envelope, seal_chained
 
@@ -86,6 +87,7 @@ class Publisher:
         self._head = outbox.head  # recorded
         self._stored = Head()  # acknowledged by the broker
         self._epoch = 0
+        self._group: tuple[int, bytes] | None = None  # epoch and key that payloads are sealed with
         self._last_word = 0  # seq of the notice that revokes the key
         self._unsent: deque[Record] = deque()
         self._wake = asyncio.Event()
@@ -180,6 +182,26 @@ class Publisher:
             lambda _: Notice(notice=notice, text=text, sealed_ms=now_ms),
             facts={PAUSED_FACT: "1" if paused else ""},
         )
+
+    def seal_for(self, group_epoch: int, key: bytes, *, root: str, count: int) -> Record:
+        """From the message after this notice on, what members alone may read is sealed with this key."""
+        now_ms = self._clock_ms()
+        record = self.record(
+            lambda _: Notice(
+                notice="group_epoch",
+                text="",
+                sealed_ms=now_ms,
+                group_epoch=group_epoch,
+                keys_root=root,
+                keys_count=count,
+            )
+        )
+        self.go_on_sealing(group_epoch, key)
+        return record
+
+    def go_on_sealing(self, group_epoch: int, key: bytes) -> None:
+        """As after `seal_for` in an earlier run."""
+        self._group = (group_epoch, key)
 
     def rotate(self, new_key: SigningKey) -> Record:
         """Pass the word on: the notice is the old key's last message, everything after it the new one's.
@@ -343,14 +365,18 @@ class Publisher:
         return next(key for from_seq, key in reversed(self._keys) if from_seq <= seq or len(self._keys) == 1)
 
     def _seal(self, message: Message, seq: int, prev_hash: str, key: SigningKey | None = None) -> Sealed:
+        kind, payload = kind_of(message), encode_payload(message)
+        if self._group is not None and kind in SEALED_KINDS:
+            place = Place(self._identity.leader_id, self._epoch, seq, kind)
+            payload = seal_payload(self._group[1], self._group[0], place, payload)
         return seal_chained(
             key or self._key_for(seq),
-            kind=kind_of(message),
+            kind=kind,
             leader_id=self._identity.leader_id,
             epoch=self._epoch,
             seq=seq,
             prev_hash=prev_hash,
-            payload=encode_payload(message),
+            payload=payload,
         )
 
     async def _watch_bus(self) -> None:

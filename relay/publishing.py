@@ -81,11 +81,14 @@ async def _publish_one(
         stack.callback(outbox.close)
         bus = await _connect(settings, stack)
         leading = Leading(settings, venue, outbox, bus, signing_key)
+        stack.callback(leading.close)
         positions, newest_exec_ms = outbox.state if venue else None, outbox.told_through_ms
         await leading.publisher.start(take_over=take_over)
         sender = asyncio.create_task(leading.publisher.run(), name="publisher")
         stack.push_async_callback(cancel, sender)
-        tasks, ready = [sender], asyncio.Event()
+        keeper = asyncio.create_task(leading.group.run(), name="group")
+        stack.push_async_callback(cancel, keeper)
+        tasks, ready = [sender, keeper], asyncio.Event()
         if leading.feed is not None:
             watching = leading.feed.run(
                 ready, positions=load_positions(positions), newest_exec_ms=newest_exec_ms

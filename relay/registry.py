@@ -220,6 +220,15 @@ class Registry:
         )
         return [row[0] for row in rows]
 
+    def members(self, leader: str, after: str, count: int) -> list[tuple[str, str]]:
+        """Followers of a leader by id, from the one after `after` on: id and X25519 key."""
+        rows = self._database.execute(
+            "SELECT f.id, f.box_key FROM granted g JOIN follower f ON f.id = g.follower "
+            "WHERE g.leader = ? AND g.until_ms IS NULL AND f.id > ? ORDER BY f.id LIMIT ?",
+            (leader, after, count),
+        )
+        return [(follower_id, box_key) for follower_id, box_key in rows]
+
     def add_leader(
         self, leader_id: str, nkey: str, signing_key: str, hint: dict[str, Any], now_ms: int
     ) -> None:

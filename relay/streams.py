@@ -13,8 +13,9 @@ from relay.broker_config import PAYLOAD_BYTES_MAX, REPORTS_CONSUMER
 from relay.errors import Failed
 from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
+from relay.protocol.groups import WRAPPED_BYTES_MAX
 
-__all__ = ["Retention", "check_durable", "ensure_reports", "ensure_signals"]
+__all__ = ["Retention", "check_durable", "ensure_keys", "ensure_reports", "ensure_signals"]
 
 DEDUPE_WINDOW_S = 120
 SIGNAL_BYTES_MAX = 20 * 1024  # the envelope's 16 KiB and the broker's headers
@@ -71,6 +72,21 @@ async def ensure_reports(admin: Bus, retention: Retention) -> None:
     }
     subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{subjects.REPORTS_STREAM}.{REPORTS_CONSUMER}"
     await admin.api(subject, {"stream_name": subjects.REPORTS_STREAM, "config": config})
+
+
+async def ensure_keys(admin: Bus, retention: Retention) -> None:
+    """Members' wrapped keys of private groups: the newest of each subject, as long as signals are kept."""
+    await _ensure(
+        admin,
+        subjects.KEYS_STREAM,
+        {
+            "subjects": [subjects.KEYS_SUBJECTS],
+            "max_msg_size": WRAPPED_BYTES_MAX,
+            "max_msgs_per_subject": 1,
+            "allow_direct": True,
+        },
+        retention,
+    )
 
 
 async def _ensure(admin: Bus, name: str, config: dict[str, Any], retention: Retention) -> None:

@@ -140,6 +140,30 @@ class Bus(Connection):
             raise BusError(f"{stream}: {message.headers.get('Description', 'unexpected answer')}")
         return message.seq, message.data
 
+    async def publish_group_key(
+        self, leader_id: str, group_epoch: int, member_id: str, data: bytes, *, timeout_s: float = 10.0
+    ) -> None:
+        """Store one member's wrapped key; safe to repeat."""
+        subject = subjects.group_key(leader_id, group_epoch, member_id)
+        ack = await self._publish_stored(subject, data, {}, timeout_s)
+        if ack.error is not None:
+            raise BusError(f"{subject}: {ack.error.description}")
+
+    async def fetch_group_key(
+        self, leader_id: str, group_epoch: int, member_id: str, *, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> bytes | None:
+        """One's own wrapped key of a group epoch; None if there is none."""
+        subject = subjects.direct_get(
+            f"{subjects.KEYS_STREAM}.{subjects.group_key(leader_id, group_epoch, member_id)}"
+        )
+        message = await self.request(subject, b"", timeout_s=timeout_s)
+        status = message.headers.get("Status")
+        if status == "404":
+            return None
+        if status is not None:
+            raise BusError(f"{subject}: {message.headers.get('Description', status)}")
+        return message.data
+
     async def consume_reports(self, durable: str, *, batch: int = REPORTS_BATCH) -> AsyncIterator[Delivery]:
         """Reports in the order they were stored, from the durable consumer's last acknowledged one, for
         ever.

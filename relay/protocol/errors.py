@@ -13,6 +13,7 @@ from typing import ClassVar
 __all__ = [
     "BadSignature",
     "Malformed",
+    "NoKey",
     "ProtocolError",
     "TooLarge",
     "UnknownKind",
@@ -61,3 +62,9 @@ class BadSignature(ProtocolError):
     """The signature does not belong to this header, payload and key."""
 
     code = "bad_signature"
+
+
+class NoKey(ProtocolError):
+    """Sealed for a private group, by a key that we do not have."""
+
+    code = "sealed"

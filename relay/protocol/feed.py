@@ -12,11 +12,21 @@ live.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from relay.protocol.codec import Message, decode_payload
-from relay.protocol.errors import ProtocolError, WrongLeader
+from relay.protocol.errors import NoKey, ProtocolError, WrongLeader
+from relay.protocol.events import (
+    Accepted,
+    Beat,
+    FeedEvent,
+    Locked,
+    NeedGap,
+    NeedKey,
+    Rejected,
+    Resumed,
+    Unreadable,
+)
+from relay.protocol.groups import Place, group_epoch_of, open_payload
 from relay.protocol.keyring import KeyRing
 from relay.protocol.messages import AccountChange, Heartbeat, KeyLink, Notice, Signal
 from relay.protocol.signing import (
@@ -36,77 +46,15 @@ __all__ = [
     "FeedReader",
     "Locked",
     "NeedGap",
+    "NeedKey",
     "Rejected",
     "Resumed",
     "Unreadable",
 ]
 
 PENDING_MAX = 1024  # messages held while a gap before them is fetched; later ones are fetched again
+GROUP_EPOCHS_MAX = 64  # whose keys are kept
 RECENT_MAX = 256  # accepted messages kept to prove an equivocation with
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The next message of the feed, verified. The reader's head is now this one."""
-
-    envelope: Envelope
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """The next message of the feed is the leader's, but its payload cannot be read. The head has moved on."""
-
-    envelope: Envelope
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """A heartbeat, newer than any before it."""
-
-    envelope: Envelope
-    message: Heartbeat
-
-
-@dataclass(frozen=True, slots=True)
-class NeedGap:
-    """Messages from_seq .. from_seq+count-1 exist and were not received: fetch them and hand them to
-    `receive`.
-    """
-
-    from_seq: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """The feed goes on at a snapshot; `lost_count` messages from `lost_from_seq` on are gone for good."""
-
-    lost_from_seq: int
-    lost_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """Dropped: not provably the leader's, or not where it belongs. `code` is fit for a metric label."""
-
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """The leader contradicts himself. Nothing is accepted any more; `evidence` holds the signed frames."""
-
-    reason: str  # equivocation | chain_break | epoch | revoked
-    seq: int
-    detail: str
-    evidence: tuple[bytes, ...]
-
-
-FeedEvent: TypeAlias = Accepted | Unreadable | Beat | NeedGap | Resumed | Rejected | Locked
 
 
 class FeedReader:
@@ -119,6 +67,7 @@ class FeedReader:
             None = join now: the first verified message or heartbeat becomes the head.
         last_hash: chain hash of that message.
         last_epoch: its epoch; 0 with a `last_seq` above 0 = not known.
+        is_member: sealed payloads wait for their key (`NeedKey`); otherwise they are `Unreadable` at once.
     """
 
     def __init__(
@@ -129,6 +78,7 @@ class FeedReader:
         last_hash: str = GENESIS_HASH,
         *,
         last_epoch: int = 0,
+        is_member: bool = False,
     ) -> None:
         self.leader_id = check_identifier(leader_id)
         self.locked: Locked | None = None
@@ -142,6 +92,10 @@ class FeedReader:
         self._asked_through = 0  # highest seq ever asked for with NeedGap
         self._pending: dict[int, tuple[Envelope, bytes]] = {}
         self._recent: OrderedDict[int, tuple[str, bytes]] = OrderedDict()
+        self._is_member = is_member
+        self._group_keys: dict[int, bytes | None] = {}  # None: we have none for this epoch
+        self._group_roots: dict[int, tuple[str, int]] = {}
+        self._asked_keys: set[int] = set()
         self._beat_place: tuple[int, int, int] = (0, 0, 0)
 
     @property
@@ -170,6 +124,8 @@ class FeedReader:
         if self.locked or self._joining or self._head_seq <= self._last_seq:
             return None
         end = min(self._pending, default=self._head_seq + 1)
+        if end == self._last_seq + 1:
+            return None  # it is here and waits for its key
         return NeedGap(self._last_seq + 1, end - self._last_seq - 1)
 
     def receive(self, wire: bytes, stream_seq: int) -> list[FeedEvent]:
@@ -225,6 +181,13 @@ class FeedReader:
         self._head_seq = max(self._head_seq, envelope.seq)
         return [Beat(envelope, message), *self._ask()]
 
+    def give_key(self, group_epoch: int, key: bytes | None) -> list[FeedEvent]:
+        """Our key to a group epoch; None if we have none, and its messages are `Unreadable` then."""
+        self._group_keys[group_epoch] = key
+        while len(self._group_keys) > GROUP_EPOCHS_MAX:
+            del self._group_keys[min(self._group_keys)]
+        return [] if self.locked else self._go_on()
+
     def resume_at_snapshot(self) -> list[FeedEvent]:
         """The missing messages are older than the broker keeps: go on at the next verified snapshot."""
         if self.locked:
@@ -244,17 +207,44 @@ class FeedReader:
             lost_from = self._last_seq + 1
             self._anchor(envelope.seq - 1, envelope.prev_hash, None)
             events.append(Resumed(lost_from, envelope.seq - lost_from))
-        if envelope.seq == self._last_seq + 1:
-            events.extend(self._accept(envelope, wire))
-            while not self.locked and self._last_seq + 1 in self._pending:
-                events.extend(self._accept(*self._pending.pop(self._last_seq + 1)))
-        elif len(self._pending) < PENDING_MAX:
+        if envelope.seq == self._last_seq + 1 or len(self._pending) < PENDING_MAX:
             self._pending[envelope.seq] = (envelope, wire)
+        return [*events, *self._go_on()]
+
+    def _go_on(self) -> list[FeedEvent]:
+        """Accept what is next for as long as it is there and can be read."""
+        events: list[FeedEvent] = []
+        while not self.locked and self._last_seq + 1 in self._pending:
+            lacking = self._lacking_key(self._pending[self._last_seq + 1][0])
+            if lacking is not None:
+                return [*events, *lacking]
+            events.extend(self._accept(*self._pending.pop(self._last_seq + 1)))
         return events if self.locked else [*events, *self._ask()]
+
+    def _lacking_key(self, envelope: Envelope) -> list[NeedKey] | None:
+        """None if it can be read, or never will be; else what to ask for, once."""
+        epoch = group_epoch_of(envelope.payload)
+        if epoch is None or not self._is_member or epoch in self._group_keys:
+            return None
+        if epoch in self._asked_keys:
+            return []
+        self._asked_keys.add(epoch)
+        return [NeedKey(epoch, *self._group_roots.get(epoch, ("", 0)))]
+
+    def _payload_of(self, envelope: Envelope) -> bytes:
+        """In clear. Raises a `ProtocolError` for what is sealed and not for us."""
+        epoch = group_epoch_of(envelope.payload)
+        if epoch is None:
+            return envelope.payload
+        key = self._group_keys.get(epoch)
+        if key is None:
+            raise NoKey(f"payload: sealed for group epoch {epoch}, to which we have no key")
+        place = Place(envelope.leader_id, envelope.epoch, envelope.seq, envelope.kind)
+        return open_payload(key, place, envelope.payload)
 
     def _accept(self, envelope: Envelope, wire: bytes) -> list[FeedEvent]:
         try:
-            message: Message = decode_payload(envelope.kind, envelope.payload)
+            message: Message = decode_payload(envelope.kind, self._payload_of(envelope))
             problem = _misplaced(envelope, message)
         except ProtocolError as error:
             problem = Unreadable(envelope, error.code, str(error))
@@ -272,7 +262,11 @@ class FeedReader:
         return events
 
     def _change_keys(self, notice: Notice, wire: bytes) -> list[FeedEvent]:
-        """What a notice, already believed, says about the key that signed it."""
+        """What a notice, already believed, says about the leader's key or the group's."""
+        if notice.notice == "group_epoch" and notice.group_epoch is not None:
+            self._group_roots[notice.group_epoch] = (notice.keys_root or "", notice.keys_count or 0)
+            while len(self._group_roots) > GROUP_EPOCHS_MAX:
+                del self._group_roots[min(self._group_roots)]
         if notice.notice == "key_revoked":
             detail = "the leader has revoked his key: join him anew"
             return [self._lock(Locked("revoked", self._last_seq, detail, (wire,)))]

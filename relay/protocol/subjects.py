@@ -12,16 +12,21 @@ from relay.protocol.errors import Malformed
 __all__ = [
     "IDENTIFIER_PATTERN",
     "JOINS",
+    "KEYS_STREAM",
+    "KEYS_SUBJECTS",
     "LEAVES",
+    "MEMBERS",
     "REPORTS_STREAM",
     "REPORTS_SUBJECTS",
     "beat",
     "check_identifier",
     "direct_get",
     "feed",
+    "group_key",
     "inbox_prefix",
     "join",
     "leave",
+    "members",
     "parse_report_subject",
     "reports",
     "signals",
@@ -31,6 +36,9 @@ __all__ = [
 IDENTIFIER_PATTERN = r"\A[a-z0-9]{1,32}\Z"
 REPORTS_STREAM = "REPORTS"
 REPORTS_SUBJECTS = "reports.*.*"
+KEYS_STREAM = "KEYS"
+KEYS_SUBJECTS = "keys.*.*.*"
+MEMBERS = "members.*"
 JOINS = "join.*"
 LEAVES = "leave.*.*"
 
@@ -72,6 +80,19 @@ def join(invite_id: str) -> str:
 def leave(leader_id: str, follower_id: str) -> str:
     """Where a follower gives one grant back; answered by the relay."""
     return f"leave.{check_identifier(leader_id)}.{check_identifier(follower_id)}"
+
+
+def group_key(leader_id: str, group_epoch: int | str, member_id: str) -> str:
+    """Where one member's wrapped key of one group epoch is kept (`*` for any epoch or member)."""
+    for name in (leader_id, member_id):
+        if name != "*":
+            check_identifier(name)
+    return f"keys.{leader_id}.{group_epoch}.{member_id}"
+
+
+def members(leader_id: str) -> str:
+    """Where a leader asks who may hear him; answered by the relay."""
+    return f"members.{check_identifier(leader_id)}"
 
 
 def parse_report_subject(subject: str) -> tuple[str, str]:

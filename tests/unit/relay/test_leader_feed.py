@@ -346,11 +346,8 @@ async def test_a_stop_loss_set_by_hand_is_told_without_a_trade() -> None:
         await eventually(lambda: bool(listener.states))
         venue.positions = {BTC: replace(held, stop_loss=D(90), take_profit=D(120))}
     (state,) = listener.states
-    assert (state.position(BTC).qty, state.position(BTC).stop_loss, state.position(BTC).take_profit) == (
-        2,
-        90,
-        120,
-    )
+    told = state.position(BTC)
+    assert [told.qty, told.stop_loss, told.take_profit] == [D(2), D(90), D(120)]
 
 
 async def test_both_sides_of_a_hedge_are_kept_and_resumed() -> None:
