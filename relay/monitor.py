@@ -23,6 +23,7 @@ import structlog
 
 from relay.broker_config import REPORTS_CONSUMER
 from relay.core.intake import Refusal, copy_refusal, signal_refusal
+from relay.core.watch import AlarmLimits
 from relay.nats_bus import BusError, BusMessage, Delivery
 from relay.protocol import subjects
 from relay.protocol.codec import decode_report
@@ -41,6 +42,7 @@ from relay.protocol.feed import (
 from relay.protocol.messages import CopyReport, Signal
 from relay.protocol.signing import GENESIS_HASH, Envelope, PublicKey
 from relay.store import BATCH_ITEMS_MAX, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem, StorePlace
+from relay.watching import RECENT_MAX, Watching
 
 __all__ = ["MonitorBus", "run_monitor"]
 
@@ -78,6 +80,7 @@ async def run_monitor(
     ready: asyncio.Event | None = None,
     *,
     durable: str = REPORTS_CONSUMER,
+    watching: Watching | None = None,
 ) -> None:
     """Write down every signal of these leaders and every report of their followers, until cancelled.
 
@@ -85,6 +88,7 @@ async def run_monitor(
         bus: may hear `feed.*` and `beat.*`, read the leaders' streams and consume `REPORTS`.
         place: the SQLite file, made if it is not there, or the URL of a PostgreSQL database.
         leaders: leader id -> public key (64 hex digits).
+        watching: who hears what is stored, and what the feeds' readers say.
         ready: set once every feed is subscribed and read up to its end.
 
     Raises `StoreError` when the store can't be written, `BusError` when the bus is gone for good. On
@@ -92,14 +96,20 @@ async def run_monitor(
     """
     store = await asyncio.to_thread(DriftStore.open, place)
     queue: asyncio.Queue[_Work] = asyncio.Queue(QUEUE_ITEMS_MAX)
-    writer = _Writer(store, queue)
+    watching = watching or Watching(AlarmLimits())
+    store.end_alarms(time.time_ns() // 1_000_000)
+    writer = _Writer(store, queue, watching)
     try:
         async with asyncio.TaskGroup() as tasks:
-            feeds = [_Feed(bus, leader, key, store.head(leader), queue) for leader, key in leaders.items()]
+            feeds = [
+                _Feed(bus, leader, key, store.head(leader), queue, watching)
+                for leader, key in leaders.items()
+            ]
             tasks.create_task(writer.run(), name="monitor-writer")
             for feed in feeds:
                 await feed.start()
                 tasks.create_task(feed.run(), name=f"monitor-feed-{feed.leader_id}")
+            tasks.create_task(watching.run(), name="monitor-watching")
             tasks.create_task(_collect_reports(bus, queue, durable), name="monitor-reports")
             if ready is not None:
                 ready.set()
@@ -116,9 +126,10 @@ class _Writer:
     In between it counts hours that are over, a few at a time, so that reports never wait for long.
     """
 
-    def __init__(self, store: DriftStore, queue: asyncio.Queue[_Work]) -> None:
+    def __init__(self, store: DriftStore, queue: asyncio.Queue[_Work], watching: Watching) -> None:
         self._store = store
         self._queue = queue
+        self._watching = watching
         self._writing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -128,8 +139,10 @@ class _Writer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(COUNT_EVERY_SECONDS):
                     batch.append(await self._queue.get())
+            batch += self._waiting(BATCH_ITEMS_MAX - RECENT_MAX - 1)
+            batch += [_Work(record) for record in self._watching.records()]
             if batch:
-                await self._undisturbed(self._write(batch + self._waiting(BATCH_ITEMS_MAX - 1)))
+                await self._undisturbed(self._write(batch))
             if time.monotonic() >= count_at:
                 await self._undisturbed(self._count())
                 count_at = time.monotonic() + COUNT_EVERY_SECONDS
@@ -155,7 +168,9 @@ class _Writer:
         await asyncio.to_thread(self._store.count, time.time_ns() // 1_000_000)
 
     async def _write(self, batch: list[_Work]) -> None:
-        await asyncio.to_thread(self._store.write, [work.item for work in batch])
+        items = [work.item for work in batch]
+        await asyncio.to_thread(self._store.write, items)
+        self._watching.hear_stored(items)
         for work in batch:
             if work.ack is not None:
                 await _acknowledge(work.ack)
@@ -171,8 +186,10 @@ class _Feed:
         key: PublicKey,
         head: FeedHead | None,
         queue: asyncio.Queue[_Work],
+        watching: Watching,
     ) -> None:
         self.leader_id = leader_id
+        self._watching = watching
         self._bus = bus
         self._queue = queue
         self._inbox: asyncio.Queue[BusMessage] = asyncio.Queue(INBOX_MESSAGES_MAX)
@@ -186,6 +203,7 @@ class _Feed:
 
     async def start(self) -> None:
         """Listen first, then read what was published before: nothing falls in between."""
+        self._watching.watch.expect(self.leader_id, time.time_ns() // 1_000_000)
         await self._bus.subscribe(subjects.feed(self.leader_id), self._inbox.put)
         await self._bus.subscribe(subjects.beat(self.leader_id), self._inbox.put)
         await self._catch_up()
@@ -226,6 +244,7 @@ class _Feed:
             cursor = max(self._reader.last_seq, batch[-1][0]) + 1
 
     async def _handle(self, events: list[FeedEvent]) -> None:
+        self._watching.hear_feed(self.leader_id, events, is_whole=self._reader.missing is None)
         for event in events:
             if isinstance(event, Accepted):
                 signal = event.message if isinstance(event.message, Signal) else None

@@ -22,6 +22,7 @@ __all__ = [
     "ReportRows",
     "is_entry",
     "judge",
+    "judge_copy",
     "presence",
 ]
 
@@ -80,7 +81,7 @@ def judge(rows: ReportRows) -> dict[str, list[Judged]]:
         for published in by_leader[leader]:
             copy = copies.get((follower, leader, published.epoch, published.seq))
             if copy is not None:
-                judged[follower].append(_judge_copy(published, copy))
+                judged[follower].append(judge_copy(published, copy))
             elif (
                 joined_ms
                 <= published.signal.sealed_ms
@@ -107,6 +108,7 @@ def presence(rows: ReportRows) -> tuple[dict[Pair, int], dict[Pair, int]]:
     return joined, {pair: status.sent_ms for pair, status in last.items() if status.mode == "stopped"}
 
 
-def _judge_copy(published: PublishedSignal, copy: CopyReport) -> Judged:
+def judge_copy(published: PublishedSignal, copy: CopyReport) -> Judged:
+    """What a follower's verdict on a signal is worth."""
     drift = measure(published.signal, copy) if copy.verdict in EXECUTED_VERDICTS else None
     return Judged(copy.follower_id, published, copy, copy.verdict, copy.reason, drift)

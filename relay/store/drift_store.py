@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+from relay.core.alarms import Alarm
 from relay.core.report import Figures
 from relay.core.verdicts import ReportRows
 from relay.protocol.messages import StatusReport
@@ -90,6 +91,11 @@ class DriftStore:
         assert self._writer is not None, "opened for reading"
         self._writer.write(batch)
 
+    def end_alarms(self, now_ms: int) -> None:
+        """Whatever a monitor that was killed had raised is over, or will be raised again."""
+        assert self._writer is not None, "opened for reading"
+        self._writer.end_alarms(now_ms)
+
     def count(self, now_ms: int, hours_max: int = 4) -> int:
         """Count hours and days that are over; returns how many. Bounded: writing does not wait for long."""
         done = count_hours(self._database, self._reader, self._stretches, now_ms, hours_max)
@@ -119,6 +125,10 @@ class DriftStore:
     def read_hours(self, where: RowFilter | None = None) -> Iterator[ReportRows]:
         """The same hour by hour."""
         return self._reader.hours(where or RowFilter())
+
+    def alarms(self, count_max: int = 200) -> list[tuple[Alarm, int | None]]:
+        """The latest alarms, each with when it was over."""
+        return self._reader.alarms(count_max)
 
     def last_statuses(self) -> list[StatusReport]:
         """The last word of every follower to every leader."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from relay.core.alarms import Alarm
 from relay.core.report import Figures, Leader, Standing, figures_of
 from relay.core.tally import Tally, TallyKey
 from relay.core.verdicts import Pair, ReportRows
@@ -148,6 +149,12 @@ class Reader:
         """Prices over wall time: those recorded, and those that the leaders' signals carried."""
         found = self._database.rows(_SAMPLES, (symbol, from_ms, to_ms, symbol, from_ms, to_ms))
         return [MarketSample(*(row[name] for name in _SAMPLE_COLUMNS)) for row in found]
+
+    def alarms(self, count_max: int) -> list[tuple[Alarm, int | None]]:
+        """The latest alarms, each with when it was over."""
+        rows = self._database.rows("SELECT * FROM alarms ORDER BY since_ms DESC, rule LIMIT ?", (count_max,))
+        names = ("rule", "subject", "severity", "since_ms", "what", "todo")
+        return [(Alarm(*(row[name] for name in names)), row["until_ms"]) for row in rows]
 
     def last_statuses(self) -> list[StatusReport]:
         """The last word of every follower to every leader."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from relay.core.alarms import Alarm
 from relay.core.intake import Refusal
 from relay.core.verdicts import PublishedSignal
 from relay.protocol.messages import (
@@ -32,6 +33,7 @@ __all__ = [
     "ORDER_COLUMNS",
     "SIGNAL_COLUMNS",
     "STATUS_COLUMNS",
+    "AlarmRecord",
     "FeedEntry",
     "FeedHead",
     "MarketSample",
@@ -89,7 +91,15 @@ class MarketSample:
     last: str | None
 
 
-StoreItem = FeedEntry | CopyReport | StatusReport | RefusedReport | MarketSample
+@dataclass(frozen=True, slots=True)
+class AlarmRecord:
+    """An alarm that began, or is over since `until_ms`."""
+
+    alarm: Alarm
+    until_ms: int | None
+
+
+StoreItem = FeedEntry | CopyReport | StatusReport | RefusedReport | MarketSample | AlarmRecord
 
 _COPY_SKIPPED = ("orders",)
 COPY_KEY = ("follower_id", "leader_id", "epoch", "seq")

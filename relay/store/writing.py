@@ -23,6 +23,7 @@ from relay.store.rows import (
     ORDER_COLUMNS,
     SIGNAL_COLUMNS,
     STATUS_COLUMNS,
+    AlarmRecord,
     FeedEntry,
     FeedHead,
     MarketSample,
@@ -84,6 +85,11 @@ class Writer:
             self._stretches.load()
             raise
 
+    def end_alarms(self, now_ms: int) -> None:
+        """Whatever a monitor that was killed had raised is over, or will be raised again."""
+        with self._database.transaction():
+            self._database.run("UPDATE alarms SET until_ms = ? WHERE until_ms IS NULL", (now_ms,))
+
     def _write_groups(self, batch: Sequence[StoreItem]) -> None:
         groups: dict[type, list[Any]] = defaultdict(list)
         for item in batch:
@@ -103,6 +109,15 @@ class Writer:
         if samples := groups[MarketSample]:
             rows_of = [(s.symbol, s.wall_ms, s.market_ms, s.index, s.mark, s.last) for s in samples]
             self._database.run_many(_INSERT_SAMPLE, rows_of)
+        if alarms := groups[AlarmRecord]:
+            self._database.run_many(
+                _UPSERT_ALARM,
+                [
+                    (a.rule, a.subject, a.since_ms, record.until_ms, a.severity, a.what, a.todo)
+                    for record in alarms
+                    for a in (record.alarm,)
+                ],
+            )
         presence = [(*pair, *self._presence[pair].values()) for pair in sorted(changed)]
         if presence:
             self._database.run_many(_UPSERT_PRESENCE, presence)
@@ -275,6 +290,11 @@ _UPSERT_HEAD = insert(
     "ON CONFLICT (leader_id) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq,"
     " header_hash = excluded.header_hash"
     " WHERE (excluded.epoch, excluded.seq) > (feed_heads.epoch, feed_heads.seq)",
+)
+_UPSERT_ALARM = insert(
+    "alarms",
+    ("rule", "subject", "since_ms", "until_ms", "severity", "what", "todo"),
+    "ON CONFLICT (rule, subject, since_ms) DO UPDATE SET until_ms = excluded.until_ms",
 )
 _UPSERT_PRESENCE = insert(
     "presence",

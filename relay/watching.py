@@ -1,0 +1,187 @@
+"""Who hears what the monitor hears: metrics, alarms, pages that are open.
+
+Belongs here: handing each thing on once, the look that raises and ends alarms, the ring of recent verdicts.
+Does not belong here: the rules (`core.alarms`), the pages (`dashboard`), writing (`monitor`).
+
+Nothing here delays the monitor: what it is told it keeps in memory, bounded; a page that reads too slowly
+misses news.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import structlog
+
+from relay.core.alarms import Alarm, Alarms
+from relay.core.verdicts import Judged, PublishedSignal, judge_copy
+from relay.core.watch import AlarmLimits, Watch
+from relay.metrics import Metrics
+from relay.protocol.feed import Beat, FeedEvent, Locked, NeedGap, Resumed
+from relay.protocol.messages import CopyReport, StatusReport
+from relay.store import AlarmRecord, FeedEntry, RefusedReport, StoreItem
+
+__all__ = ["News", "Watching"]
+
+SIGNALS_KEPT_MAX = 20_000
+VERDICTS_KEPT_MAX = 100_000
+RECENT_MAX = 500
+NEWS_WAITING_MAX = 1_000
+LOOK_SECONDS = 1.0
+
+SignalKey = tuple[str, int, int]
+Clock = Callable[[], int]
+
+_log = structlog.get_logger("relay.alarms")
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something that an open page shows at once."""
+
+    kind: Literal["signal", "verdict", "status", "alarms"]
+    item: Any
+
+
+class Watching:
+    """Everything that looks on while the monitor writes."""
+
+    def __init__(
+        self,
+        limits: AlarmLimits,
+        notify: Callable[[Alarm, bool], None] = lambda _alarm, _is_over: None,
+        clock_ms: Clock = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """`notify` tells people that an alarm began or is over."""
+        self.metrics = Metrics()
+        self.watch = Watch(limits)
+        self.standing: list[Alarm] = []
+        self.recent: deque[Judged] = deque(maxlen=RECENT_MAX)
+        self._alarms = Alarms(self.watch)
+        self._to_keep: deque[AlarmRecord] = deque(maxlen=RECENT_MAX)
+        self._notify = notify
+        self._clock_ms = clock_ms
+        self._signals: OrderedDict[SignalKey, PublishedSignal] = OrderedDict()
+        self._verdicts: OrderedDict[tuple[str, SignalKey], None] = OrderedDict()
+        self._pages: set[asyncio.Queue[News]] = set()
+
+    @contextmanager
+    def page(self) -> Iterator[asyncio.Queue[News]]:
+        """News for one open page; a queue that is full has missed some."""
+        queue: asyncio.Queue[News] = asyncio.Queue(NEWS_WAITING_MAX)
+        self._pages.add(queue)
+        try:
+            yield queue
+        finally:
+            self._pages.discard(queue)
+
+    def hear_stored(self, items: Sequence[StoreItem]) -> None:
+        """What is in the store now."""
+        now_ms = self._clock_ms()
+        for item in items:
+            if isinstance(item, FeedEntry):
+                self._signal(item, now_ms)
+            elif isinstance(item, CopyReport):
+                self._copy(item)
+            elif isinstance(item, StatusReport):
+                self.watch.hear_status(item, now_ms)
+                self.metrics.note_status(item, now_ms)
+                self._tell(News("status", item))
+            elif isinstance(item, RefusedReport):
+                self.metrics.note_refused(item.refusal.reason)
+
+    def hear_feed(self, leader_id: str, events: Sequence[FeedEvent], *, is_whole: bool) -> None:
+        """What a leader's feed reader said."""
+        now_ms = self._clock_ms()
+        for event in events:
+            if isinstance(event, Beat):
+                self.watch.hear_beat(leader_id, event.message, now_ms)
+            elif isinstance(event, NeedGap):
+                self.metrics.note_gap(leader_id)
+                self.watch.hear_gap(leader_id, now_ms)
+            elif isinstance(event, Resumed):
+                self.watch.hear_lost(leader_id, event.lost_count)
+            elif isinstance(event, Locked):
+                self.watch.hear_lock(leader_id, event.reason, event.detail, now_ms)
+        if is_whole:
+            self.watch.hear_whole(leader_id)
+
+    def records(self) -> list[AlarmRecord]:
+        """Alarms that began or ended since this was asked last, to be stored."""
+        found = list(self._to_keep)
+        self._to_keep.clear()
+        return found
+
+    async def run(self) -> None:
+        """Look once a second, until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Raise what is wrong now, end what is not any more."""
+        now_ms = self._clock_ms()
+        for leader_id, leader in self.watch.leaders():
+            age_ms = self.watch.beat_age_ms(leader_id, now_ms)
+            self.metrics.note_beat_age(leader_id, age_ms or 0, is_locked=leader.locked is not None)
+        before = {alarm.key: alarm for alarm in self.standing}
+        self.standing = self._alarms.look(now_ms)
+        now = {alarm.key: alarm for alarm in self.standing}
+        self.metrics.note_alarms(self.standing)
+        for key in now.keys() - before.keys():
+            self._raise(now[key])
+        for key in before.keys() - now.keys():
+            self._end(before[key], now_ms)
+        if now.keys() != before.keys():
+            self._tell(News("alarms", self.standing))
+
+    def _raise(self, alarm: Alarm) -> None:
+        log = _log.error if alarm.severity == "critical" else _log.warning
+        log("alarm", rule=alarm.rule, subject=alarm.subject, what=alarm.what, todo=alarm.todo)
+        self._to_keep.append(AlarmRecord(alarm, None))
+        self._notify(alarm, False)
+
+    def _end(self, alarm: Alarm, now_ms: int) -> None:
+        _log.info("alarm_over", rule=alarm.rule, subject=alarm.subject)
+        self._to_keep.append(AlarmRecord(alarm, now_ms))
+        self._notify(alarm, True)
+
+    def _signal(self, entry: FeedEntry, now_ms: int) -> None:
+        if entry.signal is None:
+            return
+        head = entry.head
+        published = PublishedSignal(head.leader_id, head.epoch, head.seq, entry.signal)
+        self._signals[head.leader_id, head.epoch, head.seq] = published
+        if len(self._signals) > SIGNALS_KEPT_MAX:
+            self._signals.popitem(last=False)
+        self.watch.hear_signal(published, now_ms)
+        self.metrics.note_signal(head.leader_id, entry.signal.sealed_ms - entry.signal.leader_exec_ms)
+        self._tell(News("signal", published))
+
+    def _copy(self, copy: CopyReport) -> None:
+        key = (copy.leader_id, copy.epoch, copy.seq)
+        if (copy.follower_id, key) in self._verdicts:
+            self.metrics.note_doubled(copy.leader_id)
+            return
+        published = self._signals.get(key)
+        if published is None:
+            return  # older than what is kept here, or unknown: the store counts it
+        self._verdicts[copy.follower_id, key] = None
+        if len(self._verdicts) > VERDICTS_KEPT_MAX:
+            self._verdicts.popitem(last=False)
+        item = judge_copy(published, copy)
+        self.recent.append(item)
+        self.watch.hear_verdict(item)
+        self.metrics.note_verdict(item)
+        self._tell(News("verdict", item))
+
+    def _tell(self, news: News) -> None:
+        for queue in self._pages:
+            if not queue.full():
+                queue.put_nowait(news)

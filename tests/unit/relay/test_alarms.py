@@ -1,0 +1,186 @@
+"""What is wrong: each rule rises beyond its limit, says since when and what to do, and ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from msgspec import structs
+
+from relay.core.alarms import Alarm, Alarms
+from relay.core.intake import Refusal
+from relay.core.verdicts import judge_copy
+from relay.core.watch import AlarmLimits, Watch
+from relay.protocol.feed import Locked, NeedGap, Resumed
+from relay.protocol.messages import Heartbeat, OrderRow, Signal
+from relay.store import FeedEntry, FeedHead, RefusedReport
+from relay.watching import Watching
+from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
+
+NOW = START_MS
+LIMITS = AlarmLimits()
+
+
+def beat(head_seq: int) -> Heartbeat:
+    return Heartbeat(head_seq=head_seq, head_hash="0" * 64, mode="live", program_version="1", sent_ms=NOW)
+
+
+class Room:
+    """A watch with one leader and one follower, both well."""
+
+    def __init__(self) -> None:
+        self.watch = Watch(LIMITS)
+        self.alarms = Alarms(self.watch)
+        self.watch.expect(LEADER, NOW)
+        self.word(NOW)
+
+    def word(self, now_ms: int, follower: str = "steady", **changes: object) -> None:
+        self.watch.hear_status(a_status(follower, at_ms=now_ms - 10, **changes), now_ms)
+
+    def alive(self, now_ms: int, head_seq: int = 0) -> None:
+        self.watch.hear_beat(LEADER, beat(head_seq), now_ms)
+
+    def found(self, now_ms: int, rule: str) -> Alarm | None:
+        return next((alarm for alarm in self.alarms.look(now_ms) if alarm.rule == rule), None)
+
+
+def test_nothing_is_wrong_at_first() -> None:
+    assert Room().alarms.look(NOW + 1000) == []
+
+
+def test_a_silent_leader_is_told_since_when_and_forgotten_when_it_speaks() -> None:
+    room = Room()
+    assert room.found(NOW + LIMITS.heartbeat_age_ms, "no_heartbeat") is None
+    alarm = room.found(NOW + 10_000, "no_heartbeat")
+    assert alarm is not None
+    assert (alarm.subject, alarm.severity, alarm.since_ms) == (LEADER, "critical", NOW)
+    assert "10 s" in alarm.what and alarm.todo
+    room.alive(NOW + 10_500)
+    assert room.found(NOW + 11_000, "no_heartbeat") is None
+
+
+def test_a_gap_that_is_not_filled_and_a_leader_that_contradicts_himself() -> None:
+    room = Room()
+    room.watch.hear_gap(LEADER, NOW)
+    assert room.found(NOW + 4_000, "gap") is None
+    assert room.found(NOW + 6_000, "gap") is not None
+    room.watch.hear_whole(LEADER)
+    assert room.found(NOW + 7_000, "gap") is None
+    room.watch.hear_lock(LEADER, "equivocation", "two payloads at 7", NOW + 8_000)
+    alarm = room.found(NOW + 9_000, "equivocation")
+    assert alarm is not None and "two payloads at 7" in alarm.what
+
+
+def test_a_follower_that_is_silent_but_not_one_that_stopped() -> None:
+    room = Room()
+    assert room.found(NOW + 31_000, "follower_silent") is not None
+    room.word(NOW + 32_000, mode="stopped")
+    assert room.found(NOW + 99_000, "follower_silent") is None
+
+
+def test_a_follower_that_is_behind() -> None:
+    room = Room()
+    room.alive(NOW + 1000, head_seq=9)
+    for at_ms in (2_000, 8_000, 14_000):
+        room.word(NOW + at_ms, head_seq=8)
+    assert room.found(NOW + 14_000, "stale") is not None
+    room.word(NOW + 15_000, head_seq=9)
+    assert room.found(NOW + 15_000, "stale") is None
+
+
+def test_orders_whose_ending_is_not_known_and_exposure_apart() -> None:
+    room = Room()
+    for at_ms in range(0, 62_001, 2_000):
+        room.word(NOW + at_ms, unknown_orders=2, exposure_gap="0.2")
+    unknown, gap = room.found(NOW + 62_000, "unknown_orders"), room.found(NOW + 62_000, "exposure_gap")
+    assert unknown is not None and "2 orders" in unknown.what and unknown.since_ms == NOW
+    assert gap is not None and "20.0 %" in gap.what
+
+
+def test_a_clock_that_is_off() -> None:
+    room = Room()
+    for step in range(1, 11):
+        room.watch.hear_status(a_status(at_ms=NOW + step * 1000), NOW + step * 1000 - 2_000)
+    alarm = room.found(NOW + 10_000, "clock_skew")
+    assert alarm is not None and "-2000 ms" in alarm.what
+
+
+def test_rejects_slow_and_unfair_delivery() -> None:
+    room = Room()
+    room.word(NOW, "slow")
+    rejected = OrderRow(
+        client_order_id="r",
+        order_id=None,
+        side="buy",
+        qty="1",
+        reduce_only=False,
+        outcome="rejected",
+        reject_code="1",
+    )
+    for seq in range(1, 13):
+        signal = a_signal(seq)
+        copy = a_copy(
+            signal, "slow", received_ms=signal.signal.sealed_ms + 900, price=None, orders=[rejected]
+        )
+        room.watch.hear_verdict(judge_copy(signal, copy))
+        room.watch.hear_verdict(judge_copy(signal, a_copy(signal)))
+    told = {(alarm.rule, alarm.subject) for alarm in room.alarms.look(NOW)}
+    assert told == {("rejects", "slow"), ("slow_transit", "slow"), ("delivery_unfair", LEADER)}
+
+
+def test_a_leader_who_trades_first_and_one_who_sells_what_he_made_others_buy() -> None:
+    room = Room()
+    for seq in range(1, 21):
+        is_entry = seq % 2
+        signal = a_signal(seq, at_ms=NOW + seq * 1000, side="buy" if is_entry else "sell")
+        late = replace(signal, signal=_with_mid(signal.signal, "60060"))  # 10 bps above his price
+        room.watch.hear_signal(late, NOW)
+        room.watch.hear_verdict(judge_copy(late, a_copy(late, side=signal.signal.side)))
+    told = {alarm.rule: alarm for alarm in room.alarms.look(NOW)}
+    assert "10 times" in told["leader_against_followers"].what
+    slow = Room()
+    for seq in range(1, 13):
+        signal = a_signal(seq)
+        late = replace(signal, signal=_with_mid(signal.signal, "60060"))
+        slow.watch.hear_verdict(judge_copy(late, a_copy(late)))
+    alarm = slow.found(NOW, "leader_front_runs")
+    assert alarm is not None and "10.0 bps" in alarm.what
+
+
+def _with_mid(signal: Signal, mid: str) -> Signal:
+    market = structs.replace(signal.market, bid=str(Decimal(mid) - 1), ask=str(Decimal(mid) + 1))
+    return structs.replace(signal, market=market)
+
+
+def test_what_is_heard_moves_metrics_pages_and_records() -> None:
+    now = [NOW]
+    told: list[tuple[str, bool]] = []
+    watching = Watching(LIMITS, lambda alarm, is_over: told.append((alarm.rule, is_over)), lambda: now[0])
+    watching.watch.expect(LEADER, NOW)
+    signal = a_signal(1)
+    with watching.page() as news:
+        entry = FeedEntry(FeedHead(LEADER, 1, 1, "h"), signal.signal)
+        copy = a_copy(signal)
+        refused = RefusedReport("d", "reports.alice.steady", Refusal("malformed", "no JSON"))
+        watching.hear_stored([entry, copy, copy, a_status(), refused])
+        watching.hear_feed(LEADER, [NeedGap(3, 2), Resumed(3, 2)], is_whole=False)
+        watching.hear_feed(LEADER, [Locked("equivocation", 7, "two at 7", ())], is_whole=True)
+        now[0] += 1000
+        watching.look()
+        kinds = [news.get_nowait().kind for _ in range(news.qsize())]
+    assert kinds == ["signal", "verdict", "status", "alarms"]
+    assert told == [("equivocation", False)]
+    [record] = watching.records()
+    assert (record.alarm.rule, record.until_ms) == ("equivocation", None)
+    page = watching.metrics.page().decode()
+    for line in (
+        'relay_signals_total{follower="steady",leader="alice",reason="copied",verdict="copied"} 1.0',
+        'relay_duplicate_suppressed_total{leader="alice"} 1.0',
+        'relay_seq_gap_total{leader="alice"} 1.0',
+        'relay_reports_refused_total{reason="malformed"} 1.0',
+        'relay_equivocation{leader="alice"} 1.0',
+        'relay_alarms{rule="equivocation",severity="critical"} 1.0',
+        'relay_mode{follower="steady",leader="alice"} 2.0',
+        "relay_build_info{",
+    ):
+        assert line in page, line
