@@ -185,7 +185,9 @@ async def _clients(ready: dict[str, Any], store_path: Path) -> AsyncIterator[tup
         await exchanges[PLAIN].load_time_difference()
         market_data = MarketData(public, CCXT_FAILURES, [SYMBOL], depth=False)
         await market_data.start()
-        port = CcxtAdapter(exchanges[FOLLOWER], market_data, instruments, leverage_max=Decimal(3))
+        port = CcxtAdapter(
+            exchanges[FOLLOWER], market_data, instruments, leverage_max=Decimal(3), orders_per_s=1000
+        )
         follower = _Follower(store, port)
         await port.start(follower)
         running += [asyncio.create_task(market_data.run()), asyncio.create_task(port.run())]

@@ -10,24 +10,25 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from follower_client import cli_operator
+from follower_client.cli_words import PROGRAM, Config, Json, one_line_errors, table
+
 if TYPE_CHECKING:
+    from follower_client.settings import FollowerSettings
     from follower_client.store import Store
 
 __all__ = ["app", "main"]
 
-PROGRAM = "follower-client"
-
 VERDICTS_MAX = 100_000
+COUNTS = ("copied", "capped", "skipped", "missed", "open")
 DIGITS_SHOWN = 7
 DECIMALS_SHOWN_MAX = 8
-TABLE_WIDTH = 200  # where there is no terminal to fit
 
 app = typer.Typer(
     help="Follow a leader's trades from your own account. Keys and limits stay here.",
@@ -40,17 +41,7 @@ config_app = typer.Typer(
     help="Check, show and describe the configuration.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(config_app, name="config")
-
-Config = Annotated[
-    Path,
-    typer.Option(
-        "--config",
-        "-c",
-        envvar="SLIPSTREAM_FOLLOWER_CONFIG",
-        help="A follower's TOML file, or a folder with one file per follower.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+cli_operator.register(app)
 
 
 def _show_version(asked: bool) -> None:
@@ -73,18 +64,6 @@ def _program(
     ] = False,
 ) -> None:
     """Options of the program itself."""
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    from follower_client.errors import FollowerError
-
-    try:
-        yield
-    except FollowerError as error:
-        for line in str(error).splitlines():
-            typer.echo(f"{PROGRAM}: {line}", err=True)
-        raise typer.Exit(error.exit_status) from None
 
 
 def _log_to_stderr() -> None:
@@ -113,7 +92,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Follow until stopped. Many followers run in one process when --config is a folder."""
-    with _one_line_errors():
+    with one_line_errors():
         from follower_client.reading import check_secrets, load_folder_or_file
 
         settings = load_folder_or_file(config, paper=paper)
@@ -145,15 +124,27 @@ def run(
 @app.command()
 def status(config: Config = Path("follower.toml"), as_json: Json = False) -> None:
     """How far each follower is, its verdicts and its position, from the store alone."""
-    with _one_line_errors():
-        rows = [_status_row(name, leader, store) for name, leader, store in _stores(config)]
+    with one_line_errors():
+        rows = [_status_row(one, store) for one, store in _stores(config)]
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    columns = ("follower", "leader", "seq", "copied", "capped", "skipped", "missed", "open", "positions")
+    columns = (
+        "follower",
+        "leader",
+        "control",
+        "seq",
+        "copied",
+        "capped",
+        "skipped",
+        "missed",
+        "open",
+        "positions",
+    )
     for row in rows:
+        row["follower"] += " (PAPER)" if row["paper"] else ""
         row["positions"] = ", ".join(f"{qty} {symbol}" for symbol, qty in row["positions"].items())
-    _table(columns, [["-" if row[key] is None else str(row[key]) for key in columns] for row in rows])
+    table(columns, [["-" if row[key] is None else str(row[key]) for key in columns] for row in rows])
 
 
 @app.command()
@@ -163,10 +154,10 @@ def verdicts(
     as_json: Json = False,
 ) -> None:
     """Each signal's verdict, with the reason and the number that decided it."""
-    with _one_line_errors():
+    with one_line_errors():
         rows = [
             {
-                "follower": name,
+                "follower": one.follower.id,
                 "signal_id": copy.signal_id,
                 "symbol": copy.symbol,
                 "side": copy.side,
@@ -178,7 +169,7 @@ def verdicts(
                 "limit": None if copy.limit_value is None else str(copy.limit_value),
                 "observed": None if copy.observed_value is None else str(copy.observed_value),
             }
-            for name, _, store in _stores(config)
+            for one, store in _stores(config)
             for copy in store.copies(limit=limit)
         ]
     if as_json:
@@ -196,7 +187,7 @@ def verdicts(
         "order_qty",
     )
     numbers = {"limit", "observed", "order_qty"}
-    _table(
+    table(
         columns,
         [
             [_for_people(row[key]) if key in numbers else str(row[key] or "") for key in columns]
@@ -223,10 +214,41 @@ def init(
     typer.echo(f"wrote {path}; fill in the lines marked <...>, then: follower-client config check -c {path}")
 
 
+@app.command()
+def join(
+    token: Annotated[str, typer.Argument(help="The invite, as the leader sent it; - reads it from stdin.")],
+    name: Annotated[str, typer.Option("--id", help="Your name on the broker: 1 to 32 of a-z, 0-9.")],
+    folder: Annotated[Path, typer.Option("--dir", help="Where keys and configuration go.")] = Path(),
+) -> None:
+    """Become a follower: makes keys, pins the leader's key, writes a paper configuration."""
+    with one_line_errors():
+        from follower_client.joining import run_join
+
+        joined = run_join(sys.stdin.read() if token == "-" else token, name, folder)
+    typer.echo(f"joined {joined.leader_id} as {joined.follower_id}; wrote {joined.config} (PAPER)")
+    typer.echo(f"next: {PROGRAM} doctor -c {joined.config}; {PROGRAM} run -c {joined.config}")
+
+
+@app.command()
+def doctor(config: Config = Path("follower.toml"), as_json: Json = False) -> None:
+    """Look at keys, rights, clock, minimums, broker and venue; change nothing."""
+    with one_line_errors():
+        from follower_client.doctor import examine
+        from follower_client.reading import load_folder_or_file
+
+        rows = [finding.row() for one in load_folder_or_file(config) for finding in examine(one)]
+    if as_json:
+        typer.echo(json.dumps(rows))
+    else:
+        columns = ("follower", "check", "level", "what", "what_to_do")
+        table(columns, [[row[name] for name in columns] for row in rows])
+    raise typer.Exit(1 if any(row["level"] == "fail" for row in rows) else 0)
+
+
 @config_app.command("check")
 def config_check(config: Config = Path("follower.toml")) -> None:
     """Say all that is wrong, or that nothing is."""
-    with _one_line_errors():
+    with one_line_errors():
         from follower_client.reading import check_secrets, load_folder_or_file
 
         settings = load_folder_or_file(config)
@@ -237,7 +259,7 @@ def config_check(config: Config = Path("follower.toml")) -> None:
 @config_app.command("show")
 def config_show(config: Config = Path("follower.toml")) -> None:
     """The configuration in force, defaults included, secrets masked, as JSON."""
-    with _one_line_errors():
+    with one_line_errors():
         from follower_client.reading import load_folder_or_file
 
         settings = load_folder_or_file(config)
@@ -252,21 +274,25 @@ def config_schema() -> None:
     typer.echo(json.dumps(FollowerSettings.model_json_schema(), indent=2))
 
 
-def _stores(config: Path) -> Iterator[tuple[str, str, Store]]:
+def _stores(config: Path) -> Iterator[tuple[FollowerSettings, Store]]:
     from follower_client.reading import load_folder_or_file
     from follower_client.store import Store
 
     for one in load_folder_or_file(config):
         store = Store.open(one.follower.data_dir / "follower.sqlite", read_only=True)
         try:
-            yield one.follower.id, one.leader.id, store
+            yield one, store
         finally:
             store.close()
 
 
-def _status_row(name: str, leader: str, store: Store) -> dict[str, Any]:
+def _status_row(one: FollowerSettings, store: Store) -> dict[str, Any]:
+    from follower_client.control import ControlFile
+
+    name, leader = one.follower.id, one.leader.id
+    control = ControlFile(one.follower.data_dir).read()
     head = store.head(leader)
-    counts = {"copied": 0, "capped": 0, "skipped": 0, "missed": 0, "open": 0}
+    counts = dict.fromkeys(COUNTS, 0)
     reasons: dict[str, int] = {}
     for (verdict, reason), count in store.verdict_counts().items():
         counts[verdict] += count
@@ -275,11 +301,15 @@ def _status_row(name: str, leader: str, store: Store) -> dict[str, Any]:
     return {
         "follower": name,
         "leader": leader,
+        "paper": one.venue.kind == "paper",
         "seq": None if head is None else head.seq,
         **counts,
         "reasons": reasons,
         "positions": {symbol: str(qty) for symbol, qty in store.positions().items()},
         "unfinished_orders": len(store.open_orders()),
+        "control": control.level.value,
+        "control_by": control.by,
+        "control_reason": control.reason,
     }
 
 
@@ -291,16 +321,6 @@ def _for_people(number: str | None) -> str:
     decimals = min(max(DIGITS_SHOWN - 1 - value.adjusted(), 0), DECIMALS_SHOWN_MAX)
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else TABLE_WIDTH).print(table)
 
 
 def _usage_text(message: str) -> str:

@@ -26,13 +26,18 @@ DAMAGED = "the control file cannot be read"
 
 
 class ControlState(msgspec.Struct, frozen=True, kw_only=True):
-    """The level in force. `number` rises with every order; `by` is `operator` or `trigger:<name>`."""
+    """The level in force. `number` rises with every order; `by` is `operator` or `trigger:<name>`.
+
+    `closing` = a flatten was ordered and stays ordered, whatever level came on top, until somebody resumes;
+    it names the order whose number the closing orders carry.
+    """
 
     level: Control = Control.RUN
     reason: str = ""
     by: str = ""
     at_ms: int = 0
     number: int = 0
+    closing: int = 0
 
 
 class ControlFile:
@@ -85,7 +90,15 @@ class ControlFile:
 
     def _write(self, level: Control, *, by: str, reason: str) -> ControlState:
         number = self._state.number + 1
-        state = ControlState(level=level, reason=reason[:500], by=by, at_ms=_now_ms(), number=number)
+        closing = self._state.closing if level is not Control.RUN else 0
+        state = ControlState(
+            level=level,
+            reason=reason[:500],
+            by=by,
+            at_ms=_now_ms(),
+            number=number,
+            closing=(closing or number) if level is Control.FLATTEN else closing,
+        )
         draft = self.path.with_suffix(f".{os.getpid()}.new")
         try:
             with draft.open("wb") as file:

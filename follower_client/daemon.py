@@ -20,19 +20,29 @@ from follower_client.failpoint import Failpoints
 from follower_client.follower import STOP_LIMIT_S, Follower
 from follower_client.reading import read_secret
 from follower_client.settings import DEFAULT_SYMBOLS, FollowerSettings
-from follower_client.venue.ccxt_adapter import CCXT_FAILURES, CcxtAdapter, load_instruments, make_exchange
+from follower_client.venue.ccxt_adapter import (
+    CCXT_FAILURES,
+    CcxtAdapter,
+    CcxtTransport,
+    load_instruments,
+    make_exchange,
+)
 from follower_client.venue.market_data import MarketData
 from follower_client.venue.paper_adapter import PaperAdapter
 from follower_client.venue.port import VenuePort
+from follower_client.venue.transport import Budget, Transport
+from follower_client.venue.v5_account import V5Account
+from follower_client.venue.v5_adapter import DirectTransport
 
-__all__ = ["serve"]
+__all__ = ["Market", "live_port", "private_transport", "serve"]
 
 START_LIMIT_S = 30.0
+CALLS_MAX, CALLS_WINDOW_S = 500, 5.0  # orders of all followers behind this address; the venue bans at 600
 
 log = structlog.get_logger(__name__)
 
 
-class _Market:
+class Market:
     """Prices and instruments of one venue, and the public connection they come over."""
 
     def __init__(self, group: Sequence[FollowerSettings]) -> None:
@@ -44,6 +54,7 @@ class _Market:
         self.depth = depth
         self.instruments: dict[str, Instrument] = {}
         self.data: MarketData | None = None
+        self.budget = Budget(CALLS_MAX, CALLS_WINDOW_S)
 
     async def start(self) -> MarketData:
         self.instruments = await load_instruments(self.exchange, self.symbols, required=self.required)
@@ -66,17 +77,49 @@ class _Market:
                 balance_usdt=venue.paper_balance_usdt,
                 leverage_max=policy.leverage_max,
             )
-        exchange = make_exchange(
-            venue.rest_url,
-            venue.ws_url,
-            read_secret(venue.api_key, venue.api_key_file, "venue.api_key_file"),
-            read_secret(venue.api_secret, venue.api_secret_file, "venue.api_secret_file"),
+        key = read_secret(venue.api_key, venue.api_key_file, "venue.api_key_file")
+        secret = read_secret(venue.api_secret, venue.api_secret_file, "venue.api_secret_file")
+        return live_port(
+            venue.kind,
+            data,
+            instruments,
+            (venue.rest_url, venue.ws_url, key, secret),
+            leverage_max=policy.leverage_max,
+            orders_per_s=venue.orders_per_s,
+            shared_budget=self.budget,
         )
-        return CcxtAdapter(exchange, data, instruments, leverage_max=policy.leverage_max)
+
+    async def run(self) -> None:
+        """Keep the prices alive until cancelled."""
+        assert self.data is not None, "the market is not started"
+        await self.data.run()
 
     async def close(self) -> None:
         with suppress(Exception):
             await self.exchange.close()
+
+
+def live_port(
+    kind: str,
+    data: MarketData,
+    instruments: dict[str, Instrument],
+    address: tuple[str, str, str, str],
+    **terms: Any,
+) -> VenuePort:
+    """An account over ccxt or directly. `address` = REST, streams, key, secret; `terms` as in `V5Account`."""
+    if kind == "v5":
+        return V5Account(DirectTransport(*address), data, instruments, **terms)
+    return CcxtAdapter(make_exchange(*address), data, instruments, **terms)
+
+
+def private_transport(settings: FollowerSettings) -> Transport:
+    """A follower's own way to the venue, not started."""
+    venue = settings.venue
+    key = read_secret(venue.api_key, venue.api_key_file, "venue.api_key_file")
+    secret = read_secret(venue.api_secret, venue.api_secret_file, "venue.api_secret_file")
+    if venue.kind == "v5":
+        return DirectTransport(venue.rest_url, venue.ws_url, key, secret)
+    return CcxtTransport(make_exchange(venue.rest_url, venue.ws_url, key, secret))
 
 
 async def serve(settings: Sequence[FollowerSettings], announce: Callable[[list[str]], None]) -> int:
@@ -88,7 +131,7 @@ async def serve(settings: Sequence[FollowerSettings], announce: Callable[[list[s
     groups: dict[tuple[str, str], list[FollowerSettings]] = {}
     for one in settings:
         groups.setdefault((one.venue.rest_url, one.venue.ws_url), []).append(one)
-    markets = [_Market(group) for group in groups.values()]
+    markets = [Market(group) for group in groups.values()]
     followers: list[Follower] = []
     try:
         starting = asyncio.create_task(_start(markets, list(groups.values()), followers))
@@ -107,7 +150,7 @@ async def serve(settings: Sequence[FollowerSettings], announce: Callable[[list[s
 
 
 async def _start(
-    markets: Sequence[_Market], groups: Sequence[Sequence[FollowerSettings]], followers: list[Follower]
+    markets: Sequence[Market], groups: Sequence[Sequence[FollowerSettings]], followers: list[Follower]
 ) -> None:
     """All or nothing. What was made is in `followers`, to be closed by the caller."""
     try:
@@ -132,13 +175,13 @@ async def _start(
 
 
 async def _run(
-    markets: Sequence[_Market],
+    markets: Sequence[Market],
     followers: Sequence[Follower],
     stop: asyncio.Event,
     announce: Callable[[list[str]], None],
 ) -> int:
     """One follower's failure ends that follower; the status says so at the end."""
-    prices = [asyncio.create_task(market.data.run()) for market in markets if market.data is not None]
+    prices = [asyncio.create_task(market.run()) for market in markets]
     running = {asyncio.create_task(follower.run()): follower for follower in followers}
     ready = asyncio.gather(*(follower.ready.wait() for follower in followers))
     stopped = asyncio.create_task(stop.wait())

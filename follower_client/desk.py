@@ -7,6 +7,7 @@ reconciling at a start. Does not belong here: one leader's copies (`executor`), 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from decimal import Decimal
 
 import structlog
@@ -44,6 +45,7 @@ class Desk:
         self.reconciled = asyncio.Event()
         self.leverage_peak = ZERO
         self.shared = False  # whether more than one leader is copied here
+        self._exit_lanes: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def prepare(self) -> None:
         """Read the journal; before the port is started, so that no fill is heard without it."""
@@ -59,6 +61,10 @@ class Desk:
         self.journal.settle(positions)
         self.reconciled.set()
         log.info("reconciled", positions={symbol: str(qty) for symbol, qty in positions.items()})
+
+    def exit_lane(self, leader_id: str, symbol: str) -> asyncio.Lock:
+        """Whoever reduces a leader's copy holds this: two at once would take more than there is."""
+        return self._exit_lanes[leader_id, symbol]
 
     # --- the account's streams
 

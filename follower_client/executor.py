@@ -43,7 +43,6 @@ from follower_client.reports import Identity, Reporter, copy_report, report_id
 from follower_client.venue.outcomes import NOTHING_TO_REDUCE
 from relay.protocol.codec import decode_payload, encode_report
 from relay.protocol.messages import Signal
-from relay.protocol.messages import Snapshot as LeaderSnapshot
 from relay.protocol.signing import Envelope
 
 __all__ = ["ACTIVE_COPIES_MAX", "Executor"]
@@ -82,7 +81,6 @@ class Executor:
         self._failpoints = desk.failpoints
         self._reconciled = desk.reconciled
         self._carried: dict[str, Decimal] = {}
-        self._exit_lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._entry_lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._group: asyncio.TaskGroup | None = None
         self._active = 0
@@ -94,7 +92,7 @@ class Executor:
     def prepare(self) -> None:
         """Read what the store knows of this leader."""
         for copy in self._store.newest_copies(self.identity.leader_id, limit=RECENT_COPIES):
-            self.leader.hear_signal(self._signal(copy))
+            self.leader.hear(self._signal(copy))
             if copy.target_qty is not None:
                 self.targets[copy.symbol] = copy.target_qty
             self._note_carried(copy)
@@ -133,6 +131,11 @@ class Executor:
     async def _finish_order(self, live: LiveOrder) -> None:
         await self.driver.drive(live, recovered=True)
 
+    def locked(self, reason: str, detail: str) -> None:
+        """The feed contradicts itself: nothing of it is believed until a person has looked."""
+        text = f"the leader's feed is locked ({reason}): {detail}"
+        self.desk.control.order(Control.LOCK, by=f"trigger:{reason}", reason=text)
+
     # --- what comes in
 
     def offer(self, envelope: Envelope, signal: Signal) -> None:
@@ -140,7 +143,7 @@ class Executor:
         key = CopyKey(envelope.leader_id, envelope.epoch, envelope.seq)
         known = self._store.has_copy(key)
         self.progress.hear(envelope.epoch, envelope.seq, envelope.chain_hash, settled=known)
-        self._hear(lambda: self.leader.hear_signal(signal))
+        self._hear(signal)
         if known or self._group is None:
             return
         self._failpoints.reach("received")
@@ -151,15 +154,14 @@ class Executor:
     def heard(self, envelope: Envelope, message: object) -> None:
         """A message of the feed that is no signal."""
         self.progress.hear(envelope.epoch, envelope.seq, envelope.chain_hash, settled=True)
-        if isinstance(message, LeaderSnapshot):
-            self._hear(lambda: self.leader.hear_snapshot(message))
+        self._hear(message)
         head = self._head()
         if head is not None:
             self._store.save_head(self.identity.leader_id, head)
 
-    def _hear(self, listen: Callable[[], None]) -> None:
+    def _hear(self, message: object) -> None:
         before = self.leader.facts
-        listen()
+        self.leader.hear(message)
         if self.leader.facts != before:
             self._store.save_leader(self.identity.leader_id, msgspec.json.encode(self.leader.facts))
 
@@ -193,7 +195,7 @@ class Executor:
         if self._active > ACTIVE_COPIES_MAX and not copy.is_exit and copy.target_qty is None:
             self._finish(copy, refusal("overload", "too many copies are on their way"))
             return
-        async with self._exit_lanes[copy.symbol]:
+        async with self.desk.exit_lane(copy.leader_id, copy.symbol):
             for live in unfinished:
                 if live.order.reduce_only:
                     await self.driver.drive(live, recovered=True)
@@ -237,7 +239,7 @@ class Executor:
         orders = [order for order in self._store.orders_of(copy.key) if order.leg == "open"]
         n = len(orders)
         while True:
-            async with self._exit_lanes[copy.symbol]:
+            async with self.desk.exit_lane(copy.leader_id, copy.symbol):
                 decision = self._decide(copy, signal)
                 if decision.action is Action.ORDER and decision.leg == "close" and n == 0:
                     # an entry before this one was filled after all, on the side that he has left
@@ -269,8 +271,8 @@ class Executor:
 
     # --- gather, decide, record, act
 
-    def _snapshot(self, copy: Copy, signal: Signal) -> Snapshot:
-        leader = self.leader.state(copy.symbol, alive=self.leader_alive, signal=signal)
+    def _snapshot(self, copy: Copy) -> Snapshot:
+        leader = self.leader.state(copy.symbol, alive=self.leader_alive)
         return self.desk.snapshot(
             self.identity.leader_id, leader, self._carried, wave_start_ms=copy.wave_start_ms
         )
@@ -278,7 +280,7 @@ class Executor:
     def _decide(self, copy: Copy, signal: Signal, *, exit_tries: int = 0) -> Decision:
         decision = decide(
             signal,
-            self._snapshot(copy, signal),
+            self._snapshot(copy),
             self.policy,
             now_ms(),
             target=copy.target_qty,

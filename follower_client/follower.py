@@ -12,19 +12,26 @@ from typing import IO, Literal
 
 import structlog
 
+from follower_client.closeout import Closeout
 from follower_client.control import ControlFile
 from follower_client.desk import Desk
-from follower_client.errors import FollowerError, TryAgainError
+from follower_client.errors import ConfigurationError, FollowerError, TryAgainError
 from follower_client.executor import Executor
 from follower_client.failpoint import Failpoints
+from follower_client.leader_view import LeaderView
 from follower_client.locks import account_lock_path, hold
+from follower_client.notify import Notifier, make_sender, read_addresses
+from follower_client.protection import Protection
 from follower_client.reading import read_secret
 from follower_client.reports import Identity, Reporter
 from follower_client.settings import FollowerSettings
 from follower_client.status import status_report
 from follower_client.store import Store
 from follower_client.subscriber import Subscriber
+from follower_client.trial import gate, stakes
+from follower_client.venue.key_rights import objections
 from follower_client.venue.port import VenuePort
+from follower_client.watch import Watch
 from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
 from relay.protocol.messages import StatusReport
@@ -35,7 +42,6 @@ STATUS_EVERY_S = 5.0
 DRAIN_S = 0.6
 FLUSH_S = 1.2
 STOP_LIMIT_S = 2.5
-PEAK_EVERY_S = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -71,8 +77,14 @@ class Follower:
         except OSError as error:
             raise FollowerError(f"follower.data_dir: {folder} cannot be made ({error.strerror})") from None
         self._locks.append(hold(folder / "lock", "follower.data_dir"))
+        control = ControlFile(folder)
+        self._pass_gate(control)
+        addresses = read_addresses(settings.notify.urls_file)
+        self._notifier = Notifier(
+            settings.follower.id, make_sender(addresses), per_hour_max=settings.notify.per_hour_max
+        )
         account = "paper"
-        if settings.venue.kind == "ccxt":
+        if settings.venue.kind != "paper":
             key = read_secret(settings.venue.api_key, settings.venue.api_key_file, "venue.api_key_file")
             path = account_lock_path(settings.venue.rest_url, key)
             self._locks.append(hold(path, "venue.api_key: this account"))
@@ -90,11 +102,12 @@ class Follower:
                 subjects.inbox_prefix(identity.follower_id),
                 f"follower-client {identity.follower_id}",
                 on_reconnect=self._look_back,
+                ca_pem=settings.broker.ca_pem(),
             )
         except BusError as error:
             raise TryAgainError(str(error)) from None
         self._reporter = Reporter(identity, self._store, self._bus)
-        self._desk = Desk(self.policy, self._store, self._port, ControlFile(folder), self._failpoints)
+        self._desk = Desk(self.policy, self._store, self._port, control, self._failpoints)
         self._executor = Executor(identity, self.policy, self._desk, self._reporter)
         self._subscriber = Subscriber(
             self._bus,
@@ -108,7 +121,28 @@ class Follower:
         self._desk.prepare()
         self._executor.prepare()
         await self._port.start(self._desk)
+        await self._check_key()
+        self._desk.risk.stakes = stakes(settings, self._store)
         self._store.claim({"account": account})  # a key that the venue refuses binds nothing
+
+    def _pass_gate(self, control: ControlFile) -> None:
+        """Real money needs a trial, or a reason that is kept. Raises `ConfigurationError`."""
+        if not self.settings.is_real_money:
+            return
+        refusal = gate(self.settings)
+        if refusal:
+            raise ConfigurationError([f"trial: {refusal}"])
+        override = self.settings.trial.override.strip()
+        if override:
+            control.note("trial_override", by="configuration", detail=override)
+
+    async def _check_key(self) -> None:
+        """Refuse what has no place here; warn of what should not be."""
+        key = await self._port.fetch_key()
+        for one in [] if key is None else objections(key, real_money=self.settings.is_real_money):
+            if one.is_fatal:
+                raise ConfigurationError([f"venue.api_key: {one.what}, allowed: {one.what_to_do}"])
+            log.warning("api_key", what=one.what, what_to_do=one.what_to_do)
 
     async def run(self) -> None:
         """Until `stop` is called or something is beyond repair (then it raises)."""
@@ -120,11 +154,17 @@ class Follower:
                 group.create_task(self._executor.run()),
                 group.create_task(self._reporter.run()),
                 group.create_task(self._report_status()),
-                group.create_task(self._watch_peak()),
+                group.create_task(self._notifier.run()),
                 group.create_task(self._watch_bus()),
             ]
             await self._executor.started.wait()
-            tasks.append(group.create_task(self._desk.reconcile()))
+            desk, protection = self._desk, Protection(self._desk, self._leaders)
+            watch = Watch(desk, protection, self._notifier, self.settings.watch, self._subscriber.silent_s)
+            closeout = Closeout(self.follower_id, desk)
+            tasks += [
+                group.create_task(one)
+                for one in (desk.reconcile(), closeout.run(), protection.run(), watch.run())
+            ]
             try:
                 await self._subscriber.start()
             except BusError as error:
@@ -188,12 +228,8 @@ class Follower:
             await self._reporter.send_status(self._status("running"))
             await asyncio.sleep(STATUS_EVERY_S)
 
-    async def _watch_peak(self) -> None:
-        desk = self._opened_desk
-        while True:
-            desk.note_leverage()
-            desk.risk.tick(desk.driver.unknown_count())
-            await asyncio.sleep(PEAK_EVERY_S)
+    def _leaders(self) -> list[LeaderView]:
+        return [] if self._executor is None else [self._executor.leader]
 
     async def _watch_bus(self) -> None:
         assert self._bus is not None

@@ -116,6 +116,10 @@ class OrderDriver:
         """Whether an order that adds risk on the symbol is still on its way."""
         return any(live.order.symbol == symbol and not live.order.reduce_only for live in self._live.values())
 
+    def is_live(self, client_order_id: str) -> bool:
+        """Whether an order of that name is on its way."""
+        return client_order_id in self._live
+
     @property
     def live_count(self) -> int:
         return len(self._live)
@@ -182,6 +186,9 @@ class OrderDriver:
 
     async def _send_or_abandon(self, live: LiveOrder) -> None:
         order = live.order
+        await self._port.reserve(urgent=order.leg != "open")
+        if _has_left(order):
+            return  # a stream has told of it meanwhile
         order.abandoned = "tries" if order.tries >= TRIES_MAX else live.why_not()
         if order.abandoned:
             order.advance(OrderEvent.ABANDON)
@@ -289,3 +296,7 @@ class OrderDriver:
         heard = live.changed.is_set()
         live.changed.clear()
         return heard
+
+
+def _has_left(order: Order) -> bool:
+    return order.state is not OrderState.INTENT

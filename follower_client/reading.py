@@ -112,11 +112,13 @@ def check_secrets(found: Sequence[FollowerSettings]) -> None:
             (None, one.broker.nkey_seed_file, "broker.nkey_seed_file")
         ]
         venue = one.venue
-        if venue.kind == "ccxt":
+        if venue.kind != "paper":
             secrets += [
                 (venue.api_key, venue.api_key_file, "venue.api_key_file"),
                 (venue.api_secret, venue.api_secret_file, "venue.api_secret_file"),
             ]
+        if one.broker.ca_file is not None:
+            secrets.append((None, one.broker.ca_file, "broker.ca_file"))
         for value, file, name in secrets:
             try:
                 text = read_secret(value, file, name)
@@ -144,6 +146,9 @@ def _anchor_paths(tree: dict[str, Any], folder: Path) -> None:
     for section, key in (
         ("follower", "data_dir"),
         ("broker", "nkey_seed_file"),
+        ("broker", "ca_file"),
+        ("trial", "paper_data_dir"),
+        ("notify", "urls_file"),
         ("venue", "api_key_file"),
         ("venue", "api_secret_file"),
     ):

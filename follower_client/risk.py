@@ -21,6 +21,7 @@ from follower_client.core.policy import ORDER_RATE_WINDOW_MS, LossAction, Policy
 from follower_client.core.snapshot import Control, Guard
 from follower_client.store import Store
 from follower_client.venue.account import AccountState
+from follower_client.venue.outcomes import KEY_REFUSED
 
 __all__ = ["CLOCK_FAULT_MS", "RiskWatch"]
 
@@ -30,8 +31,6 @@ REJECTS_WINDOW_S = 60.0
 UNKNOWN_MAX = 3
 SAVE_EVERY_S = 5.0
 ZERO = Decimal(0)
-KEY_REFUSED = frozenset({"10003", "10004", "10005", "10010", "33004"})
-"""Codes of the venue that say: the key, its signature, its rights or this address are not accepted."""
 
 log = structlog.get_logger(__name__)
 

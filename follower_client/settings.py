@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ __all__ = [
     "DEFAULT_SYMBOLS",
     "ENVIRONMENT_PREFIX",
     "FollowerSettings",
+    "WatchAction",
+    "WatchSection",
     "meaning",
 ]
 
@@ -105,6 +108,11 @@ class BrokerSection(_Section):
 
     url: BrokerUrl = Field(description="nats://host:port")
     nkey_seed_file: File = Field(description="file with this follower's nkey seed")
+    ca_file: File | None = Field(default=None, description="tls://: the broker's own authority, PEM")
+
+    def ca_pem(self) -> str | None:
+        """The authority's certificate; `None` where the system's authorities are meant. Raises OSError."""
+        return None if self.ca_file is None else self.ca_file.read_text(encoding="ascii")
 
 
 class VenueSection(_Section):
@@ -122,6 +130,9 @@ class VenueSection(_Section):
     api_secret: Key | None = Field(default=None, description="or api_secret_file")
     api_key_file: File | None = Field(default=None, description="file with the key")
     api_secret_file: File | None = Field(default=None, description="file with the secret")
+    orders_per_s: Annotated[int, Field(ge=1, le=1000), Allowed("1 to 1000")] = Field(
+        default=10, description="the venue's limit for the account; a fifth is kept for exits"
+    )
     paper_balance_usdt: Positive = Field(
         default=Decimal(10_000), description="first balance of a paper wallet"
     )
@@ -245,6 +256,35 @@ class TrialSection(_Section):
     )
 
 
+class WatchAction(StrEnum):
+    """What follows when one of the venue's numbers passes its limit."""
+
+    WARN = "warn"
+    CLOSE_ONLY = "close_only"
+    FLATTEN = "flatten"
+
+
+Reaction = Annotated[WatchAction, Allowed("warn, close_only or flatten")]
+
+
+class WatchSection(_Section):
+    """`[watch]`: the venue's alarms: from which number on, and what follows (warn, close_only, flatten)."""
+
+    adl_rank: Annotated[int, Field(ge=0, le=5), Allowed("0 to 5")] = Field(
+        default=5, description="own lights in the deleveraging queue; 0 = off"
+    )
+    adl_action: Reaction = Field(default=WatchAction.WARN, description="then")
+    borrowed_usdt: Positive | None = Field(default=Decimal(1), description="what the account owes")
+    borrowed_action: Reaction = Field(default=WatchAction.CLOSE_ONLY, description="then")
+    mark_last_gap_bps: Positive | None = Field(default=Decimal(200), description="of a held contract")
+    mark_last_gap_action: Reaction = Field(default=WatchAction.WARN, description="then")
+    insurance_drop_share: Share | None = Field(
+        default=Decimal("0.3"), description="of the insurance fund, since the start"
+    )
+    insurance_action: Reaction = Field(default=WatchAction.WARN, description="then")
+    rules_action: Reaction = Field(default=WatchAction.WARN, description="when risk limits or zone change")
+
+
 class NotifySection(_Section):
     """`[notify]`: who is told when something needs a person (pip install slipstream[notify])."""
 
@@ -271,6 +311,7 @@ class FollowerSettings(BaseSettings):
     venue: Annotated[VenueSection, Allowed("a table [venue]")]
     policy: Annotated[PolicySection, Allowed("a table [policy]")] = PolicySection()
     trial: Annotated[TrialSection, Allowed("a table [trial]")] = TrialSection()
+    watch: Annotated[WatchSection, Allowed("a table [watch]")] = WatchSection()
     notify: Annotated[NotifySection, Allowed("a table [notify]")] = NotifySection()
 
     @classmethod

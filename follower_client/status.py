@@ -38,7 +38,7 @@ def target_exposures(executor: Executor, policy: Policy, account: AccountState) 
             if equity > 0 and symbol in account.quotes
         }
     leader = executor.leader
-    share = leverage_share(found.values(), leader.leverage or ZERO, policy, leader.leverage_recommended)
+    share = leverage_share(found.values(), leader.leverage or ZERO, policy, leader.facts.leverage_recommended)
     return {symbol: exposure * share for symbol, exposure in found.items()}
 
 

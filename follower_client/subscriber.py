@@ -49,6 +49,8 @@ class FeedListener(Protocol):
 
     def heard(self, envelope: Envelope, message: object) -> None: ...
 
+    def locked(self, reason: str, detail: str) -> None: ...
+
 
 class Subscriber:
     """One leader's feed into one listener, in order, each message once."""
@@ -90,6 +92,10 @@ class Subscriber:
             group.create_task(self._watch_failure())
             group.create_task(self._fill_gaps())
             group.create_task(self._watch_silence())
+
+    def silent_s(self) -> float:
+        """How long nothing was heard of the leader."""
+        return time.monotonic() - self._heard_s
 
     def look_back(self) -> None:
         """Ask the stream for what came after the head: at a start and after a reconnect."""
@@ -135,6 +141,7 @@ class Subscriber:
                 case Locked(reason, seq, detail):
                     log.error("leader_locked", reason=reason, seq=seq, detail=detail)
                     self._listener.leader_alive = False
+                    self._listener.locked(reason, detail)
                 case Rejected(code, detail):
                     log.warning("message_rejected", code=code, detail=detail)
 
@@ -147,7 +154,7 @@ class Subscriber:
 
     async def _watch_silence(self) -> None:
         while True:
-            silent = time.monotonic() - self._heard_s > self._silent_after_s
+            silent = self.silent_s() > self._silent_after_s
             alive = not silent and self.reader.locked is None
             if alive != self._listener.leader_alive:
                 self._listener.leader_alive = alive

@@ -6,6 +6,7 @@ Belongs here: turning fields, defaults and descriptions into TOML. Does not belo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -38,20 +39,24 @@ EXAMPLES = {
 LIVE_KEYS = ("api_key_file", "api_secret_file")
 
 
-def template(*, paper: bool = False) -> str:
-    """TOML with every key, its meaning and its default."""
+def template(*, paper: bool = False, values: Mapping[str, object] | None = None) -> str:
+    """TOML with every key, its meaning and its default; `values` (`"broker.url"`: ...) are filled in."""
     lines = [HEAD + (PAPER_HEAD if paper else "")]
     for section, info in FollowerSettings.model_fields.items():
         model = info.annotation
         assert isinstance(model, type) and issubclass(model, BaseModel)
         about = (model.__doc__ or "").partition(": ")[2].strip()
         lines.append(f"[{section}]  # {about}")
-        lines.extend(_line(section, name, field, paper) for name, field in model.model_fields.items())
+        lines.extend(
+            _line(section, name, field, paper, values or {}) for name, field in model.model_fields.items()
+        )
         lines.append("")
     return "\n".join(lines)
 
 
-def _line(section: str, name: str, field: FieldInfo, paper: bool) -> str:
+def _line(section: str, name: str, field: FieldInfo, paper: bool, values: Mapping[str, object]) -> str:
+    if (value := values.get(f"{section}.{name}")) is not None:
+        return _with_comment(f"{name} = {_toml(value)}", field)
     example = EXAMPLES.get(f"{section}.{name}")
     if section == "venue" and name == "kind" and paper:
         return _with_comment('kind = "paper"', field)

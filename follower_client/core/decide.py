@@ -26,7 +26,7 @@ from follower_client.core.sizing import (
     target_qty,
 )
 from follower_client.core.snapshot import Instrument, LeaderStep, Quote, Snapshot, StepKind, sign
-from follower_client.core.stops import wanted_stops
+from follower_client.core.stops import NO_STOPS, wanted_stops
 from relay.protocol.messages import Signal
 
 __all__ = ["Action", "Decision", "decide", "is_exit_step"]
@@ -57,7 +57,7 @@ def decide(
     leader's position that it was sized for. `exit_tries` = reductions already sent: past the second one the
     price guard is dropped.
     """
-    step = LeaderStep.of(signal, snapshot.leader.other_leg)
+    step = LeaderStep.of(signal)
     if policy.reverse:
         step, snapshot = step.mirrored(), replace(snapshot, leader=snapshot.leader.mirrored())
     kind = step.kind
@@ -242,14 +242,19 @@ def _entry(
 ) -> Decision:
     is_buy = target > 0
     cut = outcome.binding if wanted - qty > instrument.qty_step else None
-    stops = wanted_stops(
-        policy,
-        is_long=is_buy,
-        entry_price=quote.ask if is_buy else quote.bid,
-        mark=quote.mark,
-        tick=instrument.tick_size,
-        leader_stop=step.stop_loss,
-        leader_take=step.take_profit,
+    has_others = snapshot.external.get(step.symbol, ZERO) != 0  # the venue's stops are the whole position's
+    stops = (
+        NO_STOPS
+        if has_others
+        else wanted_stops(
+            policy,
+            is_long=is_buy,
+            entry_price=quote.ask if is_buy else quote.bid,
+            mark=quote.mark,
+            tick=instrument.tick_size,
+            leader_stop=step.stop_loss,
+            leader_take=step.take_profit,
+        )
     )
     return Decision(
         action=Action.ORDER,

@@ -20,7 +20,6 @@ __all__ = [
     "LeaderState",
     "LeaderStep",
     "LeverageTier",
-    "OtherLeg",
     "Pending",
     "Quote",
     "Snapshot",
@@ -48,7 +47,7 @@ class LeverageTier:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """The venue's filters of one linear contract. `tiers` ascend by notional; `zone_leverage_max` = the
-    tighter cap of a contract in the venue's innovation zone.
+    tighter cap of a contract in the venue's innovation zone, `venue_symbol` = the venue's own name for it.
     """
 
     symbol: str
@@ -60,6 +59,7 @@ class Instrument:
     taker_fee: Decimal = Decimal("0.00055")
     tiers: tuple[LeverageTier, ...] = ()
     zone_leverage_max: Decimal | None = None
+    venue_symbol: str = ""
 
     def leverage_max(self, notional_usdt: Decimal) -> Decimal | None:
         """The tier's maximum for a position of that notional; `None` where the venue publishes no tiers."""
@@ -104,14 +104,6 @@ class StepKind(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class OtherLeg:
-    """The leader's position on the other side of the same symbol, where he trades in hedge mode (signed)."""
-
-    qty: Decimal = ZERO
-    exposure: Decimal = ZERO
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaderStep:
     """The numbers of a signal as Decimals. `qty_*` and `exposure` are signed; stops are `None` if not set.
@@ -136,19 +128,16 @@ class LeaderStep:
     take_profit: Decimal | None = None
 
     @classmethod
-    def of(cls, signal: Signal, other: OtherLeg | None = None) -> LeaderStep:
-        """The step as a one-way account sees it: with a leg on the other side, the net of both."""
+    def of(cls, signal: Signal) -> LeaderStep:
+        """The step as a one-way account sees it (a leader in hedge mode tells the net of his legs)."""
         position = signal.position
-        qty_after, exposure = Decimal(position.qty), Decimal(position.exposure)
-        if other is not None:
-            qty_after, exposure = qty_after + other.qty, exposure + other.exposure
         return cls(
             symbol=signal.symbol,
             is_buy=signal.side == "buy",
             qty=Decimal(signal.qty),
             price=Decimal(signal.price),
-            qty_after=qty_after,
-            exposure=exposure,
+            qty_after=Decimal(position.qty),
+            exposure=Decimal(position.exposure),
             equity=Decimal(signal.equity),
             account_leverage=Decimal(signal.account_leverage),
             mark=Decimal(signal.market.mark),
@@ -193,7 +182,7 @@ def _price_or_none(text: str | None) -> Decimal | None:
 
 
 class Control(StrEnum):
-    """What the operator or a trigger has ordered, mildest first. Each level includes the ones before it."""
+    """What the operator or a trigger has ordered, mildest first. Every level but the first stops entries."""
 
     RUN = "run"
     PAUSE = "pause"
@@ -207,9 +196,9 @@ class Control(StrEnum):
 class LeaderState:
     """What is known of the leader, newest first, beside the signal itself. All quantities are signed.
 
-    `qty_now` = his newest position in the signal's symbol, which may be newer than the signal; `other_leg` =
-    the other side of it where he trades in hedge mode; `exposures` = of every symbol; `leverage_now` = of
-    his account, `leverage_recommended` = the most that he wants of his followers. `equity_at_start` = when
+    `qty_now` = his newest position in the signal's symbol, which may be newer than the signal; `exposures` =
+    of every symbol; `leverage_now` = of his account, `leverage_recommended` = the most that he wants of his
+    followers. `equity_at_start` = when
     he was first heard, `equity_before` = at the message before. `legacy_symbols` = positions from before he
     was followed; `rebased_symbols` = positions that money was added to or taken from under: their steps are
     copied as fractions.
@@ -217,7 +206,6 @@ class LeaderState:
 
     alive: bool = True
     qty_now: Decimal | None = None
-    other_leg: OtherLeg | None = None
     exposures: Mapping[str, Decimal] = field(default_factory=dict)
     leverage_now: Decimal | None = None
     leverage_recommended: Decimal | None = None

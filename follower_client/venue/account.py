@@ -112,6 +112,8 @@ class AccountState:
             realised = closed * (price - holding.entry_price) * (1 if holding.qty > 0 else -1)
             crossed = after != 0 and (after > 0) != (holding.qty > 0)
             entry = price if crossed else (holding.entry_price if after != 0 else ZERO)
+            if after == 0 or crossed:
+                self.stops.pop(symbol, None)  # the venue drops them with the position
         self.holdings[symbol] = Holding(after, entry)
         if self.wallet_balance is not None:
             self.wallet_balance += realised - fee

@@ -24,6 +24,7 @@ RECONNECT_WAIT_S = 0.5
 QUIET_MS_MAX = 1500  # after this long without a message a symbol is asked for over REST
 POLL_S = 0.75
 BOOK_DEPTH = 50
+DEPTH_BPS = 10
 FIRST_BOOK_S = 5.0
 
 BookSide = list[tuple[Decimal, Decimal]]
@@ -33,7 +34,8 @@ log = structlog.get_logger(__name__)
 class MarketData:
     """Keeps `quotes` current. With `depth` it also keeps whole books, which paper fills walk through.
 
-    The dictionary `quotes` is shared: accounts hold a reference to it and read it at any time.
+    The dictionaries `quotes` and `depth` (visible bid and ask quantity: of the touch, or with `depth` of the
+    levels within `DEPTH_BPS` of it) are shared: accounts hold a reference and read them at any time.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class MarketData:
         self.exchange = exchange
         self.symbols = list(symbols)
         self.quotes: dict[str, Quote] = {}
+        self.depth: dict[str, tuple[Decimal, Decimal]] = {}
         self._failures = failures
         self._depth = depth
         self._heard_ms: dict[str, int] = {}
@@ -99,11 +102,15 @@ class MarketData:
     async def _watch_touch(self) -> None:
         for symbol, ticker in (await self.exchange.watch_bids_asks(self.symbols)).items():
             self._take_touch(symbol, ticker["bid"], ticker["ask"])
+            if not self._depth:
+                self.depth[symbol] = decimal_of(ticker["bidVolume"]), decimal_of(ticker["askVolume"])
 
     async def _watch_book(self, symbol: str) -> None:
         found = await self.exchange.watch_order_book(symbol, BOOK_DEPTH)
         if found["bids"] and found["asks"]:
             self._take_touch(symbol, found["bids"][0][0], found["asks"][0][0])
+            bids, asks = self.book(symbol)
+            self.depth[symbol] = _within(bids), _within(asks)
 
     def _take_ticker(self, symbol: str, raw: dict[str, Any], *, touch: bool = False) -> None:
         self._marks[symbol] = decimal_of(raw.get("markPrice")), decimal_of(raw.get("lastPrice"))
@@ -144,3 +151,9 @@ class MarketData:
         for row in body_of("tickers", answer)["list"]:
             if row["symbol"] in wanted:
                 self._take_ticker(wanted[row["symbol"]], row, touch=True)
+
+
+def _within(side: BookSide) -> Decimal:
+    """What is offered within `DEPTH_BPS` of the best price."""
+    best = side[0][0]
+    return sum((qty for price, qty in side if abs(price - best) <= best * DEPTH_BPS / 10_000), Decimal(0))

@@ -10,7 +10,15 @@ from types import MappingProxyType
 
 from follower_client.venue.port import Ending
 
-__all__ = ["CLOCK_REFUSED", "ENDINGS", "NOTHING_TO_REDUCE", "ending_of", "venue_code"]
+__all__ = [
+    "CLOCK_REFUSED",
+    "ENDINGS",
+    "KEY_REFUSED",
+    "NOTHING_TO_REDUCE",
+    "NOT_CHANGED",
+    "ending_of",
+    "venue_code",
+]
 
 CLOCK_REFUSED = "10002"
 """The timestamp is outside the receive window: the two clocks have to be compared again."""
@@ -29,6 +37,12 @@ ENDINGS = MappingProxyType(
     }
 )
 """Codes that are not plain rejections. Every other code is an answer, and the answer is no."""
+
+KEY_REFUSED = frozenset({"10003", "10004", "10005", "10007", "10010", "33004"})
+"""The key, its signature, its rights or this address are not accepted: the next call will fare the same."""
+
+NOT_CHANGED = frozenset({"110043", "34040"})
+"""A setting that was already as asked for."""
 
 NOTHING_TO_REDUCE = "110017"
 """A reduce-only order found no position to reduce: the close is already done."""

@@ -5,7 +5,8 @@ Belongs here: walking the public book, fees, margin, the paper wallet. Does not 
 (`market_data`), anything that could send an order.
 
 What is simulated: depth (an order pays for what it would take), the taker fee, initial margin, reduce-only,
-one order per client id. What is not: funding, liquidation, the order's own effect on later prices.
+one order per client id, stops at the mark price. What is not: funding, liquidation, the order's own effect
+on later prices.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from pathlib import Path
 import structlog
 
 from follower_client.core.snapshot import Instrument
+from follower_client.core.stops import Stops
 from follower_client.errors import StoreError
 from follower_client.venue.account import AccountState, Holding
+from follower_client.venue.key_rights import KeyRights
 from follower_client.venue.market_data import MarketData
 from follower_client.venue.port import (
     Ending,
+    OpenOrder,
     OrderRequest,
     OrderStatus,
     SubmitResult,
@@ -42,6 +46,7 @@ TEXT NOT NULL, filled_qty TEXT NOT NULL) STRICT; CREATE TABLE IF NOT EXISTS fill
 client_order_id TEXT NOT NULL, order_id TEXT NOT NULL, symbol TEXT NOT NULL, is_buy INTEGER NOT NULL, qty
 TEXT NOT NULL, price TEXT NOT NULL, fee TEXT NOT NULL, executed_ms INTEGER NOT NULL) STRICT;
 """
+STOPS_EVERY_S = 0.25
 NO_FUNDS, NOTHING_TO_REDUCE = "110007", "110017"
 ZERO = Decimal(0)
 log = structlog.get_logger(__name__)
@@ -62,7 +67,9 @@ class PaperAdapter:
         balance_usdt: Decimal,
         leverage_max: Decimal,
     ) -> None:
-        self.account = AccountState(instruments=dict(instruments), quotes=market_data.quotes)
+        self.account = AccountState(
+            instruments=dict(instruments), quotes=market_data.quotes, depth=market_data.depth
+        )
         self._market_data = market_data
         self._path = path
         self._start_balance = balance_usdt
@@ -93,7 +100,34 @@ class PaperAdapter:
             )
 
     async def run(self) -> None:
-        await asyncio.Event().wait()
+        while True:
+            for symbol, stops in list(self.account.stops.items()):
+                await self._trigger(symbol, stops)
+            await asyncio.sleep(STOPS_EVERY_S)
+
+    async def _trigger(self, symbol: str, stops: Stops) -> None:
+        """Close the position at the market once its mark has passed a stop."""
+        held = self.account.holdings.get(symbol, Holding()).qty
+        quote = self.account.quotes.get(symbol)
+        if held == 0:
+            self.account.stops.pop(symbol)
+            return
+        if quote is None:
+            return
+        low, high = (stops.stop_loss, stops.take_profit) if held > 0 else (stops.take_profit, stops.stop_loss)
+        if (low is not None and quote.mark <= low) or (high is not None and quote.mark >= high):
+            request = OrderRequest(
+                client_order_id=f"stop-{time.time_ns()}",
+                symbol=symbol,
+                is_buy=held < 0,
+                qty=abs(held),
+                limit_price=None,
+                reduce_only=True,
+            )
+            await self.submit(request)
+
+    async def reserve(self, *, urgent: bool) -> None:
+        """No limits here."""
 
     async def submit(self, request: OrderRequest) -> SubmitResult:
         if await self.fetch_by_client_id(request.symbol, request.client_order_id) is not None:
@@ -176,8 +210,21 @@ class PaperAdapter:
                 self._listener.on_fill(fill)
         return fills
 
+    async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
+        self.account.stops[symbol] = stops
+        return SubmitResult(Ending.ACCEPTED)
+
+    async def open_orders(self) -> list[OpenOrder]:
+        return []  # every order is filled or cancelled at once
+
+    async def cancel(self, order: OpenOrder) -> SubmitResult:
+        return SubmitResult(Ending.ACCEPTED)
+
     async def fetch_positions(self) -> dict[str, Decimal]:
         return self.account.positions()
+
+    async def fetch_key(self) -> KeyRights | None:
+        return None
 
     async def close(self) -> None:
         if self._db is not None:

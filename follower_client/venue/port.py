@@ -11,10 +11,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from follower_client.core.stops import Stops
 from follower_client.venue.account import AccountState
+from follower_client.venue.key_rights import KeyRights
 
 __all__ = [
     "Ending",
+    "OpenOrder",
     "OrderRequest",
     "OrderStatus",
     "SubmitResult",
@@ -103,6 +106,17 @@ class VenueFill:
     is_maker: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """An order that rests at the venue. `is_stop` = it waits for a trigger price."""
+
+    symbol: str
+    order_id: str
+    client_order_id: str
+    reduce_only: bool
+    is_stop: bool
+
+
 class VenueListener(Protocol):
     """Who hears the account's streams. Called once per fill id, on the event loop, must not block."""
 
@@ -135,6 +149,10 @@ class VenuePort(Protocol):
         """Keep the streams alive until cancelled."""
         ...
 
+    async def reserve(self, *, urgent: bool) -> None:
+        """Wait until the venue's limits leave room for one more call; exits overtake entries."""
+        ...
+
     async def submit(self, request: OrderRequest) -> SubmitResult: ...
 
     async def fetch_by_client_id(self, symbol: str, client_order_id: str) -> VenueOrder | None:
@@ -143,8 +161,24 @@ class VenuePort(Protocol):
 
     async def fetch_fills(self, symbol: str, order_id: str) -> list[VenueFill]: ...
 
+    async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
+        """Keep these stops for the whole position, in place of the ones before; `None` takes one away."""
+        ...
+
+    async def open_orders(self) -> list[OpenOrder]:
+        """What rests at the venue, in every followed symbol."""
+        ...
+
+    async def cancel(self, order: OpenOrder) -> SubmitResult:
+        """Take one back; an order that is gone already counts as accepted."""
+        ...
+
     async def fetch_positions(self) -> dict[str, Decimal]:
         """Every position of the account; also brings `account` up to date. A failure is never "flat"."""
+        ...
+
+    async def fetch_key(self) -> KeyRights | None:
+        """What the key may do; `None` where there is no key, or the venue does not tell."""
         ...
 
     async def close(self) -> None: ...

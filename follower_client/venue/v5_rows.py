@@ -10,12 +10,28 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from follower_client.core.snapshot import Instrument, LeverageTier
+from follower_client.core.stops import Stops
 from follower_client.errors import VenueUnavailableError
-from follower_client.venue.port import OrderStatus, VenueFill, VenueOrder
+from follower_client.venue.port import OpenOrder, OrderRequest, OrderStatus, VenueFill, VenueOrder
 
-__all__ = ["body_of", "decimal_of", "fill_of", "instrument_of", "order_of"]
+__all__ = [
+    "body_of",
+    "decimal_of",
+    "fill_of",
+    "instrument_of",
+    "open_order_of",
+    "order_body",
+    "order_of",
+    "stops_body",
+    "stops_of",
+]
 
 TAKER_FEE_DEFAULT = Decimal("0.00055")
+ZONE_LEVERAGE_MAX = Decimal(2)
+"""A follower's cap in contracts of the innovation zone, which the venue itself lists with less leverage and
+an insurance pool of their own."""
+
+TRIGGER_BY = "MarkPrice"  # a stop is not for whoever can move the last price
 STATUSES = {
     "New": OrderStatus.OPEN,
     "Created": OrderStatus.OPEN,
@@ -62,8 +78,11 @@ def instrument_of(symbol: str, market: Mapping[str, Any], tiers: list[dict[str, 
         ),
         key=lambda tier: tier.notional_max_usdt,
     )
+    zone = market["info"].get("symbolType") == "innovation"
     return Instrument(
         symbol=symbol,
+        venue_symbol=market["id"],
+        zone_leverage_max=ZONE_LEVERAGE_MAX if zone else None,
         qty_step=decimal_of(lots["qtyStep"]),
         qty_min=decimal_of(lots["minOrderQty"]),
         qty_max=decimal_of(lots.get("maxMktOrderQty") or lots["maxOrderQty"]),
@@ -102,4 +121,59 @@ def fill_of(row: Mapping[str, Any], symbols_by_id: Mapping[str, str]) -> VenueFi
         fee_currency=row.get("feeCurrency") or "USDT",
         executed_ms=int(row["execTime"]),
         is_maker=bool(row.get("isMaker")),
+    )
+
+
+def order_body(venue_symbol: str, request: OrderRequest) -> dict[str, Any]:
+    """An order as `/v5/order/create` and the trade socket take it: IOC at a limit, or market."""
+    body: dict[str, Any] = {
+        "category": "linear",
+        "symbol": venue_symbol,
+        "side": "Buy" if request.is_buy else "Sell",
+        "orderType": "Market",
+        "qty": str(request.qty),
+        "orderLinkId": request.client_order_id,
+    }
+    if request.limit_price is not None:
+        body |= {"orderType": "Limit", "price": str(request.limit_price), "timeInForce": "IOC"}
+    if request.reduce_only:
+        body["reduceOnly"] = True
+    if request.stop_loss is not None:
+        body |= {"stopLoss": str(request.stop_loss), "slTriggerBy": TRIGGER_BY}
+    if request.take_profit is not None:
+        body |= {"takeProfit": str(request.take_profit), "tpTriggerBy": TRIGGER_BY}
+    return body
+
+
+def stops_body(venue_symbol: str, stops: Stops) -> dict[str, Any]:
+    """Stops of a whole position as `/v5/position/trading-stop` takes them; 0 takes one away."""
+    return {
+        "category": "linear",
+        "symbol": venue_symbol,
+        "tpslMode": "Full",
+        "positionIdx": 0,
+        "stopLoss": "0" if stops.stop_loss is None else str(stops.stop_loss),
+        "takeProfit": "0" if stops.take_profit is None else str(stops.take_profit),
+        "slTriggerBy": TRIGGER_BY,
+        "tpTriggerBy": TRIGGER_BY,
+    }
+
+
+def stops_of(row: Mapping[str, Any]) -> Stops:
+    """What a row of the positions says about its stops."""
+    stop, take = decimal_of(row.get("stopLoss")), decimal_of(row.get("takeProfit"))
+    return Stops(stop or None, take or None)
+
+
+def open_order_of(row: Mapping[str, Any], symbols_by_id: Mapping[str, str]) -> OpenOrder | None:
+    """A resting order; `None` for a symbol that is not followed and for what rests no more."""
+    symbol = symbols_by_id.get(row["symbol"])
+    if symbol is None or row["orderStatus"] not in ("New", "PartiallyFilled", "Untriggered"):
+        return None
+    return OpenOrder(
+        symbol=symbol,
+        order_id=row["orderId"],
+        client_order_id=row.get("orderLinkId") or "",
+        reduce_only=bool(row.get("reduceOnly")),
+        is_stop=row["orderStatus"] == "Untriggered",
     )

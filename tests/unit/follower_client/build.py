@@ -18,6 +18,7 @@ NOW_MS = 1_800_000_000_000
 def instrument(symbol: str = BTC, **changes: Any) -> Instrument:
     values: dict[str, Any] = {
         "symbol": symbol,
+        "venue_symbol": symbol.partition(":")[0].replace("/", ""),
         "qty_step": Decimal("0.001"),
         "qty_min": Decimal("0.001"),
         "qty_max": Decimal(500),

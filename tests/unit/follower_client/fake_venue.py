@@ -9,11 +9,14 @@ import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 
+from follower_client.core.stops import Stops
 from follower_client.errors import VenueUnavailableError
 from follower_client.order_driver import now_ms
 from follower_client.venue.account import AccountState
+from follower_client.venue.key_rights import KeyRights
 from follower_client.venue.port import (
     Ending,
+    OpenOrder,
     OrderRequest,
     OrderStatus,
     SubmitResult,
@@ -55,6 +58,9 @@ class FakeVenue:
         self.fill_share = Decimal(1)
         self.silent = False
         self.blind = False
+        self.stop_calls: list[tuple[str, Stops]] = []
+        self.stops_refused = ""
+        self.resting: list[OpenOrder] = []
         self.listener: VenueListener | None = None
 
     def move(self, price: str) -> None:
@@ -65,6 +71,9 @@ class FakeVenue:
 
     async def run(self) -> None:
         await asyncio.Event().wait()
+
+    async def reserve(self, *, urgent: bool) -> None:
+        """No limits here."""
 
     async def submit(self, request: OrderRequest) -> SubmitResult:
         self.requests.append(request)
@@ -129,8 +138,25 @@ class FakeVenue:
                 self.listener.on_fill(fill)
         return found
 
+    async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
+        self.stop_calls.append((symbol, stops))
+        if self.stops_refused:
+            return SubmitResult(Ending.REJECTED, None, self.stops_refused)
+        self.account.stops[symbol] = stops
+        return SubmitResult(Ending.ACCEPTED)
+
+    async def open_orders(self) -> list[OpenOrder]:
+        return list(self.resting)
+
+    async def cancel(self, order: OpenOrder) -> SubmitResult:
+        self.resting.remove(order)
+        return SubmitResult(Ending.ACCEPTED)
+
     async def fetch_positions(self) -> dict[str, Decimal]:
         return self.account.positions()
+
+    async def fetch_key(self) -> KeyRights | None:
+        return None
 
     async def close(self) -> None:
         """Nothing to give back."""

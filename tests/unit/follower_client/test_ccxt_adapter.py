@@ -12,7 +12,7 @@ import pytest
 
 from follower_client.errors import VenueUnavailableError
 from follower_client.order_driver import now_ms
-from follower_client.venue import ccxt_adapter
+from follower_client.venue import v5_account
 from follower_client.venue.ccxt_adapter import CcxtAdapter
 from follower_client.venue.market_data import MarketData
 from follower_client.venue.port import Ending, OrderRequest, VenueFill, VenueOrder
@@ -64,8 +64,19 @@ class FakeExchange:
     def market(self, symbol: str) -> Row:
         return self.markets[symbol]
 
-    async def load_time_difference(self) -> None:
+    async def load_time_difference(self) -> int:
         self.clock_reads += 1
+        return 0
+
+    def __getattr__(self, name: str) -> Callable[[Row], Awaitable[Any]]:
+        """ccxt's names of endpoints."""
+        answers: dict[str, Callable[[Row], Awaitable[Any]]] = {
+            "privateGetV5ExecutionList": self.execution_list,
+            "privateGetV5PositionList": self.position_list,
+            "privateGetV5AccountWalletBalance": self.wallet_balance,
+            "privatePostV5OrderCreate": self.refuse,
+        }
+        return answers.get(name, self.nothing)
 
     async def watch_my_trades(self) -> list[Row]:
         return [{"info": await self.stream.get()}]
@@ -76,13 +87,13 @@ class FakeExchange:
     async def watch_balance(self) -> Row:
         return await asyncio.Future[Row]()
 
-    async def create_order(self, *_: Any) -> Row:
+    async def refuse(self, query: Row) -> Any:
         raise ccxt.InvalidNonce(f'bybit {{"retCode":{self.refusal},"retMsg":"x"}}')
 
     def _answer(self, rows: list[Row], cursor: str = "") -> Any:
         return "<html>oops</html>" if self.garbled else {"result": {"list": rows, "nextPageCursor": cursor}}
 
-    async def privateGetV5ExecutionList(self, query: Row) -> Any:
+    async def execution_list(self, query: Row) -> Any:
         newest_first = [
             row for row in reversed(self.executions) if query.get("orderId") in (None, row["orderId"])
         ]
@@ -90,22 +101,17 @@ class FakeExchange:
         page = newest_first[first : first + PAGE]
         return self._answer(page, str(first + PAGE) if len(newest_first) > first + PAGE else "")
 
-    async def privateGetV5PositionList(self, query: Row) -> Any:
+    async def position_list(self, query: Row) -> Any:
         side = "Sell" if self.size < 0 else "Buy"
         row = {"symbol": "BTCUSDT", "side": side, "size": str(abs(self.size)), "avgPrice": "100000"}
         await self.hook()
         return self._answer([row])
 
-    async def privateGetV5AccountWalletBalance(self, query: Row) -> Any:
+    async def wallet_balance(self, query: Row) -> Any:
         return self._answer([{"coin": [{"coin": "USDT", "walletBalance": "1000"}]}])
 
-    async def privatePostV5PositionSetLeverage(self, query: Row) -> Any:
+    async def nothing(self, query: Row) -> Any:
         return self._answer([])
-
-    async def privateGetV5OrderRealtime(self, query: Row) -> Any:
-        return self._answer([])
-
-    privateGetV5OrderHistory = privateGetV5OrderRealtime  # noqa: N815
 
 
 class Ear:
@@ -180,7 +186,7 @@ async def test_a_fill_that_the_positions_show_before_the_stream_does_counts_once
 
 @pytest.mark.asyncio
 async def test_positions_that_were_long_under_way_do_not_undo_a_fill(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ccxt_adapter, "QUIET_S", 0.02)
+    monkeypatch.setattr(v5_account, "QUIET_S", 0.02)
     exchange, ear = FakeExchange(), Ear()
     adapter = await started(exchange, ear)
     running = asyncio.create_task(adapter.run())

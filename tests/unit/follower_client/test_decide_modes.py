@@ -10,7 +10,7 @@ import pytest
 
 from follower_client.core.decide import Action, Decision, decide
 from follower_client.core.policy import BelowMinimum, LateJoin, LeaderLiquidated, Mode, Policy
-from follower_client.core.snapshot import Control, Guard, LeaderState, OtherLeg, Snapshot
+from follower_client.core.snapshot import Control, Guard, LeaderState, Snapshot
 from relay.protocol.messages import Signal
 from tests.unit.follower_client.build import BTC, NOW_MS, instrument, signal, snapshot
 
@@ -215,10 +215,14 @@ def test_a_residual_is_carried_until_it_is_tradable() -> None:
 
 
 def test_a_leader_in_hedge_mode_is_copied_by_the_net_of_his_legs() -> None:
-    short = with_position(signal(before="0", after="-1"), position_mode="hedge")
-    state = snapshot(held="0.1", leader=LeaderState(other_leg=OtherLeg(Decimal(2), Decimal(2))))
-    decision = copy(short, policy(), state)  # net 2 -> 1: the copy of the long leg is halved
+    short = with_position(signal(before="2", after="1", leverage="3"), position_mode="hedge")
+    decision = copy(short, policy(), snapshot(held="0.1"))  # he opened a short of 1 beside a long of 2
     assert decision.reduce_only and not decision.is_buy and decision.target_qty == Decimal("0.05")
+
+
+def test_no_stop_is_set_where_it_would_close_what_is_not_a_copy() -> None:
+    state = snapshot(positions={BTC: Decimal("0.01")}, external={BTC: Decimal("0.01")})
+    assert copy(with_position(OPEN, stop_loss="98500"), policy(), state).stop_loss is None
 
 
 def test_a_liquidated_leader_takes_all_with_him_where_that_is_wanted() -> None:

@@ -145,6 +145,9 @@ class Log:
     def heard(self, envelope: Envelope, message: object) -> None:
         self.seqs.append((type(message).__name__, envelope.seq))
 
+    def locked(self, reason: str, detail: str) -> None:
+        self.seqs.append((reason, 0))
+
 
 def chain(count: int) -> tuple[list[bytes], list[str]]:
     wires: list[bytes] = []

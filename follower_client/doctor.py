@@ -1,0 +1,212 @@
+"""Looks at everything a follower needs before money depends on it, and says what to do.
+
+Belongs here: the checks and their words. Does not belong here: running (`daemon`), the key's objections
+(`venue.key_rights`). Nothing is changed: no leverage, no order, no store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from follower_client.control import ControlFile
+from follower_client.core.policy import Mode
+from follower_client.core.snapshot import Control, Instrument
+from follower_client.daemon import Market, private_transport
+from follower_client.errors import FollowerError
+from follower_client.reading import read_secret
+from follower_client.risk import CLOCK_FAULT_MS
+from follower_client.settings import FollowerSettings
+from follower_client.trial import gate
+from follower_client.venue.key_rights import KeyRights, objections
+from follower_client.venue.transport import CallError
+from relay.nats_bus import Bus, BusError, BusMessage
+from relay.protocol import subjects
+
+__all__ = ["Finding", "examine"]
+
+CHECK_LIMIT_S = 20.0
+BEAT_LIMIT_S = 3.0
+Level = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check of one follower."""
+
+    follower: str
+    check: str
+    level: Level
+    what: str
+    what_to_do: str = ""
+
+    def row(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def examine(settings: FollowerSettings) -> list[Finding]:
+    """Everything, whatever fails on the way."""
+    found = list(_files(settings))
+    found += asyncio.run(_outside(settings))
+    return found
+
+
+def _finding(settings: FollowerSettings) -> Callable[..., Finding]:
+    return lambda check, level, what, todo="": Finding(settings.follower.id, check, level, what, todo)
+
+
+def _files(settings: FollowerSettings) -> Iterator[Finding]:
+    say = _finding(settings)
+    yield say(
+        "mode", "ok", "PAPER: no order leaves this machine" if settings.venue.kind == "paper" else "live"
+    )
+    venue, broker = settings.venue, settings.broker
+    for name, file in (
+        ("broker.nkey_seed_file", broker.nkey_seed_file),
+        ("venue.api_key_file", venue.api_key_file),
+        ("venue.api_secret_file", venue.api_secret_file),
+    ):
+        if file is None:
+            continue
+        try:
+            mode, owner = file.stat().st_mode, file.stat().st_uid
+        except OSError as error:
+            yield say(name, "fail", f"{file}: {error.strerror}", "put the file where the configuration says")
+            continue
+        if mode & 0o077 or owner != os.getuid():
+            yield say(name, "fail", f"{file} can be read by others", f"chmod 600 {file}")
+        else:
+            yield say(name, "ok", f"{file} is yours alone")
+    if venue.kind != "paper" and (venue.api_secret is not None or venue.api_key is not None):
+        yield say("secrets", "warn", "the API key stands in the configuration", "use api_key_file instead")
+    yield from _store(settings, say)
+    if settings.is_real_money:
+        refusal = gate(settings)
+        yield say("trial", "fail" if refusal else "ok", refusal or "passed, or left out by [trial] override")
+
+
+def _store(settings: FollowerSettings, say: Callable[..., Finding]) -> Iterator[Finding]:
+    folder = settings.follower.data_dir
+    if folder.exists():
+        is_private = not folder.stat().st_mode & 0o077
+        todo = "" if is_private else f"chmod 700 {folder}"
+        yield say("data_dir", "ok" if is_private else "fail", str(folder), todo)
+        level = ControlFile(folder).read()
+        if level.level is not Control.RUN:
+            yield say("control", "warn", f"{level.level.value} by {level.by}: {level.reason}", "resume")
+    else:
+        yield say("data_dir", "ok", f"{folder} will be made")
+
+
+async def _outside(settings: FollowerSettings) -> list[Finding]:
+    say = _finding(settings)
+    found: list[Finding] = []
+    for name, look in (("broker", _broker), ("venue", _venue)):
+        try:
+            async with asyncio.timeout(CHECK_LIMIT_S):
+                found += [one async for one in look(settings, say)]
+        except TimeoutError:
+            found.append(say(name, "fail", f"no answer within {CHECK_LIMIT_S:.0f} s", "check the address"))
+        except (FollowerError, CallError, BusError, OSError) as error:
+            found.append(say(name, "fail", str(error), "check address and network"))
+    return found
+
+
+async def _broker(settings: FollowerSettings, say: Callable[..., Finding]) -> Any:
+    seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")
+    name = settings.follower.id
+    bus = await Bus.connect(
+        settings.broker.url,
+        seed,
+        subjects.inbox_prefix(name),
+        f"follower-client doctor {name}",
+        ca_pem=settings.broker.ca_pem(),
+    )
+    heard = asyncio.Event()
+
+    async def hear(_message: BusMessage) -> None:
+        heard.set()
+
+    try:
+        yield say("broker", "ok", f"connected as {name}")
+        await bus.subscribe(subjects.beat(settings.leader.id), hear)
+        try:
+            async with asyncio.timeout(BEAT_LIMIT_S):
+                await heard.wait()
+        except TimeoutError:
+            yield say("leader", "warn", f"{settings.leader.id} is not heard", "ask the leader, or wait")
+        else:
+            yield say("leader", "ok", f"{settings.leader.id} is there")
+    finally:
+        await bus.close()
+
+
+async def _venue(settings: FollowerSettings, say: Callable[..., Finding]) -> Any:
+    market = Market([settings])
+    try:
+        data = await market.start()
+        for symbol, instrument in market.instruments.items():
+            yield _minimum(settings, say, instrument, data.quotes[symbol].mark)
+    finally:
+        await market.close()
+    if settings.venue.kind == "paper":
+        return
+    transport = private_transport(settings)
+    try:
+        await transport.start()
+        venue_ms, wall_ms = await transport.read_clock()
+        off_ms = abs(venue_ms - wall_ms)
+        is_right = off_ms <= CLOCK_FAULT_MS
+        todo = "" if is_right else "set this machine's clock (NTP)"
+        yield say("clock", "ok" if is_right else "fail", f"{off_ms} ms from the venue's", todo)
+        answer = await transport.get("/v5/user/query-api", {})
+        for one in _key(settings, say, answer["result"]):
+            yield one
+        positions = await transport.get("/v5/position/list", {"category": "linear", "settleCoin": "USDT"})
+        yield _position_mode(say, positions["result"]["list"])
+    finally:
+        await transport.close()
+
+
+def _key(settings: FollowerSettings, say: Callable[..., Finding], row: dict[str, Any]) -> Iterator[Finding]:
+    against = objections(KeyRights.of(row), real_money=settings.is_real_money)
+    for one in against:
+        yield say(f"key.{one.name}", "fail" if one.is_fatal else "warn", one.what, one.what_to_do)
+    if not any(one.is_fatal for one in against):
+        yield say("key", "ok", f"may trade, may not withdraw; KYC {row.get('kycLevel') or 'not told'}")
+
+
+def _position_mode(say: Callable[..., Finding], rows: list[dict[str, Any]]) -> Finding:
+    if any(int(row.get("positionIdx") or 0) != 0 for row in rows):
+        return say("position_mode", "fail", "the account is in hedge mode", "switch it to one-way mode")
+    held = [row["symbol"] for row in rows if Decimal(str(row.get("size") or 0)) != 0]
+    if held:
+        text = f"holds {', '.join(held)}: what copying did not open is never traded"
+        return say("positions", "warn", text, "better: a sub-account for copying alone")
+    return say("position_mode", "ok", "one-way, and flat")
+
+
+def _minimum(
+    settings: FollowerSettings, say: Callable[..., Finding], instrument: Instrument, mark: Decimal
+) -> Finding:
+    """Whether the smallest order of the venue fits the policy's caps."""
+    smallest = max(instrument.qty_min * mark, instrument.notional_min_usdt)
+    policy = settings.to_policy()
+    caps = [
+        cap
+        for cap in (policy.notional_per_order_max_usdt, policy.notional_per_symbol_max_usdt)
+        if cap is not None
+    ]
+    if policy.mode is Mode.FIXED_NOTIONAL:
+        caps.append(policy.fixed_notional_usdt)
+    tight = min(caps, default=None)
+    what = f"{instrument.symbol}: the smallest order is {smallest:.2f} USDT"
+    if tight is not None and tight < smallest:
+        return say(
+            "minimum", "fail", f"{what}, the policy allows {tight}", "raise the cap or drop the symbol"
+        )
+    return say("minimum", "ok", what)

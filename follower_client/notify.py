@@ -1,0 +1,121 @@
+"""Tells a person what happened and what to do about it.
+
+Belongs here: the words of each alarm, its rate limit, handing it to apprise where that is installed. Does
+not belong here: when something is an alarm (`risk`, `follower`).
+
+Every alarm is logged; sending is an extra (`pip install slipstream[notify]`). More than the limit per hour
+are counted and told in one line once there is room again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from follower_client.errors import ConfigurationError
+
+__all__ = ["WHAT_TO_DO", "Notifier", "make_sender", "read_addresses"]
+
+HOUR_S = 3600.0
+SEND_LIMIT_S = 10.0
+QUEUE_MAX = 100
+WHAT_TO_DO = {
+    "order_rate": "Look at `follower-client verdicts`; `follower-client resume` when the orders were right.",
+    "rejects": "Look at `follower-client verdicts` for the venue's codes; mend the cause, then resume.",
+    "key_refused": "Check the API key, its rights and its addresses with `follower-client doctor`.",
+    "unknown_orders": "The venue does not answer. Look at its status page; entries go on after resume.",
+    "daily_loss": "Positions are being closed. Resume when you want to go on, or raise the limit.",
+    "weekly_loss": "Positions are being closed. Resume when you want to go on, or raise the limit.",
+    "drawdown": "Positions are being closed. Resume when you want to go on, or raise the limit.",
+    "leader_silent": "Ask the leader. Positions are handled as [policy] silence says; resume to go on.",
+    "equivocation": "Do not resume before you have spoken to the leader: two messages claim one place.",
+    "clock": "Set this machine's clock (NTP). Entries go on by themselves once it is right.",
+    "unprotected": "The venue does not take a stop for a position. Set one by hand, or flatten.",
+    "not_flat": "A position could not be closed. Close it by hand at the venue.",
+    "stopped": "The follower has ended. Look at its log and start it again; positions are as they were.",
+}
+DEFAULT_ADVICE = "Look at `follower-client status` and the log."
+
+Sender = Callable[[str, str], Awaitable[None]]
+log = structlog.get_logger(__name__)
+
+
+class Notifier:
+    """One follower's alarms. `tell` never blocks and never raises; `run` sends."""
+
+    def __init__(self, follower_id: str, send: Sender | None, *, per_hour_max: int) -> None:
+        self._follower_id = follower_id
+        self._send = send
+        self._per_hour_max = per_hour_max
+        self._sent_s: deque[float] = deque()
+        self._waiting: asyncio.Queue[tuple[str, str]] = asyncio.Queue(QUEUE_MAX)
+        self._held_back = 0
+
+    def tell(self, name: str, what: str) -> None:
+        """Something needs a person."""
+        advice = WHAT_TO_DO.get(name, DEFAULT_ADVICE)
+        log.error("alarm", name=name, what=what, what_to_do=advice)
+        if self._send is None:
+            return
+        now_s = time.monotonic()
+        while self._sent_s and now_s - self._sent_s[0] > HOUR_S:
+            self._sent_s.popleft()
+        if len(self._sent_s) >= self._per_hour_max or self._waiting.full():
+            self._held_back += 1
+            return
+        self._sent_s.append(now_s)
+        more = f"\n({self._held_back} more alarms were not sent.)" if self._held_back else ""
+        self._held_back = 0
+        self._waiting.put_nowait((f"Slipstream {self._follower_id}: {name}", f"{what}\n{advice}{more}"))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            title, body = await self._waiting.get()
+            if self._send is None:
+                continue
+            try:
+                async with asyncio.timeout(SEND_LIMIT_S):
+                    await self._send(title, body)
+            except Exception as error:  # whatever a notification service does, copying goes on
+                log.warning("alarm_not_sent", error=type(error).__name__)
+
+
+def read_addresses(file: Path | None) -> list[str]:
+    """One apprise address per line; they hold tokens, so none is ever printed. Raises
+    `ConfigurationError`.
+    """
+    if file is None:
+        return []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(["notify.urls_file: cannot be read, allowed: a text file"]) from None
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def make_sender(addresses: Sequence[str]) -> Sender | None:
+    """Hands alarms to apprise; `None` without addresses. Raises `ConfigurationError`."""
+    if not addresses:
+        return None
+    try:
+        import apprise
+    except ImportError:
+        told = "notify.urls_file: apprise is not installed, allowed: pip install slipstream[notify]"
+        raise ConfigurationError([told]) from None
+    service: Any = apprise.Apprise()
+    for number, address in enumerate(addresses, start=1):
+        if not service.add(address):
+            told = f"notify.urls_file: line {number} is no apprise address"
+            raise ConfigurationError([told])
+
+    async def send(title: str, body: str) -> None:
+        await service.async_notify(title=title, body=body)
+
+    return send

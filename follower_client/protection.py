@@ -1,0 +1,110 @@
+"""Keeps the stops of copied positions at the venue, where they work while this program does not.
+
+Belongs here: comparing what the policy wants with what the venue keeps, and asking again within limits. Does
+not belong here: where a stop belongs (`core.stops`), the entry that carries the first one (`executor`).
+
+State, not steps: whatever was missed, the next look sets it right. A position that is partly somebody else's
+is left alone, because a stop of the venue closes the whole of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+import structlog
+
+from follower_client.core.stops import NO_STOPS, Stops, wanted_stops
+from follower_client.desk import Desk
+from follower_client.leader_view import LeaderView
+from follower_client.venue.port import Ending
+
+__all__ = ["Protection"]
+
+LOOK_EVERY_S = 0.25
+RETRY_WAIT_S = 1.0
+RETRY_WAIT_MAX_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class Protection:
+    """One account. `leaders` tells who is copied on it (stops follow a leader only where he is alone)."""
+
+    def __init__(self, desk: Desk, leaders: Callable[[], Iterable[LeaderView]]) -> None:
+        self._desk = desk
+        self._leaders = leaders
+        self._wait_s: dict[str, float] = {}
+        self._not_before_s: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._desk.reconciled.wait()
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """Bring every copied position's stops to where they belong."""
+        account = self._desk.port.account
+        for symbol in sorted(self._desk.journal.symbols()):
+            wanted = self.wanted(symbol)
+            if wanted is None or wanted == account.stops.get(symbol, NO_STOPS):
+                continue
+            if time.monotonic() < self._not_before_s.get(symbol, 0.0):
+                continue
+            result = await self._desk.port.set_stops(symbol, wanted)
+            if result.ending is Ending.ACCEPTED:
+                self._wait_s.pop(symbol, None)
+                log.info("stops_set", symbol=symbol, stop=str(wanted.stop_loss), take=str(wanted.take_profit))
+                continue
+            wait_s = self._wait_s.get(symbol, RETRY_WAIT_S)
+            self._not_before_s[symbol] = time.monotonic() + wait_s
+            self._wait_s[symbol] = min(2 * wait_s, RETRY_WAIT_MAX_S)
+            log.error("stops_not_set", symbol=symbol, ending=result.ending.value, code=result.code)
+
+    def unprotected(self) -> list[str]:
+        """Symbols whose stops are not where they belong."""
+        stops = self._desk.port.account.stops
+        found = []
+        for symbol in sorted(self._desk.journal.symbols()):
+            wanted = self.wanted(symbol)
+            if wanted is not None and wanted != stops.get(symbol, NO_STOPS):
+                found.append(symbol)
+        return found
+
+    def wanted(self, symbol: str) -> Stops | None:
+        """What belongs at the venue; `None` where nothing is to be touched."""
+        desk = self._desk
+        account = desk.port.account
+        holding, quote = account.holdings.get(symbol), account.quotes.get(symbol)
+        instrument = account.instruments.get(symbol)
+        if holding is None or holding.qty == 0 or quote is None or instrument is None:
+            return None
+        owners = desk.journal.leaders_of(symbol)
+        if sum(owners.values()) != holding.qty:
+            return None
+        leaders = list(self._leaders())
+        stop, take = leaders[0].stops(symbol) if len(leaders) == 1 else (None, None)
+        if desk.policy.reverse:
+            stop, take = take, stop
+        current = account.stops.get(symbol, NO_STOPS)
+        if _is_due(current, is_long=holding.qty > 0, mark=quote.mark):
+            return None
+        return wanted_stops(
+            desk.policy,
+            is_long=holding.qty > 0,
+            entry_price=holding.entry_price,
+            mark=quote.mark,
+            tick=instrument.tick_size,
+            leader_stop=stop,
+            leader_take=take,
+        )
+
+
+def _is_due(stops: Stops, *, is_long: bool, mark: Decimal) -> bool:
+    """Whether the market has passed one of them: the venue is about to execute it, and it is not moved."""
+    low, high = (stops.stop_loss, stops.take_profit) if is_long else (stops.take_profit, stops.stop_loss)
+    return (low is not None and mark <= low) or (high is not None and mark >= high)

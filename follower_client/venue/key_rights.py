@@ -1,0 +1,87 @@
+"""What an API key may do, and what that means for a follower.
+
+Belongs here: reading the venue's description of a key, the objections to it. Does not belong here: asking the
+venue (`v5_account`), telling a person (`doctor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["KeyRights", "Objection", "objections"]
+
+WITHDRAW = "Withdraw"
+TRANSFERS = frozenset({"AccountTransfer", "SubMemberTransfer", "SubMemberTransferList"})
+UNVERIFIED = "LEVEL_DEFAULT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRights:
+    """`rights` = every right of the key, whatever its group; `ips` empty = usable from anywhere."""
+
+    rights: frozenset[str]
+    can_trade: bool
+    is_read_only: bool
+    ips: tuple[str, ...]
+    kyc_level: str
+    is_unified: bool
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> KeyRights:
+        groups = row.get("permissions") or {}
+        rights = frozenset(right for found in groups.values() for right in found or [])
+        contract = {"Order", "Position"} <= set(groups.get("ContractTrade") or [])
+        return cls(
+            rights=rights,
+            can_trade=contract or "DerivativesTrade" in (groups.get("Derivatives") or []),
+            is_read_only=bool(row.get("readOnly")),
+            ips=tuple(ip for ip in row.get("ips") or [] if ip and ip != "*"),
+            kyc_level=str(row.get("kycLevel") or ""),
+            is_unified=bool(row.get("uta") or row.get("unified")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """`is_fatal` = nothing is started with this key."""
+
+    name: str
+    is_fatal: bool
+    what: str
+    what_to_do: str
+
+
+def objections(key: KeyRights, *, real_money: bool) -> list[Objection]:
+    """What speaks against a key. That it may withdraw is fatal anywhere: such a key has no place here."""
+    found = []
+    if WITHDRAW in key.rights:
+        found.append(
+            Objection("withdraw", True, "the key may withdraw", "make a key without the right to withdraw")
+        )
+    if key.is_read_only or not key.can_trade:
+        found.append(
+            Objection(
+                "trade", True, "the key may not trade contracts", "give it contract orders and positions"
+            )
+        )
+    if key.kyc_level == UNVERIFIED:
+        found.append(
+            Objection(
+                "kyc", True, "the account is not verified, contracts are closed to it", "verify the account"
+            )
+        )
+    if not key.is_unified:
+        found.append(
+            Objection("unified", True, "the account is not a unified one", "upgrade it at the venue")
+        )
+    if key.rights & TRANSFERS:
+        found.append(
+            Objection("transfer", False, "the key may move money between accounts", "take that right away")
+        )
+    if not key.ips:
+        found.append(
+            Objection("ip", real_money, "the key works from any address", "bind it to this machine's address")
+        )
+    return found

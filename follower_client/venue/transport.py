@@ -1,0 +1,118 @@
+"""How an account reaches a venue that speaks Bybit v5: calls, streams, and what may go wrong with a call.
+
+Belongs here: the protocol that transports keep, their one error, the budget of requests. Does not belong
+here: what rows mean (`v5_rows`, `v5_account`), a library (`ccxt_adapter`, `v5_adapter`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+__all__ = ["Budget", "CallError", "StreamListener", "Transport"]
+
+Rows = list[dict[str, Any]]
+
+
+class CallError(Exception):
+    """A call that brought no answer that says yes.
+
+    `code` = the venue's, empty where there was none; `http_status` likewise. `is_local` = it was never sent.
+    The text holds no secret.
+    """
+
+    def __init__(self, text: str, *, code: str = "", http_status: str = "", is_local: bool = False) -> None:
+        super().__init__(text)
+        self.code, self.http_status, self.is_local = code, http_status, is_local
+
+
+class StreamListener(Protocol):
+    """Hears the rows of the private streams as the venue sends them. Must not block."""
+
+    def on_execution_rows(self, rows: Rows) -> None: ...
+
+    def on_order_rows(self, rows: Rows) -> None: ...
+
+    def on_wallet_rows(self, rows: Rows) -> None: ...
+
+    def on_stream_back(self) -> None: ...
+
+
+class Transport(Protocol):
+    """One account's way to the venue. Calls raise `CallError`; nothing is sent twice by itself."""
+
+    async def start(self) -> None: ...
+
+    async def get(self, path: str, query: Mapping[str, Any]) -> Any: ...
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any: ...
+
+    async def create_order(self, body: Mapping[str, Any]) -> Any:
+        """By the fastest way there is."""
+        ...
+
+    async def read_clock(self) -> tuple[int, int]:
+        """(the venue's time, this machine's time) of one moment, ms."""
+        ...
+
+    async def run(self, listener: StreamListener) -> None:
+        """Keep the private streams alive until cancelled."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Budget:
+    """So many calls within a sliding window, exits first, and a share of them for exits alone.
+
+    One is shared by everything behind one address, one belongs to each account.
+    """
+
+    def __init__(self, calls_max: int, window_s: float, *, exit_share: float = 0.2) -> None:
+        self._calls_max = calls_max
+        self._plain_max = max(1, int(calls_max * (1 - exit_share)))
+        self._window_s = window_s
+        self._taken_s: deque[float] = deque()
+        self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def take(self, *, urgent: bool) -> None:
+        """Return when the call may be made. Urgent ones overtake the others."""
+        if not self._waiting and self._has_room(urgent=urgent):
+            self._taken_s.append(time.monotonic())
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (not urgent, next(self._numbers), turn))
+        self._serve()
+        await turn
+
+    def _has_room(self, *, urgent: bool) -> bool:
+        before_s = time.monotonic() - self._window_s
+        while self._taken_s and self._taken_s[0] <= before_s:
+            self._taken_s.popleft()
+        return len(self._taken_s) < (self._calls_max if urgent else self._plain_max)
+
+    def _serve(self) -> None:
+        """Let in whoever has room, best first; come back when the oldest call leaves the window."""
+        while self._waiting:
+            is_plain, _, turn = self._waiting[0]
+            if turn.done():  # its caller was cancelled
+                heapq.heappop(self._waiting)
+                continue
+            if not self._has_room(urgent=not is_plain):
+                break
+            heapq.heappop(self._waiting)
+            self._taken_s.append(time.monotonic())
+            turn.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting:
+            wait_s = max(0.001, self._taken_s[0] + self._window_s - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._serve)

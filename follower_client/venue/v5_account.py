@@ -1,0 +1,390 @@
+"""The venue port at a venue that speaks Bybit v5, over any transport.
+
+Belongs here: orders, stops, wallet and positions as v5 rows; what the streams may have dropped. Does not
+belong here: how a call travels (`transport`, the adapters), what a code means (`outcomes`), one row
+(`v5_rows`), folding fills (`account`), prices (`market_data`).
+
+Reads are retried by whoever asks; an order call is sent once and its ending reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+import structlog
+
+from follower_client.core.snapshot import Instrument, Quote
+from follower_client.core.stops import Stops
+from follower_client.errors import ConfigurationError, FollowerError, TryAgainError, VenueUnavailableError
+from follower_client.venue.account import AccountState, Holding
+from follower_client.venue.key_rights import KeyRights
+from follower_client.venue.market_data import MarketData
+from follower_client.venue.outcomes import CLOCK_REFUSED, KEY_REFUSED, NOT_CHANGED, ending_of
+from follower_client.venue.port import (
+    Ending,
+    OpenOrder,
+    OrderRequest,
+    SubmitResult,
+    VenueFill,
+    VenueListener,
+    VenueOrder,
+)
+from follower_client.venue.transport import Budget, CallError, Rows, Transport
+from follower_client.venue.v5_rows import (
+    body_of,
+    decimal_of,
+    fill_of,
+    open_order_of,
+    order_body,
+    order_of,
+    stops_body,
+    stops_of,
+)
+
+__all__ = ["ORDERS_PER_S", "RECV_WINDOW_MS", "V5Account"]
+
+RECV_WINDOW_MS = 2000
+ORDERS_PER_S = 10  # of one account, by the venue's rule
+BACKFILL_S = 3.0  # how often executions and positions are compared over REST
+BACKFILL_OVERLAP_MS = 5000
+CLOCK_EVERY_S = 60.0
+QUIET_S = 1.0  # a position of the stream is believed against own fills after this long without one
+SETTLE_S = 0.02  # lets the fills of one burst be applied before the wallet row that includes them
+SEEN_FILLS_MAX = 20_000
+START_READS_MAX = 5
+PAGES_MAX = 50  # of executions, per look
+LEVERAGE_HEADROOM = Decimal("1.25")
+DISCONNECT_WINDOW_S = 10
+
+log = structlog.get_logger(__name__)
+
+
+class V5Account:
+    """One account. `shared_budget` counts the calls of everybody behind one address."""
+
+    paper = False
+    recv_window_ms = RECV_WINDOW_MS
+
+    def __init__(
+        self,
+        transport: Transport,
+        market_data: MarketData,
+        instruments: dict[str, Instrument],
+        *,
+        leverage_max: Decimal,
+        orders_per_s: int = ORDERS_PER_S,
+        shared_budget: Budget | None = None,
+    ) -> None:
+        self.account = AccountState(
+            instruments=dict(instruments), quotes=market_data.quotes, depth=market_data.depth
+        )
+        self._transport = transport
+        self._leverage_max = leverage_max
+        self._budgets = [Budget(orders_per_s, 1.0), *([shared_budget] if shared_budget else [])]
+        self._listener: VenueListener | None = None
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._last_fill_s: dict[str, float] = {}
+        self._since_ms = 0
+        self._floor_ms = 0  # the positions read at the start include every execution before it
+        self._ids = {symbol: one.venue_symbol for symbol, one in instruments.items()}
+        self._symbols = {name: symbol for symbol, name in self._ids.items()}
+        self._look = asyncio.Event()
+        self._clock_s = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- life
+
+    async def start(self, listener: VenueListener) -> None:
+        self._listener = listener
+        try:
+            await self._transport.start()
+            await self._read_clock()
+            self._floor_ms = self._since_ms = self._venue_ms() - BACKFILL_OVERLAP_MS
+            for symbol in self.account.instruments:
+                await self._set_leverage(symbol)
+            await self._read_wallet()
+            rows = await self._first_positions()
+        except (CallError, VenueUnavailableError) as error:
+            if isinstance(error, CallError) and error.code in KEY_REFUSED:
+                told = f"venue.api_key, venue.api_secret: a key that the venue knows is needed ({error})"
+                raise ConfigurationError([told]) from None
+            raise TryAgainError(f"venue: the account cannot be read ({error})") from None
+        if any(int(row.get("positionIdx") or 0) != 0 for row in rows):
+            raise FollowerError("venue: the account is in hedge mode; one-way mode is needed")
+        self._adopt(rows, math.inf)
+        with suppress(CallError):  # not every account may have it; orders here never rest, so it is a spare
+            body = {"product": "DERIVATIVES", "timeWindow": DISCONNECT_WINDOW_S}
+            await self._transport.post("/v5/order/disconnected-cancel-all", body)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._transport.run(self))
+            group.create_task(self._backfill_loop())
+
+    async def close(self) -> None:
+        with suppress(Exception):
+            await self._transport.close()
+
+    async def fetch_key(self) -> KeyRights | None:
+        try:
+            answer = await self._transport.get("/v5/user/query-api", {})
+        except CallError as error:
+            log.warning("key_not_described", error=str(error))
+            return None
+        row = answer.get("result") if isinstance(answer, dict) else None
+        return KeyRights.of(row) if isinstance(row, dict) and row else None
+
+    # --- orders
+
+    async def reserve(self, *, urgent: bool) -> None:
+        for budget in self._budgets:
+            await budget.take(urgent=urgent)
+
+    async def submit(self, request: OrderRequest) -> SubmitResult:
+        body = order_body(self._ids[request.symbol], request)
+        try:
+            answer = await self._transport.create_order(body)
+        except CallError as error:
+            return await self._ending(error)
+        result = answer.get("result") if isinstance(answer, dict) else None
+        order_id = result.get("orderId") if isinstance(result, dict) else None
+        if order_id and (request.stop_loss is not None or request.take_profit is not None):
+            self.account.stops[request.symbol] = Stops(request.stop_loss, request.take_profit)
+        return SubmitResult(Ending.ACCEPTED if order_id else Ending.UNKNOWN, order_id)
+
+    async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
+        await self.reserve(urgent=True)
+        try:
+            await self._transport.post("/v5/position/trading-stop", stops_body(self._ids[symbol], stops))
+        except CallError as error:
+            if error.code not in NOT_CHANGED:
+                return await self._ending(error)
+        self.account.stops[symbol] = stops
+        return SubmitResult(Ending.ACCEPTED)
+
+    async def cancel(self, order: OpenOrder) -> SubmitResult:
+        await self.reserve(urgent=True)
+        body = {"category": "linear", "symbol": self._ids[order.symbol], "orderId": order.order_id}
+        try:
+            await self._transport.post("/v5/order/cancel", body)
+        except CallError as error:
+            if error.code != "110001":  # gone already
+                return await self._ending(error)
+        return SubmitResult(Ending.ACCEPTED, order.order_id)
+
+    async def open_orders(self) -> list[OpenOrder]:
+        query = {"category": "linear", "settleCoin": "USDT", "openOnly": 0, "limit": 50}
+        rows = await self._pages("open orders", "/v5/order/realtime", query)
+        found = [open_order_of(row, self._symbols) for row in rows]
+        return [order for order in found if order is not None]
+
+    async def fetch_by_client_id(self, symbol: str, client_order_id: str) -> VenueOrder | None:
+        query = {"category": "linear", "symbol": self._ids[symbol], "orderLinkId": client_order_id}
+        for path in ("/v5/order/realtime", "/v5/order/history"):
+            for row in (await self._answer("order query", path, query))["list"]:
+                if row["orderLinkId"] == client_order_id:
+                    return order_of(row)
+        return None
+
+    async def fetch_fills(self, symbol: str, order_id: str) -> list[VenueFill]:
+        fills = [fill for fill in await self._executions(orderId=order_id) if fill.order_id == order_id]
+        for fill in fills:
+            self._hear_fill(fill)
+        return fills
+
+    async def fetch_positions(self) -> dict[str, Decimal]:
+        await self._compare()
+        return self.account.positions()
+
+    async def _ending(self, error: CallError) -> SubmitResult:
+        if error.is_local:
+            return SubmitResult(Ending.REJECTED, None, "local", str(error))
+        if error.code == CLOCK_REFUSED:
+            with suppress(CallError):
+                await self._read_clock()
+        return SubmitResult(
+            ending_of(error.code, http_status=error.http_status), None, error.code, str(error)
+        )
+
+    # --- streams
+
+    def on_execution_rows(self, rows: Rows) -> None:
+        for row in rows:
+            fill = fill_of(row, self._symbols)
+            if fill is not None:
+                self._hear_fill(fill)
+
+    def on_order_rows(self, rows: Rows) -> None:
+        for row in rows:
+            if self._listener is not None and row.get("orderLinkId"):
+                self._listener.on_order(order_of(row))
+
+    def on_wallet_rows(self, rows: Rows) -> None:
+        task = asyncio.create_task(self._settle_wallet(rows))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def on_stream_back(self) -> None:
+        self._look.set()
+
+    async def _settle_wallet(self, rows: Rows) -> None:
+        await asyncio.sleep(SETTLE_S)
+        for row in rows:
+            self._take_wallet(row)
+
+    async def _backfill_loop(self) -> None:
+        """What the streams may have dropped, and what no stream tells."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BACKFILL_S):
+                    await self._look.wait()
+            self._look.clear()
+            try:
+                if await self._compare():
+                    await self._read_wallet()
+                if time.monotonic() - self._clock_s > CLOCK_EVERY_S:
+                    await self._read_clock()
+            except (CallError, VenueUnavailableError) as error:
+                log.warning("account_poll_failed", error=str(error))
+                with suppress(CallError):
+                    await self._read_clock()  # after a step of the clock every signed call is refused
+
+    async def _compare(self) -> bool:
+        """Take over the venue's positions but of symbols that trade. Whether all of them are quiet.
+
+        Executions are read after the positions, so a fill that the positions show has been heard by then,
+        and its symbol keeps what its fills say; likewise a fill while the answers are on their way.
+        """
+        before_s, asked_ms = time.monotonic() - QUIET_S, self._venue_ms()
+        rows = await self._position_rows()
+        for fill in await self._executions(startTime=self._since_ms):
+            self._hear_fill(fill)
+        self._since_ms = asked_ms - BACKFILL_OVERLAP_MS
+        self._adopt(rows, before_s)
+        return self._newest_fill_s < before_s
+
+    async def _first_positions(self) -> Rows:
+        """Positions, with every execution that they include marked as seen, so that none is folded in
+        twice.
+        """
+        for _ in range(START_READS_MAX):
+            before = await self._executions(startTime=self._floor_ms)
+            rows = await self._position_rows()
+            after = await self._executions(startTime=self._floor_ms)
+            if len(before) == len(after):
+                for fill in after:
+                    self._remember(fill.fill_id)
+                return rows
+        raise TryAgainError("venue: the account trades too fast to be read; another program uses it")
+
+    # --- rows
+
+    async def _answer(self, what: str, path: str, query: dict[str, Any]) -> dict[str, Any]:
+        """The body of an answer that lists rows. Raises `VenueUnavailableError` where there is none."""
+        try:
+            return body_of(what, await self._transport.get(path, query))
+        except CallError as error:
+            raise VenueUnavailableError(f"{what}: {error}") from None
+
+    async def _pages(self, what: str, path: str, query: dict[str, Any]) -> Rows:
+        rows: Rows = []
+        for _ in range(PAGES_MAX):
+            answer = await self._answer(what, path, query)
+            rows += answer["list"]
+            cursor = answer.get("nextPageCursor")
+            if not cursor or not answer["list"]:
+                break
+            query = {**query, "cursor": cursor}
+        return rows
+
+    def _venue_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + (self.account.clock_offset_ms() or 0)
+
+    async def _read_clock(self) -> None:
+        self._clock_s = time.monotonic()
+        self.account.compare_clocks(*await self._transport.read_clock())
+
+    async def _set_leverage(self, symbol: str) -> None:
+        """High enough that the margin of a position at the cap fits; the cap itself is the policy's."""
+        tiers = self.account.instruments[symbol].tiers
+        wanted = (self._leverage_max * LEVERAGE_HEADROOM + 1).to_integral_value(ROUND_CEILING)
+        leverage = min([wanted, *(tier.leverage_max for tier in tiers[:1])])
+        body = {"category": "linear", "symbol": self._ids[symbol]}
+        body |= {"buyLeverage": str(leverage), "sellLeverage": str(leverage)}
+        try:
+            await self._transport.post("/v5/position/set-leverage", body)
+        except CallError as error:
+            if error.code not in NOT_CHANGED:
+                raise
+        self.account.leverage_settings[symbol] = leverage
+
+    async def _read_wallet(self) -> None:
+        newest_s = self._newest_fill_s
+        query = {"accountType": "UNIFIED"}
+        for row in (await self._answer("wallet", "/v5/account/wallet-balance", query))["list"]:
+            if self._newest_fill_s == newest_s:  # else what was read is older than what the fills say
+                self._take_wallet(row)
+
+    def _take_wallet(self, row: dict[str, Any]) -> None:
+        for coin in row.get("coin", []):
+            if coin["coin"] == "USDT":
+                self.account.wallet_balance = decimal_of(coin["walletBalance"])
+                self.account.warnings["borrowed_usdt"] = decimal_of(coin.get("borrowAmount"))
+
+    async def _position_rows(self) -> Rows:
+        query = {"category": "linear", "settleCoin": "USDT", "limit": 200}
+        return await self._pages("positions", "/v5/position/list", query)
+
+    @property
+    def _newest_fill_s(self) -> float:
+        return max(self._last_fill_s.values(), default=0.0)
+
+    def _adopt(self, rows: Rows, before_s: float) -> None:
+        """Take the venue's positions; a symbol with a fill since `before_s` keeps what its fills say."""
+        found: dict[str, Holding] = {}
+        stops: dict[str, Stops] = {}
+        for row in rows:
+            symbol = self._symbols.get(row["symbol"])
+            if symbol is None:
+                symbol = row["symbol"]  # not followed: it only counts
+                mark = decimal_of(row.get("markPrice"))
+                self.account.quotes[symbol] = Quote(mark, mark, mark, mark, time.time_ns() // 1_000_000)
+            size = decimal_of(row["size"]) * (-1 if row["side"] == "Sell" else 1)
+            found[symbol] = Holding(size, decimal_of(row.get("avgPrice") or row.get("entryPrice")))
+            stops[symbol] = stops_of(row)
+            self.account.warnings[f"adl_rank:{symbol}"] = decimal_of(row.get("adlRankIndicator"))
+        for symbol in {*found, *self.account.holdings}:
+            if self._last_fill_s.get(symbol, 0.0) < before_s:
+                self.account.holdings[symbol] = found.get(symbol, Holding())
+                self.account.stops[symbol] = stops.get(symbol, Stops())
+
+    async def _executions(self, **query: Any) -> list[VenueFill]:
+        """Oldest first. The venue lists the newest first, page by page."""
+        asked = {"category": "linear", "limit": 100, **query}
+        rows = await self._pages("executions", "/v5/execution/list", asked)
+        found = [fill_of(row, self._symbols) for row in reversed(rows)]
+        return [fill for fill in found if fill is not None]
+
+    def _remember(self, fill_id: str) -> bool:
+        """Whether it is new."""
+        if fill_id in self._seen:
+            return False
+        self._seen[fill_id] = None
+        if len(self._seen) > SEEN_FILLS_MAX:
+            self._seen.popitem(last=False)
+        return True
+
+    def _hear_fill(self, fill: VenueFill) -> None:
+        if self._remember(fill.fill_id) and fill.executed_ms >= self._floor_ms:
+            self._last_fill_s[fill.symbol] = time.monotonic()
+            self.account.apply_fill(
+                fill.symbol, is_buy=fill.is_buy, qty=fill.qty, price=fill.price, fee=fill.fee
+            )
+        if self._listener is not None:
+            self._listener.on_fill(fill)

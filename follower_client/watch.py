@@ -1,0 +1,149 @@
+"""Looks around twice a second: own risk, the leader's silence, the venue's own alarms.
+
+Belongs here: what is looked at, and which control level or alarm follows. Does not belong here: the numbers
+(`risk`, the adapters), doing what a level says (`closeout`, `core.gates`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+import structlog
+
+from follower_client.core.policy import Silence
+from follower_client.core.snapshot import Control
+from follower_client.desk import Desk
+from follower_client.notify import Notifier
+from follower_client.protection import Protection
+from follower_client.settings import WatchAction, WatchSection
+
+__all__ = ["Watch"]
+
+LOOK_EVERY_S = 0.5
+UNPROTECTED_S = 10.0  # a position may be without its stop for so long before somebody is told
+BPS = Decimal(10_000)
+LEVEL_OF = {WatchAction.CLOSE_ONLY: Control.REDUCE_ONLY, WatchAction.FLATTEN: Control.FLATTEN}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """One of the venue's numbers, the most that is borne, and what follows."""
+
+    name: str
+    most: Decimal | None
+    action: WatchAction
+    text: str
+
+
+class Watch:
+    """One account. `silent_s` = how long the leader was not heard."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        protection: Protection,
+        notifier: Notifier,
+        settings: WatchSection,
+        silent_s: Callable[[], float],
+    ) -> None:
+        self._desk = desk
+        self._protection = protection
+        self._notifier = notifier
+        self._silent_s = silent_s
+        self._limits = _limits(settings)
+        self._told = desk.control.read().number
+        self._raised: set[str] = set()
+        self._unprotected_s: float | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def look(self) -> None:
+        """One round. Only ever raises a control level, never lowers one."""
+        desk = self._desk
+        desk.note_leverage()
+        desk.risk.tick(desk.driver.unknown_count())
+        self._look_at_leader()
+        self._look_at_venue()
+        self._edge("clock", desk.risk.clock_fault(), "This machine's clock does not agree with the venue's.")
+        self._look_at_stops()
+        state = desk.control.read()
+        if state.number != self._told:
+            self._told = state.number
+            if state.by.startswith("trigger:"):
+                self._notifier.tell(state.by.partition(":")[2], f"{state.level.value}: {state.reason}")
+
+    def _look_at_leader(self) -> None:
+        policy, silent_s = self._desk.policy, self._silent_s()
+        if policy.silence is Silence.HOLD or silent_s < policy.silence_s:
+            return
+        level = Control.FLATTEN if policy.silence is Silence.FLATTEN else Control.REDUCE_ONLY
+        self._order(level, "leader_silent", f"nothing heard from the leader for {policy.silence_s} s")
+
+    def _look_at_venue(self) -> None:
+        numbers = self._numbers()
+        for limit in self._limits:
+            value = max((v for name, v in numbers.items() if name.startswith(limit.name)), default=None)
+            passed = limit.most is not None and value is not None and value >= limit.most
+            if self._edge(limit.name, passed, f"{limit.text}: {value}, the limit is {limit.most}"):
+                level = LEVEL_OF.get(limit.action)
+                if level is not None:
+                    self._order(level, limit.name, f"{limit.text}: {value}, the limit is {limit.most}")
+
+    def _numbers(self) -> dict[str, Decimal]:
+        account = self._desk.port.account
+        numbers = dict(account.warnings)
+        for symbol in account.positions():
+            quote = account.quotes.get(symbol)
+            if quote is not None and quote.mark > 0:
+                numbers[f"mark_last_gap:{symbol}"] = abs(quote.mark - quote.last) / quote.mark * BPS
+        return numbers
+
+    def _look_at_stops(self) -> None:
+        unprotected = self._protection.unprotected() if self._desk.reconciled.is_set() else []
+        if not unprotected:
+            self._unprotected_s = None
+        elif self._unprotected_s is None:
+            self._unprotected_s = time.monotonic()
+        late = self._unprotected_s is not None and time.monotonic() - self._unprotected_s > UNPROTECTED_S
+        self._edge("unprotected", late, f"No stop at the venue for {', '.join(unprotected)}.")
+
+    def _edge(self, name: str, is_on: bool, text: str) -> bool:
+        """Whether the alarm has just come on; it is told once until it has gone."""
+        if not is_on:
+            self._raised.discard(name)
+            return False
+        if name in self._raised:
+            return False
+        self._raised.add(name)
+        self._notifier.tell(name, text)
+        return True
+
+    def _order(self, level: Control, name: str, text: str) -> None:
+        by, before = f"trigger:{name}", self._desk.control.read()
+        if (before.level, before.by) != (level, by):
+            self._desk.control.order(level, by=by, reason=text)
+
+
+def _limits(settings: WatchSection) -> list[_Limit]:
+    def number(value: int) -> Decimal | None:
+        return Decimal(value) if value > 0 else None
+
+    return [
+        _Limit("adl_rank", number(settings.adl_rank), settings.adl_action, "own place in the ADL queue"),
+        _Limit("borrowed_usdt", settings.borrowed_usdt, settings.borrowed_action, "borrowed USDT"),
+        _Limit(
+            "mark_last_gap", settings.mark_last_gap_bps, settings.mark_last_gap_action, "mark and last, bps"
+        ),
+        _Limit("insurance_drop", settings.insurance_drop_share, settings.insurance_action, "insurance lost"),
+        _Limit("rules_changed", Decimal(1), settings.rules_action, "changed risk limits or zone, contracts"),
+    ]
