@@ -9,26 +9,16 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from follower_client import cli_operator
-from follower_client.cli_words import PROGRAM, Config, Json, one_line_errors, table
-
-if TYPE_CHECKING:
-    from follower_client.settings import FollowerSettings
-    from follower_client.store import Store
+from follower_client import cli_memory, cli_operator
+from follower_client.cli_words import PROGRAM, Config, Json, log_to_stderr, one_line_errors, table
 
 __all__ = ["app", "main"]
 
-VERDICTS_MAX = 100_000
-COUNTS = ("copied", "capped", "skipped", "missed", "open")
-DIGITS_SHOWN = 7
-DECIMALS_SHOWN_MAX = 8
 
 app = typer.Typer(
     help="Follow a leader's trades from your own account. Keys and limits stay here.",
@@ -41,6 +31,7 @@ config_app = typer.Typer(
     help="Check, show and describe the configuration.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(config_app, name="config")
+cli_memory.register(app)
 cli_operator.register(app)
 
 
@@ -66,25 +57,6 @@ def _program(
     """Options of the program itself."""
 
 
-def _log_to_stderr() -> None:
-    import structlog
-
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-
-
 @app.command()
 def run(
     config: Config = Path("follower.toml"),
@@ -97,7 +69,7 @@ def run(
 
         settings = load_folder_or_file(config, paper=paper)
         check_secrets(settings)
-        _log_to_stderr()
+        log_to_stderr()
         import asyncio
 
         from follower_client.daemon import serve
@@ -119,81 +91,6 @@ def run(
         except ImportError:
             status = asyncio.run(serve(settings, announce))
         raise typer.Exit(status)
-
-
-@app.command()
-def status(config: Config = Path("follower.toml"), as_json: Json = False) -> None:
-    """How far each follower is, its verdicts and its position, from the store alone."""
-    with one_line_errors():
-        rows = [_status_row(one, store) for one, store in _stores(config)]
-    if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    columns = (
-        "follower",
-        "leader",
-        "control",
-        "seq",
-        "copied",
-        "capped",
-        "skipped",
-        "missed",
-        "open",
-        "positions",
-    )
-    for row in rows:
-        row["follower"] += " (PAPER)" if row["paper"] else ""
-        row["positions"] = ", ".join(f"{qty} {symbol}" for symbol, qty in row["positions"].items())
-    table(columns, [["-" if row[key] is None else str(row[key]) for key in columns] for row in rows])
-
-
-@app.command()
-def verdicts(
-    config: Config = Path("follower.toml"),
-    limit: Annotated[int, typer.Option(min=1, max=VERDICTS_MAX, help="The newest so many.")] = 50,
-    as_json: Json = False,
-) -> None:
-    """Each signal's verdict, with the reason and the number that decided it."""
-    with one_line_errors():
-        rows = [
-            {
-                "follower": one.follower.id,
-                "signal_id": copy.signal_id,
-                "symbol": copy.symbol,
-                "side": copy.side,
-                "verdict": copy.verdict or "open",
-                "reason": copy.reason,
-                "detail": copy.detail,
-                "order_qty": str(copy.order_qty),
-                "wanted_qty": str(copy.wanted_qty),
-                "limit": None if copy.limit_value is None else str(copy.limit_value),
-                "observed": None if copy.observed_value is None else str(copy.observed_value),
-            }
-            for one, store in _stores(config)
-            for copy in store.copies(limit=limit)
-        ]
-    if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    columns = (
-        "follower",
-        "signal_id",
-        "symbol",
-        "side",
-        "verdict",
-        "reason",
-        "limit",
-        "observed",
-        "order_qty",
-    )
-    numbers = {"limit", "observed", "order_qty"}
-    table(
-        columns,
-        [
-            [_for_people(row[key]) if key in numbers else str(row[key] or "") for key in columns]
-            for row in rows
-        ],
-    )
 
 
 @app.command()
@@ -236,6 +133,7 @@ def doctor(config: Config = Path("follower.toml"), as_json: Json = False) -> Non
         from follower_client.doctor import examine
         from follower_client.reading import load_folder_or_file
 
+        log_to_stderr()
         rows = [finding.row() for one in load_folder_or_file(config) for finding in examine(one)]
     if as_json:
         typer.echo(json.dumps(rows))
@@ -272,55 +170,6 @@ def config_schema() -> None:
     from follower_client.settings import FollowerSettings
 
     typer.echo(json.dumps(FollowerSettings.model_json_schema(), indent=2))
-
-
-def _stores(config: Path) -> Iterator[tuple[FollowerSettings, Store]]:
-    from follower_client.reading import load_folder_or_file
-    from follower_client.store import Store
-
-    for one in load_folder_or_file(config):
-        store = Store.open(one.follower.data_dir / "follower.sqlite", read_only=True)
-        try:
-            yield one, store
-        finally:
-            store.close()
-
-
-def _status_row(one: FollowerSettings, store: Store) -> dict[str, Any]:
-    from follower_client.control import ControlFile
-
-    name, leader = one.follower.id, one.leader.id
-    control = ControlFile(one.follower.data_dir).read()
-    head = store.head(leader)
-    counts = dict.fromkeys(COUNTS, 0)
-    reasons: dict[str, int] = {}
-    for (verdict, reason), count in store.verdict_counts().items():
-        counts[verdict] += count
-        if verdict in ("skipped", "missed"):
-            reasons[reason] = reasons.get(reason, 0) + count
-    return {
-        "follower": name,
-        "leader": leader,
-        "paper": one.venue.kind == "paper",
-        "seq": None if head is None else head.seq,
-        **counts,
-        "reasons": reasons,
-        "positions": {symbol: str(qty) for symbol, qty in store.positions().items()},
-        "unfinished_orders": len(store.open_orders()),
-        "control": control.level.value,
-        "control_by": control.by,
-        "control_reason": control.reason,
-    }
-
-
-def _for_people(number: str | None) -> str:
-    """Rounded to what a person reads: seven digits, at most eight of them decimals."""
-    if number is None:
-        return ""
-    value = Decimal(number)
-    decimals = min(max(DIGITS_SHOWN - 1 - value.adjusted(), 0), DECIMALS_SHOWN_MAX)
-    text = f"{value:.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _usage_text(message: str) -> str:

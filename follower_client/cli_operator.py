@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from follower_client.cli_words import Config, Json, one_line_errors
+from follower_client.cli_words import Config, Json, log_to_stderr, one_line_errors
 
 if TYPE_CHECKING:
     from follower_client.core.snapshot import Control
@@ -86,6 +86,7 @@ def flatten(
         found = _chosen(config, follower)
         rows = [_order(one, Control.FLATTEN, reason) for one in found]
         if wait:
+            log_to_stderr()
             from follower_client.closing import wait_until_flat
 
             for one, row in zip(found, rows, strict=True):
@@ -104,6 +105,7 @@ def leave(
 ) -> None:
     """Stop following a leader, at the relay as well. The configuration file is set aside."""
     with one_line_errors():
+        log_to_stderr()
         from follower_client.closing import leave as leave_leader
 
         found = [one for one in _chosen(config, None) if one.leader.id == leader]

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-__all__ = ["PROGRAM", "Config", "Json", "one_line_errors", "table"]
+__all__ = ["PROGRAM", "Config", "Json", "log_to_stderr", "one_line_errors", "table"]
 
 PROGRAM = "follower-client"
 TABLE_WIDTH = 200  # where there is no terminal to fit
@@ -41,6 +41,26 @@ def one_line_errors() -> Iterator[None]:
         for line in str(error).splitlines():
             typer.echo(f"{PROGRAM}: {line}", err=True)
         raise typer.Exit(error.exit_status) from None
+
+
+def log_to_stderr() -> None:
+    """What happens, as lines for people or as JSON; stdout is for answers."""
+    import structlog
+
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -19,6 +19,7 @@ from follower_client.errors import ConfigurationError, FollowerError, TryAgainEr
 from follower_client.failpoint import Failpoints
 from follower_client.follower import STOP_LIMIT_S, Follower
 from follower_client.reading import read_secret
+from follower_client.service import heartbeat, notify
 from follower_client.settings import DEFAULT_SYMBOLS, FollowerSettings
 from follower_client.venue.ccxt_adapter import (
     CCXT_FAILURES,
@@ -182,6 +183,7 @@ async def _run(
 ) -> int:
     """One follower's failure ends that follower; the status says so at the end."""
     prices = [asyncio.create_task(market.run()) for market in markets]
+    beating = asyncio.create_task(heartbeat())
     running = {asyncio.create_task(follower.run()): follower for follower in followers}
     ready = asyncio.gather(*(follower.ready.wait() for follower in followers))
     stopped = asyncio.create_task(stop.wait())
@@ -191,12 +193,14 @@ async def _run(
         done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         waiting -= done
         if ready in done:
+            notify("READY=1")
             announce([follower.follower_id for follower in followers])
         for task in [task for task in running if task in done]:
             failed |= _has_failed(task, running.pop(task).follower_id)
         for task in [task for task in prices if task in done]:
             failed |= _has_failed(task, "prices")
             stop.set()
+    notify("STOPPING=1")
     for follower in running.values():
         follower.stop()
     if running:
@@ -206,7 +210,7 @@ async def _run(
         await asyncio.wait(running)
         for task, follower in running.items():
             failed |= not task.cancelled() and _has_failed(task, follower.follower_id)
-    others: list[asyncio.Future[Any]] = [*prices, stopped, ready]
+    others: list[asyncio.Future[Any]] = [*prices, stopped, ready, beating]
     for other in others:
         other.cancel()
     await asyncio.gather(*others, return_exceptions=True)

@@ -10,6 +10,7 @@ import asyncio
 from contextlib import suppress
 from typing import IO, Literal
 
+import msgspec
 import structlog
 
 from follower_client.closeout import Closeout
@@ -26,7 +27,7 @@ from follower_client.reading import read_secret
 from follower_client.reports import Identity, Reporter
 from follower_client.settings import FollowerSettings
 from follower_client.status import status_report
-from follower_client.store import Store
+from follower_client.store import INSTRUMENTS_MARK, Store
 from follower_client.subscriber import Subscriber
 from follower_client.trial import gate, stakes
 from follower_client.venue.key_rights import objections
@@ -123,6 +124,8 @@ class Follower:
         await self._port.start(self._desk)
         await self._check_key()
         self._desk.risk.stakes = stakes(settings, self._store)
+        filters = list(self._port.account.instruments.values())
+        self._store.save_marks({INSTRUMENTS_MARK: msgspec.json.encode(filters).decode()})
         self._store.claim({"account": account})  # a key that the venue refuses binds nothing
 
     def _pass_gate(self, control: ControlFile) -> None:

@@ -21,7 +21,7 @@ from follower_client.errors import StoreError
 from follower_client.records import Copy, CopyKey, Head, Order
 from follower_client.venue.port import VenueFill
 
-__all__ = ["MIGRATIONS", "OutboxRow", "Store"]
+__all__ = ["INSTRUMENTS_MARK", "MIGRATIONS", "OutboxRow", "Store"]
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -53,6 +53,9 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 """Migration n brings a store of version n to n + 1. Never edited once released, only added to."""
+
+INSTRUMENTS_MARK = "instruments"
+"""The mark that keeps the venue's filters as they were at the last start, for a replay."""
 
 BUSY_TIMEOUT_S = 5.0
 ZERO = Decimal(0)

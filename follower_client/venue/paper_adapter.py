@@ -185,30 +185,36 @@ class PaperAdapter:
         )
 
     async def fetch_fills(self, symbol: str, order_id: str) -> list[VenueFill]:
-        sql = (
-            "SELECT fill_id, client_order_id, symbol, is_buy, qty, price, fee, executed_ms FROM fills "
-            "WHERE order_id=? ORDER BY fill_id"
-        )
-        fills = [
-            VenueFill(
-                fill_id=row[0],
-                client_order_id=row[1],
-                order_id=order_id,
-                symbol=row[2],
-                is_buy=bool(row[3]),
-                qty=Decimal(row[4]),
-                price=Decimal(row[5]),
-                fee=Decimal(row[6]),
-                fee_currency="USDT",
-                executed_ms=row[7],
-                is_maker=False,
-            )
-            for row in self._database.execute(sql, (order_id,))
-        ]
+        fills = self._fills("order_id=?", order_id)
         for fill in fills:
             if self._listener is not None:
                 self._listener.on_fill(fill)
         return fills
+
+    async def fetch_fills_since(self, since_ms: int) -> list[VenueFill]:
+        return self._fills("executed_ms>=?", since_ms)
+
+    def _fills(self, which: str, value: object) -> list[VenueFill]:
+        sql = (
+            "SELECT fill_id, client_order_id, order_id, symbol, is_buy, qty, price, fee, executed_ms "
+            f"FROM fills WHERE {which} ORDER BY executed_ms, fill_id"
+        )
+        return [
+            VenueFill(
+                fill_id=row[0],
+                client_order_id=row[1],
+                order_id=row[2],
+                symbol=row[3],
+                is_buy=bool(row[4]),
+                qty=Decimal(row[5]),
+                price=Decimal(row[6]),
+                fee=Decimal(row[7]),
+                fee_currency="USDT",
+                executed_ms=row[8],
+                is_maker=False,
+            )
+            for row in self._database.execute(sql, (value,))
+        ]
 
     async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
         self.account.stops[symbol] = stops

@@ -161,6 +161,10 @@ class VenuePort(Protocol):
 
     async def fetch_fills(self, symbol: str, order_id: str) -> list[VenueFill]: ...
 
+    async def fetch_fills_since(self, since_ms: int) -> list[VenueFill]:
+        """Every execution of the account since then, oldest first, as far back as the venue tells."""
+        ...
+
     async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
         """Keep these stops for the whole position, in place of the ones before; `None` takes one away."""
         ...

@@ -61,6 +61,7 @@ START_READS_MAX = 5
 PAGES_MAX = 50  # of executions, per look
 LEVERAGE_HEADROOM = Decimal("1.25")
 DISCONNECT_WINDOW_S = 10
+HISTORY_WINDOW_MS = 7 * 86_400_000  # the longest span of executions that the venue tells at once
 
 log = structlog.get_logger(__name__)
 
@@ -197,6 +198,13 @@ class V5Account:
         for fill in fills:
             self._hear_fill(fill)
         return fills
+
+    async def fetch_fills_since(self, since_ms: int) -> list[VenueFill]:
+        found, now_ms = [], self._venue_ms()
+        for begin in range(since_ms, now_ms + 1, HISTORY_WINDOW_MS):
+            end = min(begin + HISTORY_WINDOW_MS - 1, now_ms + 1000)
+            found += await self._executions(startTime=begin, endTime=end)
+        return found
 
     async def fetch_positions(self) -> dict[str, Decimal]:
         await self._compare()

@@ -138,6 +138,9 @@ class FakeVenue:
                 self.listener.on_fill(fill)
         return found
 
+    async def fetch_fills_since(self, since_ms: int) -> list[VenueFill]:
+        return [fill for fill in self.fills if fill.executed_ms >= since_ms]
+
     async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
         self.stop_calls.append((symbol, stops))
         if self.stops_refused:

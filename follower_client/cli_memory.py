@@ -1,0 +1,237 @@
+"""What the follower's memory tells: status, verdicts, replay; and how it is made anew.
+
+Belongs here: reading stores for people and machines. Does not belong here: a running follower (`cli`), orders
+to it (`cli_operator`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from follower_client.cli_words import PROGRAM, Config, Json, log_to_stderr, one_line_errors, table
+
+if TYPE_CHECKING:
+    from follower_client.replay import Replayed
+    from follower_client.settings import FollowerSettings
+    from follower_client.store import Store
+
+__all__ = ["register"]
+
+VERDICTS_MAX = 100_000
+COUNTS = ("copied", "capped", "skipped", "missed", "open")
+DIGITS_SHOWN = 7
+DECIMALS_SHOWN_MAX = 8
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (status, verdicts, replay, recover):
+        app.command()(command)
+
+
+def status(config: Config = Path("follower.toml"), as_json: Json = False) -> None:
+    """How far each follower is, its verdicts and its position, from the store alone."""
+    with one_line_errors():
+        rows = [_status_row(one, store) for one, store in _stores(config)]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    columns = (
+        "follower",
+        "leader",
+        "control",
+        "seq",
+        "copied",
+        "capped",
+        "skipped",
+        "missed",
+        "open",
+        "positions",
+    )
+    for row in rows:
+        row["follower"] += " (PAPER)" if row["paper"] else ""
+        row["positions"] = ", ".join(f"{qty} {symbol}" for symbol, qty in row["positions"].items())
+    table(columns, [["-" if row[key] is None else str(row[key]) for key in columns] for row in rows])
+
+
+def verdicts(
+    config: Config = Path("follower.toml"),
+    limit: Annotated[int, typer.Option(min=1, max=VERDICTS_MAX, help="The newest so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Each signal's verdict, with the reason and the number that decided it."""
+    with one_line_errors():
+        rows = [
+            {
+                "follower": one.follower.id,
+                "signal_id": copy.signal_id,
+                "symbol": copy.symbol,
+                "side": copy.side,
+                "verdict": copy.verdict or "open",
+                "reason": copy.reason,
+                "detail": copy.detail,
+                "order_qty": str(copy.order_qty),
+                "wanted_qty": str(copy.wanted_qty),
+                "limit": None if copy.limit_value is None else str(copy.limit_value),
+                "observed": None if copy.observed_value is None else str(copy.observed_value),
+            }
+            for one, store in _stores(config)
+            for copy in store.copies(limit=limit)
+        ]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    columns = (
+        "follower",
+        "signal_id",
+        "symbol",
+        "side",
+        "verdict",
+        "reason",
+        "limit",
+        "observed",
+        "order_qty",
+    )
+    numbers = {"limit", "observed", "order_qty"}
+    table(
+        columns,
+        [
+            [_for_people(row[key]) if key in numbers else str(row[key] or "") for key in columns]
+            for row in rows
+        ],
+    )
+
+
+def replay(
+    log: Annotated[Path, typer.Argument(help="A follower's data folder, or its follower.sqlite.")],
+    policy: Annotated[Path, typer.Option("--policy", help="A follower's file with the other [policy].")],
+    equity: Annotated[str, typer.Option(help="USDT that the other policy would have begun with.")] = "10000",
+    as_json: Json = False,
+) -> None:
+    """Decide the recorded signals again under another policy (PAPER), and show what differs."""
+    with one_line_errors():
+        from follower_client.errors import ConfigurationError
+        from follower_client.reading import load_settings
+        from follower_client.replay import replay as decide_again
+
+        try:
+            money = Decimal(equity)
+        except InvalidOperation:
+            money = Decimal(0)
+        if not money.is_finite() or money <= 0:
+            raise ConfigurationError([f"--equity: was {equity!r}, allowed: a number above 0"])
+        found = decide_again(log, load_settings(policy).to_policy(), equity=money)
+    if as_json:
+        typer.echo(json.dumps(_replayed(found)))
+        return
+    columns = ("signal_id", "symbol", "recorded", "recorded_qty", "replayed", "replayed_qty")
+    rows = [
+        [
+            _for_people(str(getattr(step, name))) if name.endswith("_qty") else getattr(step, name)
+            for name in columns
+        ]
+        for step in found.steps
+        if step.differs
+    ]
+    table(columns, rows)
+    typer.echo(
+        f"PAPER: {len(rows)} of {len(found.steps)} signals differ; equity {found.equity_start} -> "
+        f"{found.equity_end:.2f} USDT, leverage at most {found.leverage_peak:.2f}"
+    )
+
+
+def _replayed(found: Replayed) -> dict[str, Any]:
+    return {
+        "paper": True,
+        "equity_start": str(found.equity_start),
+        "equity_end": str(found.equity_end),
+        "leverage_peak": str(found.leverage_peak),
+        "positions": {symbol: str(qty) for symbol, qty in found.positions.items()},
+        "steps": [{**{k: str(v) for k, v in asdict(s).items()}, "differs": s.differs} for s in found.steps],
+    }
+
+
+def recover(
+    config: Config = Path("follower.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a store that is good.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build a lost or damaged store anew from the leader's history and the venue's. Nothing is traded."""
+    with one_line_errors():
+        from follower_client.reading import check_secrets, load_folder_or_file
+        from follower_client.recovery import recover as build_anew
+
+        settings = load_folder_or_file(config)
+        check_secrets(settings)
+        log_to_stderr()
+        rows: list[dict[str, Any]] = []
+        for one in settings:
+            found = build_anew(one, force=force)
+            row = asdict(found) | {"follower": one.follower.id}
+            row["set_aside"] = None if found.set_aside is None else str(found.set_aside)
+            rows.append(row)
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        typer.echo(
+            f"{PROGRAM}: {row['follower']}: {row['orders']} orders and {row['fills']} fills of "
+            f"{row['signals']} signals found; own {row['positions'] or 'flat'}, "
+            f"external {row['external'] or 'none'}"
+        )
+
+
+def _stores(config: Path) -> Iterator[tuple[FollowerSettings, Store]]:
+    from follower_client.reading import load_folder_or_file
+    from follower_client.store import Store
+
+    for one in load_folder_or_file(config):
+        store = Store.open(one.follower.data_dir / "follower.sqlite", read_only=True)
+        try:
+            yield one, store
+        finally:
+            store.close()
+
+
+def _status_row(one: FollowerSettings, store: Store) -> dict[str, Any]:
+    from follower_client.control import ControlFile
+
+    name, leader = one.follower.id, one.leader.id
+    control = ControlFile(one.follower.data_dir).read()
+    head = store.head(leader)
+    counts = dict.fromkeys(COUNTS, 0)
+    reasons: dict[str, int] = {}
+    for (verdict, reason), count in store.verdict_counts().items():
+        counts[verdict] += count
+        if verdict in ("skipped", "missed"):
+            reasons[reason] = reasons.get(reason, 0) + count
+    return {
+        "follower": name,
+        "leader": leader,
+        "paper": one.venue.kind == "paper",
+        "seq": None if head is None else head.seq,
+        **counts,
+        "reasons": reasons,
+        "positions": {symbol: str(qty) for symbol, qty in store.positions().items()},
+        "unfinished_orders": len(store.open_orders()),
+        "control": control.level.value,
+        "control_by": control.by,
+        "control_reason": control.reason,
+    }
+
+
+def _for_people(number: str | None) -> str:
+    """Rounded to what a person reads: seven digits, at most eight of them decimals."""
+    if number is None:
+        return ""
+    value = Decimal(number)
+    decimals = min(max(DIGITS_SHOWN - 1 - value.adjusted(), 0), DECIMALS_SHOWN_MAX)
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
