@@ -13,8 +13,10 @@ from simulated_exchange.accounts import Member
 from simulated_exchange.driver import AccountLevel, CoinConservation
 from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.faults import Fault, FaultKind
+from simulated_exchange.gateway.rest import ROUTES
 from simulated_exchange.gateway.sim_faults import fault_from, fault_row
 from simulated_exchange.gateway.translate.numbers import decimal_text, parse_decimal
+from simulated_exchange.gateway.translate.openapi import openapi_document
 from simulated_exchange.gateway.translate.refusals import (
     bad_request,
     route_not_found,
@@ -58,6 +60,7 @@ class SimRoutes:
             ("POST", "/sim/faults"): self._add_fault,
             ("POST", "/sim/faults/clear"): self._clear_faults,
             ("GET", "/sim/faults"): self._list_faults,
+            ("GET", "/sim/openapi"): self._openapi,
             ("GET", "/sim/stats"): self._stats,
             ("GET", "/sim/history"): self._history,
             ("GET", "/sim/invariants"): self._invariants,
@@ -72,6 +75,11 @@ class SimRoutes:
             return step(query, body)
         except VenueBusyError:
             raise server_busy() from None
+
+    def _openapi(self, _query: Mapping[str, str], _body: Mapping[str, Any]) -> Result:
+        """The document of everything that is served here."""
+        routes = ((method, path, route.is_signed) for (method, path), route in ROUTES.items())
+        return openapi_document(routes)
 
     def _open_account(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
         name = body.get("name")
