@@ -80,10 +80,12 @@ class GatewaySettings(_Section):
 
     ack_delay_ms: Annotated[int, Field(ge=0, le=1000, description="0 to 1000")] = 5
     body_bytes_max: Annotated[int, Field(ge=1024, le=16_777_216, description="1024 to 16777216")] = 262_144
-    connections_max: Annotated[int, Field(ge=1, le=100_000, description="1 to 100000")] = 2000
+    connections_max: Annotated[int, Field(ge=1, le=100_000, description="1 to 100000")] = 20_000
     connection_queue_max: Annotated[int, Field(ge=16, le=1_000_000, description="16 to 1000000")] = 4096
     frame_bytes_max: Annotated[int, Field(ge=1024, le=16_777_216, description="1024 to 16777216")] = 262_144
     idle_seconds_max: Annotated[int, Field(ge=1, le=86_400, description="1 to 86400")] = 600
+    request_seconds_max: Annotated[int, Field(ge=1, le=3600, description="1 to 3600")] = 30
+    silent_seconds_max: Annotated[int, Field(ge=1, le=86_400, description="1 to 86400")] = 75
     # The venue's published limits by account and call, and by address, instead of one generous budget.
     published_limits: Annotated[bool, Field(description="true or false")] = False
     requests_per_second_max: Annotated[int, Field(ge=1, le=10_000_000, description="1 to 10000000")] = 10_000

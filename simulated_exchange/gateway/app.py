@@ -73,8 +73,10 @@ class Gateway:
         self._requests = 0
         self._server = Server(
             self._handle,
-            body_bytes_max=venue.limits.body_bytes_max,
-            connections_max=venue.limits.connections_max * CONNECTIONS_PER_SOCKET,
+            body_bytes_max=limits.body_bytes_max,
+            connections_max=limits.connections_max * CONNECTIONS_PER_SOCKET,
+            silent_seconds_max=limits.silent_seconds_max,
+            request_seconds_max=limits.request_seconds_max,
         )
 
     async def start(self, listener: socket.socket) -> None:

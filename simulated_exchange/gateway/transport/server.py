@@ -17,8 +17,6 @@ from simulated_exchange.gateway.transport.http import Handler, HttpConnection, T
 
 __all__ = ["Server", "Watched"]
 
-SILENT_SECONDS_MAX = 75.0  # between two requests
-REQUEST_SECONDS_MAX = 30.0  # from a request's first byte to its last, and for an answer to be read
 LOOK_SECONDS = 1.0
 CLOSE_LOOKS_MAX, CLOSE_LOOK_SECONDS = 100, 0.01
 BACKLOG = 1024
@@ -35,9 +33,23 @@ class Watched(Protocol):
 
 
 class Server:
-    """Serves HTTP on one socket until it is stopped."""
+    """Serves HTTP on one socket until it is stopped.
 
-    def __init__(self, handle: Handler, *, body_bytes_max: int, connections_max: int) -> None:
+    A connection may say nothing for `silent_seconds_max` between two requests; from a request's first byte to
+    its last, and for an answer to be read, it has `request_seconds_max`.
+    """
+
+    def __init__(
+        self,
+        handle: Handler,
+        *,
+        body_bytes_max: int,
+        connections_max: int,
+        silent_seconds_max: float,
+        request_seconds_max: float,
+    ) -> None:
+        self._silent_seconds_max = silent_seconds_max
+        self._request_seconds_max = request_seconds_max
         self._connections: set[HttpConnection] = set()
         self._others: set[Watched] = set()
         self._connections_max = connections_max
@@ -95,11 +107,11 @@ class Server:
             now = loop.time()
             for connection in list(self._connections):
                 if connection.is_receiving or connection.is_stalled:
-                    most = REQUEST_SECONDS_MAX
+                    most = self._request_seconds_max
                 elif connection.is_busy:
                     continue
                 else:
-                    most = SILENT_SECONDS_MAX
+                    most = self._silent_seconds_max
                 if now - connection.since > most:
                     connection.cut()
             for other in list(self._others):
