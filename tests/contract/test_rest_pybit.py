@@ -1,4 +1,4 @@
-"""Every REST function of unmodified pybit that this venue serves: called, and its answer checked for meaning."""
+"""Every REST function of unmodified pybit that is served: called, and its answer checked for meaning."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_loans(pair: Pair) -> None:
     ratios = pair.rows("get_tiered_collateral_ratio", currency="BTC")[0]["collateralRatioList"]
     assert [ratio["collateralRatio"] for ratio in ratios] == ["0.98", "0.95", "0.9", "0.85", "0.8", "0"]
     assert (ratios[0]["minQty"], ratios[-1]["maxQty"]) == ("0", "")
-    assert pair.rows("spot_margin_trade_get_coin_state", currency="BTC")[0]["spotLeverage"] == "5"
+    assert pair.rows("spot_margin_trade_get_coin_state", currency="BTC")[0]["spotLeverage"] == 5
     assert pair.rows("spot_margin_trade_get_currency_data", currency="BTC")[0]["flexibleManualBorrowable"]
     rates = pair.rows("spot_margin_trade_get_historical_interest_rate", currency="BTC")
     assert rates[0]["timestamp"] % 3_600_000 == 0

@@ -76,6 +76,12 @@ def _instruments(call: Call) -> Result:
     return page(category, shown, cursor)
 
 
+def _own_instruments(call: Call) -> Result:
+    """The same for one account: retail price improvement, which this venue does not have, is not for it."""
+    result = _instruments(call)
+    return {**result, "list": [{**row, **rows.NO_RETAIL_PRICES} for row in result["list"]]}
+
+
 def _tickers(call: Call) -> Result:
     category = queries.category(call.query)
     venue, found = call.venue, []
@@ -132,7 +138,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v5/market/time"): Route(_time, is_signed=False, reads_state=False),
     ("GET", "/v5/system/status"): Route(_status, is_signed=False, reads_state=False),
     ("GET", "/v5/market/instruments-info"): _public(_instruments),
-    ("GET", "/v5/account/instruments-info"): Route(_instruments, group="history"),
+    ("GET", "/v5/account/instruments-info"): Route(_own_instruments, group="history"),
     ("GET", "/v5/market/tickers"): _public(_tickers),
     ("GET", "/v5/market/orderbook"): _public(_order_book),
     ("GET", "/v5/market/recent-trade"): _public(_recent_trades),

@@ -230,6 +230,7 @@ def withdrawal_row(flow: CashFlow, coin: str, withdrawal_id: str, chain: str, ad
         "chain": chain,
         "amount": decimal_text(flow.amount),
         "withdrawFee": "0",
+        "fee": "0",
         "status": "success",
         "toAddress": address,
         "tag": tag,

@@ -38,6 +38,7 @@ _GROUPS = [
     "Earn",
     "FiatP2P",
     "FiatBitPay",
+    "FiatGlobalPay",
     "FiatConvertBroker",
     "BitCard",
     "ByXPost",
@@ -127,6 +128,9 @@ def api_key_row(key: ApiKey, member: Member, level: AccountLevel, now_ms: int) -
         "parentUid": str(member.main),
         "kycLevel": _LEVELS.get(level, "LEVEL_2"),
         "kycRegion": "",
+        "userIDInt64": str(key.account),
+        "inviterIDInt64": "0",
+        "affiliateIDInt64": "0",
     }
 
 

@@ -139,7 +139,7 @@ def spot_margin_state() -> Row:
 def borrow_state_row(coin: Coin) -> Row:
     """The most leverage that a coin may be borrowed at."""
     best = max((SCALE // tier.initial_rate for tier in coin.borrow if tier.initial_rate), default=1)
-    return {"currency": coin.name, "spotLeverage": str(best)}
+    return {"currency": coin.name, "spotLeverage": best}
 
 
 def currency_data_row(coin: Coin) -> Row:

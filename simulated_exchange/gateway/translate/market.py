@@ -23,6 +23,7 @@ from simulated_exchange.ledger.candles import Bar, bar_end_ms
 from simulated_exchange.ledger.market import MarketView, PublicTrade
 
 __all__ = [
+    "NO_RETAIL_PRICES",
     "Funding",
     "contract_type",
     "instrument_row",
@@ -41,6 +42,7 @@ __all__ = [
 
 Row = dict[str, Any]
 
+NO_RETAIL_PRICES = {"myRpiPermission": False, "isPublicRpi": False}
 _BEST = frozenset({"bid1Price", "bid1Size", "ask1Price", "ask1Size"})
 
 
