@@ -19,6 +19,7 @@ import structlog
 
 from relay.broker import Broker
 from relay.broker_config import ADMIN, FollowerUser, InviteUser, LeaderUser
+from relay.external_broker import ExternalBroker
 from relay.nats_bus import Bus, BusError, BusMessage
 from relay.protocol import subjects
 from relay.protocol.errors import BadSignature, ProtocolError
@@ -64,7 +65,7 @@ class Admission:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: Broker | ExternalBroker,
         registry: Registry,
         *,
         leaders: Sequence[LeaderUser] = (),

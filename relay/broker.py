@@ -111,7 +111,7 @@ class Broker:
         assert self._process is not None, "start the broker first"
         return self._process.pid
 
-    async def start(self) -> None:
+    async def start(self, *, make_streams: bool = True) -> None:
         """Start the process, prove that it stores durably, make the streams. Leaves nothing behind if it
         fails.
         """
@@ -121,7 +121,7 @@ class Broker:
         try:
             await self._launch(binary)
             self._watcher = asyncio.create_task(self._watch(binary), name="broker-watch")
-            await self._prepare_streams()
+            await self._prepare_streams(make_streams=make_streams)
         except BaseException:
             await self.stop()
             raise
@@ -231,13 +231,14 @@ class Broker:
                 return None  # being written
         return None
 
-    async def _prepare_streams(self) -> None:
+    async def _prepare_streams(self, *, make_streams: bool) -> None:
         system = await self.connect(SYSTEM)
         try:
             version = await check_durable(system)
         finally:
             await system.close()
-        await self._make_streams()
+        if make_streams:
+            await self._make_streams()
         _log.info("broker_ready", url=self.url, version=version, streams=len(self._leaders) + 1)
 
     async def _make_streams(self) -> None:

@@ -26,11 +26,14 @@ __all__ = [
     "REPORTS_CONSUMER",
     "SYSTEM",
     "BrokerUsers",
+    "ClusterNode",
     "FollowerUser",
     "InviteUser",
     "LeaderUser",
+    "Rights",
     "TlsFiles",
     "broker_config",
+    "rights_of",
 ]
 
 PAYLOAD_BYTES_MAX = 64 * 1024
@@ -90,41 +93,132 @@ class TlsFiles:
     key: Path
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterNode:
+    """One server of a cluster: its name, where it listens for the others, where they are."""
+
+    name: str
+    listen: str  # HOST:PORT
+    routes: tuple[str, ...]  # nats-route://HOST:PORT
+    cluster: str = "slipstream"
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What one user may do: the account he is in, what he may publish and hear."""
+
+    user: str
+    account: str
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+    def as_permissions(self) -> dict[str, Any]:
+        """In nats-server's words: lists of what is allowed, and nothing else is."""
+        return {"publish": {"allow": list(self.publish)}, "subscribe": {"allow": list(self.subscribe)}}
+
+
 def broker_config(
-    users: BrokerUsers, *, host: str, port: int, data_dir: Path, tls: TlsFiles | None = None
+    users: BrokerUsers,
+    *,
+    host: str,
+    port: int,
+    data_dir: Path,
+    tls: TlsFiles | None = None,
+    node: ClusterNode | None = None,
+    issuer: str | None = None,
 ) -> str:
-    """The configuration file's text (JSON, which nats-server reads). `port` 0 = any free one."""
-    secure = {"tls": {"cert_file": str(tls.certificate), "key_file": str(tls.key)}} if tls else {}
-    return json.dumps(
-        {
-            **secure,
-            "server_name": "slipstream",
-            "host": host,
-            "port": port or -1,
-            "ports_file_dir": str(data_dir),
-            "pid_file": str(data_dir / "broker.pid"),
-            "max_payload": PAYLOAD_BYTES_MAX,
-            "max_connections": CONNECTIONS_MAX,
-            "max_subscriptions": SUBSCRIPTIONS_MAX,
-            "max_pending": PENDING_BYTES_MAX,
-            "max_control_line": 4096,
-            "write_deadline": "5s",
-            "ping_interval": "5s",
-            "ping_max": 2,
-            "jetstream": {
-                "store_dir": str(data_dir / "streams"),
-                "sync_interval": "always",  # fsync before the acknowledgement
-            },
-            "system_account": "SYSTEM",
-            "accounts": {
-                "SYSTEM": {"users": [{"nkey": users.internal[SYSTEM]}]},
-                "RELAY": _relay_account(users),
-                "LEADERS": _leaders_account(users),
-                "FOLLOWERS": _followers_account(users),
-            },
+    """The configuration file's text (JSON, which nats-server reads). `port` 0 = any free one.
+
+    With `issuer` (a public account nkey) leaders, followers and invites are not in the file: the server asks
+    the relay about each who connects (auth callout), and the relay's answers are signed by that key.
+    """
+    tree: dict[str, Any] = {
+        "server_name": node.name if node else "slipstream",
+        "host": host,
+        "port": port or -1,
+        "ports_file_dir": str(data_dir),
+        "pid_file": str(data_dir / "broker.pid"),
+        "max_payload": PAYLOAD_BYTES_MAX,
+        "max_connections": CONNECTIONS_MAX,
+        "max_subscriptions": SUBSCRIPTIONS_MAX,
+        "max_pending": PENDING_BYTES_MAX,
+        "max_control_line": 4096,
+        "write_deadline": "5s",
+        "ping_interval": "5s",
+        "ping_max": 2,
+        "jetstream": {
+            "store_dir": str(data_dir / "streams"),
+            "sync_interval": "always",  # fsync before the acknowledgement
         },
-        indent=1,
+        "system_account": "SYSTEM",
+        "accounts": {
+            "SYSTEM": {"users": [{"nkey": users.internal[SYSTEM]}]},
+            "RELAY": _relay_account(users),
+            "LEADERS": _leaders_account([] if issuer else _users(users, "LEADERS")),
+            "FOLLOWERS": _followers_account([] if issuer else _users(users, "FOLLOWERS")),
+        },
+    }
+    if tls:
+        tree["tls"] = {"cert_file": str(tls.certificate), "key_file": str(tls.key)}
+    if node:
+        tree["cluster"] = {"name": node.cluster, "listen": node.listen, "routes": list(node.routes)}
+    if issuer:
+        callout = {"issuer": issuer, "auth_users": list(users.internal.values()), "account": "RELAY"}
+        tree["authorization"] = {"auth_callout": callout, "timeout": 3}
+    return json.dumps(tree, indent=1)
+
+
+def rights_of(users: BrokerUsers) -> dict[str, Rights]:
+    """Everybody's rights, by public nkey."""
+    return {
+        **{leader.nkey: _leader_rights(leader) for leader in users.leaders},
+        **{follower.nkey: _follower_rights(follower) for follower in users.followers},
+        **{invite.nkey: _invite_rights(invite) for invite in users.invites},
+    }
+
+
+def _leader_rights(leader: LeaderUser) -> Rights:
+    return Rights(
+        leader.id,
+        "LEADERS",
+        publish=(
+            subjects.signals(leader.id),
+            subjects.beat(leader.id),
+            subjects.direct_get(subjects.stream(leader.id)),
+            subjects.group_key(leader.id, "*", "*"),
+            subjects.members(leader.id),
+        ),
+        subscribe=(f"{subjects.inbox_prefix(leader.id)}.>",),
     )
+
+
+def _follower_rights(follower: FollowerUser) -> Rights:
+    publish: list[str] = []
+    subscribe: list[str] = []
+    for leader in follower.leaders:
+        own_key = subjects.group_key(leader, "*", follower.id)
+        publish += [
+            subjects.reports(leader, follower.id),
+            subjects.leave(leader, follower.id),
+            subjects.direct_get(f"{subjects.KEYS_STREAM}.{own_key}"),
+            subjects.direct_get(subjects.stream(leader)),
+        ]
+        subscribe += [subjects.feed(leader), subjects.beat(leader)]
+    inbox = f"{subjects.inbox_prefix(follower.id)}.>"
+    return Rights(follower.id, "FOLLOWERS", tuple(publish), (*subscribe, inbox))
+
+
+def _invite_rights(invite: InviteUser) -> Rights:
+    inbox = f"{subjects.inbox_prefix(invite.id)}.>"
+    return Rights(invite.id, "FOLLOWERS", (subjects.join(invite.id),), (inbox,))
+
+
+def _users(users: BrokerUsers, account: str) -> list[dict[str, Any]]:
+    return [
+        {"nkey": nkey, "permissions": rights.as_permissions()}
+        for nkey, rights in rights_of(users).items()
+        if rights.account == account
+    ]
 
 
 def _relay_account(users: BrokerUsers) -> dict[str, Any]:
@@ -163,22 +257,9 @@ def _relay_account(users: BrokerUsers) -> dict[str, Any]:
     }
 
 
-def _leaders_account(users: BrokerUsers) -> dict[str, Any]:
+def _leaders_account(users: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "users": [
-            _user(
-                leader.nkey,
-                publish=[
-                    subjects.signals(leader.id),
-                    subjects.beat(leader.id),
-                    subjects.direct_get(subjects.stream(leader.id)),
-                    subjects.group_key(leader.id, "*", "*"),
-                    subjects.members(leader.id),
-                ],
-                subscribe=[f"{subjects.inbox_prefix(leader.id)}.>"],
-            )
-            for leader in users.leaders
-        ],
+        "users": users,
         "exports": [{"stream": "beat.*", "accounts": ["RELAY", "FOLLOWERS"]}],
         "imports": [
             _service(subject)
@@ -187,39 +268,9 @@ def _leaders_account(users: BrokerUsers) -> dict[str, Any]:
     }
 
 
-def _followers_account(users: BrokerUsers) -> dict[str, Any]:
+def _followers_account(users: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "users": [
-            _user(
-                follower.nkey,
-                publish=[
-                    subject
-                    for leader in follower.leaders
-                    for subject in (
-                        subjects.reports(leader, follower.id),
-                        subjects.leave(leader, follower.id),
-                        subjects.direct_get(
-                            f"{subjects.KEYS_STREAM}.{subjects.group_key(leader, '*', follower.id)}"
-                        ),
-                        subjects.direct_get(subjects.stream(leader)),
-                    )
-                ],
-                subscribe=[
-                    *(subjects.feed(leader) for leader in follower.leaders),
-                    *(subjects.beat(leader) for leader in follower.leaders),
-                    f"{subjects.inbox_prefix(follower.id)}.>",
-                ],
-            )
-            for follower in users.followers
-        ]
-        + [
-            _user(
-                invite.nkey,
-                publish=[subjects.join(invite.id)],
-                subscribe=[f"{subjects.inbox_prefix(invite.id)}.>"],
-            )
-            for invite in users.invites
-        ],
+        "users": users,
         "imports": [
             {"stream": {"account": "RELAY", "subject": "feed.*"}},
             _BEATS,

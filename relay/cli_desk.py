@@ -43,6 +43,7 @@ def add_commands(app: typer.Typer, keys_app: typer.Typer) -> None:
     app.command()(pause)
     app.command()(resume)
     app.command()(notice)
+    app.command()(move)
     keys_app.command()(rotate)
     keys_app.command()(revoke)
     app.add_typer(init_app, name="init")
@@ -115,12 +116,21 @@ def init_leader(
 def init_ops(
     folder: Annotated[Path, typer.Option("--dir", help="where to write", metavar="DIR")] = Path(),
     listen: Annotated[str, typer.Option(help="the broker's address")] = "127.0.0.1:4222",
+    node: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=HOST:PORT/ROUTE_PORT of a cluster's server; repeatable"),
+    ] = None,
 ) -> None:
-    """A relay whose leaders run elsewhere: relay.toml."""
+    """A relay whose leaders run elsewhere: relay.toml; with --node, the servers' configuration as well."""
     from relay import running
-    from relay.desk import setting_up
+    from relay.desk import clustering, setting_up
 
-    raise typer.Exit(running.print_result(lambda: setting_up.init_ops(folder, listen)))
+    def make() -> str:
+        if not node:
+            return setting_up.init_ops(folder, listen)
+        return clustering.init_cluster(folder, [clustering.parse_node(text) for text in node])
+
+    raise typer.Exit(running.print_result(make))
 
 
 @invite_app.command("create")
@@ -268,6 +278,17 @@ def notice(
     """Tell followers something, signed and in order with the signals."""
     body = {"text": text} | ({"recommended_leverage": leverage} if leverage else {})
     _call(config, as_json, "notice", body, "told as message {seq}")
+
+
+def move(
+    old: Annotated[Path, typer.Argument(help="relay.toml of the broker that streams are on")],
+    new: Annotated[Path, typer.Argument(help="relay.toml of the broker they go to")],
+) -> None:
+    """Copy leaders' streams and people to another broker, every message under its number; docs/cluster.md."""
+    from relay import running
+    from relay.desk.transfer import transfer
+
+    raise typer.Exit(running.print_result(lambda: transfer(old, new)))
 
 
 def rotate(config: _Publisher = _PUBLISHER_TOML, as_json: _Json = False) -> None:

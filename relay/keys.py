@@ -26,12 +26,15 @@ from relay.protocol.signing import key_id_of
 
 __all__ = [
     "begin_rotation",
+    "create_issuer",
     "create_nkey",
     "create_signing_key",
     "dump_links",
     "finish_rotation",
     "is_public_nkey",
+    "issuer_public",
     "load_current_key",
+    "load_issuer",
     "load_links",
     "load_nkey_seed",
     "load_signing_key",
@@ -63,6 +66,35 @@ def new_nkey() -> tuple[str, str]:
     """A new user nkey that is kept nowhere: its seed (`SU...`) and its public half (`U...`)."""
     seed: str = nkeys.encode_seed(secrets.token_bytes(_SEED_BYTES), nkeys.PREFIX_BYTE_USER).decode()
     return seed, nkey_public(seed)
+
+
+def create_issuer(path: Path) -> str:
+    """Write a new account nkey, which signs who is let into a cluster; returns its public half (`A...`)."""
+    seed: str = nkeys.encode_seed(secrets.token_bytes(_SEED_BYTES), nkeys.PREFIX_BYTE_ACCOUNT).decode()
+    _write_new(path, seed)
+    return issuer_public(seed)
+
+
+def load_issuer(path: Path) -> str:
+    """Read an account nkey's seed. Raises `ConfigurationError`."""
+    text = _read_private(path, "broker.data_dir/issuer.nk")
+    try:
+        issuer_public(text)
+    except ValueError:
+        line = f"broker.data_dir/issuer.nk: allowed: a file with an account's seed, SA... ({path})"
+        raise ConfigurationError([line]) from None
+    return text
+
+
+def issuer_public(seed: str) -> str:
+    """The public half of an account nkey seed. Raises `ValueError` if it is none."""
+    try:
+        public: str = nkeys.from_seed(bytearray(seed.encode())).public_key.decode()
+    except (nkeys.NkeysError, ValueError, IndexError):
+        raise ValueError("not an nkey seed") from None
+    if not public.startswith("A"):
+        raise ValueError("not the seed of an account")
+    return public
 
 
 def load_signing_key(path: Path, *, field: str = "signing_key_file") -> SigningKey:

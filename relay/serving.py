@@ -15,6 +15,7 @@ from relay.admission import Admission, people
 from relay.broker import Broker
 from relay.broker_config import FollowerUser, LeaderUser, TlsFiles
 from relay.errors import ConfigurationError, Failed
+from relay.external_broker import ExternalBroker
 from relay.monitor import run_monitor
 from relay.nats_bus import Bus, BusError
 from relay.registry import Registry
@@ -22,7 +23,7 @@ from relay.running import cancel, first_of, tell_ready
 from relay.settings import ServeSettings
 from relay.streams import Retention
 
-__all__ = ["serve"]
+__all__ = ["make_broker", "retention_of", "serve"]
 
 
 async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) -> None:
@@ -33,7 +34,7 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
         registry = Registry.open(settings.registry_path)
         stack.callback(registry.close)
         revision = registry.revision
-        broker = _broker(settings, *people(registry, leaders, followers, time.time_ns() // 1_000_000))
+        broker = make_broker(settings, *people(registry, leaders, followers, time.time_ns() // 1_000_000))
         await broker.start()
         stack.push_async_callback(broker.stop)
         registry.note_applied(revision)
@@ -56,10 +57,22 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
             await first_of(stop, asyncio.Event(), *tasks)
 
 
-def _broker(settings: ServeSettings, *users: Any) -> Broker:
+def make_broker(settings: ServeSettings, *users: Any) -> Broker | ExternalBroker:
+    """The embedded one, or the cluster at `broker.url`."""
     leaders, followers, invites = users
     host, port = settings.broker.host_port
     tls = settings.broker.tls
+    if settings.broker.url:
+        ca_file = settings.broker.ca_file
+        return ExternalBroker(
+            settings.broker.url,
+            settings.broker.data_dir,
+            leaders,
+            followers,
+            invites=invites,
+            retention=retention_of(settings),
+            ca_pem=_ca_pem(ca_file) if ca_file else None,
+        )
     return Broker(
         settings.broker.data_dir,
         leaders,
@@ -67,10 +80,16 @@ def _broker(settings: ServeSettings, *users: Any) -> Broker:
         invites=invites,
         host=host,
         port=port,
-        retention=Retention(settings.broker.retention_days * 86_400, settings.broker.retention_mib * 1024**2),
+        retention=retention_of(settings),
         tls=TlsFiles(tls.certificate, tls.key) if tls else None,
         ca_pem=_ca_pem(tls.ca) if tls and tls.ca else None,
     )
+
+
+def retention_of(settings: ServeSettings) -> Retention:
+    """How much is kept, and where."""
+    broker = settings.broker
+    return Retention(broker.retention_days * 86_400, broker.retention_mib * 1024**2, broker.replicas)
 
 
 def _ca_pem(path: Path) -> str:

@@ -18,6 +18,7 @@ from relay.protocol.groups import WRAPPED_BYTES_MAX
 __all__ = ["Retention", "check_durable", "ensure_keys", "ensure_reports", "ensure_signals"]
 
 DEDUPE_WINDOW_S = 120
+MAKE_TIMEOUT_S = 10.0  # a cluster has to agree first
 SIGNAL_BYTES_MAX = 20 * 1024  # the envelope's 16 KiB and the broker's headers
 _NANOSECONDS = 1_000_000_000
 
@@ -28,19 +29,39 @@ class Retention:
 
     age_s_max: int = 30 * 24 * 3600
     bytes_max: int = 1024**3
+    replicas: int = 1  # on how many servers of a cluster each stream is kept
 
 
 async def check_durable(system: Bus) -> str:
-    """Ask the broker whether it syncs before it acknowledges; returns its version. Raises `Failed` if not."""
-    figures = await system.api("$SYS.REQ.SERVER.PING.VARZ", {})
-    data: dict[str, Any] = figures.get("data", {})
-    if data.get("jetstream", {}).get("config", {}).get("sync_always") is not True:
-        raise Failed("broker: sync_interval always is required; without it a stored signal may be lost")
-    return str(data.get("version", ""))
+    """Ask every server whether it syncs before it acknowledges; returns the oldest version. Raises `Failed`
+    if one does not: what it stores may be lost, and is not to be called durable.
+    """
+    answers = [await system.api("$SYS.REQ.SERVER.PING.VARZ", {})]
+    if answers[0].get("data", {}).get("cluster", {}).get("name"):
+        answers = await system.api_all("$SYS.REQ.SERVER.PING.VARZ")
+    versions: list[str] = []
+    for answer in answers:
+        data: dict[str, Any] = answer.get("data", {})
+        stored = data.get("jetstream", {}).get("config", {})
+        if not stored:
+            continue  # keeps nothing: a leaf node
+        if stored.get("sync_always") is not True:
+            where = data.get("server_name", "?")
+            text = "sync_interval always is required; without it a stored signal may be lost"
+            raise Failed(f"broker: {text} (server {where})")
+        versions.append(str(data.get("version", "")))
+    if not versions:
+        raise Failed("broker: no server keeps streams")
+    return min(versions)
 
 
-async def ensure_signals(admin: Bus, leader_id: str, retention: Retention) -> None:
-    """A leader's stream: append-only, readable by Direct Get, republished to `feed.<leader>` once stored."""
+async def ensure_signals(
+    admin: Bus, leader_id: str, retention: Retention, *, first_seq: int | None = None
+) -> None:
+    """A leader's stream: append-only, readable by Direct Get, republished to `feed.<leader>` once stored.
+
+    `first_seq` is the number of the first message that a new stream will have (1 if not given).
+    """
     await _ensure(
         admin,
         subjects.stream(leader_id),
@@ -51,6 +72,7 @@ async def ensure_signals(admin: Bus, leader_id: str, retention: Retention) -> No
             "republish": {"src": subjects.signals(leader_id), "dest": subjects.feed(leader_id)},
         },
         retention,
+        {} if first_seq is None else {"first_seq": first_seq},
     )
 
 
@@ -89,13 +111,19 @@ async def ensure_keys(admin: Bus, retention: Retention) -> None:
     )
 
 
-async def _ensure(admin: Bus, name: str, config: dict[str, Any], retention: Retention) -> None:
+async def _ensure(
+    admin: Bus,
+    name: str,
+    config: dict[str, Any],
+    retention: Retention,
+    at_creation: dict[str, Any] | None = None,
+) -> None:
     wanted = {
         "name": name,
         "storage": "file",
         "retention": "limits",
         "discard": "old",
-        "num_replicas": 1,
+        "num_replicas": retention.replicas,
         "max_age": retention.age_s_max * _NANOSECONDS,
         "max_bytes": retention.bytes_max,
         "duplicate_window": DEDUPE_WINDOW_S * _NANOSECONDS,
@@ -104,9 +132,11 @@ async def _ensure(admin: Bus, name: str, config: dict[str, Any], retention: Rete
         **config,
     }
     try:
-        answer = await admin.api(f"$JS.API.STREAM.CREATE.{name}", wanted)
+        answer = await admin.api(
+            f"$JS.API.STREAM.CREATE.{name}", {**wanted, **(at_creation or {})}, timeout_s=MAKE_TIMEOUT_S
+        )
     except BusError:  # it exists with other limits
-        answer = await admin.api(f"$JS.API.STREAM.UPDATE.{name}", wanted)
+        answer = await admin.api(f"$JS.API.STREAM.UPDATE.{name}", wanted, timeout_s=MAKE_TIMEOUT_S)
     actual = answer.get("config", {})
     wrong = [key for key, value in wanted.items() if actual.get(key) != value]
     if actual.get("persist_mode", "default") != "default":

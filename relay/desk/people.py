@@ -22,7 +22,7 @@ import msgspec
 from relay.errors import ConfigurationError, Failed, wrong
 from relay.keys import is_public_nkey, new_nkey
 from relay.protocol.errors import ProtocolError
-from relay.protocol.invite import Invite, VenueHint, encode_invite
+from relay.protocol.invite import URLS_MAX, Invite, VenueHint, encode_invite
 from relay.registry import InviteRow, Leader, Refused, Registry
 from relay.settings import ServeSettings, load_serve
 
@@ -75,7 +75,7 @@ class Relay:
                 Invite(
                     invite_id=invite_id,
                     seed=seed,
-                    urls=[self._public_url()],
+                    urls=self._public_urls(),
                     leader_id=leader.id,
                     leader_key=leader.signing_key,
                     expires_ms=expires_ms,
@@ -185,14 +185,16 @@ class Relay:
             raise ConfigurationError([f"--leader: was {name!r}, allowed: {allowed}"])
         return leaders[name]
 
-    def _public_url(self) -> str:
+    def _public_urls(self) -> list[str]:
         broker = self.settings.broker
         if broker.public_url is not None:
-            return broker.public_url
+            return [broker.public_url]
+        if broker.url:
+            return list(broker.url[:URLS_MAX])
         host, port = broker.host_port
         if not port:
             port = self._running_port()
-        return f"{'tls' if broker.tls else 'nats'}://{host}:{port}"
+        return [f"{'tls' if broker.tls else 'nats'}://{host}:{port}"]
 
     def _running_port(self) -> int:
         for path in self.settings.broker.data_dir.glob("*.ports"):
@@ -203,13 +205,16 @@ class Relay:
         raise Failed("broker.listen: port 0 is any free one, and no relay runs: start `relay serve` first")
 
     def _ca_pem(self) -> str | None:
-        tls = self.settings.broker.tls
-        if tls is None or tls.ca is None:
+        broker = self.settings.broker
+        own = broker.tls.ca if broker.tls is not None else None
+        path = broker.ca_file if broker.url else own
+        if path is None:
             return None
         try:
-            return tls.ca.read_text("ascii")
+            return path.read_text("ascii")
         except (OSError, UnicodeDecodeError):
-            raise ConfigurationError([f"broker.tls.ca: cannot be read ({tls.ca})"]) from None
+            line = f"broker: the authority's certificate cannot be read ({path})"
+            raise ConfigurationError([line]) from None
 
     def _changing(self, change: Callable[[], None]) -> None:
         try:

@@ -21,7 +21,15 @@ from relay.errors import ConfigurationError, Failed
 from relay.keys import create_nkey, create_signing_key
 from relay.registry import Registry
 
-__all__ = ["LeaderSetup", "default_leader_id", "init_leader", "init_ops", "venue_from_line"]
+__all__ = [
+    "LeaderSetup",
+    "default_leader_id",
+    "init_leader",
+    "init_ops",
+    "refuse_existing",
+    "venue_from_line",
+    "write_new",
+]
 
 DEFAULT_LISTEN: Final = "127.0.0.1:4222"
 DEFAULT_REST_URL: Final = "http://127.0.0.1:8080"
@@ -138,9 +146,9 @@ def init_leader(setup: LeaderSetup) -> str:
         keys / "venue.api_key": setup.api_key + "\n",
         keys / "venue.api_secret": setup.api_secret + "\n",
     }
-    _refuse_existing([*texts, keys / f"{name}.nk", keys / f"{name}.signing"])
+    refuse_existing([*texts, keys / f"{name}.nk", keys / f"{name}.signing"])
     for path, text in texts.items():
-        _write(path, text)
+        write_new(path, text)
     nkey, signing_key = create_nkey(keys / f"{name}.nk"), create_signing_key(keys / f"{name}.signing")
     hint = {
         "exchange": setup.exchange,
@@ -166,8 +174,8 @@ def init_leader(setup: LeaderSetup) -> str:
 def init_ops(folder: Path, listen: str) -> str:
     """Write relay.toml for a relay whose leaders are elsewhere; returns what to do next."""
     path = folder / "relay.toml"
-    _refuse_existing([path])
-    _write(path, _RELAY_TOML.format(listen=json.dumps(listen)))
+    refuse_existing([path])
+    write_new(path, _RELAY_TOML.format(listen=json.dumps(listen)))
     Registry.open(folder / "data" / "registry.sqlite").close()
     return (
         f"wrote {path}\n"
@@ -176,13 +184,15 @@ def init_ops(folder: Path, listen: str) -> str:
     )
 
 
-def _refuse_existing(paths: list[Path]) -> None:
+def refuse_existing(paths: list[Path]) -> None:
+    """Raises `Failed` if one of these is there."""
     found = [str(path) for path in paths if path.exists()]
     if found:
         raise Failed(f"{', '.join(found)}: there already, and never overwritten; nothing was written")
 
 
-def _write(path: Path, text: str) -> None:
+def write_new(path: Path, text: str) -> None:
+    """Write a file that only its owner reads. Raises `Failed`."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -25,6 +25,7 @@ __all__ = ["Bus", "Delivery"]
 
 HISTORY_BATCH = 512  # messages per Direct Get request
 REPORTS_BATCH = 64
+SERVERS_MAX = 1_000  # of a cluster
 REPORTS_WAIT_S = 5.0
 
 _WRONG_LAST_SEQUENCE = 10071
@@ -198,6 +199,23 @@ class Bus(Connection):
         if error:
             raise BusError(f"{subject}: {error.get('description', error)}")
         return tree
+
+    async def api_all(
+        self, subject: str, *, body: Mapping[str, Any] | None = None, wait_s: float = 1.0
+    ) -> list[dict[str, Any]]:
+        """One call that every server of a cluster answers: what came within `wait_s`."""
+        found: list[dict[str, Any]] = []
+
+        def note(result: Msg | Exception) -> None:
+            if isinstance(result, Msg) and len(found) < SERVERS_MAX:
+                found.append(msgspec.json.decode(result.data))
+
+        token = await self._send_request(subject, msgspec.json.encode(body or {}), None, note)
+        try:
+            await asyncio.sleep(wait_s)
+        finally:
+            self._replies.pop(token, None)
+        return found
 
     async def _publish_stored(
         self, subject: str, data: bytes, headers: dict[str, str], timeout_s: float

@@ -15,7 +15,7 @@ import re
 import secrets
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -38,10 +38,12 @@ CLOSE_TIMEOUT_S = 1.0
 PING_INTERVAL_S = 2  # a dead link is found after at most PING_INTERVAL_S * (PINGS_OUTSTANDING_MAX + 1)
 PINGS_OUTSTANDING_MAX = 2
 RECONNECT_WAIT_S = 0.25
+REFUSALS_MAX = 8  # in a row: about two seconds
 UNSENT_BYTES_MAX = 2 * 1024 * 1024  # held while reconnecting
 PENDING_MESSAGES_MAX = 8192  # per subscription; more is dropped and found again as a gap
 PENDING_BYTES_MAX = 32 * 1024 * 1024
 
+_SERVER_REPLY = "$SYS."
 _SERVICE_REPLY = "_R_."  # what the broker puts in the place of a reply address from another account
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
 _log = structlog.get_logger(__name__)
@@ -83,6 +85,7 @@ class Connection:
         self._denied_subscriptions: set[str] = set()
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing = False
+        self._refusals = 0  # times in a row that the broker did not know us when we came back
         self._on_reconnect: Callable[[], None] | None = None
         self.dropped = 0  # messages lost to a full subscription since the start
         self.last_error = ""
@@ -91,7 +94,7 @@ class Connection:
     @classmethod
     async def connect(
         cls,
-        url: str,
+        url: str | Sequence[str],
         nkey_seed: str | None,
         inbox_prefix: str,
         name: str,
@@ -100,19 +103,23 @@ class Connection:
         timeout_s: float = CONNECT_TIMEOUT_S,
         ca_pem: str | None = None,
     ) -> Self:
-        """Connect as the owner of `nkey_seed`. A `tls://` address must show a certificate of `ca_pem` alone
-        (None: of the system's authorities), in its own name.
+        """Connect as the owner of `nkey_seed`, to the first of these addresses that answers.
+
+        A `tls://` address must show a certificate of `ca_pem` alone (None: of the system's authorities), in
+        its own name.
 
         Keeps trying for `timeout_s`, then raises `BusUnavailable` with the reason; `NotPermitted` if the
         inbox prefix is not this user's (`relay.protocol.subjects.inbox_prefix`).
         """
         deadline = time.monotonic() + timeout_s
-        trust = _trust(ca_pem) if url.startswith("tls://") else None
+        urls = [url] if isinstance(url, str) else list(url)
+        url = ", ".join(urls)
+        trust = _trust(ca_pem) if any(one.startswith("tls://") for one in urls) else None
         while True:
             bus = cls(name, inbox_prefix)
             bus._on_reconnect = on_reconnect
             try:
-                await bus._open(url, nkey_seed, inbox_prefix, trust)
+                await bus._open(urls, nkey_seed, inbox_prefix, trust)
                 return bus
             except (TimeoutError, OSError, nats.errors.Error) as error:
                 await bus.close()
@@ -129,11 +136,11 @@ class Connection:
         return self._client.is_connected
 
     async def _open(
-        self, url: str, nkey_seed: str | None, inbox_prefix: str, trust: ssl.SSLContext | None
+        self, urls: list[str], nkey_seed: str | None, inbox_prefix: str, trust: ssl.SSLContext | None
     ) -> None:
         """One attempt, which ends by itself: cancelling the library's endless one does not always end it."""
         await self._client.connect(
-            servers=[url],
+            servers=urls,
             name=self._name,
             nkeys_seed_str=nkey_seed,
             inbox_prefix=inbox_prefix,
@@ -218,11 +225,24 @@ class Connection:
         asks could have the answer written where he may not write.
         """
 
+        return await self._answer(subject, answer, _SERVICE_REPLY)
+
+    async def answer_servers(
+        self, subject: str, answer: Callable[[BusMessage], Awaitable[bytes]]
+    ) -> Subscription:
+        """Answer what only servers may ask. An empty answer is not sent."""
+        return await self._answer(subject, answer, _SERVER_REPLY)
+
+    async def _answer(
+        self, subject: str, answer: Callable[[BusMessage], Awaitable[bytes]], reply: str
+    ) -> Subscription:
         async def respond(message: Msg) -> None:
-            if not message.reply.startswith(_SERVICE_REPLY):
+            if not message.reply.startswith(reply):
                 _log.warning("question_without_reply_refused", bus=self._name, subject=message.subject)
                 return
             data = await answer(_from_wire(message))
+            if not data:
+                return
             with suppress(nats.errors.Error):
                 await self._client.publish(message.reply, data)
 
@@ -311,6 +331,16 @@ class Connection:
             _log.warning("subscription_full", bus=self._name, subject=error.subject)
         else:
             _log.debug("bus_error", bus=self._name, reason=self.last_error)
+            if "authorization violation" in self.last_error.lower():
+                self._count_refusal()
+
+    def _count_refusal(self) -> None:
+        """A broker that has just started may not know its users yet; one that keeps saying no means it."""
+        self._refusals += 1
+        if self._refusals >= REFUSALS_MAX and not self._closed.done():
+            self.last_error = "this nkey is no longer one of the broker's users"
+            _log.error("bus_put_out", bus=self._name)
+            self._ending = asyncio.create_task(self.close(), name=f"put-out-{self._name}")
 
     async def _on_disconnected(self) -> None:
         if not self._closing:
@@ -319,6 +349,7 @@ class Connection:
             settle(BusTimeout(f"{subject}: the connection was lost before the answer"))
 
     async def _on_reconnected(self) -> None:
+        self._refusals = 0
         _log.info("bus_reconnected", bus=self._name)
         if self._on_reconnect:
             try:

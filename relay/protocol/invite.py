@@ -28,6 +28,7 @@ from relay.protocol.subjects import check_identifier
 __all__ = [
     "INVITE_PREFIX",
     "JOIN_BYTES_MAX",
+    "URLS_MAX",
     "Invite",
     "JoinAnswer",
     "JoinRequest",

@@ -65,6 +65,14 @@ class ListenSettings(Section):
         BrokerUrl | None, Field(description="nats:// or tls:// HOST:PORT, as others reach the broker")
     ] = None
     tls: Annotated[TlsSettings | None, Field(description="a table with certificate, key and ca")] = None
+    url: Annotated[
+        tuple[BrokerUrl, ...],
+        Field(max_length=16, description="a list of a cluster's nats:// or tls:// HOST:PORT; none: embedded"),
+    ] = ()
+    replicas: Annotated[int, Field(ge=1, le=5, description="1 to 5, on how many servers of a cluster")] = 1
+    ca_file: Annotated[
+        FilePath | None, Field(description="the authority of a cluster's certificates, PEM")
+    ] = None
     data_dir: Annotated[FilePath, Field(description="a folder that the broker may have for itself")]
     retention_days: Annotated[int, Field(ge=1, le=3650, description="1 to 3650")] = 30
     retention_mib: Annotated[int, Field(ge=1, le=1_048_576, description="1 to 1048576, per stream")] = 1024
