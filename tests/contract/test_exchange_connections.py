@@ -1,4 +1,6 @@
-"""Connections of every bad kind: thousands that are idle, silent, slow, endless ones, broken frames. Each is ended or borne, and whoever trades meanwhile notices nothing."""
+"""Connections of every bad kind: idle by the thousand, silent, slow, endless, broken. Each is ended or borne,
+and whoever trades meanwhile notices nothing.
+"""
 
 from __future__ import annotations
 
