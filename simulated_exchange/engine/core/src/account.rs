@@ -24,8 +24,10 @@ pub const NOBODY: u32 = u32::MAX;
 
 /// An account: what every order of it touches.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(align(64))]
+#[repr(C)]
 pub struct Account {
+    /// Sums over its purses.
+    pub worth: Worth,
     /// Identifier at the boundary.
     pub id: u32,
     /// First of its purses.
@@ -33,11 +35,9 @@ pub struct Account {
     /// Last made of its slots.
     pub last_slot: u32,
     /// Positions that are not flat.
-    pub open_positions: u32,
+    pub open_positions: u16,
     /// What backs its positions.
     pub margin_mode: MarginMode,
-    /// Sums over its purses.
-    pub worth: Worth,
 }
 
 impl Account {
@@ -214,14 +214,17 @@ impl Ledger {
 
     fn revalue_all(&mut self, coin: CoinId) {
         for at in 0..self.purses_in[usize::from(coin.0)].len() {
-            self.revalue(self.purses_in[usize::from(coin.0)][at]);
+            self.alter(self.purses_in[usize::from(coin.0)][at], |_| {});
         }
     }
 
     /// An account's purse of a coin, if it was ever used.
     #[inline]
     pub fn find_purse(&self, account: u32, coin: CoinId) -> Option<u32> {
-        self.purse_of.get(purse_key(account, coin))
+        self.purse_of.get(purse_key(account, coin), |purse| {
+            let held = self.purse(purse);
+            held.account == account && held.coin == coin
+        })
     }
 
     /// An account's purse of a coin, made on first use.
@@ -268,7 +271,7 @@ impl Ledger {
     /// Purses that owe another amount than when this was asked last, by account and coin.
     pub fn take_changed_loans(&mut self) -> Vec<u32> {
         let mut changed = self.loans.take_changed();
-        changed.retain(|(purse, before)| self.purse(*purse).borrowed != *before);
+        changed.retain(|(purse, before)| self.purse(*purse).extras().borrowed != *before);
         let mut purses: Vec<u32> = changed.into_iter().map(|(purse, _)| purse).collect();
         self.sort_purses(&mut purses);
         purses
@@ -279,50 +282,50 @@ impl Ledger {
         purses.sort_unstable_by_key(|purse| (self.purse(*purse).account, self.purse(*purse).coin));
     }
 
-    /// Replaces what a purse adds to its account's totals.
+    /// Changes a purse, and with it what it adds to its account's totals and to the coin's loans.
     #[inline]
-    pub fn revalue(&mut self, place: u32) {
+    fn alter(&mut self, place: u32, change: impl FnOnce(&mut Purse)) {
         let purse = &mut self.purses[place as usize];
+        let worth = purse.worth();
+        change(purse);
         let coin = usize::from(purse.coin.0);
-        let worth = purse.worth_at(&self.coins[coin], self.prices[coin]);
-        self.accounts[purse.account as usize].worth.replace(&purse.worth, &worth);
-        purse.worth = worth;
-        let owed = purse.owed().total();
-        if owed != purse.borrowed {
-            let before = std::mem::replace(&mut purse.borrowed, owed);
-            let (account, coin) = (purse.account, purse.coin);
-            self.loans.replace(place, account, coin, before, owed);
+        let owed_before = purse.revalue(&self.coins[coin], self.prices[coin]);
+        self.accounts[purse.account as usize].worth.replace(&worth, &purse.worth());
+        if let Some(before) = owed_before {
+            self.loans.replace(place, purse.account, purse.coin, before, purse.extras().borrowed);
         }
     }
 
     /// Changes a purse and everything that depends on it, save the sums of wallets: what moves between wallets is
     /// `credit`'s and `credit_funding`'s.
     pub fn change_purse(&mut self, purse: u32, change: impl FnOnce(&mut Purse)) {
-        let held = &mut self.purses[purse as usize];
-        let spot_before = held.spot_borrow;
-        change(held);
-        let (coin, spot) = (held.coin, held.spot_borrow - spot_before);
-        self.loans.lend_spot(coin, spot);
-        self.revalue(purse);
+        let held = self.purse(purse);
+        let (coin, spot_before) = (held.coin, held.extras().spot_borrow);
+        self.alter(purse, change);
+        let spot = self.purse(purse).extras().spot_borrow;
+        self.loans.lend_spot(coin, spot - spot_before);
     }
 
     /// Notes that what a purse owes has been told.
     pub fn note_owing(&mut self, purse: u32) {
         let held = &mut self.purses[purse as usize];
-        held.was_owing = held.borrowed > 0;
+        held.was_owing = held.extras().borrowed > 0;
     }
 
     /// Moves money into (or, negative, out of) a funding wallet.
     pub fn credit_funding(&mut self, purse: u32, amount: i128) {
         let held = &mut self.purses[purse as usize];
-        held.funding += amount;
+        held.extras_mut().funding += amount;
         self.totals[usize::from(held.coin.0)].wallets += amount;
     }
 
     /// An account's slot in an instrument, if it was ever used.
     #[inline]
     pub fn find_slot(&self, account: u32, instrument: usize, index: PositionIndex) -> Option<u32> {
-        self.slot_of.get(slot_key(account, instrument, index))
+        self.slot_of.get(slot_key(account, instrument, index), |slot| {
+            let held = self.slot(slot);
+            held.account == account && usize::from(held.instrument) == instrument && held.index == index
+        })
     }
 
     /// An account's slot in an instrument, made on first use.
@@ -392,20 +395,10 @@ impl Ledger {
     /// Moves money into (or, negative, out of) a wallet.
     #[inline]
     pub fn credit(&mut self, purse: u32, amount: i128) {
-        let held = &mut self.purses[purse as usize];
-        held.wallet += amount;
         self.has_moved = true;
-        self.totals[usize::from(held.coin.0)].wallets += amount;
-        self.revalue(purse);
-    }
-
-    /// As `credit`, where the purse is valued again right afterwards.
-    #[inline]
-    pub fn book(&mut self, purse: u32, amount: i128) {
-        let held = &mut self.purses[purse as usize];
-        held.wallet += amount;
-        self.has_moved = true;
-        self.totals[usize::from(held.coin.0)].wallets += amount;
+        let coin = self.purse(purse).coin;
+        self.totals[usize::from(coin.0)].wallets += amount;
+        self.alter(purse, |held| held.wallet += amount);
     }
 
     /// Credits an account of the venue with an amount of another purse's coin.
@@ -453,15 +446,10 @@ impl Ledger {
     #[inline]
     pub fn set_margin(&mut self, slot: u32, margin: Margin) {
         let slot = &mut self.slots[slot as usize];
-        let sum = &mut self.purses[slot.purse as usize].margin;
-        if slot.is_isolated {
-            sum.replace(&slot.counted(&slot.margin), &slot.counted(&margin));
-        } else {
-            sum.replace(&slot.margin, &margin);
-        }
+        let before = slot.counted(&slot.margin);
         slot.margin = margin;
-        let purse = slot.purse;
-        self.revalue(purse);
+        let (after, purse) = (slot.counted(&margin), slot.purse);
+        self.alter(purse, |held| held.margin.replace(&before, &after));
     }
 
     /// Sets an account's margin mode; its slots follow by `isolate`.
@@ -478,24 +466,21 @@ impl Ledger {
 
     /// Replaces what the spot orders of a slot hold; `base_purse` is the account's purse of the base coin.
     pub fn hold(&mut self, slot: u32, base_purse: u32, holds: SpotHolds) {
-        let before = std::mem::replace(&mut self.details[slot as usize].holds, holds);
+        let before = std::mem::replace(&mut self.details[slot as usize].extras_mut().holds, holds);
         let quote_purse = self.slots[slot as usize].purse;
-        self.purses[base_purse as usize].locked += holds.base - before.base;
-        let quote = &mut self.purses[quote_purse as usize];
-        quote.locked += holds.quote - before.quote;
-        quote.haircut += holds.haircut - before.haircut;
-        self.revalue(base_purse);
-        self.revalue(quote_purse);
+        self.alter(base_purse, |held| held.extras_mut().locked += holds.base - before.base);
+        self.alter(quote_purse, |held| {
+            held.extras_mut().locked += holds.quote - before.quote;
+            held.extras_mut().haircut += holds.haircut - before.haircut;
+        });
     }
 
     /// Sets the margin assigned to an isolated position.
     pub fn assign(&mut self, slot: u32, assigned: i128) {
-        let detail = &mut self.details[slot as usize];
-        let change = assigned - detail.assigned;
-        detail.assigned = assigned;
+        let extras = self.details[slot as usize].extras_mut();
+        let change = assigned - std::mem::replace(&mut extras.assigned, assigned);
         let purse = self.slots[slot as usize].purse;
-        self.purses[purse as usize].isolated += change;
-        self.revalue(purse);
+        self.alter(purse, |held| held.extras_mut().isolated += change);
     }
 
     /// Whether every position leads to an account, a purse or a slot, and every chain of them to its end: each link
@@ -529,34 +514,24 @@ impl Ledger {
     /// As `set_margin`, where nothing but the margin of orders differs; true if their loss at the mark has grown.
     #[inline]
     pub fn set_order_margin(&mut self, slot: u32, initial: i64, loss: i64) -> bool {
-        let Slot { margin, purse: place, .. } = &mut self.slots[slot as usize];
+        let Slot { margin, purse, .. } = &mut self.slots[slot as usize];
+        let purse = *purse;
         let more = i128::from(initial - margin.order_initial);
         let more_loss = i128::from(loss - margin.order_loss);
         (margin.order_initial, margin.order_loss) = (initial, loss);
-        let purse = &mut self.purses[*place as usize];
-        purse.margin.order_initial += more;
-        purse.margin.order_loss += more_loss;
-        if !self.coins[usize::from(purse.coin.0)].is_par {
-            let place = *place;
-            self.revalue(place);
-            return more_loss > 0;
-        }
-        let account = &mut self.accounts[purse.account as usize];
-        purse.worth.initial += more;
-        account.worth.initial += more;
-        if more_loss != 0 {
-            purse.worth.order_loss += more_loss;
-            account.worth.order_loss += more_loss;
-        }
+        self.alter(purse, |held| {
+            held.margin.order_initial += more;
+            held.margin.order_loss += more_loss;
+        });
         more_loss > 0
     }
 }
 
 fn purse_key(account: u32, coin: CoinId) -> u64 {
-    (u64::from(account) + 1) << 16 | u64::from(coin.0)
+    u64::from(account) << 16 | u64::from(coin.0)
 }
 
 #[inline]
 fn slot_key(account: u32, instrument: usize, index: PositionIndex) -> u64 {
-    (u64::from(account) + 1) << 24 | (instrument as u64) << 8 | u64::from(index.to_wire())
+    u64::from(account) << 24 | (instrument as u64) << 8 | u64::from(index.to_wire())
 }

@@ -43,7 +43,7 @@ impl Exchange {
         }
         let after = self.worth_after(owner, coin, |held| {
             held.wallet += wanted;
-            held.spot_borrow += wanted;
+            held.extras_mut().spot_borrow += wanted;
         });
         if after.available() < 0 {
             return Err(Reject::InsufficientBalance);
@@ -74,7 +74,7 @@ impl Exchange {
             return Err(Reject::RepaymentClosed);
         }
         let purse = self.ledger.find_purse(owner, coin).ok_or(Reject::NothingOwed)?;
-        let owed = self.ledger.purse(purse).borrowed;
+        let owed = self.ledger.purse(purse).extras().borrowed;
         if owed == 0 {
             return Err(Reject::NothingOwed);
         }
@@ -144,7 +144,7 @@ impl Exchange {
         if self.ledger.account(account).worth.balance <= 0 {
             return 0;
         }
-        let borrowed = self.ledger.purse(purse).borrowed;
+        let borrowed = self.ledger.purse(purse).extras().borrowed;
         let (free, rate, bearing) = self.loan_terms(purse, rate);
         let cost = lending::interest(bearing, rate, hours);
         if cost == 0 {
@@ -173,7 +173,7 @@ impl Exchange {
         let free_limit = i128::from(self.ledger.coins()[usize::from(coin.0)].spec.free_limit.0);
         let free = held.owed().free(held.margin.unrealised, free_limit);
         let (owed, limit) = (self.group_borrowed(account, coin), self.user_limit(account, coin));
-        (free, lending::penalty_rate(rate, owed, limit), held.borrowed - free)
+        (free, lending::penalty_rate(rate, owed, limit), held.extras().borrowed - free)
     }
 
     /// Hands the interest of one run to the coin's pool and the venue's reserve: the first insurance pool of the coin,
@@ -197,7 +197,7 @@ impl Exchange {
             let borrowers: Vec<u32> = self.ledger.loans.borrowers(coin).iter().copied().collect();
             for account in borrowers {
                 let Some(purse) = self.ledger.find_purse(account, coin) else { continue };
-                let owed = self.ledger.purse(purse).borrowed;
+                let owed = self.ledger.purse(purse).extras().borrowed;
                 if self.profiles.repays_itself(account) {
                     self.pay(purse, owed, OPERATION_USD_MAX, RepayReason::Automatic);
                 } else if self.lending_of(coin).is_some() {
@@ -212,18 +212,18 @@ impl Exchange {
     /// Returns what is owed less than before.
     pub(crate) fn pay(&mut self, purse: u32, most: i128, room: i128, reason: RepayReason) -> i128 {
         let held = self.ledger.purse(purse);
-        let (account, coin, before) = (held.account, held.coin, held.borrowed);
+        let (account, coin, before) = (held.account, held.coin, held.extras().borrowed);
         let most = most.min(before);
         self.pay_back(purse, most);
-        let repaid = before - self.ledger.purse(purse).borrowed;
+        let repaid = before - self.ledger.purse(purse).extras().borrowed;
         if repaid < most && room > 0 {
             for sale in self.sales_for(purse, most - repaid, room) {
                 self.book_sale(account, &sale, coin);
             }
-            let repaid = before - self.ledger.purse(purse).borrowed;
+            let repaid = before - self.ledger.purse(purse).extras().borrowed;
             self.pay_back(purse, most - repaid);
         }
-        let left = self.ledger.purse(purse).borrowed;
+        let left = self.ledger.purse(purse).extras().borrowed;
         let repaid = before - left;
         if repaid > 0 {
             self.emit(EventKind::Repaid {
@@ -252,7 +252,7 @@ impl Exchange {
         let pool = self.lending_purse(self.ledger.purse(purse).coin);
         self.ledger.credit(pool, -amount);
         self.ledger.credit(purse, amount);
-        self.ledger.change_purse(purse, |held| held.spot_borrow += amount);
+        self.ledger.change_purse(purse, |held| held.extras_mut().spot_borrow += amount);
     }
 
     /// What of the account's other collateral, in the venue's order of coins, would have to be sold for a purse to owe so
@@ -316,7 +316,7 @@ impl Exchange {
     pub(crate) fn cover_debts(&mut self, account: u32) -> bool {
         let mut changed = false;
         for purse in self.ledger.purses_of(account) {
-            let owed = self.ledger.purse(purse).borrowed;
+            let owed = self.ledger.purse(purse).extras().borrowed;
             changed |= owed > 0 && self.pay(purse, owed, NO_CAP, RepayReason::Liquidation) > 0;
         }
         changed
@@ -327,10 +327,10 @@ impl Exchange {
     pub(crate) fn has_anything(&self, account: u32) -> bool {
         let pays = |purse: &u32| {
             let held = self.ledger.purse(*purse);
-            held.repayable() > 0 || !self.sales_for(*purse, held.borrowed, NO_CAP).is_empty()
+            held.repayable() > 0 || !self.sales_for(*purse, held.extras().borrowed, NO_CAP).is_empty()
         };
         if self.has_isolated_position(account) {
-            let holds = |purse: &u32| self.ledger.purse(*purse).locked > 0 || pays(purse);
+            let holds = |purse: &u32| self.ledger.purse(*purse).extras().locked > 0 || pays(purse);
             return self.ledger.purses_of(account).iter().any(holds);
         }
         self.ledger.account(account).open_positions > 0
@@ -342,7 +342,7 @@ impl Exchange {
     pub(crate) fn absorb_debts(&mut self, account: u32) {
         for purse in self.ledger.purses_of(account) {
             let held = self.ledger.purse(purse);
-            let (owed, coin) = (held.borrowed, held.coin);
+            let (owed, coin) = (held.extras().borrowed, held.coin);
             let Some(pool) = self.insurance_of(coin).filter(|_| owed > 0) else { continue };
             let amount = owed.min(self.ledger.purse(self.pool_purse(pool)).wallet);
             if amount > 0 {
@@ -378,7 +378,7 @@ impl Exchange {
         changed.dedup();
         for purse in changed {
             let held = self.ledger.purse(purse);
-            if held.was_owing != (held.borrowed > 0) {
+            if held.was_owing != (held.extras().borrowed > 0) {
                 self.emit_loan(purse);
             }
         }
@@ -401,7 +401,7 @@ impl Exchange {
                 self.ledger.loans.borrowers(coin).iter().filter(|account| !unable.contains(account));
             let ranked = borrowers.filter_map(|account| {
                 let purse = self.ledger.find_purse(*account, coin)?;
-                Some((*account, self.ledger.purse(purse).borrowed))
+                Some((*account, self.ledger.purse(purse).extras().borrowed))
             });
             let Some((account, borrowed)) = largest(ranked) else { break };
             let Some(purse) = self.ledger.find_purse(account, coin) else { break };
@@ -422,7 +422,7 @@ impl Exchange {
             return 0;
         }
         let spec = &self.ledger.coins()[usize::from(coin.0)].spec;
-        let own = self.ledger.find_purse(account, coin).map_or(0, |purse| self.ledger.purse(purse).borrowed);
+        let own = self.ledger.find_purse(account, coin).map_or(0, |purse| self.ledger.purse(purse).extras().borrowed);
         let tier = spec.borrow.last().map_or(0, |tier| i128::from(tier.limit.0)) - own;
         let user = self.user_limit(account, coin) - self.group_borrowed(account, coin);
         let books = self.pool_books(coin);
@@ -432,7 +432,7 @@ impl Exchange {
     /// What an account's group owes of a coin together.
     pub(crate) fn group_borrowed(&self, account: u32, coin: CoinId) -> i128 {
         let purses = self.profiles.group(account).filter_map(|member| self.ledger.find_purse(member, coin));
-        purses.map(|purse| self.ledger.purse(purse).borrowed).sum()
+        purses.map(|purse| self.ledger.purse(purse).extras().borrowed).sum()
     }
 
     /// What an account's group may owe of a coin together.
@@ -465,7 +465,7 @@ impl Exchange {
         change(&mut after);
         let listed = &self.ledger.coins()[usize::from(coin.0)];
         let mut worth = self.ledger.account(account).worth;
-        worth.replace(&before.worth, &after.worth_at(listed, self.ledger.coin_price(coin)));
+        worth.replace(&before.worth(), &after.worth_at(listed, self.ledger.coin_price(coin)));
         worth
     }
 

@@ -445,6 +445,7 @@ impl Exchange {
             order_type: order.order_type,
             self_match: order.terms.self_match,
             has_terms: false,
+            is_begun: false,
         };
         let detail = OrderDetail {
             link_id: order.link_id,
@@ -469,7 +470,7 @@ impl Exchange {
         if order.reduce_only {
             let slot = self.ledger.slot(order.slot);
             let account = AccountId(self.ledger.account(slot.account).id);
-            let taken = self.ledger.detail(order.slot).reduce_only_lots[usize::from(order.side.to_wire())];
+            let taken = self.ledger.detail(order.slot).extras().reduce_only_lots[usize::from(order.side.to_wire())];
             let room = (slot.reducible(order.side) - taken).max(0);
             if room == 0 {
                 self.emit_cancelled(order.id, account, instrument, order.leaves, CancelReason::ReduceOnly);
@@ -507,7 +508,7 @@ impl Exchange {
     pub(crate) fn count_resting(&mut self, order: &Order, sign: i64) {
         if order.reduce_only {
             let at = usize::from(order.side.to_wire());
-            let resting = &mut self.ledger.detail_mut(order.slot).reduce_only_lots;
+            let resting = &mut self.ledger.detail_mut(order.slot).extras_mut().reduce_only_lots;
             resting[at] += sign * order.leaves;
             let has_reduce_only = *resting != [0; 2];
             self.ledger.slot_mut(order.slot).has_reduce_only = has_reduce_only;

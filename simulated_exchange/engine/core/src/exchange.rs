@@ -375,7 +375,14 @@ impl Exchange {
         let index = usize::from(current.instrument);
         let margin = current.exposure(self.markets[index].mark_ticks).margin(&self.instruments[index]);
         let (account, is_flat) = (current.account, current.position.lots == 0);
-        self.ledger.set_margin(slot, margin);
+        // figures of the venue's own accounts saturate
+        let is_users = account >= self.first_user && !self.takes_long_way;
+        let is_plain = is_users && self.instruments[index].is_plain && !current.is_isolated;
+        if is_plain && self.ledger.owes_nothing_after(slot, 0, &margin) {
+            self.ledger.margin_at_par(slot, 0, &margin);
+        } else {
+            self.ledger.set_margin(slot, margin);
+        }
         // without a position too, what its orders would lose counts against the account's other positions
         if !is_flat || margin.order_loss > 0 {
             self.touch(account);

@@ -104,7 +104,7 @@ impl Exchange {
         let fee = funding_fee(size, over, settlement.rate);
         let qty = listed.qty(lots);
         let from_margin = self.funding_from_margin(slot, fee);
-        let assigned = self.ledger.detail(slot).assigned;
+        let assigned = self.ledger.detail(slot).extras().assigned;
         self.ledger.detail_mut(slot).funding += fee;
         self.ledger.assign(slot, assigned - from_margin);
         self.ledger.credit(purse, -fee);
@@ -132,7 +132,7 @@ impl Exchange {
             return 0;
         }
         let free = self.ledger.purse(held.purse).isolated_free();
-        (fee - free.max(0)).clamp(0, self.ledger.detail(slot).assigned.max(0))
+        (fee - free.max(0)).clamp(0, self.ledger.detail(slot).extras().assigned.max(0))
     }
 }
 

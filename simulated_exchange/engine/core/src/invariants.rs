@@ -65,7 +65,7 @@ impl Exchange {
             let purses = ledger.purses().iter().filter(|purse| purse.coin == coin);
             let pools = (0_u16..).zip(&self.pools).filter(|(_, pool)| pool.coin == coin);
             let fees = ledger.find_purse(FEES, coin);
-            let wallets = purses.map(|purse| purse.wallet + purse.funding).sum();
+            let wallets = purses.map(|purse| purse.wallet + purse.extras().funding).sum();
             let entry_costs = settled.flat_map(slots).map(|slot| slot.position.cost).sum();
             CoinConservation {
                 coin,
@@ -98,12 +98,12 @@ impl Exchange {
         let (mut total, mut spot, mut borrowers) = (0, 0, 0);
         for purse in self.ledger.purses().iter().filter(|purse| purse.coin == coin) {
             let owed = purse.owed();
-            holds(owed.total() == purse.borrowed, "loan of a purse is up to date")?;
-            holds(purse.spot_borrow >= 0 && purse.funding >= 0, "nobody owes less than nothing")?;
+            holds(owed.total() == purse.extras().borrowed, "loan of a purse is up to date")?;
+            holds(purse.extras().spot_borrow >= 0 && purse.extras().funding >= 0, "nobody owes less than nothing")?;
             let listed = self.ledger.loans.borrowers(coin).contains(&purse.account);
-            holds(listed == (purse.borrowed > 0), "list of borrowers")?;
-            (total, spot) = (total + purse.borrowed, spot + purse.spot_borrow);
-            borrowers += usize::from(purse.borrowed > 0);
+            holds(listed == (purse.extras().borrowed > 0), "list of borrowers")?;
+            (total, spot) = (total + purse.extras().borrowed, spot + purse.extras().spot_borrow);
+            borrowers += usize::from(purse.extras().borrowed > 0);
         }
         let loans = &self.ledger.loans;
         holds(total == loans.total(coin) && spot == loans.spot(coin), "running totals of loans")?;
@@ -159,16 +159,16 @@ impl Exchange {
                 let held = self.ledger.purse(purse);
                 let coin = &self.ledger.coins()[usize::from(held.coin.0)];
                 let fresh = held.worth_at(coin, self.ledger.coin_price(held.coin));
-                holds(fresh == held.worth, "worth of a purse is up to date")?;
+                holds(fresh == held.worth(), "worth of a purse is up to date")?;
                 worth.replace(&Worth::default(), &fresh);
                 holds(self.margin_of(purse) == held.margin, "margin of a purse is the sum over its slots")?;
-                holds(self.held_of(place, held.coin) == held.locked, "what spot orders hold of a coin")?;
-                holds(self.assigned_of(purse) == held.isolated, "assigned margin is the sum over positions")?;
+                holds(self.held_of(place, held.coin) == held.extras().locked, "what spot orders hold of a coin")?;
+                holds(self.assigned_of(purse) == held.extras().isolated, "assigned margin is the sum over positions")?;
             }
             holds(worth == account.worth, "worth of an account is the sum over its purses")?;
             let mut open = 0;
             for slot in self.ledger.slots_of(place) {
-                open += u32::from(self.ledger.slot(slot).position.lots != 0);
+                open += u16::from(self.ledger.slot(slot).position.lots != 0);
                 orders += self.check_slot(slot)?;
             }
             holds(open == account.open_positions, "count of an account's open positions")?;
@@ -237,7 +237,7 @@ impl Exchange {
     fn assigned_of(&self, purse: u32) -> i128 {
         let slots = self.ledger.slots_of(self.ledger.purse(purse).account);
         let own = slots.into_iter().filter(|slot| self.ledger.slot(*slot).purse == purse);
-        own.map(|slot| self.ledger.detail(slot).assigned).sum()
+        own.map(|slot| self.ledger.detail(slot).extras().assigned).sum()
     }
 
     /// What an account's resting spot orders hold of a coin.
@@ -259,7 +259,7 @@ impl Exchange {
         let margin = held.exposure(mark_ticks).margin(&self.instruments[index]);
         holds(margin == held.margin, "margin of a slot is up to date")?;
         holds(held.position.lots != 0 || held.position.cost == 0, "flat means no cost")?;
-        let assigned = self.ledger.detail(slot).assigned;
+        let assigned = self.ledger.detail(slot).extras().assigned;
         let may_be_assigned = held.is_isolated && held.position.lots != 0;
         holds(
             assigned == 0 || (may_be_assigned && assigned > 0),
@@ -293,7 +293,7 @@ impl Exchange {
             let open = owner.open_orders.of(side);
             let opening = (open.lots, i128::from(open.size), i128::from(open.cost));
             holds(sums(false) == opening, "sums of opening orders")?;
-            holds(sums(true).0 == ledger.detail(slot).reduce_only_lots[at], "sums of reduce-only orders")?;
+            holds(sums(true).0 == ledger.detail(slot).extras().reduce_only_lots[at], "sums of reduce-only orders")?;
             holds(sums(true).0 <= owner.reducible(side), "reduce-only orders fit the position")?;
         }
         holds(resting.len() == owner.orders.count as usize, "count of an account's orders")?;

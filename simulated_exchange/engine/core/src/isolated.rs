@@ -31,12 +31,12 @@ impl Exchange {
 
     /// What backs an isolated position: assigned margin and profit at the mark.
     pub(crate) fn isolated_equity(&self, slot: u32) -> i128 {
-        self.ledger.detail(slot).assigned + i128::from(self.ledger.slot(slot).margin.unrealised)
+        self.ledger.detail(slot).extras().assigned + i128::from(self.ledger.slot(slot).margin.unrealised)
     }
 
     /// Assigned margin less the fee of closing at bankruptcy: what a position may lose before it is bankrupt.
     pub(crate) fn isolated_cushion(&self, slot: u32) -> i128 {
-        self.ledger.detail(slot).assigned - self.isolated_fee(slot)
+        self.ledger.detail(slot).extras().assigned - self.isolated_fee(slot)
     }
 
     /// Fee of closing an isolated position at bankruptcy.
@@ -60,7 +60,7 @@ impl Exchange {
         let held = self.ledger.slot(slot);
         let free = self.ledger.purse(held.purse).isolated_free();
         let missing = i128::from(held.margin.maintenance) + 1 - self.isolated_equity(slot);
-        if !self.ledger.detail(slot).adds_margin || free < missing {
+        if !self.ledger.detail(slot).extras().adds_margin || free < missing {
             return false;
         }
         let once_more = i128::from(held.margin.position_initial);
@@ -70,7 +70,7 @@ impl Exchange {
 
     /// Moves margin between the free balance and an isolated position, and tells it.
     fn change_margin(&mut self, slot: u32, amount: i128, is_automatic: bool) {
-        let assigned = self.ledger.detail(slot).assigned + amount;
+        let assigned = self.ledger.detail(slot).extras().assigned + amount;
         self.ledger.assign(slot, assigned);
         let held = self.ledger.slot(slot);
         let (owner, position_index) = (held.account, held.index);
@@ -91,7 +91,7 @@ impl Exchange {
     #[cold]
     pub(crate) fn reassign(&mut self, slot: u32, signed_lots: i64, settled: &Settled) {
         let held = self.ledger.slot(slot);
-        let assigned = self.ledger.detail(slot).assigned;
+        let assigned = self.ledger.detail(slot).extras().assigned;
         let before = i128::from((held.position.lots - signed_lots).unsigned_abs());
         let closed = i128::from(settled.closed_lots);
         let kept = match closed {
@@ -144,7 +144,7 @@ impl Exchange {
         let closing = lots.min(held.reducible(side));
         if closing > 0 {
             let value = listed.value(held.position.lots, ticks);
-            let left = self.ledger.detail(slot).assigned + value - held.position.cost;
+            let left = self.ledger.detail(slot).extras().assigned + value - held.position.cost;
             if left < fee_of(value, listed.spec.taker_fee) {
                 return 0;
             }
@@ -179,7 +179,7 @@ impl Exchange {
         if amount > self.ledger.purse(held.purse).isolated_free() {
             return Err(Reject::InsufficientBalance);
         }
-        let left = self.ledger.detail(slot).assigned + amount + i128::from(held.margin.unrealised.min(0));
+        let left = self.ledger.detail(slot).extras().assigned + amount + i128::from(held.margin.unrealised.min(0));
         if amount < 0 && left < i128::from(held.margin.position_initial) {
             return Err(Reject::MarginNotFree);
         }
@@ -196,12 +196,12 @@ impl Exchange {
         is_on: bool,
     ) -> Result<(), Reject> {
         let slot = self.isolated_slot(account, instrument, position_index)?;
-        if slot.is_some_and(|slot| self.ledger.detail(slot).adds_margin) == is_on {
+        if slot.is_some_and(|slot| self.ledger.detail(slot).extras().adds_margin) == is_on {
             return Err(Reject::AutoAddMarginUnchanged);
         }
         let (owner, index) = (self.user(account)?, self.listed(instrument)?);
         let slot = self.ledger.slot_for(owner, index, position_index, &self.instruments[index]);
-        self.ledger.detail_mut(slot).adds_margin = is_on;
+        self.ledger.detail_mut(slot).extras_mut().adds_margin = is_on;
         self.touch(owner);
         self.emit(EventKind::AutoAddMarginChanged { account, instrument, position_index, is_on });
         Ok(())

@@ -120,7 +120,7 @@ impl Exchange {
         let after = exposure.margin(listed);
         let for_orders = i128::from(after.order_initial) - i128::from(held.margin.order_initial);
         let for_position = i128::from(after.position_initial) - i128::from(held.margin.position_initial);
-        let mut assigned = self.ledger.detail(slot).assigned;
+        let mut assigned = self.ledger.detail(slot).extras().assigned;
         if held.is_isolated && held.position.lots != 0 {
             assigned += for_position;
             // funding may have eaten more of it than the lower requirement gives back

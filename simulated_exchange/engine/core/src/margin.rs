@@ -148,32 +148,34 @@ pub struct Exposure {
 /// Margin of an account in one instrument. Users' figures are bounded far below 64 bits by the largest position;
 /// those of the venue's take-over account saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(C)]
 pub struct Margin {
+    /// Initial margin of the orders.
+    pub order_initial: i64,
+    /// What the orders would lose at the mark if they filled.
+    pub order_loss: i64,
     /// Profit at the mark.
     pub unrealised: i64,
     /// Initial margin of the position.
     pub position_initial: i64,
-    /// Initial margin of the orders.
-    pub order_initial: i64,
     /// Maintenance margin of the position.
     pub maintenance: i64,
-    /// What the orders would lose at the mark if they filled.
-    pub order_loss: i64,
 }
 
 /// Margin of an account in one coin, summed over its slots that settle in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(C)]
 pub struct MarginSum {
+    /// Initial margin of the orders.
+    pub order_initial: i128,
+    /// What the orders would lose at the marks if they filled.
+    pub order_loss: i128,
     /// Profit at the marks.
     pub unrealised: i128,
     /// Initial margin of the positions.
     pub position_initial: i128,
-    /// Initial margin of the orders.
-    pub order_initial: i128,
     /// Maintenance margin of the positions.
     pub maintenance: i128,
-    /// What the orders would lose at the marks if they filled.
-    pub order_loss: i128,
 }
 
 impl MarginSum {

@@ -23,7 +23,7 @@ impl Exchange {
         if mode == MarginMode::Cross && slots.iter().any(|slot| self.has_own_leverage(*slot)) {
             return Err(Reject::LeverageSidesDiffer);
         }
-        let before: Vec<i128> = slots.iter().map(|slot| self.ledger.detail(*slot).assigned).collect();
+        let before: Vec<i128> = slots.iter().map(|slot| self.ledger.detail(*slot).extras().assigned).collect();
         let after: Vec<i128> = match mode {
             MarginMode::Cross => vec![0; slots.len()],
             MarginMode::Isolated => slots.iter().map(|slot| self.entry_margin(*slot)).collect(),
@@ -59,7 +59,7 @@ impl Exchange {
             return account.available() >= 0 && !account.is_breached();
         }
         let purses = self.ledger.purses_of(owner);
-        let is_solvent = |purse: &Purse| purse.spot_borrow == 0 && purse.isolated_free() >= 0;
+        let is_solvent = |purse: &Purse| purse.extras().spot_borrow == 0 && purse.isolated_free() >= 0;
         purses.iter().all(|purse| is_solvent(self.ledger.purse(*purse)))
             && !slots.iter().any(|slot| self.is_position_breached(*slot))
     }

@@ -311,7 +311,7 @@ impl Exchange {
         let fee = match leg.fee {
             FeeRule::Rate(rate) if !is_isolated => {
                 let fee = fee_of(leg.value, rate);
-                self.ledger.book(purse, settled.realised - fee);
+                self.ledger.credit(purse, settled.realised - fee);
                 self.ledger.collect(FEES, purse, fee);
                 fee
             }
@@ -348,7 +348,7 @@ impl Exchange {
     fn settle_money(&mut self, leg: &Leg, settled: &Settled) -> i128 {
         let Slot { account: owner, purse, is_isolated, .. } = *self.ledger.slot(leg.slot);
         self.ledger.credit(purse, settled.realised);
-        let backing = self.ledger.detail(leg.slot).assigned + settled.realised;
+        let backing = self.ledger.detail(leg.slot).extras().assigned + settled.realised;
         if is_isolated {
             self.reassign(leg.slot, leg.lots * leg.side.sign(), settled);
         }
@@ -357,7 +357,7 @@ impl Exchange {
             FeeRule::Rate(rate) => fee_of(leg.value, rate),
             // what closing an isolated position released, and nothing else
             FeeRule::AsFarAsItCan(rate) if is_isolated => {
-                let released = backing - self.ledger.detail(leg.slot).assigned;
+                let released = backing - self.ledger.detail(leg.slot).extras().assigned;
                 fee_of(leg.value, rate).min(released.max(0))
             }
             FeeRule::AsFarAsItCan(rate) => {
@@ -431,7 +431,7 @@ impl Exchange {
         for side in [Side::Buy, Side::Sell] {
             let slot = self.ledger.slot(slot_index);
             let at = usize::from(side.to_wire());
-            let mut excess = self.ledger.detail(slot_index).reduce_only_lots[at] - slot.reducible(side);
+            let mut excess = self.ledger.detail(slot_index).extras().reduce_only_lots[at] - slot.reducible(side);
             let mut index = slot.orders.youngest;
             while excess > 0 && index != NONE {
                 let (order, older) = (*self.orders.get(index), self.orders.older(index));

@@ -35,11 +35,11 @@ impl Exchange {
         for purse in self.ledger.purses_of(place) {
             let held = self.ledger.purse(purse);
             let usd = |amount: i128| usd_floor(amount, self.ledger.coin_price(held.coin));
-            add(&mut view.wallet_balance, usd(held.wallet - held.spot_borrow));
+            add(&mut view.wallet_balance, usd(held.wallet - held.extras().spot_borrow));
             let unrealised = self.unrealised_of(purse);
-            add(&mut view.equity, usd(held.wallet - held.spot_borrow + unrealised));
+            add(&mut view.equity, usd(held.wallet - held.extras().spot_borrow + unrealised));
             add(&mut view.unrealised_pnl, usd(unrealised));
-            add(&mut view.borrowed, self.in_usd(held.coin, held.borrowed));
+            add(&mut view.borrowed, self.in_usd(held.coin, held.extras().borrowed));
             add(&mut view.position_margin, self.in_usd(held.coin, held.margin.position_initial));
             add(&mut view.order_margin, self.in_usd(held.coin, held.margin.order_initial));
         }
@@ -55,7 +55,7 @@ impl Exchange {
     /// Profit at the marks of what settles in a purse's coin, isolated positions included.
     fn unrealised_of(&self, purse: u32) -> i128 {
         let held = self.ledger.purse(purse);
-        if held.isolated == 0 {
+        if held.extras().isolated == 0 {
             return held.margin.unrealised;
         }
         let slots = self.ledger.slots_of(held.account).into_iter().map(|slot| self.ledger.slot(slot));
@@ -65,7 +65,7 @@ impl Exchange {
     fn view_coin(&self, purse: u32) -> CoinView {
         let held = self.ledger.purse(purse);
         let unrealised = self.unrealised_of(purse);
-        let equity = held.wallet - held.spot_borrow + unrealised;
+        let equity = held.wallet - held.extras().spot_borrow + unrealised;
         let margin = &held.margin;
         let price = self.ledger.coin_price(held.coin);
         let is_cross = self.ledger.account(held.account).margin_mode == MarginMode::Cross;
@@ -78,15 +78,15 @@ impl Exchange {
             position_margin: money(margin.position_initial),
             order_margin: money(margin.order_initial),
             maintenance_margin: money(margin.maintenance),
-            isolated_margin: money(held.isolated),
-            locked: money(held.locked),
-            funding_balance: money(held.funding),
-            borrowed: money(held.borrowed),
-            spot_borrowed: money(held.spot_borrow),
+            isolated_margin: money(held.extras().isolated),
+            locked: money(held.extras().locked),
+            funding_balance: money(held.extras().funding),
+            borrowed: money(held.extras().borrowed),
+            spot_borrowed: money(held.extras().spot_borrow),
             interest_due: money(self.interest_due(purse)),
             free: money(free),
             is_collateral: held.is_collateral,
-            collateral_value: money(held.worth.balance),
+            collateral_value: money(held.worth().balance),
             usd_value: money(usd_floor(equity, price)),
             usd_price: Price(price),
         }
@@ -95,7 +95,7 @@ impl Exchange {
     /// What the next hour of interest would take if it were charged now.
     fn interest_due(&self, purse: u32) -> i128 {
         let held = self.ledger.purse(purse);
-        let Some(spec) = self.lending_of(held.coin).filter(|_| held.borrowed > 0) else { return 0 };
+        let Some(spec) = self.lending_of(held.coin).filter(|_| held.extras().borrowed > 0) else { return 0 };
         let rate = spec.curve.borrow_rate(self.pool_books(held.coin).utilisation());
         let (_, rate, bearing) = self.loan_terms(purse, rate);
         lending::interest(bearing, rate, 1)

@@ -48,6 +48,8 @@ pub struct Order {
     pub self_match: SelfMatch,
     /// It has terms: see [`Orders::terms`].
     pub has_terms: bool,
+    /// It was filled in part: see [`OrderDetail`].
+    pub is_begun: bool,
 }
 
 impl Order {
@@ -87,7 +89,12 @@ struct History {
     created_market_ms: i64,
     created_wall_us: i64,
     updated_wall_us: i64,
-    filled_value: i64,
+}
+
+/// What was filled of an order so far: value and fees.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Filled {
+    value: i64,
     fee: i64,
 }
 
@@ -107,6 +114,7 @@ pub struct Orders {
     siblings: Vec<Siblings>,
     link_ids: BTreeMap<u32, LinkId>,
     terms: BTreeMap<u32, (Terms, StopKind)>,
+    filled: BTreeMap<u32, Filled>,
     free: Vec<u32>,
     #[serde(skip)]
     by_id: OrderIds,
@@ -120,14 +128,15 @@ struct Stored {
     siblings: Vec<Siblings>,
     link_ids: BTreeMap<u32, LinkId>,
     terms: BTreeMap<u32, (Terms, StopKind)>,
+    filled: BTreeMap<u32, Filled>,
     free: Vec<u32>,
 }
 
 impl From<Stored> for Orders {
     fn from(stored: Stored) -> Self {
-        let Stored { live, histories, siblings, link_ids, terms, free } = stored;
+        let Stored { live, histories, siblings, link_ids, terms, filled, free } = stored;
         let mut orders =
-            Self { live, histories, siblings, link_ids, terms, free, by_id: OrderIds::default() };
+            Self { live, histories, siblings, link_ids, terms, filled, free, by_id: OrderIds::default() };
         let lives = orders.lives();
         for (index, order) in (0..).zip(&orders.live) {
             if lives[index as usize] {
@@ -177,13 +186,14 @@ impl Orders {
     /// The rarely read part of the order at a position.
     pub fn detail(&self, index: u32) -> OrderDetail {
         let history = self.histories[index as usize];
+        let filled = self.filled.get(&index).copied().unwrap_or_default();
         OrderDetail {
             link_id: self.link_ids.get(&index).copied().unwrap_or_default(),
             created_market_ms: history.created_market_ms,
             created_wall_us: history.created_wall_us,
             updated_wall_us: history.updated_wall_us,
-            filled_value: i128::from(history.filled_value),
-            fee: i128::from(history.fee),
+            filled_value: i128::from(filled.value),
+            fee: i128::from(filled.fee),
         }
     }
 
@@ -212,10 +222,11 @@ impl Orders {
     /// Notes a fill of the order at a position. An order's value is within `MONEY_MAX`.
     #[inline]
     pub fn note_fill(&mut self, index: u32, value: i128, fee: i128, wall_us: i64) {
-        let history = &mut self.histories[index as usize];
-        history.filled_value = history.filled_value.saturating_add(saturate(value));
-        history.fee = history.fee.saturating_add(saturate(fee));
-        history.updated_wall_us = wall_us;
+        self.live[index as usize].is_begun = true;
+        let filled = self.filled.entry(index).or_default();
+        filled.value = filled.value.saturating_add(saturate(value));
+        filled.fee = filled.fee.saturating_add(saturate(fee));
+        self.note_change(index, wall_us);
     }
 
     /// How many orders live.
@@ -234,9 +245,9 @@ impl Orders {
             created_market_ms: detail.created_market_ms,
             created_wall_us: detail.created_wall_us,
             updated_wall_us: detail.updated_wall_us,
-            filled_value: saturate(detail.filled_value),
-            fee: saturate(detail.fee),
         };
+        let filled = Filled { value: saturate(detail.filled_value), fee: saturate(detail.fee) };
+        let is_begun = filled.value != 0 || filled.fee != 0;
         let siblings = Siblings { younger: NONE, older: list.youngest };
         let index = if let Some(index) = self.free.pop() {
             self.live[index as usize] = order;
@@ -251,6 +262,10 @@ impl Orders {
         };
         if !detail.link_id.is_empty() {
             self.link_ids.insert(index, detail.link_id);
+        }
+        self.live[index as usize].is_begun = is_begun;
+        if is_begun {
+            self.filled.insert(index, filled);
         }
         if list.youngest == NONE {
             list.oldest = index;
@@ -282,6 +297,9 @@ impl Orders {
         }
         if self.live[index as usize].has_terms {
             self.terms.remove(&index);
+        }
+        if self.live[index as usize].is_begun {
+            self.filled.remove(&index);
         }
         self.by_id.remove(self.live[index as usize].id, index);
         self.free.push(index);
@@ -320,6 +338,7 @@ impl Orders {
             && self.siblings.len() == self.live.len()
             && self.link_ids.keys().all(|index| is_live(*index))
             && self.terms.keys().all(|index| is_live(*index))
+            && self.filled.keys().all(|index| is_live(*index) && self.get(*index).is_begun)
             && self.len() == self.live.len() - self.free.len()
             && (0..).take(self.live.len()).filter(|index| is_live(*index)).all(is_linked)
     }

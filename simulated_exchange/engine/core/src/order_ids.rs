@@ -73,7 +73,7 @@ impl OrderIds {
     /// Stores a position; the number must be new.
     #[inline]
     pub fn insert(&mut self, number: u64, position: u32) {
-        if (self.length + 1) * 2 > self.entries.len() {
+        if (self.length + 1) * 4 > self.entries.len() * 3 {
             self.grow();
         }
         self.put(Entry { low: low(number), position });

@@ -64,7 +64,7 @@ impl Exchange {
     fn position_bankruptcy(&self, slot: u32) -> i64 {
         let held = self.ledger.slot(slot);
         let listed = &self.instruments[usize::from(held.instrument)];
-        isolated_bankruptcy(&held.position, self.ledger.detail(slot).assigned, listed)
+        isolated_bankruptcy(&held.position, self.ledger.detail(slot).extras().assigned, listed)
     }
 }
 

@@ -8,10 +8,15 @@ use crate::lending::{loan_margin, Borrowed};
 use crate::margin::MarginSum;
 use crate::types::CoinId;
 
-/// One coin of one account. Amounts are in units of the coin.
+/// One coin of one account. Amounts are in units of the coin. What orders change stands first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(align(64))]
+#[repr(C)]
 pub struct Purse {
+    /// Sums over the cross-margined slots that settle in the coin.
+    pub margin: MarginSum,
+    /// Deposits, withdrawals, transfers and realised results; negative when the account owes.
+    pub wallet: i128,
+    extras: Option<Box<PurseExtras>>,
     /// Position of the account.
     pub account: u32,
     /// Next purse of the account; `NOBODY` after the last.
@@ -24,10 +29,11 @@ pub struct Purse {
     pub can_borrow: bool,
     /// It owed something when that was told last.
     pub was_owing: bool,
-    /// Deposits, withdrawals, transfers and realised results; negative when the account owes.
-    pub wallet: i128,
-    /// Sums over the cross-margined slots that settle in the coin.
-    pub margin: MarginSum,
+}
+
+/// What few purses have: all but those of a coin worth one USD in which nothing was ever held back or owed.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct PurseExtras {
     /// Margin assigned to isolated positions, part of the wallet.
     pub isolated: i128,
     /// Borrowed on purpose: it is in the wallet and owed.
@@ -41,22 +47,33 @@ pub struct Purse {
     /// What it owes, and what of that by falling below nothing; kept up to date with `worth`.
     pub borrowed: i128,
     /// What it adds to the account's totals.
-    pub worth: Worth,
+    worth: Worth,
 }
 
-/// Figures of an account across its coins, in `10^-8` USD.
+static NO_EXTRAS: PurseExtras = PurseExtras {
+    isolated: 0,
+    spot_borrow: 0,
+    locked: 0,
+    haircut: 0,
+    funding: 0,
+    borrowed: 0,
+    worth: Worth { initial: 0, balance: 0, haircut: 0, order_loss: 0, maintenance: 0 },
+};
+
+/// Figures of an account across its coins, in `10^-8` USD. What orders need stands first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(C)]
 pub struct Worth {
-    /// Margin balance: wallets less debts and with profit at the marks, after haircuts.
-    pub balance: i128,
     /// Initial margin of positions, orders and debts.
     pub initial: i128,
-    /// Maintenance margin of positions and debts.
-    pub maintenance: i128,
+    /// Margin balance: wallets less debts and with profit at the marks, after haircuts.
+    pub balance: i128,
     /// Collateral value that spot orders would lose if they filled.
     pub haircut: i128,
     /// What orders would lose at the marks if they filled.
     pub order_loss: i128,
+    /// Maintenance margin of positions and debts.
+    pub maintenance: i128,
 }
 
 impl Worth {
@@ -117,46 +134,81 @@ impl Purse {
             was_owing: false,
             wallet: 0,
             margin: MarginSum::default(),
-            isolated: 0,
-            spot_borrow: 0,
-            locked: 0,
-            haircut: 0,
-            funding: 0,
-            borrowed: 0,
-            worth: Worth::default(),
+            extras: None,
+        }
+    }
+
+    /// What few purses have.
+    #[inline]
+    pub fn extras(&self) -> &PurseExtras {
+        self.extras.as_deref().unwrap_or(&NO_EXTRAS)
+    }
+
+    /// The same, to change.
+    pub fn extras_mut(&mut self) -> &mut PurseExtras {
+        if self.extras.is_none() {
+            let worth = self.worth();
+            self.extras = Some(Box::new(PurseExtras { worth, ..NO_EXTRAS }));
+        }
+        self.extras.get_or_insert_with(|| Box::new(NO_EXTRAS))
+    }
+
+    /// What it adds to the account's totals.
+    #[inline]
+    pub fn worth(&self) -> Worth {
+        self.extras.as_ref().map_or_else(|| self.amounts(), |extras| extras.worth)
+    }
+
+    /// Values it anew; returns what it owed before, if it owes something else now.
+    pub fn revalue(&mut self, coin: &Coin, price: i64) -> Option<i128> {
+        let (owed, worth) = (self.owed().total(), self.worth_at(coin, price));
+        if self.extras.is_none() && coin.is_par && owed == 0 {
+            return None;
+        }
+        let extras = self.extras_mut();
+        extras.worth = worth;
+        let before = std::mem::replace(&mut extras.borrowed, owed);
+        (before != owed).then_some(before)
+    }
+
+    /// Adds to what it adds to the account's totals, in a coin worth one USD, after its amounts changed alike.
+    #[inline]
+    pub fn add_worth(&mut self, change: impl Fn(&mut Worth)) {
+        if let Some(extras) = &mut self.extras {
+            change(&mut extras.worth);
         }
     }
 
     /// Wallet less debt, with profit at the marks.
     #[inline]
     pub fn equity(&self) -> i128 {
-        self.wallet - self.spot_borrow + self.margin.unrealised
+        self.wallet - self.extras().spot_borrow + self.margin.unrealised
     }
 
     /// What orders of an account in isolated margin may use of the coin.
     pub fn isolated_free(&self) -> i128 {
-        isolated_free(self.wallet, self.isolated, self.margin.order_initial, self.locked, 0)
+        isolated_free(self.wallet, self.extras().isolated, self.margin.order_initial, self.extras().locked, 0)
     }
 
     /// What it owes. Isolated margin and what spot orders hold is not there to pay with.
     #[inline]
     pub fn owed(&self) -> Borrowed {
-        let free = self.wallet - self.isolated;
+        let free = self.wallet - self.extras().isolated;
         if !self.can_borrow {
             return Borrowed::default();
         }
-        Borrowed::of(free, self.margin.unrealised, self.locked, self.spot_borrow)
+        Borrowed::of(free, self.margin.unrealised, self.extras().locked, self.extras().spot_borrow)
     }
 
     /// Cash of its own that nothing holds: neither orders nor isolated positions, loans nor losses at the marks.
     pub fn spendable(&self) -> i128 {
-        let cash = self.wallet - self.spot_borrow - self.locked - self.isolated;
+        let cash = self.wallet - self.extras().spot_borrow - self.extras().locked - self.extras().isolated;
         (cash + self.margin.unrealised.min(0)).max(0)
     }
 
     /// What of a cash loan its own cash could pay back that nothing else needs.
     pub fn repayable(&self) -> i128 {
-        self.spot_borrow.min(self.cash()).max(0)
+        self.extras().spot_borrow.min(self.cash()).max(0)
     }
 
     /// What its wallet is overdrawn by without being owed, because profit at the marks covers it.
@@ -165,20 +217,26 @@ impl Purse {
     }
 
     fn cash(&self) -> i128 {
-        self.wallet - self.isolated - self.locked + self.margin.unrealised.min(0)
+        self.wallet - self.extras().isolated - self.extras().locked + self.margin.unrealised.min(0)
+    }
+
+    /// What it adds to the account's totals, in units of the coin and as if nothing was owed.
+    #[inline]
+    fn amounts(&self) -> Worth {
+        let margin = &self.margin;
+        Worth {
+            balance: self.equity() - self.extras().isolated,
+            initial: margin.position_initial + margin.order_initial,
+            maintenance: margin.maintenance,
+            haircut: self.extras().haircut,
+            order_loss: margin.order_loss,
+        }
     }
 
     /// What it adds to the account's totals at a price of the coin, in `10^-8` USD.
     #[inline]
     pub fn worth_at(&self, coin: &Coin, price: i64) -> Worth {
-        let margin = &self.margin;
-        let worth = Worth {
-            balance: self.equity() - self.isolated,
-            initial: margin.position_initial + margin.order_initial,
-            maintenance: margin.maintenance,
-            haircut: self.haircut,
-            order_loss: margin.order_loss,
-        };
+        let worth = self.amounts();
         let owed = self.owed().total();
         if coin.is_par && owed == 0 {
             return worth;

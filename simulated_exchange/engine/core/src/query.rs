@@ -110,7 +110,7 @@ impl Exchange {
         let others = self.in_coin(listed.settle, owner.balance) - i128::from(held.margin.unrealised);
         let maintenance = self.in_coin(listed.settle, owner.maintenance + owner.order_loss + owner.haircut);
         let (behind, cushion) = if held.is_isolated {
-            (self.isolated_cushion(slot), self.ledger.detail(slot).assigned)
+            (self.isolated_cushion(slot), self.ledger.detail(slot).extras().assigned)
         } else {
             (others, others - (maintenance - i128::from(held.margin.maintenance)))
         };
@@ -143,8 +143,8 @@ impl Exchange {
             adl_rank: self.adl_lights(slot),
             tier: u8::try_from(tier_index(&listed.tiers, value) + 1).unwrap_or(u8::MAX),
             margin_mode: self.ledger.account(held.account).margin_mode,
-            assigned_margin: Money(saturate(detail.assigned)),
-            auto_add_margin: detail.adds_margin,
+            assigned_margin: Money(saturate(detail.extras().assigned)),
+            auto_add_margin: detail.extras().adds_margin,
             break_even_price: shown(break_even_price(&position, detail.realised_since_open, listed)),
             current_realised_pnl: Money(saturate(detail.realised_since_open)),
             funding_paid: Money(saturate(detail.funding)),

@@ -163,7 +163,7 @@ impl Exchange {
             Holding {
                 coin,
                 price,
-                equity: held.equity() - held.isolated,
+                equity: held.equity() - held.extras().isolated,
                 counts: held.is_collateral && self.ledger.coins()[usize::from(coin.0)].spec.is_collateral,
                 size: in_usd(size),
                 loss: in_usd(loss),

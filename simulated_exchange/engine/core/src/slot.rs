@@ -7,22 +7,23 @@ use crate::order::OrderList;
 use crate::position::Position;
 use crate::types::PositionIndex;
 
-/// One position of an account in an instrument, with its orders: what every order of it touches.
+/// One position of an account in an instrument, with its orders: what every order of it touches. What an order that
+/// rests needs stands side by side.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(align(64))]
+#[repr(C)]
 pub struct Slot {
+    /// Position.
+    pub position: Position,
     /// Position of the account.
     pub account: u32,
     /// Purse of the settlement coin.
     pub purse: u32,
-    /// The slot the account made before.
-    pub older: u32,
+    /// Leverage in hundredths.
+    pub leverage: i32,
     /// Instrument.
     pub instrument: u16,
     /// Which of the account's positions in the instrument.
     pub index: PositionIndex,
-    /// Leverage in hundredths.
-    pub leverage: i32,
     /// True while reduce-only orders rest.
     pub has_reduce_only: bool,
     /// Of the slot of the only position: the account has legs of a hedge instead.
@@ -33,33 +34,59 @@ pub struct Slot {
     pub has_exits: bool,
     /// It has orders for coins, and never a position.
     pub is_spot: bool,
-    /// Position.
-    pub position: Position,
-    /// Sums of its orders that may open.
-    pub open_orders: OpenOrders,
     /// Its live orders.
     pub orders: OrderList,
+    /// Sums of its orders that may open.
+    pub open_orders: OpenOrders,
     /// Margin at the last refresh.
     pub margin: Margin,
+    /// The slot the account made before.
+    pub older: u32,
 }
 
 /// One account in one instrument: what is touched now and then.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SlotDetail {
     /// Realised so far, less fees.
     pub realised: i128,
+    /// Realised by the present holding, less fees.
+    pub realised_since_open: i128,
+    /// Funding paid so far, less what was received.
+    pub funding: i128,
+    extras: Option<Box<SlotExtras>>,
+}
+
+/// What few slots have.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SlotExtras {
     /// Lots of its resting reduce-only orders, buy and sell.
     pub reduce_only_lots: [i64; 2],
     /// Margin assigned to an isolated position.
     pub assigned: i128,
     /// Margin is added to the isolated position before it is liquidated.
     pub adds_margin: bool,
-    /// Realised by the present holding, less fees.
-    pub realised_since_open: i128,
-    /// Funding paid so far, less what was received.
-    pub funding: i128,
     /// What its spot orders hold.
     pub holds: SpotHolds,
+}
+
+static NO_EXTRAS: SlotExtras = SlotExtras {
+    reduce_only_lots: [0; 2],
+    assigned: 0,
+    adds_margin: false,
+    holds: SpotHolds { quote: 0, base: 0, haircut: 0 },
+};
+
+impl SlotDetail {
+    /// What few slots have.
+    #[inline]
+    pub fn extras(&self) -> &SlotExtras {
+        self.extras.as_deref().unwrap_or(&NO_EXTRAS)
+    }
+
+    /// The same, to change.
+    pub fn extras_mut(&mut self) -> &mut SlotExtras {
+        self.extras.get_or_insert_with(|| Box::new(NO_EXTRAS))
+    }
 }
 
 /// What the orders of a slot of a spot instrument hold.

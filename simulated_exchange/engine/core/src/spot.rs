@@ -42,7 +42,7 @@ impl Exchange {
         let held = self.ledger.purse(purse);
         match self.ledger.account(account).margin_mode {
             MarginMode::Isolated => held.isolated_free(),
-            MarginMode::Cross => held.wallet - held.locked + held.margin.unrealised.min(0),
+            MarginMode::Cross => held.wallet - held.extras().locked + held.margin.unrealised.min(0),
         }
     }
 
@@ -141,7 +141,7 @@ impl Exchange {
         if short > self.borrowable(account, coin) {
             return Err(Reject::BorrowLimit);
         }
-        if self.worth_after(account, coin, |held| held.locked += needed).available() < more.max(0) {
+        if self.worth_after(account, coin, |held| held.extras_mut().locked += needed).available() < more.max(0) {
             return Err(Reject::InsufficientBalance);
         }
         Ok(())
@@ -180,7 +180,7 @@ impl Exchange {
             base: listed.qty_of(held.open_orders.of(Side::Sell).lots),
             haircut: i128::from(exposure.haircut(listed)),
         };
-        if holds != self.ledger.detail(slot).holds {
+        if holds != self.ledger.detail(slot).extras().holds {
             let base_purse = self.ledger.purse_for(account, self.base_of(instrument));
             self.ledger.hold(slot, base_purse, holds);
             self.touch(account);

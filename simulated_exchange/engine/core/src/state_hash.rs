@@ -198,7 +198,7 @@ impl Exchange {
         }
         for purse in self.ledger.purses_of(place) {
             let held = self.ledger.purse(purse);
-            let amounts = [held.wallet, held.isolated, held.spot_borrow, held.locked, held.funding];
+            let amounts = [held.wallet, held.extras().isolated, held.extras().spot_borrow, held.extras().locked, held.extras().funding];
             if amounts != [0; 5] || !held.is_collateral {
                 digest.word(u64::from(held.coin.0)).word(u64::from(held.is_collateral));
                 for amount in amounts {
@@ -228,15 +228,15 @@ impl Exchange {
                 && detail.funding == 0
                 && slot.orders.count == 0
                 && !slot.is_hedged
-                && !detail.adds_margin
+                && !detail.extras().adds_margin
                 && i64::from(slot.leverage) == default_leverage;
             if !is_untouched {
                 digest
                     .word(u64::from(slot.instrument) << 8 | u64::from(slot.index.to_wire()))
-                    .word(u64::from(slot.is_hedged) | u64::from(detail.adds_margin) << 1)
+                    .word(u64::from(slot.is_hedged) | u64::from(detail.extras().adds_margin) << 1)
                     .signed(i64::from(slot.leverage))
                     .signed(slot.position.lots);
-                digest.wide(slot.position.cost).wide(realised).wide(detail.assigned).wide(detail.funding);
+                digest.wide(slot.position.cost).wide(realised).wide(detail.extras().assigned).wide(detail.funding);
                 for order in self.orders.of(slot.orders) {
                     digest.word(self.orders.get(order).id);
                 }

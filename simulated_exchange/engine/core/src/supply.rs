@@ -20,7 +20,7 @@ impl Exchange {
             return Err(Reject::CoinNotLent);
         }
         let purse = self.ledger.find_purse(owner, coin).ok_or(Reject::WithdrawTooLarge)?;
-        if self.ledger.purse(purse).funding < paid {
+        if self.ledger.purse(purse).extras().funding < paid {
             return Err(Reject::WithdrawTooLarge);
         }
         let books = self.pool_books(coin);

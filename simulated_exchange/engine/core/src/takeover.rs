@@ -163,7 +163,7 @@ impl Exchange {
         let coin = self.instruments[usize::from(held.instrument)].settle;
         let (purse, balance) =
             (self.ledger.purse(held.purse), self.ledger.account(held.account).worth.balance);
-        (purse.equity() - purse.locked).min(self.in_coin(coin, balance)).max(0)
+        (purse.equity() - purse.extras().locked).min(self.in_coin(coin, balance)).max(0)
     }
 
     /// Signed value at which lots of a position of the venue are deleveraged: what they cost, so that the venue realises

@@ -53,7 +53,7 @@ impl Exchange {
         let at = self.known_coin(coin)?;
         let change = positive(amount)?;
         let purse = self.ledger.find_purse(source, coin).ok_or(Reject::WithdrawTooLarge)?;
-        if change > self.ledger.purse(purse).funding {
+        if change > self.ledger.purse(purse).extras().funding {
             return Err(Reject::WithdrawTooLarge);
         }
         let price = self.ledger.coin_price(coin);
@@ -71,7 +71,7 @@ impl Exchange {
         totals.withdrawals += change;
         self.ledger.credit_funding(purse, -change);
         self.profiles.count_withdrawal(source, usd, self.market_ms);
-        let balance = Money(saturate(self.ledger.purse(purse).funding));
+        let balance = Money(saturate(self.ledger.purse(purse).extras().funding));
         self.emit(EventKind::Withdrawn { account, coin, amount, balance });
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Exchange {
         }
         let out = self.ledger.find_purse(source, coin).ok_or(Reject::WithdrawTooLarge)?;
         let is_there = match from.wallet {
-            Wallet::Funding => self.ledger.purse(out).funding >= moved,
+            Wallet::Funding => self.ledger.purse(out).extras().funding >= moved,
             Wallet::Unified => self.can_leave(out, moved),
         };
         if !is_there {
@@ -103,7 +103,7 @@ impl Exchange {
         }
         let held = self.ledger.find_purse(target, coin).map_or((0, 0), |purse| {
             let held = self.ledger.purse(purse);
-            (held.wallet, held.funding)
+            (held.wallet, held.extras().funding)
         });
         let before = if to.wallet == Wallet::Unified { held.0 } else { held.1 };
         if before + moved > i128::from(MONEY_MAX) {

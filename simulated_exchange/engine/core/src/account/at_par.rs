@@ -4,6 +4,7 @@
 use crate::account::Ledger;
 use crate::margin::{Margin, SideOrders};
 use crate::position::{Position, Settled};
+use crate::purse::Worth;
 use crate::types::Side;
 
 /// What a fill makes of a slot.
@@ -22,50 +23,59 @@ pub struct Settlement {
 }
 
 impl Ledger {
-    /// True when nothing is owed in a slot's purse, and after a fill neither.
+    /// True when nothing is owed in a slot's purse, and neither with so much more in the wallet and another margin.
     #[inline]
-    pub fn owes_nothing_after(&self, slot: u32, settlement: &Settlement) -> bool {
+    pub fn owes_nothing_after(&self, slot: u32, change: i128, margin: &Margin) -> bool {
         let slot = &self.slots[slot as usize];
         let purse = &self.purses[slot.purse as usize];
-        let profit = i128::from(settlement.margin.unrealised) - i128::from(slot.margin.unrealised);
-        let change = settlement.settled.realised - settlement.fee + profit;
-        let left = purse.wallet - purse.isolated - purse.locked + purse.margin.unrealised + change;
-        purse.borrowed == 0 && left >= 0
+        let extras = purse.extras();
+        let cash = purse.wallet - extras.isolated - extras.locked + change;
+        let profit = i128::from(margin.unrealised - slot.margin.unrealised) + purse.margin.unrealised;
+        extras.borrowed == 0 && cash + profit >= 0
     }
 
     /// Books a fill after which nothing is owed.
     #[inline]
-    pub fn settle_at_par(&mut self, slot: u32, settlement: &Settlement) {
-        let slot = &mut self.slots[slot as usize];
-        let purse = &mut self.purses[slot.purse as usize];
-        let account = &mut self.accounts[slot.account as usize];
-        let (old, new) = (slot.margin, settlement.margin);
-        match (slot.position.lots == 0, settlement.position.lots == 0) {
-            (true, false) => account.open_positions += 1,
-            (false, true) => account.open_positions -= 1,
+    pub fn settle_at_par(&mut self, place: u32, settlement: &Settlement) {
+        let slot = &mut self.slots[place as usize];
+        let (owner, instrument) = (slot.account as usize, usize::from(slot.instrument));
+        let was_flat = std::mem::replace(&mut slot.position, settlement.position).lots == 0;
+        match (was_flat, settlement.position.lots == 0) {
+            (true, false) => self.accounts[owner].open_positions += 1,
+            (false, true) => self.accounts[owner].open_positions -= 1,
             _ => {}
         }
-        (slot.position, slot.margin) = (settlement.position, new);
         let change = settlement.settled.realised - settlement.fee;
-        let totals = &mut self.totals[usize::from(purse.coin.0)];
+        let coin = self.purses[slot.purse as usize].coin;
+        let totals = &mut self.totals[usize::from(coin.0)];
         totals.wallets += change;
         totals.costs += settlement.settled.cost_change;
+        self.has_moved = true;
+        self.count_lots(instrument, settlement.lots);
+        self.margin_at_par(place, change, &settlement.margin);
+    }
+
+    /// Replaces a slot's margin, and adds to the wallet; nothing is owed afterwards.
+    #[inline]
+    pub fn margin_at_par(&mut self, slot: u32, change: i128, margin: &Margin) {
+        let slot = &mut self.slots[slot as usize];
+        let purse = &mut self.purses[slot.purse as usize];
+        let old = std::mem::replace(&mut slot.margin, *margin);
         purse.wallet += change;
-        purse.margin.replace(&old, &new);
-        let balance = change + i128::from(new.unrealised - old.unrealised);
-        let position = new.position_initial - old.position_initial;
-        let initial = i128::from(position + (new.order_initial - old.order_initial));
-        let maintenance = i128::from(new.maintenance - old.maintenance);
-        let order_loss = i128::from(new.order_loss - old.order_loss);
-        for worth in [&mut purse.worth, &mut account.worth] {
+        purse.margin.replace(&old, margin);
+        let balance = change + i128::from(margin.unrealised - old.unrealised);
+        let position = margin.position_initial - old.position_initial;
+        let initial = i128::from(position + (margin.order_initial - old.order_initial));
+        let maintenance = i128::from(margin.maintenance - old.maintenance);
+        let order_loss = i128::from(margin.order_loss - old.order_loss);
+        let add = |worth: &mut Worth| {
             worth.balance += balance;
             worth.initial += initial;
             worth.maintenance += maintenance;
             worth.order_loss += order_loss;
-        }
-        let instrument = usize::from(slot.instrument);
-        self.has_moved = true;
-        self.count_lots(instrument, settlement.lots);
+        };
+        purse.add_worth(add);
+        add(&mut self.accounts[slot.account as usize].worth);
     }
 
     /// Credits a purse of the venue, which owes nobody.
@@ -74,7 +84,7 @@ impl Ledger {
         let purse = &mut self.purses[purse as usize];
         self.totals[usize::from(purse.coin.0)].wallets += amount;
         purse.wallet += amount;
-        purse.worth.balance += amount;
+        purse.add_worth(|worth| worth.balance += amount);
         self.accounts[purse.account as usize].worth.balance += amount;
     }
 
@@ -92,13 +102,13 @@ impl Ledger {
         (slot.margin.order_initial, slot.margin.order_loss) = (initial, loss);
         let purse = &mut self.purses[slot.purse as usize];
         let account = &mut self.accounts[slot.account as usize];
+        let add = |worth: &mut Worth| {
+            worth.initial += i128::from(more);
+            worth.order_loss += i128::from(more_loss);
+        };
         purse.margin.order_initial += i128::from(more);
-        purse.worth.initial += i128::from(more);
-        account.worth.initial += i128::from(more);
-        if more_loss != 0 {
-            purse.margin.order_loss += i128::from(more_loss);
-            purse.worth.order_loss += i128::from(more_loss);
-            account.worth.order_loss += i128::from(more_loss);
-        }
+        purse.margin.order_loss += i128::from(more_loss);
+        purse.add_worth(add);
+        add(&mut account.worth);
     }
 }

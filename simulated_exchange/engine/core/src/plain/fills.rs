@@ -22,10 +22,10 @@ impl Exchange {
         let settled = position.fill(lots, leg.value);
         let exposure = Exposure { position, ..slot.exposure(self.markets[place].mark_ticks) };
         let (margin, fee) = (exposure.margin(listed), fee_of(leg.value, rate));
-        let settlement = Settlement { position, settled, lots, fee, margin };
-        if self.takes_long_way || !self.ledger.owes_nothing_after(leg.slot, &settlement) {
+        if self.takes_long_way || !self.ledger.owes_nothing_after(leg.slot, settled.realised - fee, &margin) {
             return None;
         }
+        let settlement = Settlement { position, settled, lots, fee, margin };
         let fees = self.fee_purse(listed.settle);
         self.ledger.settle_at_par(leg.slot, &settlement);
         self.ledger.collect_at_par(fees, fee);

@@ -278,5 +278,6 @@ fn resting(order: &NewOrder, (order_id, account, slot): (OrderId, u32, u32), off
         order_type: OrderType::Limit,
         self_match: order.terms.self_match,
         has_terms: false,
+        is_begun: false,
     }
 }
