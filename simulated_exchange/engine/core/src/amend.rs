@@ -208,7 +208,8 @@ impl Exchange {
         }
         if before.reduce_only {
             let slot = self.ledger.slot(before.slot);
-            let others = self.ledger.detail(before.slot).extras().reduce_only_lots[usize::from(before.side.to_wire())]
+            let others = self.ledger.detail(before.slot).extras().reduce_only_lots
+                [usize::from(before.side.to_wire())]
                 - before.leaves;
             let room = (slot.reducible(before.side) - others).max(1);
             let excess = (after.leaves - room).max(0);

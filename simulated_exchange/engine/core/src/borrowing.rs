@@ -422,7 +422,10 @@ impl Exchange {
             return 0;
         }
         let spec = &self.ledger.coins()[usize::from(coin.0)].spec;
-        let own = self.ledger.find_purse(account, coin).map_or(0, |purse| self.ledger.purse(purse).extras().borrowed);
+        let own = self
+            .ledger
+            .find_purse(account, coin)
+            .map_or(0, |purse| self.ledger.purse(purse).extras().borrowed);
         let tier = spec.borrow.last().map_or(0, |tier| i128::from(tier.limit.0)) - own;
         let user = self.user_limit(account, coin) - self.group_borrowed(account, coin);
         let books = self.pool_books(coin);

@@ -157,7 +157,8 @@ impl Exchange {
         let listed = &self.instruments[index];
         let value = delivery_value(listed, lots, ticks);
         let lost = held.position.cost - value;
-        let beyond = if held.is_isolated { (lost - self.ledger.detail(slot).extras().assigned).max(0) } else { 0 };
+        let beyond =
+            if held.is_isolated { (lost - self.ledger.detail(slot).extras().assigned).max(0) } else { 0 };
         let fee = FeeRule::AsFarAsItCan(listed.spec.delivery_fee);
         self.last_trade += 1;
         let leg = Leg {

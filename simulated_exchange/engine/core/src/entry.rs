@@ -470,7 +470,8 @@ impl Exchange {
         if order.reduce_only {
             let slot = self.ledger.slot(order.slot);
             let account = AccountId(self.ledger.account(slot.account).id);
-            let taken = self.ledger.detail(order.slot).extras().reduce_only_lots[usize::from(order.side.to_wire())];
+            let taken =
+                self.ledger.detail(order.slot).extras().reduce_only_lots[usize::from(order.side.to_wire())];
             let room = (slot.reducible(order.side) - taken).max(0);
             if room == 0 {
                 self.emit_cancelled(order.id, account, instrument, order.leaves, CancelReason::ReduceOnly);

@@ -99,7 +99,10 @@ impl Exchange {
         for purse in self.ledger.purses().iter().filter(|purse| purse.coin == coin) {
             let owed = purse.owed();
             holds(owed.total() == purse.extras().borrowed, "loan of a purse is up to date")?;
-            holds(purse.extras().spot_borrow >= 0 && purse.extras().funding >= 0, "nobody owes less than nothing")?;
+            holds(
+                purse.extras().spot_borrow >= 0 && purse.extras().funding >= 0,
+                "nobody owes less than nothing",
+            )?;
             let listed = self.ledger.loans.borrowers(coin).contains(&purse.account);
             holds(listed == (purse.extras().borrowed > 0), "list of borrowers")?;
             (total, spot) = (total + purse.extras().borrowed, spot + purse.extras().spot_borrow);
@@ -162,8 +165,14 @@ impl Exchange {
                 holds(fresh == held.worth(), "worth of a purse is up to date")?;
                 worth.replace(&Worth::default(), &fresh);
                 holds(self.margin_of(purse) == held.margin, "margin of a purse is the sum over its slots")?;
-                holds(self.held_of(place, held.coin) == held.extras().locked, "what spot orders hold of a coin")?;
-                holds(self.assigned_of(purse) == held.extras().isolated, "assigned margin is the sum over positions")?;
+                holds(
+                    self.held_of(place, held.coin) == held.extras().locked,
+                    "what spot orders hold of a coin",
+                )?;
+                holds(
+                    self.assigned_of(purse) == held.extras().isolated,
+                    "assigned margin is the sum over positions",
+                )?;
             }
             holds(worth == account.worth, "worth of an account is the sum over its purses")?;
             let mut open = 0;
@@ -293,7 +302,10 @@ impl Exchange {
             let open = owner.open_orders.of(side);
             let opening = (open.lots, i128::from(open.size), i128::from(open.cost));
             holds(sums(false) == opening, "sums of opening orders")?;
-            holds(sums(true).0 == ledger.detail(slot).extras().reduce_only_lots[at], "sums of reduce-only orders")?;
+            holds(
+                sums(true).0 == ledger.detail(slot).extras().reduce_only_lots[at],
+                "sums of reduce-only orders",
+            )?;
             holds(sums(true).0 <= owner.reducible(side), "reduce-only orders fit the position")?;
         }
         holds(resting.len() == owner.orders.count as usize, "count of an account's orders")?;

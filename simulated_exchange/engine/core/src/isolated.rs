@@ -179,7 +179,8 @@ impl Exchange {
         if amount > self.ledger.purse(held.purse).isolated_free() {
             return Err(Reject::InsufficientBalance);
         }
-        let left = self.ledger.detail(slot).extras().assigned + amount + i128::from(held.margin.unrealised.min(0));
+        let left =
+            self.ledger.detail(slot).extras().assigned + amount + i128::from(held.margin.unrealised.min(0));
         if amount < 0 && left < i128::from(held.margin.position_initial) {
             return Err(Reject::MarginNotFree);
         }

@@ -23,7 +23,8 @@ impl Exchange {
         if mode == MarginMode::Cross && slots.iter().any(|slot| self.has_own_leverage(*slot)) {
             return Err(Reject::LeverageSidesDiffer);
         }
-        let before: Vec<i128> = slots.iter().map(|slot| self.ledger.detail(*slot).extras().assigned).collect();
+        let before: Vec<i128> =
+            slots.iter().map(|slot| self.ledger.detail(*slot).extras().assigned).collect();
         let after: Vec<i128> = match mode {
             MarginMode::Cross => vec![0; slots.len()],
             MarginMode::Isolated => slots.iter().map(|slot| self.entry_margin(*slot)).collect(),

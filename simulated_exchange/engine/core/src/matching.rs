@@ -431,7 +431,8 @@ impl Exchange {
         for side in [Side::Buy, Side::Sell] {
             let slot = self.ledger.slot(slot_index);
             let at = usize::from(side.to_wire());
-            let mut excess = self.ledger.detail(slot_index).extras().reduce_only_lots[at] - slot.reducible(side);
+            let mut excess =
+                self.ledger.detail(slot_index).extras().reduce_only_lots[at] - slot.reducible(side);
             let mut index = slot.orders.youngest;
             while excess > 0 && index != NONE {
                 let (order, older) = (*self.orders.get(index), self.orders.older(index));

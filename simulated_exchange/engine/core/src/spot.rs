@@ -141,7 +141,9 @@ impl Exchange {
         if short > self.borrowable(account, coin) {
             return Err(Reject::BorrowLimit);
         }
-        if self.worth_after(account, coin, |held| held.extras_mut().locked += needed).available() < more.max(0) {
+        if self.worth_after(account, coin, |held| held.extras_mut().locked += needed).available()
+            < more.max(0)
+        {
             return Err(Reject::InsufficientBalance);
         }
         Ok(())

@@ -198,7 +198,13 @@ impl Exchange {
         }
         for purse in self.ledger.purses_of(place) {
             let held = self.ledger.purse(purse);
-            let amounts = [held.wallet, held.extras().isolated, held.extras().spot_borrow, held.extras().locked, held.extras().funding];
+            let amounts = [
+                held.wallet,
+                held.extras().isolated,
+                held.extras().spot_borrow,
+                held.extras().locked,
+                held.extras().funding,
+            ];
             if amounts != [0; 5] || !held.is_collateral {
                 digest.word(u64::from(held.coin.0)).word(u64::from(held.is_collateral));
                 for amount in amounts {
@@ -236,7 +242,11 @@ impl Exchange {
                     .word(u64::from(slot.is_hedged) | u64::from(detail.extras().adds_margin) << 1)
                     .signed(i64::from(slot.leverage))
                     .signed(slot.position.lots);
-                digest.wide(slot.position.cost).wide(realised).wide(detail.extras().assigned).wide(detail.funding);
+                digest
+                    .wide(slot.position.cost)
+                    .wide(realised)
+                    .wide(detail.extras().assigned)
+                    .wide(detail.funding);
                 for order in self.orders.of(slot.orders) {
                     digest.word(self.orders.get(order).id);
                 }
