@@ -263,7 +263,8 @@ impl Exchange {
         while index != NONE {
             let (other, older) = (*self.orders.get(index), self.orders.older(index));
             let is_short = self.ledger.account(other.account).available() < 0;
-            let is_crowded = rests && closable - self.ledger.detail(slot).extras().reduce_only_lots[at] < wanted;
+            let is_crowded =
+                rests && closable - self.ledger.detail(slot).extras().reduce_only_lots[at] < wanted;
             if other.reduce_only && other.side == order.side && is_crowded {
                 self.withdraw_order(index, CancelReason::ReduceOnly);
             } else if !other.reduce_only && is_short {
