@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use exchange_core::{AccountId, Action, Applied, Command, Event, EventKind, Exchange, Genesis, OrderId};
+use exchange_core::{
+    AccountId, Action, Applied, Command, Event, EventKind, Exchange, Genesis, OrderId, TermsAmendment,
+    TradingAction,
+};
 
 use crate::exchange::Twin;
 use crate::random::Random;
@@ -112,7 +115,9 @@ impl Duel {
     /// The command with orders named by their identifiers.
     fn resolved(&self, command: &Command) -> Command {
         let mut resolved = *command;
-        if let Action::AmendOrder { order_id, .. } | Action::CancelOrder { order_id, .. } =
+        if let Action::AmendOrder { order_id, .. }
+        | Action::CancelOrder { order_id, .. }
+        | Action::Trading(TradingAction::AmendTerms(TermsAmendment { order_id, .. })) =
             &mut resolved.action
         {
             let named = self.placed.get(&(order_id.0 ^ STEP_MARK));

@@ -68,9 +68,11 @@ impl State {
             }
             _ => {}
         }
+        self.run_triggers();
         let time_passed = command.action == Action::AdvanceTime;
         self.liquidate(time_passed);
         self.settle_loans(time_passed, &owed_before);
+        self.attend_exits();
         Ok(order)
     }
 

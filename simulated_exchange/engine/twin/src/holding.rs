@@ -154,7 +154,8 @@ impl State {
         let in_use = |at: &usize| {
             let here = |key: Key| key.account == owner && key.instrument == *at;
             let holds = self.slots.iter().any(|(key, slot)| here(*key) && slot.qty != 0);
-            holds || self.orders.iter().any(|order| here(order.key))
+            let waits = self.waiting.values().any(|waiting| here(waiting.key));
+            holds || waits || self.orders.iter().any(|order| here(order.key))
         };
         if instruments.iter().any(in_use) {
             return Err(Reject::PositionModeInUse);

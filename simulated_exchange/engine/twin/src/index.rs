@@ -101,7 +101,9 @@ impl State {
         let (low, high) = (half_up(median * (ONE - band), ONE), half_up(median * (ONE + band), ONE));
         let index = match spec.index_method {
             IndexMethod::Clamp => {
-                components.iter_mut().for_each(|(price, _)| *price = (*price).clamp(low, high));
+                for (price, _) in &mut components {
+                    *price = (*price).clamp(low, high);
+                }
                 mean_of(&components)
             }
             IndexMethod::Drop => {

@@ -220,10 +220,8 @@ impl State {
         let equity = self.equity(account, coin);
         // what is missing is borne by who lost, if anybody did; what is there goes to all
         let anybody_lost = keys.iter().any(|key| self.lost_at_mark(*key) > 0);
-        let part = |key: &Key| match equity < 0 && anybody_lost {
-            true => self.lost_at_mark(*key),
-            false => size(self, key),
-        };
+        let by_loss = equity < 0 && anybody_lost;
+        let part = |key: &Key| if by_loss { self.lost_at_mark(*key) } else { size(self, key) };
         let parts: Vec<i128> = keys.iter().map(part).collect();
         let total: i128 = parts.iter().sum();
         let mut left = equity;

@@ -17,7 +17,8 @@
 //! cancelled (rules 3.5).
 
 use exchange_core::{
-    AccountId, CancelReason, EventKind, FillKind, Money, OrderId, SelfMatch, Side, TradeId, WalletReason,
+    AccountId, CancelReason, EventKind, FillKind, Money, OrderId, SelfMatch, Side, TradeId, TriggerBy,
+    WalletReason,
 };
 
 use crate::contract::{sign, Contract, ONE};
@@ -277,6 +278,7 @@ impl State {
         self.last_trade += 1;
         let trade_id = self.last_trade;
         self.markets[instrument].last = maker.price;
+        self.note_price(instrument, TriggerBy::LastPrice);
         self.emit(EventKind::Trade {
             trade_id: TradeId(trade_id),
             instrument: instrument_id(instrument),
@@ -313,6 +315,7 @@ impl State {
             leaves: maker_leaves,
             ..taker_leg
         });
+        self.note_filled(maker.id, maker.key, maker.side, qty, &maker.terms);
         let rested = self.order_mut(maker.id);
         rested.filled_value += size;
         rested.fee += fee;
@@ -335,6 +338,9 @@ impl State {
         let (qty_before, assigned_before) = (slot.qty, slot.assigned);
         let booked = book_fill(slot.qty, slot.cost, leg.qty * sign(leg.side), leg.value);
         (slot.qty, slot.cost) = (booked.qty, booked.cost);
+        if booked.closed > 0 {
+            self.note_reduced(leg.key, booked.qty == 0 || booked.closed < leg.qty);
+        }
         self.purse_mut(leg.key.account, coin).wallet += booked.realised;
         if self.is_isolated(leg.key.account) {
             self.reassign(leg.key, qty_before, booked.closed, leg.value);

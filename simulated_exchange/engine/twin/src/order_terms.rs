@@ -1,8 +1,8 @@
 //! What orders may ask for beyond side, quantity and price, and what accounts set for all their orders: rules 3.3 to 3.5.
 
 use exchange_core::{
-    AccountId, EventKind, NewOrder, OrderId, OrderSetting, OrderType, Reject, Side, SlippageTolerance,
-    TradingAction,
+    AccountId, CancelReason, EventKind, NewOrder, OrderId, OrderSetting, OrderType, ProductClass, Reject,
+    Side, SlippageTolerance, TradingAction,
 };
 
 use crate::contract::{sign, ONE};
@@ -15,9 +15,35 @@ impl State {
     pub fn perform_trading(&mut self, action: TradingAction) -> Result<OrderId, Reject> {
         match action {
             TradingAction::SetOrderSetting { account, setting } => self.set_order_setting(account, setting),
+            TradingAction::AmendTerms(ref amendment) => self.amend_terms(amendment),
+            TradingAction::SetTradingStop(ref stop) => self.set_trading_stop(stop),
+            TradingAction::CancelDisconnected { account, products } => {
+                self.cancel_disconnected(account, products)
+            }
             #[allow(unreachable_patterns)] // what is added to the vocabulary first
             other => panic!("not modelled: {other:?}"),
         }
+    }
+
+    /// The account's client is gone: its orders go, what ends its positions stays. It must have asked for that.
+    fn cancel_disconnected(&mut self, account: AccountId, products: ProductClass) -> Result<OrderId, Reject> {
+        let owner = self.user(account)?;
+        let settings = self.settings.get(&owner).copied().unwrap_or_default();
+        if settings.disconnect_seconds[usize::from(products.to_wire())] == 0 {
+            return Err(Reject::OrderSettingInvalid);
+        }
+        let wants_spot = products == ProductClass::Spot;
+        for instrument in 0..self.contracts.len() {
+            if self.contracts[instrument].is_spot() == wants_spot {
+                self.cancel_orders(owner, Some(instrument), CancelReason::Disconnected);
+            }
+        }
+        for key in self.slots_of(owner) {
+            if self.contracts[key.instrument].is_spot() == wants_spot {
+                self.cancel_waiting(key, CancelReason::Disconnected, |waiting| !waiting.kind.is_exit());
+            }
+        }
+        Ok(OrderId(0))
     }
 
     fn set_order_setting(&mut self, account: AccountId, setting: OrderSetting) -> Result<OrderId, Reject> {

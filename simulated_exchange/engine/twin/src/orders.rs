@@ -1,22 +1,19 @@
-//! Orders coming in, changing and going: rules 3 as far as one order and its account are concerned. What happens when
-//! orders meet is in `matching`.
+//! Orders coming in: rules 3 as far as one order and its account are concerned. What happens when orders meet is in `matching`,
+//! how they change and go in `amend`, how they wait for a price in `conditional`.
 //!
 //! Order of the refusals of a new order: account, its level (what only reduces needs none; of a leg after the mode), instrument, a leg of a hedge outside hedge mode, quantity (step, minimum,
 //! maximum), market ready, price, smallest value, link id, number of orders, the only position in hedge mode, reduce-only,
 //! limits of the position, margin.
-//!
-//! An order keeps its place in the queue only when nothing but its quantity falls. One that is amended otherwise joins the
-//! end of the queue at its price; among the orders of its account it keeps its age, unless it met the other side.
 
 use std::rc::Rc;
 
 use exchange_core::limits::ACTIVE_ORDERS_MAX;
 use exchange_core::{
     AccountId, CancelReason, CreateType, EventKind, FillKind, InstrumentId, NewOrder, OrderId, OrderType,
-    PositionIndex, Price, Qty, Reject, Side, SlippageTolerance, StopKind, TimeInForce,
+    PositionIndex, Price, Qty, Reject, Side, StopKind, TimeInForce,
 };
 
-use crate::contract::{side_of, sign, Contract};
+use crate::contract::{side_of, Contract};
 use crate::isolated::is_stillborn;
 use crate::margin::{reducible, Exposure, Opening};
 use crate::matching::{FeeRule, Incoming};
@@ -58,6 +55,9 @@ impl State {
         if new.position_index != PositionIndex::OneWay {
             self.becomes_a_legs(&mut new)?;
         }
+        if new.terms.trigger_price != Price(0) {
+            return self.place_waiting(&new);
+        }
         let mut create_type = CreateType::User;
         if new.closes_all() {
             let (account, instrument) = (self.user(new.account)?, self.listed(new.instrument)?);
@@ -68,11 +68,17 @@ impl State {
         let mut order = self.filtered(&new)?;
         let valued = if order.terms.is_leveraged { order.price } else { self.valued_at(&order) };
         self.check_hold(&order, valued)?;
-        let fresh = self.slot(order.key);
-        self.slots.entry(order.key).or_insert(fresh); // used from now on
         self.last_order += 1;
         order.id = self.last_order;
         self.accept(&order, create_type);
+        self.send(order, valued);
+        Ok(OrderId(self.last_order))
+    }
+
+    /// Sends an accepted order into the book, and sees to what becomes of the rest.
+    pub fn send(&mut self, mut order: Order, valued: i128) {
+        let fresh = self.slot(order.key);
+        self.slots.entry(order.key).or_insert(fresh); // used from now on
         let mut incoming = self.incoming(&order, valued);
         let refusal = match order.time_in_force {
             TimeInForce::PostOnly if self.would_take(&order) => Some(CancelReason::PostOnlyWouldTake),
@@ -83,9 +89,11 @@ impl State {
         };
         if let Some(reason) = refusal {
             self.emit_cancelled(&order, reason);
-            return Ok(OrderId(order.id));
+            return;
         }
         self.match_incoming(&mut incoming);
+        let filled = order.leaves - incoming.leaves;
+        self.note_filled(order.id, order.key, order.side, filled, &order.terms);
         order.leaves = incoming.leaves;
         order.filled_value += incoming.filled_value;
         order.fee += incoming.fee_paid;
@@ -97,13 +105,11 @@ impl State {
             TimeInForce::FillOrKill => Some(CancelReason::FillOrKill),
             TimeInForce::GoodTillCancel | TimeInForce::PostOnly => None,
         };
-        let id = OrderId(order.id);
         match reason {
             _ if order.leaves == 0 => {}
             Some(reason) => self.emit_cancelled_against(&order, reason, stopped_by),
             None => self.rest(order),
         }
-        Ok(id)
     }
 
     /// An order for a leg of a hedge: what goes against the leg only reduces it.
@@ -118,7 +124,7 @@ impl State {
     }
 
     /// What an order of a side could close.
-    fn closable(&self, key: Key, side: Side) -> Result<i128, Reject> {
+    pub fn closable(&self, key: Key, side: Side) -> Result<i128, Reject> {
         let held = self.slot(key).qty;
         if held == 0 {
             return Err(Reject::ReduceOnlyNoPosition);
@@ -129,7 +135,8 @@ impl State {
         Ok(held.abs())
     }
 
-    fn filtered(&self, new: &NewOrder) -> Result<Order, Reject> {
+    /// The order as it comes in, after all that order and instrument can say without margin.
+    pub fn filtered(&self, new: &NewOrder) -> Result<Order, Reject> {
         let account = if new.reduce_only { self.user(new.account)? } else { self.verified(new.account)? };
         let instrument = self.listed(new.instrument)?;
         let contract = self.contract(instrument);
@@ -150,6 +157,9 @@ impl State {
             self.banded(account, instrument, new.side, check_price(&contract, new.price)?)?
         };
         let price = self.tolerated(new, instrument, price)?;
+        if new.terms.has_exits() {
+            self.check_exits(new, instrument, (!is_market).then_some(price))?;
+        }
         if new.terms.is_leveraged || new.terms.in_quote {
             qty = self.on_spot_terms(new, key, price, qty)?;
         }
@@ -181,6 +191,7 @@ impl State {
             leaves: qty,
             reduce_only: new.reduce_only,
             terms: new.terms,
+            kind: StopKind::Plain,
             link: new.link_id,
             created_ms: self.now,
             filled_value: 0,
@@ -191,7 +202,7 @@ impl State {
     }
 
     /// What an order needs must be there; what only reduces needs nothing.
-    fn check_hold(&self, order: &Order, valued: i128) -> Result<(), Reject> {
+    pub fn check_hold(&self, order: &Order, valued: i128) -> Result<(), Reject> {
         if order.reduce_only {
             return Ok(());
         }
@@ -206,7 +217,7 @@ impl State {
 
     /// The price at which an incoming order is valued: no worse than the best of the other side, for what is worse is
     /// looked at fill by fill; its own limit when it must fill whole.
-    fn valued_at(&self, order: &Order) -> i128 {
+    pub fn valued_at(&self, order: &Order) -> i128 {
         match self.best(order.key.instrument, order.side.opposite()) {
             Some(best) if order.time_in_force != TimeInForce::FillOrKill => {
                 within_band(order.side, order.price, best)
@@ -218,7 +229,7 @@ impl State {
     /// Refuses an opening order that passes the largest position, its highest tier or the leverage allowed there, or
     /// that needs more than is available. Its loss against the mark must be available besides. An order that only closes
     /// needs nothing.
-    fn check_risk(&self, key: Key, before: &Exposure, order: &Opening) -> Result<(), Reject> {
+    pub fn check_risk(&self, key: Key, before: &Exposure, order: &Opening) -> Result<(), Reject> {
         let contract = self.contract(key.instrument);
         let mut after = before.clone();
         after.orders.push(*order);
@@ -257,57 +268,45 @@ impl State {
     }
 
     fn accept(&mut self, order: &Order, create_type: CreateType) {
-        if !order.link.is_empty() {
-            self.accounts[order.key.account].links.push(order.link);
-        }
-        self.emit(EventKind::OrderAccepted {
-            order_id: OrderId(order.id),
-            account: AccountId(self.accounts[order.key.account].id),
-            instrument: instrument_id(order.key.instrument),
-            position_index: order.key.index,
-            side: order.side,
+        let as_new = NewOrder {
             order_type: order.order_type,
             time_in_force: order.time_in_force,
-            price: Contract::shown_price(order.price),
-            qty: Contract::shown_qty(order.qty),
             reduce_only: order.reduce_only,
+            position_index: order.key.index,
             link_id: order.link,
-            create_type,
-        });
+            terms: order.terms,
+            ..NewOrder::limit(
+                AccountId(self.accounts[order.key.account].id),
+                instrument_id(order.key.instrument),
+                order.side,
+                Contract::shown_qty(order.qty),
+                Contract::shown_price(order.price),
+            )
+        };
+        self.tell_accepted(order.id, order.key, &as_new, create_type);
         if !order.terms.is_none() {
-            self.tell_terms(order);
+            self.tell_conditions(order.id, order.key, &order.terms, None);
         }
     }
 
-    /// What an order asks for beyond the plain.
-    fn tell_terms(&mut self, order: &Order) {
-        let terms = order.terms;
-        let (slippage_ticks, slippage_ratio) = match terms.slippage {
-            SlippageTolerance::None => (0, 0),
-            SlippageTolerance::Ticks(ticks) => (i64::from(ticks), 0),
-            SlippageTolerance::Ratio(ratio) => (0, i64::from(ratio)),
-        };
-        self.emit(EventKind::OrderConditions {
-            order_id: OrderId(order.id),
-            account: AccountId(self.accounts[order.key.account].id),
-            instrument: instrument_id(order.key.instrument),
-            kind: StopKind::Plain,
-            trigger_price: terms.trigger_price,
-            trigger_by: terms.trigger_by,
-            trigger_direction: terms.trigger_direction,
-            close_on_trigger: terms.close_on_trigger,
-            trailing_stop: Price(0),
-            partner: OrderId(0),
-            self_match: terms.self_match,
-            slippage_ticks,
-            slippage_ratio,
-            tpsl_mode: terms.tpsl_mode,
-            take_profit: terms.take_profit,
-            take_profit_by: terms.take_profit_by,
-            take_profit_limit: terms.take_profit_limit,
-            stop_loss: terms.stop_loss,
-            stop_loss_by: terms.stop_loss_by,
-            stop_loss_limit: terms.stop_loss_limit,
+    /// Remembers and tells that an order was accepted.
+    pub fn tell_accepted(&mut self, id: u64, key: Key, order: &NewOrder, create_type: CreateType) {
+        if !order.link_id.is_empty() {
+            self.accounts[key.account].links.push(order.link_id);
+        }
+        self.emit(EventKind::OrderAccepted {
+            order_id: OrderId(id),
+            account: order.account,
+            instrument: order.instrument,
+            position_index: order.position_index,
+            side: order.side,
+            order_type: order.order_type,
+            time_in_force: order.time_in_force,
+            price: order.price,
+            qty: order.qty,
+            reduce_only: order.reduce_only,
+            link_id: order.link_id,
+            create_type,
         });
     }
 
@@ -316,7 +315,7 @@ impl State {
     }
 
     /// An order about to meet the book.
-    fn incoming(&self, order: &Order, valued: i128) -> Incoming {
+    pub fn incoming(&self, order: &Order, valued: i128) -> Incoming {
         Incoming {
             order_id: order.id,
             key: order.key,
@@ -335,13 +334,14 @@ impl State {
         }
     }
 
-    fn would_take(&self, order: &Order) -> bool {
+    /// True when it would meet somebody.
+    pub fn would_take(&self, order: &Order) -> bool {
         let best = self.best(order.key.instrument, order.side.opposite());
         best.is_some_and(|best| reaches(order.side, order.price, best))
     }
 
     /// An order joins the book. A reduce-only one rests only as far as the others of its account leave room.
-    fn rest(&mut self, mut order: Order) {
+    pub fn rest(&mut self, mut order: Order) {
         if order.reduce_only {
             let room = self.room_to_reduce(order.key, order.side);
             if room <= 0 {
@@ -362,162 +362,9 @@ impl State {
     }
 
     /// What may still be reduced beyond the reduce-only orders that rest.
-    fn room_to_reduce(&self, key: Key, side: Side) -> i128 {
+    pub fn room_to_reduce(&self, key: Key, side: Side) -> i128 {
         let resting = self.orders_of(key).into_iter().filter(|order| order.reduce_only && order.side == side);
         reducible(self.slot(key).qty, side) - resting.map(|order| order.leaves).sum::<i128>()
-    }
-
-    /// Changes price, total quantity, or both.
-    pub fn amend_order(
-        &mut self,
-        account: AccountId,
-        id: OrderId,
-        price: Option<Price>,
-        qty: Option<Qty>,
-    ) -> Result<OrderId, Reject> {
-        let before = self.own_order(account, id)?;
-        if !before.reduce_only {
-            self.verified(account)?;
-        }
-        let after = self.amended(&before, price, qty)?;
-        let keeps_place = after.price == before.price && after.leaves < before.leaves;
-        if !before.reduce_only && !keeps_place {
-            self.check_amended(&before, &after)?;
-        }
-        if keeps_place {
-            *self.order_mut(id.0) = after.clone();
-            self.emit_amended(&after);
-            self.emit_level(after.key.instrument, after.side, after.price);
-        } else {
-            self.requeue(&before, after);
-        }
-        Ok(id)
-    }
-
-    fn own_order(&self, account: AccountId, id: OrderId) -> Result<Order, Reject> {
-        let owner = self.user(account)?;
-        let own = self.order(id.0).filter(|order| order.key.account == owner);
-        own.cloned().ok_or(Reject::OrderNotFound)
-    }
-
-    fn amended(&self, before: &Order, price: Option<Price>, qty: Option<Qty>) -> Result<Order, Reject> {
-        let instrument = before.key.instrument;
-        let contract = self.contract(instrument);
-        self.check_status(instrument, before.reduce_only)?;
-        let mut after = before.clone();
-        if let Some(price) = price {
-            let price = check_price(&contract, price)?;
-            after.price = self.banded(before.key.account, instrument, before.side, price)?;
-        }
-        if let Some(qty) = qty {
-            let qty = check_qty(&contract, qty, contract.spec.max_qty, before.reduce_only)?;
-            let filled = before.qty - before.leaves;
-            if qty <= filled {
-                return Err(Reject::AmendBelowFilled);
-            }
-            (after.qty, after.leaves) = (qty, qty - filled);
-        }
-        if before.reduce_only {
-            // its own place counts as room; at least the smallest step stays
-            let room = self.room_to_reduce(before.key, before.side) + before.leaves;
-            let excess = (after.leaves - room.max(contract.step())).max(0);
-            after.qty -= excess;
-            after.leaves -= excess;
-        } else if contract.notional(after.qty, after.price) < i128::from(contract.spec.min_notional.0) {
-            return Err(Reject::BelowMinimumNotional);
-        }
-        if after.price == before.price && after.leaves == before.leaves {
-            return Err(Reject::AmendUnchanged);
-        }
-        Ok(after)
-    }
-
-    /// The hold of an amendment that does not merely keep its place. One that raises neither quantity nor size, comes no
-    /// nearer to the other side and does not take asks for nothing.
-    fn check_amended(&self, before: &Order, after: &Order) -> Result<(), Reject> {
-        let contract = self.contract(before.key.instrument);
-        let size = |order: &Order| contract.size(order.leaves, order.price);
-        let is_keener = (after.price - before.price) * sign(before.side) > 0;
-        let is_larger = after.leaves > before.leaves || size(after) > size(before);
-        if !is_keener && !is_larger && !self.would_take(after) {
-            return Ok(());
-        }
-        let mut others = self.clone();
-        others.remove_order(before.id);
-        let mut opening = Opening { side: after.side, qty: after.leaves, price: self.valued_at(after) };
-        if contract.is_spot() {
-            opening.price = after.price;
-            return others.check_spot(self, before.key, &opening, false);
-        }
-        self.check_risk(before.key, &others.exposure(before.key), &opening)
-    }
-
-    fn requeue(&mut self, before: &Order, mut after: Order) {
-        self.remove_order(before.id);
-        self.emit_level(before.key.instrument, before.side, before.price);
-        self.emit_amended(&after);
-        if !self.would_take(&after) {
-            after.queued = self.ticket();
-            let (instrument, side, price) = (after.key.instrument, after.side, after.price);
-            self.orders.push(after);
-            self.emit_level(instrument, side, price);
-            return;
-        }
-        if after.time_in_force == TimeInForce::PostOnly {
-            self.emit_cancelled(&after, CancelReason::PostOnlyWouldTake);
-            return;
-        }
-        let mut incoming = self.incoming(&after, self.valued_at(&after));
-        self.match_incoming(&mut incoming);
-        after.leaves = incoming.leaves;
-        after.filled_value += incoming.filled_value;
-        after.fee += incoming.fee_paid;
-        if incoming.met != 0 {
-            self.emit_cancelled_against(&after, CancelReason::SelfMatch, OrderId(incoming.met));
-        } else if incoming.blocked {
-            self.emit_cancelled(&after, CancelReason::InsufficientMargin);
-        } else if after.leaves > 0 {
-            self.rest(after);
-        }
-    }
-
-    /// Cancels one order.
-    pub fn cancel_order(&mut self, account: AccountId, id: OrderId) -> Result<OrderId, Reject> {
-        let order = self.own_order(account, id)?;
-        self.withdraw_order(order.id, CancelReason::User);
-        Ok(id)
-    }
-
-    /// Cancels an account's orders, in one instrument or everywhere.
-    pub fn cancel_all(&mut self, account: AccountId, instrument: Option<InstrumentId>) -> Result<(), Reject> {
-        let owner = self.user(account)?;
-        let only = instrument.map(|instrument| self.listed(instrument)).transpose()?;
-        self.cancel_orders(owner, only, CancelReason::User);
-        Ok(())
-    }
-
-    /// Cancels orders by instrument and position, the oldest first.
-    pub fn cancel_orders(&mut self, account: usize, only: Option<usize>, reason: CancelReason) {
-        let mut doomed: Vec<(Key, u64, u64)> =
-            self.orders.iter().map(|order| (order.key, order.aged, order.id)).collect();
-        doomed.retain(|(key, ..)| key.account == account && only.is_none_or(|only| only == key.instrument));
-        doomed.sort_unstable();
-        for (_, _, id) in doomed {
-            self.withdraw_order(id, reason);
-        }
-    }
-
-    /// Takes an order out of the book for good.
-    pub fn withdraw_order(&mut self, id: u64, reason: CancelReason) {
-        self.withdraw_against(id, reason, 0);
-    }
-
-    /// The same, naming the order of its own trader that it would have met.
-    pub fn withdraw_against(&mut self, id: u64, reason: CancelReason, counterparty: u64) {
-        let order = self.order_mut(id).clone();
-        self.remove_order(id);
-        self.emit_cancelled_against(&order, reason, OrderId(counterparty));
-        self.emit_level(order.key.instrument, order.side, order.price);
     }
 
     /// Cuts or cancels reduce-only orders beyond what is left to reduce: buys, then sells, the youngest first.
@@ -543,11 +390,13 @@ impl State {
         }
     }
 
-    fn emit_cancelled(&mut self, order: &Order, reason: CancelReason) {
+    /// Tells that an order is cancelled.
+    pub fn emit_cancelled(&mut self, order: &Order, reason: CancelReason) {
         self.emit_cancelled_against(order, reason, OrderId(0));
     }
 
-    fn emit_cancelled_against(&mut self, order: &Order, reason: CancelReason, counterparty: OrderId) {
+    /// The same, naming the order of its own trader that it would have met.
+    pub fn emit_cancelled_against(&mut self, order: &Order, reason: CancelReason, counterparty: OrderId) {
         self.emit(EventKind::OrderCancelled {
             order_id: OrderId(order.id),
             account: AccountId(self.accounts[order.key.account].id),
@@ -558,7 +407,8 @@ impl State {
         });
     }
 
-    fn emit_amended(&mut self, order: &Order) {
+    /// Tells price and quantity of an order.
+    pub fn emit_amended(&mut self, order: &Order) {
         self.emit(EventKind::OrderAmended {
             order_id: OrderId(order.id),
             account: AccountId(self.accounts[order.key.account].id),
@@ -597,7 +447,7 @@ pub fn check_qty(contract: &Rc<Contract>, qty: Qty, largest: Qty, reduce_only: b
 }
 
 /// A price the instrument allows.
-fn check_price(contract: &Rc<Contract>, price: Price) -> Result<i128, Reject> {
+pub fn check_price(contract: &Rc<Contract>, price: Price) -> Result<i128, Reject> {
     if price.0 <= 0 || price > contract.spec.max_price || price.0 % contract.spec.tick_size.0 != 0 {
         return Err(Reject::PriceOutOfRange);
     }

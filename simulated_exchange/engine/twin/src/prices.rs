@@ -11,7 +11,7 @@
 
 use exchange_core::{
     EventKind, InstrumentId, InstrumentSpec, InstrumentStatus, Kind, MarkSource, Price, Side, TierSpec,
-    RATE_SCALE,
+    TriggerBy, RATE_SCALE,
 };
 
 use crate::contract::{Contract, ONE};
@@ -274,6 +274,8 @@ impl State {
         let (index, mark) = (Contract::shown_price(market.index), Contract::shown_price(market.mark));
         let has_moved = market.index != before;
         self.emit(EventKind::PriceChanged { instrument: instrument_id(instrument), index, mark });
+        self.note_price(instrument, TriggerBy::MarkPrice);
+        self.note_price(instrument, TriggerBy::IndexPrice);
         if has_moved {
             self.reprice_coins(instrument);
             for other in 0..self.contracts.len() {

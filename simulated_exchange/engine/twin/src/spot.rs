@@ -27,9 +27,10 @@ impl State {
         own.map(|order| {
             let contract = &self.contracts[order.key.instrument];
             let held = Opening { side: order.side, qty: order.leaves, price: order.price };
-            match contract.is_spot() {
-                true if paid_in(contract, order.side) == coin => holds(contract, &held),
-                _ => 0,
+            if contract.is_spot() && paid_in(contract, order.side) == coin {
+                holds(contract, &held)
+            } else {
+                0
             }
         })
         .sum()

@@ -6,11 +6,13 @@ use std::rc::Rc;
 
 use exchange_core::{
     AccountLevel, AdlSpec, CoinId, CoinPrice, CoinSpec, Event, EventKind, Genesis, LinkId, MarginMode,
-    OrderSettings, OrderType, PoolId, PositionIndex, Side, Strain, Terms, TimeInForce, CONVERSION_ACCOUNT,
-    FEE_ACCOUNT, FIRST_POOL_ACCOUNT, LENDING_ACCOUNT, TAKEOVER_ACCOUNT,
+    OrderSettings, OrderType, PoolId, PositionIndex, Side, StopKind, Strain, Terms, TimeInForce,
+    CONVERSION_ACCOUNT, FEE_ACCOUNT, FIRST_POOL_ACCOUNT, LENDING_ACCOUNT, TAKEOVER_ACCOUNT,
 };
 
+use crate::conditional::Waiting;
 use crate::contract::Contract;
+use crate::exits::News;
 use crate::insurance::{Record, Samples};
 use crate::money::Meter;
 use crate::prices::Market;
@@ -131,6 +133,8 @@ pub struct Order {
     pub reduce_only: bool,
     /// What it asks for beyond the plain; self-match prevention counts again when it comes in again.
     pub terms: Terms,
+    /// What kind it was while it waited for a price.
+    pub kind: StopKind,
     /// Client's identifier.
     pub link: LinkId,
     /// Market time of acceptance.
@@ -194,6 +198,12 @@ pub struct State {
     pub hedged: BTreeSet<(usize, usize)>,
     /// Resting orders, in no order.
     pub orders: Vec<Order>,
+    /// Orders that wait for a price, by number.
+    pub waiting: BTreeMap<u64, Waiting>,
+    /// Those whose price was reached, with that price, in the order of their turns.
+    pub due_orders: Vec<(u64, i128)>,
+    /// Fills that concern the ends of positions and are not attended to yet.
+    pub news: Vec<News>,
     /// Settings for orders of the accounts that have any other than the usual.
     pub settings: BTreeMap<usize, OrderSettings>,
     /// Accounts whose liquidation is due.
@@ -271,6 +281,9 @@ impl State {
             slots: BTreeMap::new(),
             hedged: BTreeSet::new(),
             orders: Vec::new(),
+            waiting: BTreeMap::new(),
+            due_orders: Vec::new(),
+            news: Vec::new(),
             settings: BTreeMap::new(),
             due: BTreeSet::new(),
             taken_over: BTreeSet::new(),

@@ -3,7 +3,7 @@
 
 use exchange_core::{
     AccountId, Action, CoinId, Command, Digest, InstrumentId, InstrumentStatus, Kind, NewOrder,
-    OrderSettings, PositionIndex, Price, Qty, Side, StopKind, Terms, TierSpec, COMMAND_BYTES,
+    OrderSettings, PositionIndex, Price, Qty, Side, TierSpec, TriggerDirection, COMMAND_BYTES,
 };
 
 use crate::contract::Contract;
@@ -36,6 +36,7 @@ impl State {
             self.fold_market(instrument, &mut digest);
             self.fold_book(instrument, &mut digest);
         }
+        self.fold_waiting(&mut digest);
         let mut places: Vec<usize> = (0..self.accounts.len()).collect();
         places.sort_by_key(|place| self.accounts[*place].id);
         for place in places {
@@ -129,11 +130,28 @@ impl State {
                 digest.signed(order.created_ms).wide(order.filled_value).wide(order.fee);
                 digest.bytes(order.link.as_bytes());
                 if !order.terms.is_none() {
-                    let kind = u64::from(StopKind::Plain.to_wire());
-                    digest.word(kind).bytes(&recorded(order.terms));
+                    let nothing = NewOrder::limit(AccountId(0), InstrumentId(0), Side::Buy, Qty(0), Price(0));
+                    let with_terms = NewOrder { terms: order.terms, ..nothing };
+                    digest.word(u64::from(order.kind.to_wire())).bytes(&recorded(with_terms, 0));
                 }
             }
             digest.word(u64::MAX);
+        }
+    }
+
+    fn fold_waiting(&self, digest: &mut Digest) {
+        for waiting in self.waiting.values() {
+            let direction = if waiting.rises { TriggerDirection::Rise } else { TriggerDirection::Fall };
+            let flags = u64::from(waiting.kind.to_wire()) | u64::from(direction.to_wire()) << 8;
+            digest.word(waiting.id).word(flags).bytes(&recorded(waiting.order, waiting.created_ms));
+            if waiting.kind.is_exit() {
+                let moving = waiting.best.map_or(0, |_| waiting.trigger());
+                digest.word(waiting.partner).word(waiting.parent);
+                digest.signed(shown(waiting.distance)).signed(shown(moving));
+            }
+        }
+        for (id, price) in self.due_orders.iter().filter(|(id, _)| self.waiting.contains_key(id)) {
+            digest.word(*id).signed(shown(*price));
         }
     }
 
@@ -214,9 +232,7 @@ fn steps(contract: &Contract, qty: i128) -> i64 {
     shown(qty / contract.step())
 }
 
-/// The record of an order of account 0 for nothing with these terms.
-fn recorded(terms: Terms) -> [u8; COMMAND_BYTES] {
-    let nothing = NewOrder::limit(AccountId(0), InstrumentId(0), Side::Buy, Qty(0), Price(0));
-    let action = Action::PlaceOrder(NewOrder { terms, ..nothing });
-    Command { market_ms: 0, wall_us: 0, action }.encode()
+/// The record of an order at a time.
+fn recorded(order: NewOrder, market_ms: i64) -> [u8; COMMAND_BYTES] {
+    Command { market_ms, wall_us: 0, action: Action::PlaceOrder(order) }.encode()
 }

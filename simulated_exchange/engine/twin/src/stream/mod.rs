@@ -7,10 +7,11 @@ mod markets;
 mod money;
 mod mood;
 mod orders;
+mod stops;
 
 use exchange_core::{
     AccountId, Action, CoinId, Command, InstrumentId, MarginMode, ModeScope, Money, OrderId, PositionAction,
-    PositionIndex, PositionMode, Price, TradingAction, SCALE,
+    PositionIndex, PositionMode, Price, ProductClass, TradingAction, SCALE,
 };
 
 use crate::random::Random;
@@ -117,7 +118,8 @@ impl Stream {
     fn draw(&mut self, state: &State) -> Action {
         let drawn = self.random.weighted(&self.mood.kinds);
         let needs_order = matches!(drawn, Kind::Amend | Kind::Cancel | Kind::CancelAll);
-        let is_idle = needs_order && state.orders.is_empty() && self.random.percent(95);
+        let none_there = state.orders.is_empty() && state.waiting.is_empty();
+        let is_idle = needs_order && none_there && self.random.percent(95);
         let kind = if is_idle { Kind::Place } else { drawn };
         let account = self.account();
         match kind {
@@ -168,6 +170,11 @@ impl Stream {
             Kind::OrderSetting => {
                 let setting = self.order_setting();
                 Action::Trading(TradingAction::SetOrderSetting { account, setting })
+            }
+            Kind::TradingStop => Action::Trading(TradingAction::SetTradingStop(self.trading_stop(state))),
+            Kind::Disconnected => {
+                let products = self.random.pick(ProductClass::ALL);
+                Action::Trading(TradingAction::CancelDisconnected { account, products })
             }
             Kind::MarginMode => {
                 let mode = self.random.pick(MarginMode::ALL);

@@ -55,6 +55,10 @@ pub enum Kind {
     MarketTerms,
     /// A setting for orders.
     OrderSetting,
+    /// What is to end a position.
+    TradingStop,
+    /// A client that is gone.
+    Disconnected,
     /// Position mode.
     PositionMode,
     /// Margin mode.
@@ -66,7 +70,7 @@ pub enum Kind {
 }
 
 /// Kinds with their usual weights; the first few are never left out.
-const KINDS: [(i64, Kind); 28] = [
+const KINDS: [(i64, Kind); 30] = [
     (46, Kind::Place),
     (14, Kind::Report),
     (10, Kind::Advance),
@@ -91,6 +95,8 @@ const KINDS: [(i64, Kind); 28] = [
     (2, Kind::SideLeverage),
     (2, Kind::PositionMode),
     (2, Kind::OrderSetting),
+    (6, Kind::TradingStop),
+    (1, Kind::Disconnected),
     (2, Kind::MarketTerms),
     (2, Kind::MarginMode),
     (3, Kind::AddMargin),
@@ -119,6 +125,10 @@ pub struct Mood {
     pub linked: i64,
     /// Of a hundred orders, those with terms.
     pub with_terms: i64,
+    /// Of a hundred orders, those that wait for a price.
+    pub waiting: i64,
+    /// Of a hundred orders, those that bring take-profit or stop-loss along.
+    pub with_exits: i64,
     /// Of a hundred orders, those as large as the account can bear.
     pub large: i64,
 }
@@ -148,6 +158,8 @@ impl Mood {
             reduce_only: random.pick(&[5, 25, 60]),
             linked: random.pick(&[0, 10, 50]),
             with_terms: random.pick(&[0, 10, 60]),
+            waiting: random.pick(&[0, 8, 40]),
+            with_exits: random.pick(&[0, 8, 40]),
             large: random.pick(&[0, 30, 80]),
         }
     }

@@ -2,30 +2,31 @@
 
 use exchange_core::{
     AccountId, Action, CoinId, InstrumentId, LinkId, NewOrder, OrderId, OrderSetting, OrderType,
-    PositionIndex, Price, ProductClass, Qty, SelfMatch, Side, SlippageTolerance, Terms, SCALE,
+    PositionIndex, Price, ProductClass, Qty, SelfMatch, Side, SlippageTolerance, Terms, TermsAmendment,
+    TradingAction, TriggerBy, SCALE,
 };
 
 use super::{Stream, STEP_MARK};
 use crate::contract::Contract;
 use crate::rounding::shown;
-use crate::state::{Key, Order, State};
+use crate::state::{Key, State};
 
 impl Stream {
-    /// An order that rests, by its step, with its owner; sometimes somebody else's, sometimes none.
-    pub(super) fn order(&mut self, state: &State) -> (AccountId, OrderId, Option<Order>) {
-        if state.orders.is_empty() || self.random.once_in(30) {
+    /// An order that rests or waits, by its step, with its owner; sometimes somebody else's, sometimes none.
+    pub(super) fn order(&mut self, state: &State) -> (AccountId, OrderId, Option<Known>) {
+        let resting = state.orders.iter().map(|order| (order.id, order.key, order.qty, false));
+        let waiting = state.waiting.values().map(|one| (one.id, one.key, i128::from(one.order.qty.0), true));
+        let known: Vec<(u64, Key, i128, bool)> = resting.chain(waiting).collect();
+        if known.is_empty() || self.random.once_in(30) {
             let id = self.random.pick(&[OrderId(0), OrderId(1), OrderId(u64::MAX), OrderId(STEP_MARK)]);
             return (self.account(), id, None);
         }
-        let last = i64::try_from(state.orders.len() - 1).unwrap_or(0);
-        let order = state.orders[usize::try_from(self.random.between(0, last)).unwrap_or(0)].clone();
-        let step = self.placed.iter().find(|(id, _)| *id == order.id).map_or(0, |(_, step)| *step);
-        let owner = if self.random.once_in(30) {
-            self.account()
-        } else {
-            AccountId(state.accounts[order.key.account].id)
-        };
-        (owner, OrderId(STEP_MARK | step), Some(order))
+        let (id, key, qty, waits) = self.random.pick(&known);
+        let step = self.placed.iter().find(|(placed, _)| *placed == id);
+        let named = step.map_or(id, |(_, step)| STEP_MARK | step);
+        let owner =
+            if self.random.once_in(30) { self.account() } else { AccountId(state.accounts[key.account].id) };
+        (owner, OrderId(named), Some(Known { key, qty, waits }))
     }
 
     pub(super) fn amendment(&mut self, state: &State) -> Action {
@@ -37,6 +38,7 @@ impl Stream {
         let price = self.random.percent(60).then(|| self.price(state, order.key.instrument));
         let step = shown(contract.step());
         let near = shown(order.qty) / step;
+        let reads_terms = order.waits && self.random.percent(70) || self.random.once_in(10);
         let qty = self.random.percent(60).then(|| {
             let steps = self.random.between(near / 2, near + near / 2 + 1);
             Qty(self.random.weighted(&[
@@ -47,11 +49,26 @@ impl Stream {
                 (1, step / 2),
             ]))
         });
-        Action::AmendOrder { account, order_id, price, qty }
+        if !reads_terms {
+            return Action::AmendOrder { account, order_id, price, qty };
+        }
+        let mut amendment = TermsAmendment { price, qty, ..TermsAmendment::of(account, order_id) };
+        if self.random.percent(60) {
+            amendment.trigger_price = Some(self.price(state, order.key.instrument));
+        }
+        if self.random.percent(20) {
+            amendment.trigger_by = Some(self.random.pick(TriggerBy::ALL));
+        }
+        if self.random.percent(25) {
+            let terms = self.exits(state, order.key.instrument);
+            (amendment.take_profit, amendment.stop_loss) = (Some(terms.take_profit), Some(terms.stop_loss));
+            amendment.tpsl_mode = self.random.percent(50).then_some(terms.tpsl_mode);
+        }
+        Action::Trading(TradingAction::AmendTerms(amendment))
     }
 
     /// A price near the mark, on few levels, so that orders meet.
-    fn price(&mut self, state: &State, at: usize) -> Price {
+    pub(super) fn price(&mut self, state: &State, at: usize) -> Price {
         let (contract, mark) = (state.contract(at), state.markets[at].mark);
         if self.random.once_in(150) {
             return self.random.pick(&[
@@ -87,6 +104,22 @@ impl Stream {
         let closes_all = held != 0 && self.random.once_in(40);
         let (qty, mut terms) = (self.qty(state, at, place, shown(held)), self.terms());
         terms.close_on_trigger = closes_all || reduce_only && self.random.once_in(20);
+        self.maybe_waits(state, at, &mut terms);
+        if self.random.percent(self.mood.with_exits) {
+            let Terms { take_profit, take_profit_by, take_profit_limit, stop_loss, .. } =
+                self.exits(state, at);
+            let Terms { stop_loss_by, stop_loss_limit, tpsl_mode, .. } = self.exits(state, at);
+            terms = Terms {
+                tpsl_mode,
+                take_profit,
+                take_profit_by,
+                take_profit_limit,
+                stop_loss,
+                stop_loss_by,
+                stop_loss_limit,
+                ..terms
+            };
+        }
         NewOrder {
             position_index,
             side: match position_index {
@@ -124,6 +157,7 @@ impl Stream {
         let mut terms = self.terms();
         terms.is_leveraged = self.random.percent(25);
         terms.in_quote = self.random.percent(15);
+        self.maybe_waits(state, at, &mut terms);
         let reach = if terms.is_leveraged { 3 } else { 1 };
         let step = shown(contract.step());
         let steps = shown(payable * reach / contract.step()).clamp(1, 1 << 40);
@@ -225,6 +259,13 @@ impl Stream {
         let steps = if self.random.percent(90) { steps.max(least) } else { steps };
         Qty(steps.saturating_mul(step))
     }
+}
+
+/// What is known of an order that may be changed.
+pub(super) struct Known {
+    key: Key,
+    qty: i128,
+    waits: bool,
 }
 
 /// About as many steps of quantity as an account could open at forty times what it has.
