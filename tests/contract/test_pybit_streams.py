@@ -269,3 +269,9 @@ async def test_frames_beyond_what_a_client_library_sends(venue: VenueProcess) ->
         await private.send_json({"op": "ping", "req_id": 7})
         pong = await private.receive_json(timeout=5)
         assert (pong["op"], pong["req_id"]) == ("pong", 7)
+
+
+def test_the_socket_of_the_systems_status_is_there(venue: VenueProcess) -> None:
+    with socket("misc/status") as status:
+        status.system_status_stream(lambda _: None)
+        assert status.is_connected()

@@ -39,6 +39,7 @@ __all__ = ["Sockets"]
 
 REQUESTS_IN_FLIGHT_MAX = 1000
 REQUEST_IDS_MAX = 100_000
+STATUS_PATH = "/v5/public/misc/status"
 ACTIVE_SECONDS = range(30, 601)  # what a client may ask its idle time to be
 
 _CHANNELS = {"/v5/private": Channel.PRIVATE, "/v5/trade": Channel.TRADE}
@@ -59,10 +60,11 @@ class Sockets:
         self._connections: dict[str, Connection] = {}
         self._count = 0
         self._markets = {f"/v5/public/{name}" for name in ("linear", "spot", "inverse", "option")}
+        self._others = {"/v5/private", "/v5/trade", STATUS_PATH}
 
     def serves(self, path: str) -> bool:
         """Whether this path is a socket."""
-        return path in self._markets or path in {"/v5/private", "/v5/trade"}
+        return path in self._markets or path in self._others
 
     @property
     def is_full(self) -> bool:
@@ -132,6 +134,8 @@ class Sockets:
             return self._on_private
         if path == "/v5/trade":
             return self._on_trade
+        if path == STATUS_PATH:
+            return self._on_status
         return partial(self._on_market, path.rpartition("/")[2])
 
     # -- market data -----------------------------------------------------------------------------------------
@@ -147,6 +151,10 @@ class Sockets:
                     public.unsubscribe(text, connection)
 
         self._on_public(connection, frame, public.knows, apply)
+
+    def _on_status(self, connection: Connection, frame: dict[str, Any]) -> None:
+        """This venue announces no maintenance, so its topic is known and quiet."""
+        self._on_public(connection, frame, lambda text: text == "system.status", lambda *_: None)
 
     def _on_public(
         self,
