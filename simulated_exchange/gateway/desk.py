@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from simulated_exchange.driver import Event, OrderView, Outcome, Reject, Side, TimeInForce, TriggerBy
+from simulated_exchange.driver import Event, OrderView, Outcome, Reject, Side, TimeInForce
 from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.translate import requests
 from simulated_exchange.gateway.translate.frames import batch_answer
@@ -22,10 +22,9 @@ from simulated_exchange.gateway.translate.refusals import (
     server_busy,
     spot_order_not_found,
 )
-from simulated_exchange.gateway.translate.rejects import engine_refusal, trigger_refusal
+from simulated_exchange.gateway.translate.rejects import engine_refusal, exit_refusal, trigger_refusal
 from simulated_exchange.gateway.translate.rows import batch_row, cancelled_rows, order_reference_row
 from simulated_exchange.gateway.venue import Venue
-from simulated_exchange.instruments import Instrument
 
 __all__ = ["OrderDesk", "Reply"]
 
@@ -35,6 +34,7 @@ Reply = tuple[dict[str, Any], dict[str, Any]]
 
 _NOTHING: dict[str, Any] = {}
 _TRIGGER_REJECTS = frozenset({Reject.TriggerNotAbove, Reject.TriggerNotBelow})
+_EXIT_REJECTS = frozenset({Reject.TakeProfitInvalid, Reject.StopLossInvalid})
 
 
 class OrderDesk:
@@ -118,12 +118,8 @@ class OrderDesk:
             )
         except VenueBusyError:
             raise server_busy() from None
-        if outcome.reject in _TRIGGER_REJECTS and request.terms is not None:
-            trigger_by = request.terms.trigger_by
-            current = self._trigger_basis(instrument, trigger_by)
-            raise trigger_refusal(outcome.reject, request.terms.trigger_price or 0, current, trigger_by.name)
         if outcome.reject is not None:
-            raise engine_refusal(outcome.reject, instrument, request.qty)
+            raise self._refused(outcome.reject, request)
         return order_reference_row(outcome.order_id, request.link_id)
 
     def _refuse_taking(self, request: requests.OrderRequest) -> None:
@@ -133,16 +129,24 @@ class OrderDesk:
         if crosses and request.terms is None:
             raise limit_maker_rejected()
 
-    def _trigger_basis(self, instrument: Instrument, trigger_by: TriggerBy) -> int:
-        prices = self._driver.prices(instrument.index)
-        if trigger_by == TriggerBy.IndexPrice:
-            return prices.index
-        return prices.mark if trigger_by == TriggerBy.MarkPrice else prices.last or prices.mark
+    def _refused(self, reject: Reject, request: requests.OrderRequest) -> RefusedError:
+        """Why a new order was refused; prices on the wrong side are told with the price they were held to."""
+        instrument, terms = request.instrument, request.terms
+        if terms is not None and reject in _TRIGGER_REJECTS:
+            current = self._venue.trigger_basis(instrument.index, terms.trigger_by)
+            return trigger_refusal(reject, terms.trigger_price or 0, current, terms.trigger_by.name)
+        if terms is not None and reject in _EXIT_REJECTS:
+            is_profit = reject == Reject.TakeProfitInvalid
+            price = terms.take_profit if is_profit else terms.stop_loss
+            by = terms.take_profit_by if is_profit else terms.stop_loss_by
+            base = request.price or self._venue.trigger_basis(instrument.index, by)
+            return exit_refusal(reject, price or 0, base, by.name, is_long=request.side == Side.Buy)
+        return engine_refusal(reject, instrument, request.qty)
 
     def _amend(self, account: int, body: Body, category: str) -> dict[str, Any]:
         request = requests.amend_request(body, self._catalogue, category)
         order = self._resolve(account, request.order)
-        if request.trigger_price is None and request.trigger_by is None:
+        if not request.terms:
             outcome = self._performed(
                 lambda: self._driver.amend_order(
                     account=account, order_id=order.order_id, price=request.price, qty=request.qty
@@ -155,8 +159,7 @@ class OrderDesk:
                     order_id=order.order_id,
                     price=request.price,
                     qty=request.qty,
-                    trigger_price=request.trigger_price,
-                    trigger_by=request.trigger_by,
+                    **request.terms,
                 )
             )
         if outcome.reject is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from simulated_exchange.accounts import ApiKey, KeyStore, Member
 from simulated_exchange.clock import wall_ms
 from simulated_exchange.coins import Coins
-from simulated_exchange.driver import Driver, Reject, Side
+from simulated_exchange.driver import Driver, Reject, Side, TriggerBy
 from simulated_exchange.gateway.faults import Faults
 from simulated_exchange.instruments import SCALE, Catalogue, Instrument, RiskTier
 from simulated_exchange.ledger import Ledger
@@ -67,6 +67,13 @@ class Venue:
     def usd_price(self, coin: int) -> int:
         """What a coin costs in USD; 0 while nobody said."""
         return self.ledger.coin_prices.get(coin, self.coins[coin].opening_price)
+
+    def trigger_basis(self, instrument: int, trigger_by: TriggerBy) -> int:
+        """The price that a trigger looks at; the mark before the first trade."""
+        prices = self.driver.prices(instrument)
+        if trigger_by == TriggerBy.IndexPrice:
+            return prices.index
+        return prices.mark if trigger_by == TriggerBy.MarkPrice else prices.last or prices.mark
 
     def tiers(self, instrument: Instrument) -> Sequence[RiskTier]:
         """The risk limits in force."""

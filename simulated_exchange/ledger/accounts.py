@@ -113,13 +113,11 @@ class AccountMemory:
         record = self.live.get(event.order_id)
         if record is not None:
             record.kind = event.kind.name
-            record.trigger_price = event.trigger_price
-            if event.trigger_price:
-                record.trigger_by, record.trigger_direction = (
-                    event.trigger_by.name,
-                    event.trigger_direction.name,
-                )
+            if not record.is_fired and record.kind != "Plain":
+                record.trigger_price, record.trigger_by = event.trigger_price, event.trigger_by.name
+                record.trigger_direction = event.trigger_direction.name
                 record.status = OrderStatus.UNTRIGGERED
+            _guard(record, event)
             record.close_on_trigger = event.close_on_trigger
             record.self_match = event.self_match.name
             record.slippage_ticks, record.slippage_ratio = event.slippage_ticks, event.slippage_ratio
@@ -131,6 +129,7 @@ class AccountMemory:
         record = self.live.get(event.order_id)
         if record is not None:
             record.status = OrderStatus.NEW
+            record.is_fired = True
             record.updated_us = event.wall_us
         return record
 
@@ -313,6 +312,16 @@ class AccountMemory:
             self._by_id.pop(oldest.order_id, None)
             if self._by_link.get(oldest.link_id) is oldest:
                 del self._by_link[oldest.link_id]
+
+
+def _guard(record: OrderRecord, event: Event.OrderConditions) -> None:
+    """What is to end the position that an order makes."""
+    record.tpsl_mode = event.tpsl_mode.name if event.take_profit or event.stop_loss else ""
+    record.take_profit, record.take_profit_limit = event.take_profit, event.take_profit_limit
+    record.take_profit_by = event.take_profit_by.name if event.take_profit else ""
+    record.stop_loss, record.stop_loss_limit = event.stop_loss, event.stop_loss_limit
+    record.stop_loss_by = event.stop_loss_by.name if event.stop_loss else ""
+    record.trailing_stop = event.trailing_stop
 
 
 _TIME_IN_FORCE = {

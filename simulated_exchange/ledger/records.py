@@ -76,6 +76,15 @@ class OrderRecord:
     slippage_ticks: int = 0
     slippage_ratio: int = 0
     counterparty: int = 0
+    is_fired: bool = False
+    tpsl_mode: str = ""
+    take_profit: int = 0
+    take_profit_by: str = ""
+    take_profit_limit: int = 0
+    stop_loss: int = 0
+    stop_loss_by: str = ""
+    stop_loss_limit: int = 0
+    trailing_stop: int = 0
 
 
 class Execution(NamedTuple):

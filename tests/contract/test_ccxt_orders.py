@@ -139,7 +139,7 @@ REFUSALS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("not enough margin", {"qty": "100"}, ccxt.InsufficientFunds, "110007"),
     ("reduce-only without position", {"reduceOnly": True}, ccxt.InvalidOrder, "110017"),
     ("hedge mode", {"positionIdx": 1}, ccxt.BadRequest, "position idx not match position mode"),
-    ("take profit", {"takeProfit": "110000"}, ccxt.BadRequest, "takeProfit is not supported"),
+    ("take profit", {"takeProfit": "90000"}, ccxt.BadRequest, "TakeProfit:90000 set for Buy position"),
     ("falling trigger", {"triggerPrice": "101000", "triggerDirection": 2}, ccxt.InvalidOrder, "110093"),
     ("rising trigger", {"triggerPrice": "90000", "triggerDirection": 1}, ccxt.InvalidOrder, "110092"),
     ("long link id", {"orderLinkId": "x" * 37}, ccxt.BadRequest, "orderLinkId invalid"),

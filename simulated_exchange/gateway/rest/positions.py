@@ -28,10 +28,9 @@ from simulated_exchange.gateway.translate.refusals import (
     bad_request,
     leverage_too_high,
     margin_mode_failed,
-    not_supported,
     server_busy,
 )
-from simulated_exchange.gateway.translate.rejects import engine_refusal
+from simulated_exchange.gateway.translate.rejects import engine_refusal, exit_refusal
 from simulated_exchange.instruments import Instrument
 
 __all__ = ["ROUTES", "performed"]
@@ -190,8 +189,28 @@ def _set_auto_add_margin(call: Call) -> Result:
     return {}
 
 
-def _trading_stop(_call: Call) -> Result:
-    raise not_supported("trading-stop", "place a reduce-only conditional order instead")
+def _trading_stop(call: Call) -> Result:
+    instrument, request = requests.trading_stop_request(call.body, call.venue.catalogue)
+    driver, account = call.venue.driver, call.account
+    try:
+        outcome = driver.set_trading_stop(
+            account=account,
+            instrument=instrument.index,
+            position_index=request.position_index,
+            **request.terms,
+        )
+    except VenueBusyError:
+        raise server_busy() from None
+    if outcome.reject is not None:
+        side = {Reject.TakeProfitInvalid: "take_profit", Reject.StopLossInvalid: "stop_loss"}
+        name = side.get(outcome.reject)
+        if name is None or name not in request.terms:
+            raise engine_refusal(outcome.reject, instrument)
+        by = request.terms[f"{name}_by"]
+        base = call.venue.trigger_basis(instrument.index, by)
+        is_long = driver.position(account, instrument.index, request.position_index).qty > 0
+        raise exit_refusal(outcome.reject, request.terms[name], base, by.name, is_long=is_long)
+    return {}
 
 
 def _confirm_pending_mmr(_call: Call) -> Result:

@@ -12,8 +12,8 @@ from simulated_exchange.accounts import ApiKey, Member
 from simulated_exchange.gateway.rest.route import Call, Route
 from simulated_exchange.gateway.translate import keys as rows
 from simulated_exchange.gateway.translate import queries
+from simulated_exchange.gateway.translate.body import whole_number
 from simulated_exchange.gateway.translate.refusals import bad_request, permission_denied, unknown_api_key
-from simulated_exchange.gateway.translate.requests import whole_number
 
 __all__ = ["ROUTES"]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from simulated_exchange.coins import Coin, Coins
 from simulated_exchange.driver import Wallet
+from simulated_exchange.gateway.translate.body import whole_number
 from simulated_exchange.gateway.translate.numbers import parse_decimal
 from simulated_exchange.gateway.translate.refusals import invalid_parameter
-from simulated_exchange.gateway.translate.requests import whole_number
 
 __all__ = [
     "CollateralRequest",

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulated_exchange.driver import MarginMode, PositionIndex, PositionMode, ProductClass
+from simulated_exchange.gateway.translate.body import whole_number
 from simulated_exchange.gateway.translate.numbers import parse_decimal
+from simulated_exchange.gateway.translate.order_terms import TradingStopRequest, trading_stop_terms
 from simulated_exchange.gateway.translate.refusals import (
     bad_request,
     invalid_parameter,
@@ -21,7 +23,6 @@ from simulated_exchange.gateway.translate.requests import (
     category_of,
     instrument_of,
     position_index,
-    whole_number,
 )
 from simulated_exchange.gateway.translate.wallets import MARGIN_MODES
 from simulated_exchange.instruments import SCALE, Catalogue, Instrument
@@ -38,6 +39,7 @@ __all__ = [
     "margin_mode_request",
     "margin_request",
     "position_mode_request",
+    "trading_stop_request",
 ]
 
 Body = Mapping[str, Any]
@@ -145,6 +147,11 @@ def auto_margin_request(body: Body, catalogue: Catalogue) -> MarginRequest:
     if value not in (0, 1):
         raise invalid_parameter("autoAddMargin", "0 or 1")
     return MarginRequest(instrument, position_index(body), value)
+
+
+def trading_stop_request(body: Body, catalogue: Catalogue) -> tuple[Instrument, TradingStopRequest]:
+    """A body of trading-stop."""
+    return _contract(body, catalogue), trading_stop_terms(body, position_index(body))
 
 
 def disconnect_request(body: Body) -> DisconnectRequest:

@@ -22,7 +22,6 @@ __all__ = [
     "limit_maker_rejected",
     "margin_mode_failed",
     "not_authenticated",
-    "not_modified",
     "not_supported",
     "order_not_found",
     "permission_denied",
@@ -191,8 +190,3 @@ def margin_mode_failed(code: str, text: str) -> RefusedError:
     return RefusedError(
         3400045, "Set margin mode failed", {"reasons": [{"reasonCode": code, "reasonMsg": text}]}
     )
-
-
-def not_modified() -> RefusedError:
-    """A trading stop that is what it was."""
-    return RefusedError(34040, "not modified")

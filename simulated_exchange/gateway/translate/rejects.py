@@ -10,7 +10,7 @@ from simulated_exchange.gateway.translate.numbers import decimal_text
 from simulated_exchange.gateway.translate.refusals import RefusedError
 from simulated_exchange.instruments import Instrument
 
-__all__ = ["asset_refusal", "engine_refusal", "loan_refusal", "trigger_refusal"]
+__all__ = ["asset_refusal", "engine_refusal", "exit_refusal", "loan_refusal", "trigger_refusal"]
 
 _CODES = {
     Reject.QtyInvalid: (10001, "Qty invalid"),
@@ -50,6 +50,15 @@ _CODES = {
     Reject.AutoAddMarginUnchanged: (110027, "Margin is not modified"),
     Reject.MarginNotFree: (110012, "Insufficient available balance."),
     Reject.TriggerPriceInvalid: (10001, "params error: triggerPrice invalid"),
+    Reject.TradingStopInvalid: (10001, "params error: take-profit, stop-loss or trailing stop invalid"),
+    Reject.TradingStopNoPosition: (10001, "can not set tp/sl/ts for zero position"),
+    Reject.TradingStopUnchanged: (34040, "not modified"),
+    Reject.TradingStopTooLarge: (
+        110058,
+        "Insufficient number of remaining position size to set take profit and stop loss",
+    ),
+    Reject.TooManyTradingStops: (110060, "Cannot have more than 20 TP/SLs under Partial tpSlMode"),
+    Reject.TradingStopReduceOnly: (10001, "TP/SL is not allowed on a reduce-only order"),
     Reject.SlippageInvalid: (10001, "params error: slippageTolerance invalid"),
     Reject.OrderSettingInvalid: (10001, "params error: timeWindow invalid, must be 3 to 300, or 0"),
     Reject.NoLoansInIsolatedMode: (110067, "Leveraged trading is not allowed"),
@@ -114,6 +123,17 @@ def trigger_refusal(reject: Reject, trigger_price: int, current: int, trigger_by
     )
     text = f"trigger_price[{decimal_text(trigger_price)}] {sign} current[{decimal_text(current)}]"
     return RefusedError(code, f"expect {word}, but {text}??{trigger_by}")
+
+
+def exit_refusal(reject: Reject, price: int, base: int, base_by: str, *, is_long: bool) -> RefusedError:
+    """A take-profit or stop-loss on the wrong side of the price; the wire says which side is right."""
+    is_profit = reject == Reject.TakeProfitInvalid
+    title = "TakeProfit" if is_profit else "StopLoss"
+    side, word = "Buy" if is_long else "Sell", "higher" if is_long == is_profit else "lower"
+    asked, limit = decimal_text(price), decimal_text(base)
+    return RefusedError(
+        10001, f"{title}:{asked} set for {side} position should be {word} than base_price:{limit}??{base_by}"
+    )
 
 
 def asset_refusal(reject: Reject) -> RefusedError:

@@ -57,7 +57,8 @@ _CANCEL_TYPE = {
     "TriggerRefused": "CancelByCannotAffordOrderCost",
     "Delivery": "CancelBySettle",
     "Disconnected": "CancelByDCP",
-    "PositionClosed": "CancelByTpSlTsClear",
+    "TpSlCleared": "CancelByTpSlTsClear",
+    "PairTriggered": "CancelByOCOTpCanceledBySlTriggered",
 }
 _REJECT_REASON = {
     "User": "EC_PerCancelRequest",
@@ -166,6 +167,13 @@ def _create_type(order: OrderRecord) -> str:
     return _CREATE_BY_STOP.get(order.kind, f"CreateBy{order.kind}")
 
 
+def _cancel_type(order: OrderRecord) -> str:
+    """Why it ended; one of a pair says which of the two was triggered."""
+    if order.cancel_reason == "PairTriggered" and order.kind.endswith("StopLoss"):
+        return "CancelByOCOSlCanceledByTpTriggered"
+    return _CANCEL_TYPE.get(order.cancel_reason, "UNKNOWN")
+
+
 def fee_coin(instrument: Instrument, is_buy: bool) -> str:
     """The coin a fee is paid in: of spot what the trader gets, otherwise the one of settlement."""
     return instrument.base if instrument.is_spot and is_buy else instrument.settle
@@ -182,19 +190,22 @@ def _slippage(order: OrderRecord) -> Row:
 
 def _stops(order: OrderRecord, price_decimals: int) -> Row:
     """What an order waits for, and what is to guard the position it makes."""
-    trigger_price = order.trigger_price
+
+    def text(price: int) -> str:
+        return fixed_text(price, price_decimals) if price else ""
+
     return {
-        "triggerPrice": fixed_text(trigger_price, price_decimals) if trigger_price else "",
-        "takeProfit": "",
-        "stopLoss": "",
-        "tpslMode": "",
+        "triggerPrice": text(order.trigger_price),
+        "takeProfit": text(order.take_profit),
+        "stopLoss": text(order.stop_loss),
+        "tpslMode": order.tpsl_mode,
         "ocoTriggerBy": "",
-        "tpLimitPrice": "",
-        "slLimitPrice": "",
-        "tpTriggerBy": "",
-        "slTriggerBy": "",
+        "tpLimitPrice": text(order.take_profit_limit),
+        "slLimitPrice": text(order.stop_loss_limit),
+        "tpTriggerBy": order.take_profit_by,
+        "slTriggerBy": order.stop_loss_by,
         "triggerDirection": _DIRECTION.get(order.trigger_direction, 0),
-        "triggerBy": order.trigger_by if trigger_price else "",
+        "triggerBy": order.trigger_by,
     }
 
 
@@ -225,7 +236,7 @@ def order_row(order: OrderRecord, instrument: Instrument) -> Row:
         "positionIdx": order.position_index,
         "orderStatus": _STATUS[order.status],
         "createType": _create_type(order),
-        "cancelType": _CANCEL_TYPE.get(order.cancel_reason, "UNKNOWN"),
+        "cancelType": _cancel_type(order),
         "rejectReason": _REJECT_REASON.get(order.cancel_reason, "EC_NoError"),
         "avgPrice": _average_price(order, instrument),
         "leavesQty": fixed_text(order.leaves, qty),

@@ -17,6 +17,7 @@ from simulated_exchange.driver import (
     Side,
     Terms,
     TimeInForce,
+    TpSlMode,
     TriggerBy,
     TriggerDirection,
 )
@@ -156,7 +157,11 @@ def test_orders_are_understood(change: dict[str, Any], expected: dict[str, Any])
         ({"reduceOnly": "yes"}, "reduceOnly invalid"),
         ({"orderLinkId": "x" * 37}, "orderLinkId invalid"),
         ({"orderLinkId": "a b"}, "orderLinkId invalid"),
-        ({"takeProfit": "1"}, "takeProfit is not supported"),
+        ({"takeProfit": "high"}, "takeProfit invalid"),
+        ({"takeProfit": "1", "tpslMode": "Half"}, "tpslMode invalid"),
+        ({"stopLoss": "1", "slOrderType": "Limit"}, "slLimitPrice invalid"),
+        ({"stopLoss": "1", "slTriggerBy": "BestPrice"}, "slTriggerBy invalid"),
+        ({"bboSideType": "Queue"}, "bboSideType is not supported"),
         ({"triggerPrice": "high"}, "triggerPrice invalid"),
         ({"triggerPrice": "1", "triggerDirection": 3}, "triggerDirection invalid"),
         ({"triggerPrice": "1", "triggerBy": "BestPrice"}, "triggerBy invalid"),
@@ -187,6 +192,49 @@ def test_spot_orders_spend_the_quote_coin_unless_told_otherwise() -> None:
     assert margin.terms == Terms(is_leveraged=True)
     with pytest.raises(RefusedError, match="marketUnit is not supported"):
         requests.order_request({**body, "side": "Sell", "marketUnit": "quoteCoin"}, CATALOGUE, "spot")
+
+
+def test_what_is_to_end_a_position_is_understood() -> None:
+    request = requests.order_request(
+        {
+            **ORDER,
+            "takeProfit": "110000",
+            "stopLoss": "90000",
+            "tpslMode": "Partial",
+            "tpOrderType": "Limit",
+            "tpLimitPrice": "109000",
+            "slTriggerBy": "MarkPrice",
+        },
+        CATALOGUE,
+        "linear",
+    )
+    assert request.terms == Terms(
+        tpsl_mode=TpSlMode.Partial,
+        take_profit=110_000 * SCALE,
+        take_profit_limit=109_000 * SCALE,
+        stop_loss=90_000 * SCALE,
+        stop_loss_by=TriggerBy.MarkPrice,
+    )
+    with pytest.raises(RefusedError, match="takeProfit is not supported"):
+        requests.order_request({**ORDER, "takeProfit": "110000"}, CATALOGUE, "spot")
+
+    def stop(**body: Any) -> dict[str, Any]:
+        whole = {"category": "linear", "symbol": "BTCUSDT", **body}
+        return position_requests.trading_stop_request(whole, CATALOGUE)[1].terms
+
+    assert stop(trailingStop="500", activePrice="101000") == {
+        "trailing_stop": 500 * SCALE,
+        "active_price": 101_000 * SCALE,
+        "mode": TpSlMode.Full,
+    }
+    assert stop(takeProfit="0")["take_profit"] == 0
+    assert stop(stopLoss="90000", slSize="0.1")["mode"] == TpSlMode.Partial
+    for body, text in (
+        ({}, "is required"),
+        ({"takeProfit": "1", "tpSize": "1", "slSize": "2"}, "must be equal"),
+    ):
+        with pytest.raises(RefusedError, match=text):
+            stop(**body)
 
 
 def test_references_and_batches() -> None:
