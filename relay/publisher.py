@@ -88,6 +88,7 @@ class Publisher:
         self._stored = Head()  # acknowledged by the broker
         self._epoch = 0
         self._group: tuple[int, bytes] | None = None  # epoch and key that payloads are sealed with
+        self._beat_ms = 0
         self._last_word = 0  # seq of the notice that revokes the key
         self._unsent: deque[Record] = deque()
         self._wake = asyncio.Event()
@@ -355,11 +356,16 @@ class Publisher:
             head_hash=self._stored.chain_hash,
             mode="live" if self._is_live() and not self.is_paused else "paused",
             program_version=self._identity.program_version,
-            sent_ms=self._clock_ms(),
+            sent_ms=self._next_beat_ms(),
             keys=self._links,
         )
         key = self._key_for(self._stored.seq + 1)  # who would sign what comes next
         return self._seal(message, self._stored.seq, self._stored.chain_hash, key).wire
+
+    def _next_beat_ms(self) -> int:
+        """Never less than the last: a clock that was set back is no reason to be taken for silent."""
+        self._beat_ms = max(self._clock_ms(), self._beat_ms + 1)
+        return self._beat_ms
 
     def _key_for(self, seq: int) -> SigningKey:
         return next(key for from_seq, key in reversed(self._keys) if from_seq <= seq or len(self._keys) == 1)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import random
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.protocol.codec import decode_payload, encode_payload
 from relay.protocol.errors import ProtocolError
-from relay.protocol.feed import Accepted, FeedEvent, FeedReader, Locked, NeedGap
+from relay.protocol.feed import Accepted, FeedEvent, FeedReader, Locked, NeedGap, Rejected
 from relay.protocol.messages import Signal
 from relay.protocol.signing import GENESIS_HASH, open_envelope
 from tests.unit.relay import feed_samples as samples
@@ -45,6 +48,46 @@ def test_no_mutated_frame_opens(mutated: bytes) -> None:
     except ProtocolError:
         return
     raise AssertionError(f"accepted: {mutated!r}")
+
+
+def mutated_at_random(raw: bytes, chance: random.Random) -> bytes:
+    """One to three changes of any kind, most of them of a single byte."""
+    changed = bytearray(raw)
+    for _ in range(chance.choice((1, 1, 1, 2, 3))):
+        at = chance.randrange(len(changed))
+        match chance.randrange(6):
+            case 0 | 1:
+                changed[at] ^= 1 << chance.randrange(8)
+            case 2:
+                changed[at] = chance.randrange(256)
+            case 3:
+                del changed[at : at + chance.randrange(1, 60)]
+            case 4:
+                changed[at:at] = chance.randbytes(chance.randrange(1, 6))
+            case _:
+                other = chance.randrange(len(changed))
+                changed[at], changed[other] = changed[other], changed[at]
+        if not changed:
+            break
+    return bytes(changed)
+
+
+def test_of_a_great_many_mutated_messages_none_is_accepted() -> None:
+    """MUTATIONS=1000000 for the long run; frames and heartbeats through the reader, as they would arrive."""
+    count = int(os.environ.get("MUTATIONS", "20000"))
+    seed = int(os.environ.get("MUTATIONS_SEED", str(random.randrange(2**32))))
+    chance = random.Random(seed)
+    frames = [*CHAIN.wires, CHAIN.beat()]
+    originals = set(frames)
+    reader = FeedReader("alice", samples.PUBLIC)
+    for number in range(count):
+        frame = mutated_at_random(chance.choice(frames), chance)
+        if frame in originals:
+            continue
+        events = reader.beat(frame) if number % 8 == 0 else reader.receive(frame, 1 + number % 12)
+        assert [type(event) for event in events] == [Rejected], f"MUTATIONS_SEED={seed}: {frame!r}"
+    assert reader.last_seq == 0
+    assert reader.locked is None
 
 
 @settings(max_examples=2000, deadline=None)
