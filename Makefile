@@ -23,7 +23,7 @@ RUST_SOURCES := $(shell find $(RUST) -name '*.rs' -not -path '*/target/*' 2>/dev
 	$(shell find $(RUST) -name Cargo.toml -not -path '*/target/*' 2>/dev/null) $(RUST)/Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-data test-system lint types bench soak lock all
+.PHONY: help setup demo test test-data test-system lint types bench soak soak-follower lock all
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,10 @@ bench: setup ## every speed figure, beside its baseline, in one interleaved run 
 soak: ## ten million random commands with every invariant after each; SOAK_COMMANDS=N for another number
 	cd $(RUST) && SOAK_COMMANDS=$${SOAK_COMMANDS:-10000000} \
 	  cargo test --release --locked --quiet --package exchange-soak -- --nocapture
+
+soak-follower: setup ## 2,000 copied orders under 200 kill -9 and a misbehaving venue; SOAK_SEED=N plays one again
+	SOAK_ORDERS=$${SOAK_ORDERS:-2000} SOAK_KILLS=$${SOAK_KILLS:-200} \
+	  $(BIN)/pytest -s tests/integration/test_follower_soak.py
 
 lock: ## write requirements.lock anew from pyproject.toml: hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \

@@ -87,6 +87,10 @@ class _Ear:
     def heard(self, envelope: Envelope, message: object) -> None:
         """Notices and snapshots are not measured."""
 
+    def locked(self, reason: str, detail: str) -> None:
+        """Raises: a locked feed is no measurement."""
+        raise RuntimeError(f"the feed is locked: {reason}: {detail}")
+
     async def on_plain(self, message: Msg) -> None:
         self._stamp("plain", int.from_bytes(message.data[:NUMBER_BYTES], "big"))
 

@@ -15,6 +15,8 @@ from follower_client.core.snapshot import Quote
 from follower_client.records import Copy, Order
 from follower_client.venue.outcomes import NOTHING_TO_REDUCE
 from follower_client.venue.port import VenueFill
+from relay.protocol.codec import encode_payload
+from relay.protocol.groups import group_epoch_of
 from relay.protocol.messages import Signal
 from relay.protocol.signing import Envelope
 from relay.protocol.stagger import delay_ms
@@ -44,7 +46,7 @@ def open_copy(
         signal_id=signal.signal_id,
         symbol=signal.symbol,
         side=signal.side,
-        signal=envelope.payload,
+        signal=encode_payload(signal) if group_epoch_of(envelope.payload) is not None else envelope.payload,
         received_ms=received_ms,
         wave_start_ms=min(signal.sealed_ms, received_ms) + delay,
         is_exit=is_exit_step(signal),

@@ -237,10 +237,10 @@ class Executor:
     async def _run_entries(self, copy: Copy, signal: Signal, step: LeaderStep) -> Decision:
         await self._wait_for_wave(copy, step)
         orders = [order for order in self._store.orders_of(copy.key) if order.leg == "open"]
-        n = len(orders)
+        n, entered = len(orders), sum((order.filled_qty for order in orders), ZERO)
         while True:
             async with self.desk.exit_lane(copy.leader_id, copy.symbol):
-                decision = self._decide(copy, signal)
+                decision = self._decide(copy, signal, entered=entered)
                 if decision.action is Action.ORDER and decision.leg == "close" and n == 0:
                     # an entry before this one was filled after all, on the side that he has left
                     if (last := await self._run_exits(copy, signal, step)) is not None:
@@ -250,7 +250,7 @@ class Executor:
                     return decision
                 live = self._record_intent(copy, decision, n, step)
             order = await self.driver.drive(live)
-            n += 1
+            n, entered = n + 1, entered + order.filled_qty
             if order.state is OrderState.DONE and (
                 order.filled_qty >= order.qty or order.reject_code or order.order_id is None
             ):
@@ -277,7 +277,9 @@ class Executor:
             self.identity.leader_id, leader, self._carried, wave_start_ms=copy.wave_start_ms
         )
 
-    def _decide(self, copy: Copy, signal: Signal, *, exit_tries: int = 0) -> Decision:
+    def _decide(
+        self, copy: Copy, signal: Signal, *, exit_tries: int = 0, entered: Decimal = ZERO
+    ) -> Decision:
         decision = decide(
             signal,
             self._snapshot(copy),
@@ -286,6 +288,7 @@ class Executor:
             target=copy.target_qty,
             target_basis=copy.target_basis,
             exit_tries=exit_tries,
+            entered=entered,
         )
         self._failpoints.reach("decided")
         return decision

@@ -21,6 +21,7 @@ from follower_client.executor import Executor
 from follower_client.failpoint import Failpoints
 from follower_client.leader_view import LeaderView
 from follower_client.locks import account_lock_path, hold
+from follower_client.membership import fetch_group_key
 from follower_client.notify import Notifier, make_sender, read_addresses
 from follower_client.protection import Protection
 from follower_client.reading import read_secret
@@ -35,6 +36,7 @@ from follower_client.venue.port import VenuePort
 from follower_client.watch import Watch
 from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
+from relay.protocol.feed import NeedKey
 from relay.protocol.messages import StatusReport
 
 __all__ = ["STOP_LIMIT_S", "Follower"]
@@ -118,6 +120,7 @@ class Follower:
             self._executor,
             silent_after_ms=settings.leader.silent_after_ms,
             on_joined=lambda head: self._opened_store.save_head(settings.leader.id, head),
+            group_key=self._group_key if settings.leader.box_key_file is not None else None,
         )
         self._desk.prepare()
         self._executor.prepare()
@@ -127,6 +130,10 @@ class Follower:
         filters = list(self._port.account.instruments.values())
         self._store.save_marks({INSTRUMENTS_MARK: msgspec.json.encode(filters).decode()})
         self._store.claim({"account": account})  # a key that the venue refuses binds nothing
+
+    async def _group_key(self, need: NeedKey) -> bytes | None:
+        assert self._bus is not None
+        return await fetch_group_key(self._bus, self.settings, need)
 
     def _pass_gate(self, control: ControlFile) -> None:
         """Real money needs a trial, or a reason that is kept. Raises `ConfigurationError`."""

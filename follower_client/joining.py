@@ -159,6 +159,7 @@ def _configuration(invite: Invite, follower_id: str, url: str) -> str:
         "follower.data_dir": "data",
         "leader.id": invite.leader_id,
         "leader.public_key": invite.leader_key,
+        "leader.box_key_file": BOX_FILE,
         "broker.url": url,
         "broker.nkey_seed_file": NKEY_FILE,
         "venue.rest_url": rest,

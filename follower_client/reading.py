@@ -117,6 +117,8 @@ def check_secrets(found: Sequence[FollowerSettings]) -> None:
                 (venue.api_key, venue.api_key_file, "venue.api_key_file"),
                 (venue.api_secret, venue.api_secret_file, "venue.api_secret_file"),
             ]
+        if one.leader.box_key_file is not None:
+            secrets.append((None, one.leader.box_key_file, "leader.box_key_file"))
         if one.broker.ca_file is not None:
             secrets.append((None, one.broker.ca_file, "broker.ca_file"))
         for value, file, name in secrets:
@@ -145,6 +147,7 @@ def _is_nkey_seed(text: str) -> bool:
 def _anchor_paths(tree: dict[str, Any], folder: Path) -> None:
     for section, key in (
         ("follower", "data_dir"),
+        ("leader", "box_key_file"),
         ("broker", "nkey_seed_file"),
         ("broker", "ca_file"),
         ("trial", "paper_data_dir"),

@@ -42,7 +42,7 @@ class Copy(msgspec.Struct, kw_only=True):
     signal_id: str
     symbol: str
     side: str
-    signal: bytes  # the payload as received
+    signal: bytes  # the payload, in the clear
     received_ms: int
     wave_start_ms: int
     is_exit: bool = False

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from follower_client.daemon import Market
 from follower_client.errors import FollowerError, StoreError, TryAgainError
 from follower_client.executor import ENTRY_ORDERS_MAX, EXIT_ORDERS_MAX
 from follower_client.locks import hold
+from follower_client.membership import fetch_group_key
 from follower_client.reading import read_secret
 from follower_client.records import Copy, Head, Order
 from follower_client.settings import FollowerSettings
@@ -28,7 +29,7 @@ from follower_client.store import Store
 from follower_client.venue.port import VenueFill, VenueOrder
 from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
-from relay.protocol.feed import Accepted, FeedReader
+from relay.protocol.feed import Accepted, FeedReader, NeedKey
 from relay.protocol.messages import Signal
 from relay.protocol.signing import Envelope
 
@@ -133,7 +134,7 @@ async def _history(settings: FollowerSettings) -> list[tuple[Envelope, Signal]]:
     seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")
     leader = settings.leader
     name = settings.follower.id
-    reader = FeedReader(leader.id, leader.public_key, None)
+    reader = FeedReader(leader.id, leader.public_key, None, is_member=leader.box_key_file is not None)
     found: list[tuple[Envelope, Signal]] = []
     try:
         bus = await Bus.connect(
@@ -152,9 +153,14 @@ async def _history(settings: FollowerSettings) -> list[tuple[Envelope, Signal]]:
             if not batch:
                 break
             for seq, wire in batch:
-                for event in reader.receive(wire, seq):
+                events = deque(reader.receive(wire, seq))
+                while events:
+                    event = events.popleft()
                     if isinstance(event, Accepted) and isinstance(event.message, Signal):
                         found.append((event.envelope, event.message))
+                    elif isinstance(event, NeedKey):
+                        key = await fetch_group_key(bus, settings, event)
+                        events.extend(reader.give_key(event.group_epoch, key))
             first = batch[-1][0] + 1
     except BusError as error:
         raise TryAgainError(f"broker: {error}") from None

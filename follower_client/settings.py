@@ -98,6 +98,7 @@ class LeaderSection(_Section):
 
     id: Identifier = Field(description="the leader's name")
     public_key: PublicKey = Field(description="his signing key: nothing else is believed")
+    box_key_file: File | None = Field(default=None, description="private groups: file with the own key")
     silent_after_ms: Annotated[int, Field(ge=500, le=600_000), Allowed("500 to 600000")] = Field(
         default=5000, description="no entries when nothing was heard for so long; positions are held"
     )
@@ -327,7 +328,11 @@ class FollowerSettings(BaseSettings):
 
     @property
     def is_real_money(self) -> bool:
-        """Whether orders go where money is: not paper, not this machine, not a venue's test environment."""
+        """Whether orders go where money is: not paper, not this machine, not a venue's test environment.
+        Whoever says `mode = "live"` is held to the same anywhere.
+        """
+        if self.follower.mode == "live" and self.venue.kind != "paper":
+            return True
         host = (urlsplit(self.venue.rest_url).hostname or "").lower()
         is_local = host in ("localhost", "::1") or host.startswith("127.")
         return self.venue.kind != "paper" and not is_local and not any(word in host for word in TEST_HOSTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import structlog
@@ -23,6 +23,7 @@ from relay.protocol.feed import (
     FeedReader,
     Locked,
     NeedGap,
+    NeedKey,
     Rejected,
     Resumed,
     Unreadable,
@@ -65,12 +66,18 @@ class Subscriber:
         *,
         silent_after_ms: int,
         on_joined: Callable[[Head], None],
+        group_key: Callable[[NeedKey], Awaitable[bytes | None]] | None = None,
     ) -> None:
+        is_member = group_key is not None
         self.reader = (
-            FeedReader(leader_id, public_key, None)
+            FeedReader(leader_id, public_key, None, is_member=is_member)
             if head is None
-            else FeedReader(leader_id, public_key, head.seq, head.hash, last_epoch=head.epoch)
+            else FeedReader(
+                leader_id, public_key, head.seq, head.hash, last_epoch=head.epoch, is_member=is_member
+            )
         )
+        self._group_key = group_key
+        self._keys_needed: asyncio.Queue[NeedKey] = asyncio.Queue()
         self._bus = bus
         self._leader_id = leader_id
         self._joined = head is not None
@@ -92,6 +99,7 @@ class Subscriber:
             group.create_task(self._watch_failure())
             group.create_task(self._fill_gaps())
             group.create_task(self._watch_silence())
+            group.create_task(self._fetch_keys())
 
     def silent_s(self) -> float:
         """How long nothing was heard of the leader."""
@@ -136,6 +144,8 @@ class Subscriber:
                 case NeedGap(from_seq, count):
                     log.info("feed_gap", from_seq=from_seq, count=count)
                     self._gap.set()
+                case NeedKey():
+                    self._keys_needed.put_nowait(event)
                 case Resumed(lost_from_seq, lost_count):
                     log.error("messages_lost", from_seq=lost_from_seq, count=lost_count)
                 case Locked(reason, seq, detail):
@@ -160,6 +170,21 @@ class Subscriber:
                 self._listener.leader_alive = alive
                 log.warning("leader_heard_again" if alive else "leader_silent", leader_id=self._leader_id)
             await asyncio.sleep(LIVENESS_TICK_S)
+
+    async def _fetch_keys(self) -> None:
+        """The own key to each epoch of a private group, asked for until there is an answer."""
+        while True:
+            need, wait_s = await self._keys_needed.get(), GAP_RETRY_S
+            assert self._group_key is not None, "only a member is told of keys"
+            while True:
+                try:
+                    key = await self._group_key(need)
+                    break
+                except BusError as error:
+                    log.warning("group_key_not_fetched", epoch=need.group_epoch, error=str(error))
+                    await asyncio.sleep(wait_s)
+                    wait_s = min(2 * wait_s, GAP_RETRY_MAX_S)
+            self._hand_on(self.reader.give_key(need.group_epoch, key))
 
     async def _fill_gaps(self) -> None:
         """History from the head on, until nothing is missing."""

@@ -50,12 +50,14 @@ def decide(
     target: Decimal | None = None,
     target_basis: Decimal | None = None,
     exit_tries: int = 0,
+    entered: Decimal = ZERO,
 ) -> Decision:
     """The next order of this copy, or the reason for none.
 
     `target`, `target_basis` = the signed quantity chosen by an earlier call for the same signal, and the
     leader's position that it was sized for. `exit_tries` = reductions already sent: past the second one the
-    price guard is dropped.
+    price guard is dropped. `entered` = what entries of this copy have filled: over all of them never more than
+    the target, also where a later signal has closed some of it meanwhile.
     """
     step = LeaderStep.of(signal)
     if policy.reverse:
@@ -90,7 +92,7 @@ def decide(
     if own != 0 and sign(own) == -sign(step.qty_after):
         decision = reduce(step, snapshot, policy, instrument, quote, own, ZERO, target, exit_tries)
     else:
-        decision = _enter(step, snapshot, policy, instrument, quote, own, target, now_ms)
+        decision = _enter(step, snapshot, policy, instrument, quote, own, target, entered, now_ms)
     return replace(decision, target_basis=basis)
 
 
@@ -146,12 +148,13 @@ def _enter(
     quote: Quote | None,
     own: Decimal,
     target: Decimal,
+    entered: Decimal,
     now_ms: int,
 ) -> Decision:
     refusal = entry_gate(step, snapshot, policy, quote, target, own, now_ms)
     if refusal is not None or quote is None:
         return refusal or skip("no_quote", "no fresh quote of the follower's venue", False, target=target)
-    wanted = abs(target) - abs(own)
+    wanted = abs(target) - max(abs(own), entered)
     if target == 0:
         smallest = max(instrument.qty_min, instrument.notional_min_usdt / quote.mark)
         if policy.below_minimum is not BelowMinimum.ROUND_UP or own != 0:

@@ -54,12 +54,13 @@ class Objection:
 
 
 def objections(key: KeyRights, *, real_money: bool) -> list[Objection]:
-    """What speaks against a key. That it may withdraw is fatal anywhere: such a key has no place here."""
+    """What speaks against a key. Where money is real, one that may withdraw or works from anywhere is not
+    used at all; test environments hand out such keys.
+    """
     found = []
     if WITHDRAW in key.rights:
-        found.append(
-            Objection("withdraw", True, "the key may withdraw", "make a key without the right to withdraw")
-        )
+        todo = "make a key without the right to withdraw"
+        found.append(Objection("withdraw", real_money, "the key may withdraw", todo))
     if key.is_read_only or not key.can_trade:
         found.append(
             Objection(

@@ -178,11 +178,12 @@ class World:
         rest: str | None = None,
         policy: str = "",
         paper: bool = False,
+        kind: str = "ccxt",
         folder: Path | None = None,
     ) -> Path:
         path = (folder or self.folder) / f"{follower}.toml"
         key, secret = self.venue.keys[follower]
-        kind = "paper" if paper else "ccxt"
+        kind = "paper" if paper else kind
         path.write_text(
             f"""
 [follower]
@@ -260,7 +261,7 @@ leverage_max = 10
 
 @asynccontextmanager
 async def world(
-    folder: Path, *followers: str, deposits: dict[str, int] | None = None
+    folder: Path, *followers: str, deposits: dict[str, int] | None = None, sim: bool = False
 ) -> AsyncIterator[World]:
     """A venue with an account per follower, a broker that knows them, and a leader who has started."""
     log = folder / "venue.log"
@@ -274,6 +275,7 @@ async def world(
         str(folder / "venue"),
         "--durability",
         "os",
+        *(["--enable-sim"] if sim else []),
         "--account",
         "maker:100000000",
         *accounts,

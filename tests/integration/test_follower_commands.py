@@ -89,6 +89,7 @@ async def test_from_a_token_to_flat_on_paper_without_editing_a_file(tmp_path: Pa
             assert "PAPER" in checks["mode"]["what"]
             follower, ready = await follow(home)
             assert ready == {"ready": True, "followers": ["mia"]}
+            assert (await desk.json("group", "create"))["members"] == 1  # from here on the feed is sealed
             await leader.create_order(SYMBOL, "market", "buy", 0.5)
 
             async def copied() -> bool:

@@ -170,6 +170,16 @@ def test_what_is_left_is_planned_from_the_target() -> None:
     assert decision.qty == Decimal("0.03")
 
 
+def test_all_entries_of_a_copy_together_never_pass_its_target() -> None:
+    entry, target = signal(before="0", after="2"), Decimal("0.1")
+    closed_meanwhile = decide(
+        entry, snapshot(held="0"), POLICY, NOW_MS, target=target, entered=Decimal("0.08")
+    )
+    assert closed_meanwhile.qty == Decimal("0.02")
+    enough = decide(entry, snapshot(held="0"), POLICY, NOW_MS, target=target, entered=target)
+    assert (enough.action, enough.reason) == (Action.SKIP, "at_target")
+
+
 def test_below_the_minimum_is_skipped_or_rounded_up_within_the_caps() -> None:
     small = signal(before="0", after="0.004", leverage="2")
     skipped = decide(small, snapshot(equity="1000"), POLICY, NOW_MS)
