@@ -279,3 +279,27 @@ async def _post(
     raw = json.dumps(body).encode()
     async with session.post(venue.rest + path, data=raw, headers=signed(account, raw)) as response:
         assert (await response.json())["retCode"] == 0
+
+
+@pytest.mark.asyncio
+async def test_numbers_beyond_every_width_are_refused_in_words(venue: VenueProcess) -> None:
+    account = venue.open_account()
+    for path, body in (
+        ("/v5/order/disconnected-cancel-all", {"timeWindow": 2**33}),
+        ("/v5/order/disconnected-cancel-all", {"timeWindow": 10**17, "product": "SPOT"}),
+        ("/v5/position/switch-mode", {"category": "linear", "symbol": "BTCUSDT", "mode": 2**40}),
+        (
+            "/v5/position/set-auto-add-margin",
+            {"category": "linear", "symbol": "BTCUSDT", "autoAddMargin": 2**62},
+        ),
+        ("/v5/asset/transfer/universal-transfer", {"fromMemberId": 2**62, "toMemberId": 2**62}),
+        ("/v5/user/frozen-sub-member", {"subuid": 2**62, "frozen": 1}),
+    ):
+        raw = json.dumps(body).encode()
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(venue.rest + path, data=raw, headers=signed(account, raw)) as response,
+        ):
+            answer = await response.json()
+        assert answer["retCode"] not in (0, 10016), (path, answer)
+        assert answer["retMsg"], path

@@ -42,6 +42,7 @@ __all__ = [
     "trading_stop_request",
 ]
 
+SECONDS_WIDTH = 2**32 - 1  # what the engine can be asked at all; what it takes is its own rule
 Body = Mapping[str, Any]
 
 _MODES = {0: PositionMode.OneWay, 3: PositionMode.Hedge}
@@ -159,7 +160,7 @@ def disconnect_request(body: Body) -> DisconnectRequest:
     products = _PRODUCTS.get(str(body.get("product") or "DERIVATIVES"))
     if products is None:
         raise invalid_parameter("product", "DERIVATIVES or SPOT")
-    return DisconnectRequest(products, whole_number(body, "timeWindow"))
+    return DisconnectRequest(products, min(whole_number(body, "timeWindow"), SECONDS_WIDTH))
 
 
 def limit_price_action(body: Body) -> tuple[ProductClass, bool]:
