@@ -21,7 +21,15 @@ from simulated_exchange.gateway.translate.refusals import (
     unmatched_address,
 )
 
-__all__ = ["FUTURE_MS_MAX", "check_timestamp", "require_scope", "sign", "verify_request", "verify_socket"]
+__all__ = [
+    "FUTURE_MS_MAX",
+    "check_key",
+    "check_timestamp",
+    "require_scope",
+    "sign",
+    "verify_request",
+    "verify_socket",
+]
 
 FUTURE_MS_MAX = 1000  # a signed time may lie this far ahead of ours
 RECV_WINDOW_MS_MAX = 600_000
@@ -53,11 +61,11 @@ def verify_request(
     signature = headers.get("X-BAPI-SIGN", "")
     if not _equal(sign(key.api_secret, origin), signature):
         raise bad_signature(origin[:ORIGIN_TEXT_MAX].decode("utf-8", "replace"))
-    _check_key(key, keys, now_ms, address)
+    check_key(key, keys, now_ms, address)
     return key
 
 
-def _check_key(key: ApiKey, keys: KeyStore, now_ms: int, address: str) -> None:
+def check_key(key: ApiKey, keys: KeyStore, now_ms: int, address: str) -> None:
     """What is wrong with a key is told to who can sign with it, and to nobody else."""
     if key.expires_ms and key.expires_ms <= now_ms:
         raise expired_api_key()
@@ -98,7 +106,7 @@ def verify_socket(frame: AuthFrame, keys: KeyStore, now_ms: int, address: str = 
         raise bad_request(f"Params Error: expires[{frame.expires_ms}] lies before server time[{now_ms}]")
     if not _equal(sign(key.api_secret, f"GET/realtime{frame.expires_ms}".encode()), frame.signature):
         raise bad_signature(f"GET/realtime{frame.expires_ms}")
-    _check_key(key, keys, now_ms, address)
+    check_key(key, keys, now_ms, address)
     return key
 
 

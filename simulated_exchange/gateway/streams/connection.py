@@ -43,6 +43,7 @@ class Connection:
         self.address = address
         self.channel = channel
         self.account: int | None = None
+        self.api_key = ""
         self.closed_because = ""
         self.in_flight = 0
         self.request_ids: set[str] = set()

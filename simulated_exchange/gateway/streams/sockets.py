@@ -6,29 +6,24 @@ pushes.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
-from simulated_exchange.errors import JournalFailedError, VenueBusyError
-from simulated_exchange.gateway.auth import check_timestamp, verify_socket
-from simulated_exchange.gateway.desk import OrderDesk, Reply
-from simulated_exchange.gateway.faults import OPERATION_PATHS, Channel, Fault, FaultKind
+from simulated_exchange.gateway.auth import verify_socket
+from simulated_exchange.gateway.desk import OrderDesk
+from simulated_exchange.gateway.faults import Channel, Fault
 from simulated_exchange.gateway.json_object import parse_object
-from simulated_exchange.gateway.rate_limit import Allowance, RateLimiter
+from simulated_exchange.gateway.rate_limit import RateLimiter
 from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.streams.hub import StreamHub
+from simulated_exchange.gateway.streams.order_entry import OrderEntry
 from simulated_exchange.gateway.translate import frames
 from simulated_exchange.gateway.translate.refusals import (
     RefusedError,
     auth_repeated,
     not_authenticated,
-    rate_limited,
-    request_id_repeated,
-    server_busy,
-    unknown_operation,
 )
 from simulated_exchange.gateway.translate.topics import private_topic
 from simulated_exchange.gateway.transport.http import HttpConnection, Request
@@ -37,16 +32,12 @@ from simulated_exchange.gateway.venue import Venue
 
 __all__ = ["Sockets"]
 
-REQUESTS_IN_FLIGHT_MAX = 1000
-REQUEST_IDS_MAX = 100_000
 STATUS_PATH = "/v5/public/misc/status"
 ACTIVE_SECONDS = range(30, 601)  # what a client may ask its idle time to be
 
 _CHANNELS = {"/v5/private": Channel.PRIVATE, "/v5/trade": Channel.TRADE}
 
 Handler = Callable[[Connection, dict[str, Any]], None]
-Tell = Callable[[Reply | None, RefusedError | None], None]
-"""What becomes of an answer: the reply, or why there is none."""
 
 
 class Sockets:
@@ -54,9 +45,8 @@ class Sockets:
 
     def __init__(self, venue: Venue, desk: OrderDesk, hub: StreamHub, limiter: RateLimiter) -> None:
         self._venue = venue
-        self._desk = desk
+        self._order_entry = OrderEntry(venue, desk, limiter)
         self._hub = hub
-        self._limiter = limiter
         self._connections: dict[str, Connection] = {}
         self._count = 0
         self._markets = {f"/v5/public/{name}" for name in ("linear", "spot", "inverse", "option")}
@@ -248,13 +238,11 @@ class Sockets:
         key = verify_socket(
             frames.auth_frame(frame), self._venue.keys, self._venue.now_ms(), connection.address
         )
-        connection.account = key.account
+        connection.account, connection.api_key = key.account, key.api_key
         venue = self._venue
         if venue.faults and venue.faults.cuts(connection.channel, key.account, venue.now_ms()):
             connection.end("disconnected on purpose")
             connection.socket.abort()
-
-    # -- order entry -----------------------------------------------------------------------------------------
 
     def _on_trade(self, connection: Connection, frame: dict[str, Any]) -> None:
         operation = frame.get("op")
@@ -268,110 +256,7 @@ class Sockets:
             else:
                 connection.answer(frames.trade_auth(frame, connection.name))
         else:
-            self._trade_request(connection, frame)
-
-    def _trade_request(self, connection: Connection, frame: dict[str, Any]) -> None:
-        """One request, unless a fault meets it."""
-        allowance = self._limiter.take(connection.account or 0, "order", self._venue.now_ms())
-        tell = partial(self._answer_trade, connection, frame, allowance)
-        fault = self._meet(connection, frame) if self._venue.faults else None
-        if fault is None:
-            self._carry_out(connection, frame, allowance, tell)
-        elif fault.applied:
-            self._carry_out(connection, frame, allowance, partial(self._misbehave, fault, connection, tell))
-        else:
-            begin = partial(self._carry_out, connection, frame, allowance, tell)
-            self._misbehave(fault, connection, tell, None, None, begin)
-
-    def _carry_out(
-        self, connection: Connection, frame: dict[str, Any], allowance: Allowance, tell: Tell
-    ) -> None:
-        """Apply now, in the order of arrival; answer once durable, refusals as well."""
-        refusal: RefusedError | None = None
-        reply: Reply = ({}, {})
-        try:
-            reply = self._apply_trade(connection, frame, allowance, self._venue.now_ms())
-        except RefusedError as error:
-            refusal = error
-        except (VenueBusyError, JournalFailedError):
-            refusal = server_busy()
-        connection.in_flight += 1
-        if connection.in_flight >= REQUESTS_IN_FLIGHT_MAX:
-            connection.socket.hold()
-        self._venue.driver.when_durable(
-            partial(self._tell, connection, tell, reply, refusal),
-            partial(self._tell, connection, tell, None, server_busy()),
-        )
-
-    def _tell(
-        self, connection: Connection, tell: Tell, reply: Reply | None, refusal: RefusedError | None
-    ) -> None:
-        connection.in_flight -= 1
-        connection.socket.go_on()
-        tell(reply, refusal)
-
-    def _meet(self, connection: Connection, frame: dict[str, Any]) -> Fault | None:
-        path = OPERATION_PATHS.get(str(frame.get("op")), "/v5/")
-        return self._venue.faults.meet(Channel.TRADE, path, connection.account, self._venue.now_ms())
-
-    def _misbehave(
-        self,
-        fault: Fault,
-        connection: Connection,
-        tell: Tell,
-        reply: Reply | None,
-        refusal: RefusedError | None,
-        then: Callable[[], None] | None = None,
-    ) -> None:
-        """Do the wrong that was asked for instead of answering, or of `then`, or before it."""
-        if fault.kind is FaultKind.DELAY:
-            go_on = then or partial(tell, reply, refusal)
-            asyncio.get_running_loop().call_later(fault.delay_ms / 1000, go_on)
-        elif fault.kind in (FaultKind.BUSY, FaultKind.ERROR):
-            tell(None, server_busy())
-        elif fault.kind is FaultKind.RATE_LIMIT:
-            tell(None, rate_limited())
-        elif not fault.is_silent:
-            connection.end("disconnected on purpose")
-            connection.socket.abort()
-
-    def _apply_trade(
-        self, connection: Connection, frame: dict[str, Any], allowance: Allowance, now_ms: int
-    ) -> Reply:
-        request = frames.trade_frame(frame)
-        if connection.account is None:
-            raise not_authenticated()
-        if allowance.is_exceeded:
-            raise rate_limited()
-        step = self._desk.operations.get(request.operation)
-        if step is None:
-            raise unknown_operation()
-        check_timestamp(request.timestamp, request.recv_window, now_ms, self._venue.limits.recv_window_ms)
-        seen = connection.request_ids
-        if request.request_id:
-            if request.request_id in seen:
-                raise request_id_repeated()
-            if len(seen) >= REQUEST_IDS_MAX:
-                seen.clear()
-            seen.add(request.request_id)
-        return step(connection.account, request.body)
-
-    def _answer_trade(
-        self,
-        connection: Connection,
-        frame: dict[str, Any],
-        allowance: Allowance,
-        reply: Reply | None,
-        refusal: RefusedError | None,
-    ) -> None:
-        now_ms = self._venue.now_ms()
-        headers = frames.rate_limit_headers(
-            allowance.limit, allowance.remaining, allowance.reset_ms, now_ms, connection.name
-        )
-        data, extra = ({}, {}) if refusal or reply is None else reply
-        connection.answer(
-            frames.trade_answer(frame, connection.name, headers, data=data, extra=extra, refusal=refusal)
-        )
+            self._order_entry.take(connection, frame)
 
 
 def _idle_seconds(query: str, default: int) -> int:
