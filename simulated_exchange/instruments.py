@@ -191,11 +191,6 @@ class Catalogue:
         """The instrument of the wire's symbol, such as BTCUSDT, in one of the wire's markets."""
         return self._by_symbol.get((category, symbol))
 
-    def coins(self) -> list[str]:
-        """Every coin in use, the settlement coin first."""
-        names = dict.fromkeys([*(i.quote for i in self), *(i.base for i in self)])
-        return list(names)
-
     def of(self, category: str) -> list[Instrument]:
         """The instruments of one of the wire's markets."""
         return [instrument for instrument in self if instrument.category == category]

@@ -5,8 +5,6 @@ Belongs here: text of numbers. Does not belong here: which number goes where.
 
 from __future__ import annotations
 
-import re
-
 from simulated_exchange.instruments import SCALE
 
 __all__ = [
@@ -21,7 +19,8 @@ __all__ = [
 ]
 
 _RATE_UNIT = 10**4
-_DECIMAL = re.compile(r"(\d{1,10})(?:\.(\d{1,18}))?", re.ASCII)
+WHOLE_DIGITS_MAX = 10
+FRACTION_DIGITS_MAX = 18
 
 
 def decimal_text(value: int) -> str:
@@ -78,12 +77,13 @@ def parse_decimal(value: object) -> int | None:
         return value * SCALE if 0 <= value < 10**10 else None
     if not isinstance(value, str):
         return None
-    match = _DECIMAL.fullmatch(value)
-    if match is None:
+    whole, point, fraction = value.partition(".")
+    if not value.isascii() or not whole.isdigit() or len(whole) > WHOLE_DIGITS_MAX:
         return None
-    whole, fraction = match.groups()
-    if not fraction:
+    if not point:
         return int(whole) * SCALE
+    if not fraction.isdigit() or len(fraction) > FRACTION_DIGITS_MAX:
+        return None
     if len(fraction) > 8 and fraction[8:].strip("0"):
         return None
-    return int(whole) * SCALE + int(fraction[:8].ljust(8, "0"))
+    return int(whole + fraction[:8].ljust(8, "0"))

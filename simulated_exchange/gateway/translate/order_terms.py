@@ -42,6 +42,18 @@ _MODES = {"Full": TpSlMode.Full, "Partial": TpSlMode.Partial}
 _KINDS = {"Market": OrderType.Market, "Limit": OrderType.Limit}
 ORDER_FILTERS = ("Order", "StopOrder", "tpslOrder")
 SLIPPAGE_TICKS_MAX = 10_000
+_NAMES = frozenset(
+    {
+        "smpType",
+        "slippageTolerance",
+        "closeOnTrigger",
+        "orderFilter",
+        "triggerPrice",
+        "takeProfit",
+        "stopLoss",
+    }
+)
+"""Without one of these, an order of a contract asks for nothing beyond the plain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,8 @@ class TradingStopRequest:
 
 def read_terms(body: Body, instrument: Instrument, side: Side, order_type: OrderType) -> Terms | None:
     """What an order asks for beyond the plain; None for nothing."""
+    if _NAMES.isdisjoint(body) and not instrument.is_spot:
+        return None
     asked: dict[str, Any] = {}
     self_match = word(body, "smpType", _SELF_MATCH, "None")
     if self_match is None:

@@ -57,6 +57,7 @@ _UNSUPPORTED = {
     "bboSideType": ("",),
     "mmp": (False,),
 }
+_UNSUPPORTED_NAMES = frozenset(_UNSUPPORTED)
 
 
 class OrderRequest(NamedTuple):
@@ -126,6 +127,8 @@ def instrument_of(body: Body, catalogue: Catalogue, category: str) -> Instrument
 
 
 def _refuse_unsupported(body: Body) -> None:
+    if _UNSUPPORTED_NAMES.isdisjoint(body):
+        return
     for name, idle in _UNSUPPORTED.items():
         value = body.get(name)
         if value is not None and value not in idle:

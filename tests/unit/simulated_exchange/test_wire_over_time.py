@@ -1,4 +1,4 @@
-"""What only time brings, as REST tells it: funding, interest, delivery, new limits; and names kept on disk."""
+"""What only time brings, as REST tells it: funding, interest, delivery, new limits; names kept on disk."""
 
 from __future__ import annotations
 
@@ -221,3 +221,38 @@ def test_every_list_of_the_past_is_paged_to_its_end(room: WireRoom, path: str, q
     assert seen == whole["list"]
     assert len(seen) >= 3
     assert whole["nextPageCursor"] == ""
+
+
+def test_a_liquidation_is_told_as_one(room: WireRoom) -> None:
+    poor = room.venue.open_account("poor", 2_000 * SCALE)
+    room.order(room.alice, "linear", "BTCUSDT", "Sell", "0.15", "100000")
+    room.order(poor, "linear", "BTCUSDT", "Buy", "0.15", "100000")
+    room.order(poor, "linear", "BTCUSDT", "Buy", "0.001", "80000")
+    room.index("BTCUSDT", "86000")
+    for _ in range(10):
+        room.wait(0.02)
+        room.index("BTCUSDT", "86000")
+    busts = room.ask("GET", "/v5/execution/list", poor, **LINEAR, execType="BustTrade")["list"]
+    assert busts
+    assert {row["createType"] for row in busts} == {"CreateByTakeOver_PassThrough"}
+    kinds = {row["type"] for row in room.ask("GET", "/v5/account/transaction-log", poor)["list"]}
+    assert "LIQUIDATION" in kinds
+    (cancelled,) = room.ask("GET", "/v5/order/history", poor, **LINEAR, orderStatus="Cancelled")["list"]
+    assert cancelled["cancelType"] == "CancelByPrepareLiq"
+    assert room.ask("GET", "/v5/position/list", poor, **LINEAR)["list"][0]["size"] == "0"
+    closed = room.ask("GET", "/v5/position/closed-pnl", poor, **LINEAR)["list"]
+    assert closed[0]["execType"] == "BustTrade"
+
+
+def test_spot_moves_two_coins_and_the_log_adds_up(room: WireRoom) -> None:
+    room.trade("spot", "BTCUSDT", "1", "100000")
+    rows = room.ask("GET", "/v5/account/transaction-log", category="spot")["list"]
+    moved = {row["currency"]: row for row in rows}
+    assert {name: row["change"] for name, row in moved.items()} == {"BTC": "0.999", "USDT": "-100000"}
+    assert {name: row["fee"] for name, row in moved.items()} == {"BTC": "0.001", "USDT": "0"}
+    for row in rows:
+        flow, fee = Decimal(row["cashFlow"]), Decimal(row["fee"])
+        assert Decimal(row["change"]) == flow - fee
+    sold = room.ask("GET", "/v5/account/transaction-log", room.alice, category="spot")["list"]
+    assert {row["currency"]: row["fee"] for row in sold} == {"BTC": "0", "USDT": "100"}
+    assert room.ask("GET", "/v5/position/list", category="spot")["list"] == []
