@@ -14,6 +14,8 @@ from typing import Any
 from relay.admission import Admission, people
 from relay.broker import Broker
 from relay.broker_config import FollowerUser, LeaderUser, TlsFiles
+from relay.dashboard import Dashboard
+from relay.dashboard.access import read_token
 from relay.errors import ConfigurationError, Failed
 from relay.external_broker import ExternalBroker
 from relay.monitor import run_monitor
@@ -22,6 +24,7 @@ from relay.registry import Registry
 from relay.running import cancel, first_of, tell_ready
 from relay.settings import ServeSettings
 from relay.streams import Retention
+from relay.watching import Watching
 
 __all__ = ["make_broker", "retention_of", "serve"]
 
@@ -41,7 +44,10 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
         bus = await broker.connect()
         stack.push_async_callback(bus.close)
         listening, admitting = asyncio.Event(), asyncio.Event()
-        monitor = _Monitor(settings, bus, registry, listening)
+        watching = Watching(settings.alarms.limits)
+        dashboard = await _dashboard(settings, watching)
+        stack.push_async_callback(dashboard.stop)
+        monitor = _Monitor(settings, bus, registry, listening, watching)
         admission = Admission(
             broker, registry, leaders=leaders, followers=followers, on_leaders=monitor.leaders_changed.set
         )
@@ -53,7 +59,12 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
         for task in tasks:
             stack.push_async_callback(cancel, task)
         if await first_of(stop, listening, *tasks) and await first_of(stop, admitting, *tasks):
-            tell_ready({"broker": broker.url, "dashboard": None, "metrics": None}, as_json=as_json)
+            ready = {
+                "broker": broker.url,
+                "dashboard": dashboard.url,
+                "metrics": f"{dashboard.address}/metrics",
+            }
+            tell_ready(ready, as_json=as_json)
             await first_of(stop, asyncio.Event(), *tasks)
 
 
@@ -99,16 +110,34 @@ def _ca_pem(path: Path) -> str:
         raise ConfigurationError([f"broker.tls.ca: cannot be read, allowed: a PEM file ({path})"]) from None
 
 
+async def _dashboard(settings: ServeSettings, watching: Watching) -> Dashboard:
+    own = settings.dashboard
+    dashboard = Dashboard(
+        settings.store.place, watching, read_token(own.token_file), public_metrics=own.public_metrics
+    )
+    host, port = own.host_port
+    await dashboard.start(host, port)
+    return dashboard
+
+
 class _Monitor:
     """The drift monitor; begun again, from where it was, when there are other leaders."""
 
-    def __init__(self, settings: ServeSettings, bus: Bus, registry: Registry, ready: asyncio.Event) -> None:
+    def __init__(
+        self,
+        settings: ServeSettings,
+        bus: Bus,
+        registry: Registry,
+        ready: asyncio.Event,
+        watching: Watching,
+    ) -> None:
         self.leaders_changed = asyncio.Event()
         self._fixed = {leader.id: leader.signing_key for leader in settings.leaders}
         self._store = settings.store.place
         self._bus = bus
         self._registry = registry
         self._ready = ready
+        self._watching = watching
 
     async def run(self) -> None:
         while True:
@@ -127,6 +156,6 @@ class _Monitor:
 
     async def _monitor(self, keys: dict[str, str]) -> None:
         try:
-            await run_monitor(self._bus, self._store, keys, self._ready)
+            await run_monitor(self._bus, self._store, keys, self._ready, watching=self._watching)
         except (BusError, OSError) as error:
             raise Failed(f"monitor: {error}") from None

@@ -108,6 +108,8 @@ class _Demo:
         """The whole run; returns the exit status."""
         with RunProgress(self.options.seconds) as progress:
             await self._start(progress)
+            if self.options.serve:
+                _say(f"dashboard at {self.system.dashboard_url}")
             summary = await self._trade(progress)
             progress.step("settling")
             await self._settle()
@@ -123,7 +125,8 @@ class _Demo:
         if self.options.open_report:
             webbrowser.open((self.folders.out / "report.html").as_uri())
         if self.options.serve:
-            _say(f"venue at {self.system.rest_url}, broker at {self.system.broker_url}; Ctrl-C ends")
+            _say(f"venue at {self.system.rest_url}, broker at {self.system.broker_url}")
+            _say(f"dashboard at {self.system.dashboard_url}; Ctrl-C ends")
             await asyncio.Event().wait()
         return status
 

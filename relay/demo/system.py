@@ -71,6 +71,7 @@ class System:
     journal: Path = Path()
     rest_url: str = ""
     broker_url: str = ""
+    dashboard_url: str = ""
     leader_key: str = ""  # public
     recorded: LeaderPlan | None = None
 
@@ -126,6 +127,7 @@ class System:
             "relay", "relay", ["serve", "--json", "--config", self._write("relay", settings)]
         )
         self.broker_url = serve.ready["broker"]
+        self.dashboard_url = serve.ready["dashboard"]
 
     async def start_publisher(self) -> None:
         """`relay publish`, watching the leader's account."""

@@ -7,6 +7,7 @@ Belongs here: names, limits and defaults. Does not belong here: what the setting
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from relay.core.watch import AlarmLimits
 from relay.errors import wrong
 from relay.settings.reading import (
     BrokerUrl,
@@ -126,6 +128,51 @@ class StoreSettings(Section):
         return self.path
 
 
+class DashboardSettings(Section):
+    """The pages for ops, and the metrics."""
+
+    listen: Annotated[
+        str,
+        AfterValidator(_address),
+        Field(description="HOST:PORT with an IP address (port 0 = any free one)"),
+    ] = "127.0.0.1:0"
+    token_file: Annotated[
+        FilePath | None,
+        Field(description="the file of the token, made if it is not there; none: a new one every start"),
+    ] = None
+    public_metrics: Annotated[bool, Field(description="true or false")] = True
+
+    @property
+    def host_port(self) -> tuple[str, int]:
+        """The address, taken apart."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class AlarmSettings(Section):
+    """Beyond what something is wrong."""
+
+    heartbeat_age_ms: Annotated[int, Field(ge=1000, le=3_600_000, description="1000 to 3600000")] = 3_000
+    gap_ms: Annotated[int, Field(ge=1000, le=3_600_000, description="1000 to 3600000")] = 5_000
+    follower_silent_ms: Annotated[int, Field(ge=1000, le=3_600_000, description="1000 to 3600000")] = 30_000
+    stale_ms: Annotated[int, Field(ge=1000, le=3_600_000, description="1000 to 3600000")] = 10_000
+    unknown_orders_ms: Annotated[int, Field(ge=0, le=3_600_000, description="0 to 3600000")] = 30_000
+    exposure_gap: Annotated[Decimal, Field(gt=0, le=10, description="above 0, to 10")] = Decimal("0.05")
+    exposure_gap_ms: Annotated[int, Field(ge=0, le=3_600_000, description="0 to 3600000")] = 60_000
+    clock_skew_ms: Annotated[int, Field(ge=10, le=3_600_000, description="10 to 3600000")] = 500
+    reject_rate: Annotated[Decimal, Field(gt=0, le=1, description="above 0, to 1")] = Decimal("0.2")
+    transit_p99_ms: Annotated[int, Field(ge=1, le=3_600_000, description="1 to 3600000")] = 250
+    unfair_ms: Annotated[int, Field(ge=1, le=3_600_000, description="1 to 3600000")] = 250
+    leader_lag_bps: Annotated[Decimal, Field(gt=0, le=1000, description="above 0, to 1000")] = Decimal(5)
+    against_ms: Annotated[int, Field(ge=1000, le=86_400_000, description="1000 to 86400000")] = 30_000
+    against_count: Annotated[int, Field(ge=1, le=200, description="1 to 200")] = 3
+
+    @property
+    def limits(self) -> AlarmLimits:
+        """As the rules take them."""
+        return AlarmLimits(**self.model_dump())
+
+
 class ServeSettings(BaseSettings):
     """`relay serve`."""
 
@@ -138,6 +185,8 @@ class ServeSettings(BaseSettings):
     leaders: Annotated[list[LeaderEntry], Field(description="tables [[leaders]]")] = []
     followers: Annotated[list[FollowerEntry], Field(description="tables [[followers]]")] = []
     store: Annotated[StoreSettings, Field(description="a table [store]")]
+    dashboard: Annotated[DashboardSettings, Field(description="a table [dashboard]")] = DashboardSettings()
+    alarms: Annotated[AlarmSettings, Field(description="a table [alarms]")] = AlarmSettings()
 
     @property
     def registry_path(self) -> Path:
@@ -157,6 +206,13 @@ class ServeSettings(BaseSettings):
         return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file_being_read.get())
 
 
+def _open_dashboard(dashboard: DashboardSettings) -> list[str]:
+    host, _ = dashboard.host_port
+    if ip_address(host).is_loopback or dashboard.token_file is not None:
+        return []
+    return [wrong("dashboard.listen", dashboard.listen, "a loopback address, or any with token_file")]
+
+
 def _one_place(store: StoreSettings) -> list[str]:
     url = store.url.get_secret_value() if store.url is not None else None
     if store.path is None and url is None:
@@ -173,6 +229,7 @@ def load_serve(path: Path) -> ServeSettings:
     mistakes = [
         *_open_to_the_world(settings.broker),
         *_one_place(settings.store),
+        *_open_dashboard(settings.dashboard),
         *_twice("leaders", "id", [leader.id for leader in settings.leaders]),
         *_twice("leaders", "nkey", [leader.nkey for leader in settings.leaders]),
         *_twice("followers", "id", [follower.id for follower in settings.followers]),

@@ -27,6 +27,8 @@ from relay.store.writing import Writer
 
 __all__ = ["TABLES", "DriftStore", "StorePlace", "store_place"]
 
+SIGNAL_NUMBER_LENGTH_MAX = 30
+
 StorePlace = Path | str  # a SQLite file, or the URL of a PostgreSQL database
 
 TABLES = ("signals", "copies", "orders", "fills", "statuses", "market_samples", "refused")
@@ -121,6 +123,15 @@ class DriftStore:
     def read_rows(self, where: RowFilter | None = None, signals_max: int | None = None) -> ReportRows:
         """Signals, verdicts and last words one by one; of more than `signals_max` signals the latest."""
         return self._reader.rows(where or RowFilter(), signals_max)
+
+    def read_signal(self, signal_id: str) -> ReportRows | None:
+        """One signal, by `LEADER.EPOCH.SEQ`, with every verdict on it; None where it is not known."""
+        leader_id, _, rest = signal_id.partition(".")
+        epoch, _, seq = rest.partition(".")
+        if not (epoch.isdecimal() and seq.isdecimal() and len(rest) < SIGNAL_NUMBER_LENGTH_MAX):
+            return None
+        rows = self._reader.signal(leader_id, int(epoch), int(seq))
+        return rows if rows.signals else None
 
     def read_hours(self, where: RowFilter | None = None) -> Iterator[ReportRows]:
         """The same hour by hour."""

@@ -112,6 +112,16 @@ class Reader:
                 [*chosen.values, signals_max - 1],
             )
             chosen.add("sealed_ms >= ?", newest[0]["sealed_ms"] if newest else 0)
+        return self._rows_of(chosen, where)
+
+    def signal(self, leader_id: str, epoch: int, seq: int) -> ReportRows:
+        """One signal and what became of it; no signals where it is not known."""
+        chosen = _Where()
+        chosen.add("leader_id = ? AND epoch = ? AND seq = ?", leader_id, epoch, seq)
+        with self._database.view():
+            return self._rows_of(chosen, RowFilter(leader_id=leader_id))
+
+    def _rows_of(self, chosen: _Where, where: RowFilter) -> ReportRows:
         sql = f"SELECT * FROM signals {chosen} ORDER BY leader_id, epoch, seq"
         of_signals = f"(SELECT leader_id, epoch, seq FROM signals {chosen})"
         return ReportRows(
