@@ -56,8 +56,8 @@ def decide(
 
     `target`, `target_basis` = the signed quantity chosen by an earlier call for the same signal, and the
     leader's position that it was sized for. `exit_tries` = reductions already sent: past the second one the
-    price guard is dropped. `entered` = what entries of this copy have filled: over all of them never more than
-    the target, also where a later signal has closed some of it meanwhile.
+    price guard is dropped. `entered` = what entries of this copy have filled: over all of them never more
+    than the target, also where a later signal has closed some of it meanwhile.
     """
     step = LeaderStep.of(signal)
     if policy.reverse:

@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: every page draws, follows news, fits a phone, and its console is silent."""
+"""The dashboard in a real browser: pages draw, follow news, fit a phone, and the console is silent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Copies under kills and a venue that misbehaves, and what must hold afterwards.
 
-Real processes: the venue with its fault injection, the broker, one process that hosts a follower over ccxt and
-one over the direct adapter, killed again and again. Orders are counted at the venue.
+Real processes: the venue with its fault injection, the broker, one process that hosts a follower over ccxt
+and one over the direct adapter, killed again and again. Orders are counted at the venue.
 """
 
 from __future__ import annotations
