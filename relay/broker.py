@@ -43,7 +43,7 @@ from relay.nats_bus import Bus
 from relay.protocol import subjects
 from relay.streams import Retention, check_durable, ensure_keys, ensure_reports, ensure_signals
 
-__all__ = ["Broker", "find_nats_server"]
+__all__ = ["Broker", "check_version", "find_nats_server"]
 
 VERSION_MIN = (2, 14, 3)  # below it: known ways in before authentication
 START_TIMEOUT_S = 10.0
@@ -116,7 +116,7 @@ class Broker:
         fails.
         """
         binary = find_nats_server()
-        await _check_version(binary)
+        await check_version(binary)
         self._prepare_directory()
         try:
             await self._launch(binary)
@@ -284,7 +284,8 @@ def find_nats_server() -> Path:
     return Path(found)
 
 
-async def _check_version(binary: Path) -> None:
+async def check_version(binary: Path) -> None:
+    """Raises `Failed` for a server older than VERSION_MIN."""
     process = await asyncio.create_subprocess_exec(
         str(binary), "-v", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )

@@ -44,6 +44,7 @@ def add_commands(app: typer.Typer, keys_app: typer.Typer) -> None:
     app.command()(resume)
     app.command()(notice)
     app.command()(move)
+    app.command()(doctor)
     keys_app.command()(rotate)
     keys_app.command()(revoke)
     app.add_typer(init_app, name="init")
@@ -289,6 +290,22 @@ def move(
     from relay.desk.transfer import transfer
 
     raise typer.Exit(running.print_result(lambda: transfer(old, new)))
+
+
+def doctor(
+    config: Annotated[Path, typer.Option("--config", help="the relay's TOML file")] = _RELAY_TOML,
+    publisher: Annotated[Path, typer.Option("--publisher", help="the leader's TOML file")] = _PUBLISHER_TOML,
+    as_json: _Json = False,
+) -> None:
+    """Look at settings, keys, registry, broker, publisher, venue, clocks; status 1 if something is wrong."""
+    import json
+
+    from relay.desk.doctor import examine
+
+    relay_file = config if config.exists() or not publisher.exists() else None
+    told = examine(relay_file, publisher if publisher.exists() else None)
+    typer.echo(json.dumps(told.data) if as_json else told.text)
+    raise typer.Exit(1 if told.data["wrong"] else 0)
 
 
 def rotate(config: _Publisher = _PUBLISHER_TOML, as_json: _Json = False) -> None:

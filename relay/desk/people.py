@@ -26,7 +26,7 @@ from relay.protocol.invite import URLS_MAX, Invite, VenueHint, encode_invite
 from relay.registry import InviteRow, Leader, Refused, Registry
 from relay.settings import ServeSettings, load_serve
 
-__all__ = ["InviteTerms", "Relay", "Told", "opened"]
+__all__ = ["InviteTerms", "Relay", "Told", "is_running", "opened", "running_port"]
 
 IN_FORCE_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.05
@@ -193,16 +193,8 @@ class Relay:
             return list(broker.url[:URLS_MAX])
         host, port = broker.host_port
         if not port:
-            port = self._running_port()
+            port = running_port(broker.data_dir)
         return [f"{'tls' if broker.tls else 'nats'}://{host}:{port}"]
-
-    def _running_port(self) -> int:
-        for path in self.settings.broker.data_dir.glob("*.ports"):
-            try:
-                return int(json.loads(path.read_text())["nats"][0].rpartition(":")[2])
-            except (OSError, ValueError, LookupError):
-                continue
-        raise Failed("broker.listen: port 0 is any free one, and no relay runs: start `relay serve` first")
 
     def _ca_pem(self) -> str | None:
         broker = self.settings.broker
@@ -250,6 +242,16 @@ def is_running(data_dir: Path) -> bool:
     except OSError:
         return True
     return False
+
+
+def running_port(data_dir: Path) -> int:
+    """The port of the embedded broker that runs in this folder. Raises `Failed` if none does."""
+    for path in data_dir.glob("*.ports"):
+        try:
+            return int(json.loads(path.read_text())["nats"][0].rpartition(":")[2])
+        except (OSError, ValueError, LookupError):
+            continue
+    raise Failed("broker.listen: port 0 is any free one, and no relay runs: start `relay serve` first")
 
 
 @contextmanager

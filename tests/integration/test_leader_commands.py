@@ -123,11 +123,17 @@ async def test_from_nothing_to_a_follower_who_hears_a_trade(tmp_path: Path) -> N
         finally:
             await asyncio.gather(maker.close(), leader.close())
 
+        report = await desk.json("doctor")
+        assert report["wrong"] == 0, report
+        states = {row["what"]: (row["state"], row["text"]) for row in report["findings"]}
+        assert states["registry"] == ("ok", "1 leaders, 1 followers")
+        assert "durable" in states["broker"][1]
+        assert states["publisher"][1].startswith("live, at message")
         assert await desk.json("followers") == [
             {"follower": "mia", "leaders": ["zoe"], "since": (await desk.json("leaders"))[0]["since"]}
         ]
-        states = {row["note"]: row["state"] for row in await desk.json("invite", "list")}
-        assert states == {"": "used", "before the start": "open"}
+        invites = {row["note"]: row["state"] for row in await desk.json("invite", "list")}
+        assert invites == {"": "used", "before the start": "open"}
         assert (await desk("followers", "remove", "mia"))[0] == "mia no longer follows zoe"
         await eventually(lambda: not mia.is_connected)
         assert await desk.json("followers") == []
@@ -157,6 +163,12 @@ async def test_mistakes_are_one_line_and_change_nothing(tmp_path: Path) -> None:
     async with programs(tmp_path) as room:
         desk, _ = await set_up(room)
         before = (tmp_path / "keys" / "zoe.signing").read_bytes()
+        report = json.loads((await desk("doctor", "--json"))[0])
+        assert {row["what"]: row["state"] for row in report["findings"]}["broker"] == "warning"
+        (tmp_path / "keys" / "zoe.nk").chmod(0o644)
+        report = json.loads((await desk("doctor", "--json", status=1))[0])
+        assert [row["what"] for row in report["findings"] if row["state"] == "wrong"] == ["keys"]
+        (tmp_path / "keys" / "zoe.nk").chmod(0o600)
         cases = [
             (("init", "leader", "zoe"), 1, "relay: relay.toml, publisher.toml, keys/venue.api_key"),
             (("init", "leader", "Zoe!", "--dir", "other"), 78, "relay: ID: was 'Zoe!'"),
