@@ -15,6 +15,7 @@ from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.faults import Fault, FaultKind
 from simulated_exchange.gateway.rest import ROUTES
 from simulated_exchange.gateway.sim_faults import fault_from, fault_row
+from simulated_exchange.gateway.translate.keys import addresses, scopes_of
 from simulated_exchange.gateway.translate.numbers import decimal_text, parse_decimal
 from simulated_exchange.gateway.translate.openapi import openapi_document
 from simulated_exchange.gateway.translate.refusals import (
@@ -53,6 +54,7 @@ class SimRoutes:
         self._cut = cut
         self._routes: dict[tuple[str, str], Step] = {
             ("POST", "/sim/accounts"): self._open_account,
+            ("POST", "/sim/keys"): self._issue_key,
             ("POST", "/sim/deposit"): self._deposit,
             ("POST", "/sim/index"): self._set_index,
             ("POST", "/sim/scenario"): self._direct_scenario,
@@ -91,6 +93,20 @@ class SimRoutes:
         except ValueError as error:
             raise bad_request(f"params error: {error}") from None
         return {"name": name, "api_key": key.api_key, "api_secret": key.api_secret, "account": key.account}
+
+    def _issue_key(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
+        """A further key of an account, as narrow as asked for: what the web pages of a real venue do."""
+        member = self._member(body)
+        expires_ms, read_only = body.get("expires_ms", 0), body.get("read_only", False)
+        if type(expires_ms) is not int or expires_ms < 0 or type(read_only) is not bool:
+            raise bad_request("params error: expires_ms must be a time in ms, read_only true or false")
+        scopes = scopes_of(body["permissions"]) if body.get("permissions") is not None else None
+        terms = {"ips": addresses(body.get("ips")), "scopes": scopes, "is_read_only": read_only}
+        try:
+            key = self._venue.keys.issue(member.account, self._venue.now_ms(), expires_ms=expires_ms, **terms)
+        except ValueError as error:
+            raise bad_request(f"params error: {error}") from None
+        return {"name": member.name, "api_key": key.api_key, "api_secret": key.api_secret}
 
     def _deposit(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
         """Into the unified wallet, in any coin that is listed; the venue's own when none is named."""

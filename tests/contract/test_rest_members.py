@@ -107,6 +107,33 @@ def test_keys_are_changed_frozen_and_taken_back(addressed: VenueProcess) -> None
         transfer(other, uid, own, "1")
 
 
+def test_a_key_is_as_narrow_as_it_was_made(addressed: VenueProcess) -> None:
+    account = rich_account(addressed, "10000")
+
+    def key(**terms: Any) -> Any:
+        row = addressed.sim("keys", {"name": account.name, **terms})
+        return session(row["api_key"], row["api_secret"])
+
+    assert refused(key(expires_ms=1).get_account_info) == 33004
+    assert refused(key(ips="10.0.0.1,10.0.0.2").get_account_info) == 10010
+    reader = key(read_only=True)
+    assert reader.get_wallet_balance(accountType="UNIFIED")["retCode"] == 0
+    assert refused(reader.cancel_all_orders, category="linear", settleCoin="USDT") == 10005
+    keeper = key(permissions={"Wallet": ["AccountTransfer", "SubMemberTransfer"]})
+    assert refused(keeper.place_order, category="linear", **ORDER) == 10005
+    assert refused(keeper.withdraw, coin="USDT", address="0x1", amount="1", timestamp=1) == 10005
+    wider = {"permissions": {"Wallet": ["AccountTransfer", "SubMemberTransfer", "Withdraw"]}}
+    assert refused(keeper.modify_master_api_key, **wider) == 10005, "it cannot grant what it lacks"
+    narrower = {"Wallet": ["SubMemberTransfer"]}
+    row = keeper.modify_master_api_key(permissions=narrower, readOnly=0)["result"]
+    assert row["permissions"]["Wallet"] == ["SubMemberTransfer"]
+    trader = key(permissions={"ContractTrade": ["Order"]})
+    assert trader.place_order(category="linear", **ORDER)["retCode"] == 0
+    leverage = {"symbol": "BTCUSDT", "buyLeverage": "3", "sellLeverage": "3"}
+    assert refused(trader.set_leverage, category="linear", **leverage) == 10005
+    assert refused(key().switch_margin_mode, category="linear", symbol="BTCUSDT", tradeMode=1) == 100028
+
+
 def test_the_published_limits_by_account_and_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "exchange.toml"
     config.write_text(

@@ -294,6 +294,18 @@ async def test_isolated_margin_is_set_added_and_told(room: Room) -> None:
     assert wallet["accountIMRate"] == ""
 
 
+async def test_the_sides_of_an_isolated_hedge_have_leverages_of_their_own(room: Room) -> None:
+    taker = room.taker
+    body = {"category": "linear", "symbol": "ETHUSDT", "buyLeverage": "5", "sellLeverage": "20"}
+    with pytest.raises(ccxt.BadRequest, match="must be equal"):
+        await taker.privatePostV5PositionSetLeverage(body)
+    await taker.set_margin_mode("isolated")
+    await taker.set_position_mode(True, ETH)
+    await taker.privatePostV5PositionSetLeverage(body)
+    legs = {leg["info"]["positionIdx"]: leg["leverage"] for leg in await taker.fetch_positions([ETH])}
+    assert legs == {1: 5, 2: 20}
+
+
 async def test_batches_have_an_outcome_each(room: Room) -> None:
     taker = room.taker
     orders = [

@@ -64,7 +64,10 @@ def _instruments(call: Call) -> Result:
     count, before = queries.limit(call.query, 500, 1000), queries.offset(call.query)
     wanted = call.query.get("status", "")
     driver, found = call.venue.driver, []
+    zone = call.query.get("symbolType", "")
     for entry in queries.market_instruments(call.query, call.venue.catalogue):
+        if zone not in ("", entry.zone):
+            continue
         is_open = driver.status(entry.index) != InstrumentStatus.Closed
         row = rows.instrument_row(
             entry, LAUNCH_MS, funding_of(call.venue, entry), call.venue.tiers(entry), is_open=is_open

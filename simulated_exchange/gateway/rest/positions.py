@@ -28,6 +28,7 @@ from simulated_exchange.gateway.translate.refusals import (
     bad_request,
     leverage_too_high,
     margin_mode_failed,
+    not_for_unified,
     server_busy,
 )
 from simulated_exchange.gateway.translate.rejects import engine_refusal, exit_refusal
@@ -213,6 +214,11 @@ def _trading_stop(call: Call) -> Result:
     return {}
 
 
+def _switch_isolated(_call: Call) -> Result:
+    """Of the accounts before the unified one; margin modes are the whole account's now."""
+    raise not_for_unified()
+
+
 def _confirm_pending_mmr(_call: Call) -> Result:
     raise bad_request("params error: there is no pending change of the maintenance margin")
 
@@ -231,5 +237,6 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "/v5/position/add-margin"): _write(_add_margin),
     ("POST", "/v5/position/set-auto-add-margin"): _write(_set_auto_add_margin),
     ("POST", "/v5/position/confirm-pending-mmr"): _write(_confirm_pending_mmr),
+    ("POST", "/v5/position/switch-isolated"): _write(_switch_isolated),
     ("POST", "/v5/account/set-margin-mode"): _write(_set_margin_mode),
 }

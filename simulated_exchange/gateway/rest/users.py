@@ -126,6 +126,9 @@ def _terms(call: Call, *, is_new: bool) -> dict[str, Any]:
         terms["is_read_only"] = whole_number(body, "readOnly") == 1
     if body.get("permissions") is not None or is_new:
         terms["scopes"] = rows.scopes_of(body.get("permissions"))
+        own = _key(call).scopes
+        if own is not None and not set(terms["scopes"]) <= set(own):
+            raise permission_denied()  # nobody grants what he may not do himself
     if body.get("ips") is not None:
         terms["ips"] = rows.addresses(body.get("ips"))
     if is_new:

@@ -150,6 +150,7 @@ REQUEST_FIELDS: dict[str, str] = {
     "POST /v5/position/set-leverage": "category! symbol! buyLeverage! sellLeverage!",
     "POST /v5/position/switch-mode": "category! symbol coin mode!:int",
     "GET /v5/position/symbol-info": "symbol",
+    "POST /v5/position/switch-isolated": "category symbol tradeMode:int buyLeverage sellLeverage",
     "POST /v5/position/trading-stop": (
         "category! symbol! tpslMode! positionIdx!:int takeProfit stopLoss trailingStop "
         "tpTriggerBy slTriggerBy activePrice tpSize slSize tpLimitPrice slLimitPrice tpOrderType "

@@ -27,6 +27,7 @@ _BATCHES = {
 } | {"POST /v5/account/set-collateral-switch-batch": "POST /v5/account/set-collateral-switch"}
 SIM_FIELDS: dict[str, str] = {
     "POST /sim/accounts": "name! deposit",
+    "POST /sim/keys": "name! permissions:object ips read_only:bool expires_ms:int",
     "POST /sim/deposit": "name! amount! coin",
     "POST /sim/level": "name! level!",
     "POST /sim/index": "symbol! price! source:int",

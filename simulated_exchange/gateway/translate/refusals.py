@@ -22,6 +22,7 @@ __all__ = [
     "limit_maker_rejected",
     "margin_mode_failed",
     "not_authenticated",
+    "not_for_unified",
     "not_supported",
     "order_not_found",
     "permission_denied",
@@ -183,6 +184,11 @@ def transfer_repeated() -> RefusedError:
 def withdrawal_repeated() -> RefusedError:
     """A withdrawal's identifier is used once."""
     return RefusedError(10014, "Invalid duplicate request.")
+
+
+def not_for_unified() -> RefusedError:
+    """What only accounts before the unified one could do."""
+    return RefusedError(100028, "unified account is forbidden")
 
 
 def margin_mode_failed(code: str, text: str) -> RefusedError:
