@@ -49,6 +49,7 @@ _REQUIRED: dict[str, Check] = {
 _OPTIONAL: dict[str, Check] = {
     "kind": one_of(KINDS),
     "pool": text,
+    "max_post_only_qty": _AMOUNT,
     "index_method": one_of(("clamp", "drop", "two_pass")),
 }
 _CONTRACT: dict[str, Check] = {

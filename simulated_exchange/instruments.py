@@ -65,6 +65,7 @@ class Instrument:
     qty_min: int
     qty_max: int
     qty_market_max: int
+    qty_post_only_max: int
     notional_min: int
     taker_fee: int
     maker_fee: int
@@ -126,6 +127,7 @@ class Instrument:
             qty_min=fixed_point(row["min_qty"]),
             qty_max=fixed_point(row["max_qty"]),
             qty_market_max=fixed_point(row["max_market_qty"]),
+            qty_post_only_max=fixed_point(row.get("max_post_only_qty", row["max_qty"])),
             notional_min=fixed_point(row["min_notional"]),
             taker_fee=fixed_point(row["taker_fee"]),
             maker_fee=fixed_point(row["maker_fee"]),

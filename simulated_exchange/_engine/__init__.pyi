@@ -2198,6 +2198,8 @@ class InstrumentView:
     """Largest limit order."""
     max_market_qty: Final[int]
     """Largest market order."""
+    max_post_only_qty: Final[int]
+    """Largest post-only order."""
     min_notional: Final[int]
     """Smallest order value; reduce-only orders are exempt."""
     taker_fee: Final[int]
@@ -2392,8 +2394,8 @@ class Engine:
         contract has `symbol base quote tick_size qty_step min_qty max_qty max_market_qty min_notional
         taker_fee maker_fee price_band_x price_band_y index_clamp` (text and decimal strings),
         `index_stale_ms basis_window_ms` (integers), `tiers` (list of `limit max_leverage mmr`),
-        `index_sources` (list of `name weight`), and may have `max_price default_leverage`. Unknown keys are
-        refused.
+        `index_sources` (list of `name weight`), and may have `max_price default_leverage
+        max_post_only_qty`. Unknown keys are refused.
 
         Of prices it may have `index_method` ("clamp", "drop", "two_pass") and, in a source that is quoted in
         another coin, `converted_by` (symbol of a contract listed before, whose index converts it); of funding

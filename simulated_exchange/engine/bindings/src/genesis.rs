@@ -166,6 +166,7 @@ fn instrument(path: &str, value: &Value, symbols: &[String]) -> Result<Instrumen
         min_qty: Qty(object.decimal("min_qty")?),
         max_qty: Qty(object.decimal("max_qty")?),
         max_market_qty: Qty(object.decimal("max_market_qty")?),
+        max_post_only_qty: object.decimal_given("max_post_only_qty")?.map(Qty),
         min_notional: Money(object.decimal("min_notional")?),
         tiers: each(&mut object, "tiers", tier)?,
         taker_fee: object.decimal("taker_fee")?,
@@ -350,6 +351,15 @@ impl<'a> Object<'a> {
 
     fn decimal_or(&mut self, key: &'static str, default: i64) -> Result<i64, String> {
         if self.map.contains_key(key) { self.decimal(key) } else { Ok(self.absent(key, default)) }
+    }
+
+    /// A decimal, if it is there.
+    fn decimal_given(&mut self, key: &'static str) -> Result<Option<i64>, String> {
+        if self.map.contains_key(key) {
+            return self.decimal(key).map(Some);
+        }
+        self.asked.push(key);
+        Ok(None)
     }
 
     /// A rate, if it is there.

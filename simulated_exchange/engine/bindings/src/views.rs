@@ -76,7 +76,7 @@ views! {
     /// A contract as listed.
     InstrumentView {
         instrument: u16, symbol: String, base: String, quote: String, tick_size: i64, max_price: i64,
-        qty_step: i64, min_qty: i64, max_qty: i64, max_market_qty: i64, min_notional: i64, taker_fee: i64,
+        qty_step: i64, min_qty: i64, max_qty: i64, max_market_qty: i64, max_post_only_qty: i64, min_notional: i64, taker_fee: i64,
         maker_fee: i64, price_band_x: i64, price_band_y: i64, default_leverage: i64,
         tiers: Vec<(i64, i64, i64)>, index_sources: Vec<(String, i64)>, is_spot: bool, is_inverse: bool,
         delivery_ms: i64, settle: u16, pool: u16, zone: String,
@@ -334,6 +334,7 @@ impl InstrumentView {
             min_qty: spec.min_qty.0,
             max_qty: spec.max_qty.0,
             max_market_qty: spec.max_market_qty.0,
+            max_post_only_qty: spec.max_post_only_qty.unwrap_or(spec.max_qty).0,
             min_notional: spec.min_notional.0,
             taker_fee: spec.taker_fee,
             maker_fee: spec.maker_fee,

@@ -11,7 +11,8 @@ use crate::order::{small_tick, Order};
 use crate::reject::Reject;
 use crate::trading_command::TermsAmendment;
 use crate::types::{
-    AccountId, CancelReason, FillKind, InstrumentId, OrderId, PositionIndex, Price, Qty, TimeInForce,
+    AccountId, CancelReason, FillKind, InstrumentId, OrderId, OrderType, PositionIndex, Price, Qty,
+    TimeInForce,
 };
 
 impl Exchange {
@@ -198,7 +199,8 @@ impl Exchange {
             after.tick = small_tick(self.within_band(before.account, instrument, before.side, ticks)?);
         }
         if let Some(qty) = qty {
-            let lots = self.lots_within_limits(instrument, qty, false, before.reduce_only)?;
+            let largest = self.largest(instrument, OrderType::Limit, before.time_in_force);
+            let lots = self.lots_within_limits(instrument, qty, largest)?;
             let filled = before.lots - before.leaves;
             if lots <= filled {
                 return Err(Reject::AmendBelowFilled);

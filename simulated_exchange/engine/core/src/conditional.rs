@@ -69,8 +69,7 @@ impl Exchange {
     pub(crate) fn put_waiting(&mut self, waiting: &Waiting) {
         let (order, kind) = (&waiting.order, waiting.kind);
         let account = self.ledger.slot(waiting.slot).account;
-        let closes_by_choice = kind == StopKind::Stop && order.closes_all();
-        let create_type = if closes_by_choice { CreateType::Closing } else { kind.create_type() };
+        let create_type = created_by(waiting);
         self.last_order = waiting.id;
         let applied = (order.price, order.qty, order.time_in_force);
         self.accept(account, order, applied, create_type, waiting.id);
@@ -128,7 +127,7 @@ impl Exchange {
                 !listed.is_contract() && is_market && order.side == Side::Buy && order.qty > Qty(0);
             return if is_amount { Ok(()) } else { Err(Reject::QtyInvalid) };
         }
-        let lots = self.lots_within_limits(instrument, order.qty, is_market, order.reduce_only)?;
+        let lots = self.lots_within_limits(instrument, order.qty, self.largest_of(instrument, order))?;
         if !order.reduce_only && listed.notional(lots, ticks) < i128::from(listed.spec.min_notional.0) {
             return Err(Reject::BelowMinimumNotional);
         }
@@ -236,7 +235,8 @@ impl Exchange {
         if incoming.reduce_only {
             self.can_reduce(Some(waiting.slot), incoming.side)?;
         }
-        let intent = self.filter(incoming)?;
+        let mut intent = self.filter(incoming)?;
+        let beyond = if incoming.reduce_only { self.cut_to_largest(incoming, &mut intent)? } else { 0 };
         let valued = self.valued(incoming, &intent);
         self.hold(incoming, &intent, valued)?;
         let listed = &self.instruments[intent.instrument];
@@ -248,6 +248,9 @@ impl Exchange {
         }
         let order = NewOrder { link_id: waiting.order.link_id, terms: waiting.order.terms, ..*incoming };
         self.send(&order, &intent, valued, waiting.id, Some(waiting));
+        if beyond > 0 {
+            self.place_parts(&order, intent, beyond, created_by(waiting), Some(waiting));
+        }
         Ok(())
     }
 
@@ -409,6 +412,16 @@ impl Exchange {
             stop_loss_by: terms.stop_loss_by,
             stop_loss_limit: terms.stop_loss_limit,
         });
+    }
+}
+
+/// Who made an order that waits.
+fn created_by(waiting: &Waiting) -> CreateType {
+    let closes_by_choice = waiting.kind == StopKind::Stop && waiting.order.closes_all();
+    if closes_by_choice {
+        CreateType::Closing
+    } else {
+        waiting.kind.create_type()
     }
 }
 

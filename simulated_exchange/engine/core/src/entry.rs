@@ -3,16 +3,12 @@
 use crate::command::NewOrder;
 use crate::event::EventKind;
 use crate::exchange::Exchange;
-use crate::fixed::{div_ceil, div_floor, saturate};
 use crate::instrument::Instrument;
 use crate::margin::{tier_index, Exposure, SideOrders};
-use crate::mark::{slippage_limit, Slippage};
 use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order, OrderDetail, NONE};
 use crate::reject::Reject;
-use crate::terms::{
-    CreateType, SlippageTolerance, StopKind, SLIPPAGE_RATIO_MAX, SLIPPAGE_RATIO_MIN, SLIPPAGE_TICKS_MAX,
-};
+use crate::terms::{CreateType, StopKind};
 use crate::triggers::Waiting;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, MarginMode, OrderId, OrderType, PositionIndex, Price,
@@ -76,7 +72,8 @@ impl Exchange {
     /// Places an order that comes in at once.
     #[inline]
     fn place_at_once(&mut self, order: &NewOrder, create_type: CreateType) -> Result<OrderId, Reject> {
-        let intent = self.filter(order)?;
+        let mut intent = self.filter(order)?;
+        let beyond = if order.reduce_only { self.cut_to_largest(order, &mut intent)? } else { 0 };
         let valued = self.valued(order, &intent);
         self.hold(order, &intent, valued)?;
         self.last_order += 1;
@@ -88,6 +85,9 @@ impl Exchange {
             self.emit_conditions(id, order, None);
         }
         self.send(order, &intent, valued, id, None);
+        if beyond > 0 {
+            self.place_parts(order, intent, beyond, create_type, None);
+        }
         Ok(OrderId(id))
     }
 
@@ -165,7 +165,7 @@ impl Exchange {
         let mut lots = if order.terms.in_quote {
             0
         } else {
-            self.lots_within_limits(instrument, order.qty, is_market, order.reduce_only)?
+            self.lots_within_limits(instrument, order.qty, self.largest_of(instrument, order))?
         };
         if !market.is_ready() {
             return Err(Reject::MarketNotReady);
@@ -196,8 +196,8 @@ impl Exchange {
         let place = self.ledger.find_slot(account, instrument, order.position_index);
         let slot = place.map(|slot| self.ledger.slot(slot));
         let rests = matches!(time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly);
-        if rests && slot.is_some_and(|slot| slot.orders.count >= ACTIVE_ORDERS_MAX) {
-            return Err(Reject::TooManyOrders);
+        if rests {
+            self.has_room(account, place)?;
         }
         let is_hedged = slot.is_some_and(|slot| slot.is_hedged);
         if is_hedged {
@@ -208,86 +208,6 @@ impl Exchange {
         }
         let position_index = order.position_index;
         Ok(Intent { account, instrument, slot: place, position_index, time_in_force, lots, ticks })
-    }
-
-    /// Lots that an order of a side can close.
-    pub(crate) fn can_reduce(&self, slot: Option<u32>, side: Side) -> Result<i64, Reject> {
-        match slot.map_or(0, |slot| self.ledger.slot(slot).position.lots) {
-            0 => Err(Reject::ReduceOnlyNoPosition),
-            held if Side::of_position(held) == side => Err(Reject::ReduceOnlySameSide),
-            held => Ok(held.abs()),
-        }
-    }
-
-    /// A limit as far as the price band lets it: one beyond is moved to the edge, or refused where the account's setting
-    /// says so (rules 3.3).
-    #[inline]
-    pub(crate) fn within_band(
-        &self,
-        account: u32,
-        instrument: usize,
-        side: Side,
-        ticks: i64,
-    ) -> Result<i64, Reject> {
-        let market = &self.markets[instrument];
-        let edge = band_edge(side, market.max_buy_ticks, market.min_sell_ticks);
-        if within_band(side, ticks, edge) == ticks {
-            return Ok(ticks);
-        }
-        let products = self.products_of(instrument);
-        let moves = self.settings_of(account).moves_to_band[usize::from(products.to_wire())];
-        moves.then_some(edge).ok_or(Reject::PriceBeyondBand)
-    }
-
-    /// The limit of a market order that tolerates only so much slippage: rules 3.4. It does not matter on an empty book.
-    #[inline]
-    fn within_tolerance(&self, order: &NewOrder, instrument: usize, limit: i64) -> Result<i64, Reject> {
-        if order.terms.slippage == SlippageTolerance::None {
-            return Ok(limit);
-        }
-        let tick = self.instruments[instrument].spec.tick_size.0;
-        let tolerated = match order.terms.slippage {
-            _ if order.order_type != OrderType::Market => return Err(Reject::SlippageInvalid),
-            SlippageTolerance::Ticks(ticks) if (1..=SLIPPAGE_TICKS_MAX).contains(&ticks) => {
-                Slippage::Distance(i64::from(ticks).saturating_mul(tick))
-            }
-            SlippageTolerance::Ratio(ratio) if (SLIPPAGE_RATIO_MIN..=SLIPPAGE_RATIO_MAX).contains(&ratio) => {
-                Slippage::Ratio(i64::from(ratio))
-            }
-            _ => return Err(Reject::SlippageInvalid),
-        };
-        let Some(best) = self.books[instrument].best(order.side.opposite()) else { return Ok(limit) };
-        let worst = i128::from(slippage_limit(order.side, best.saturating_mul(tick), tolerated));
-        let tick = i128::from(tick);
-        let worst = if order.side == Side::Buy { div_floor(worst, tick) } else { div_ceil(worst, tick) };
-        Ok(within_band(order.side, limit, saturate(worst).max(1)))
-    }
-
-    /// A quantity in lots, if the instrument allows it. The largest order does not bind reduce-only orders.
-    pub(crate) fn lots_within_limits(
-        &self,
-        instrument: usize,
-        qty: Qty,
-        is_market: bool,
-        reduce_only: bool,
-    ) -> Result<i64, Reject> {
-        let listed = &self.instruments[instrument];
-        let (spec, lots) = (&listed.spec, listed.lot.count(qty.0).ok_or(Reject::QtyInvalid)?);
-        if qty < spec.min_qty {
-            return Err(Reject::QtyBelowMinimum);
-        }
-        let largest = if is_market { spec.max_market_qty } else { spec.max_qty };
-        if qty > largest && !reduce_only {
-            return Err(Reject::QtyAboveMaximum);
-        }
-        Ok(lots)
-    }
-
-    /// A price in ticks, if the instrument allows it.
-    pub(crate) fn ticks_of(&self, instrument: usize, price: Price) -> Result<i64, Reject> {
-        let listed = &self.instruments[instrument];
-        let ticks = listed.tick.count(price.0).filter(|_| price <= listed.spec.max_price);
-        ticks.ok_or(Reject::PriceOutOfRange)
     }
 
     /// Stage 3: the order's cost must be available. What only closes is never held back.

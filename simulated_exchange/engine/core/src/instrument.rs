@@ -98,6 +98,8 @@ pub struct InstrumentSpec {
     pub max_qty: Qty,
     /// Largest market order.
     pub max_market_qty: Qty,
+    /// Largest post-only order, unless it is that of every limit order.
+    pub max_post_only_qty: Option<Qty>,
     /// Smallest order value; reduce-only orders are exempt.
     pub min_notional: Money,
     /// Risk-limit tiers, smallest first.
@@ -149,6 +151,7 @@ impl Default for InstrumentSpec {
             min_qty: Qty(SCALE / 1000),
             max_qty: Qty(1190 * SCALE),
             max_market_qty: Qty(500 * SCALE),
+            max_post_only_qty: None,
             min_notional: Money(5 * SCALE),
             tiers: vec![TierSpec {
                 limit: Money(2_000_000 * SCALE),
@@ -459,8 +462,12 @@ fn check_steps(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(),
     require((tick..=MONEY_MAX).contains(&price), &at("max_price"), || {
         format!("was {price}, allowed tick_size to {MONEY_MAX}")
     })?;
-    let quantities =
-        [("min_qty", spec.min_qty), ("max_qty", spec.max_qty), ("max_market_qty", spec.max_market_qty)];
+    let quantities = [
+        ("min_qty", spec.min_qty),
+        ("max_qty", spec.max_qty),
+        ("max_market_qty", spec.max_market_qty),
+        ("max_post_only_qty", spec.max_post_only_qty.unwrap_or(spec.max_qty)),
+    ];
     for (field, qty) in quantities {
         let fits = (1..=MONEY_MAX).contains(&qty.0) && qty >= spec.min_qty && qty.0 % step == 0;
         require(fits, &at(field), || {

@@ -4,7 +4,7 @@
 //! hash on every machine. Dependencies between modules point one way:
 //!
 //! - orders beyond the plain: `self_match`, `conditional` and `trading_stop` over `tpsl` over `triggers` over `trailing`, `order_settings`, asked by `trading_command` and `terms`;
-//! - stages: `exchange` runs `plain`, the short way of most orders, or `entry`, `amend`, `matching`, `transfers`, `borrowing`, `supply`, `standing`, `clock`
+//! - stages: `exchange` runs `plain`, the short way of most orders, or `entry` over `order_filters` and `parts`, `amend`, `matching`, `transfers`, `borrowing`, `supply`, `standing`, `clock`
 //!   over `coin_prices`, `funding_payment`, `liquidation` over `realisation` and `reduction`, `position_liquidation` over `reduction`, `takeover`
 //!   over `insurance_book`, `invariants`;
 //! - how accounts hold positions: `leverage`, `hedge`, `margin_mode` and `isolated`, asked by `position_command`;
@@ -50,8 +50,10 @@ mod market_terms;
 mod matching;
 mod money_query;
 mod order;
+mod order_filters;
 mod order_ids;
 mod order_settings;
+mod parts;
 mod plain;
 mod profile;
 mod purse;

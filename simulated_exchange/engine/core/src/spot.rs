@@ -73,7 +73,8 @@ impl Exchange {
         }
         let lots = self.lots_for(order, account, instrument, limit);
         let qty = self.instruments[instrument].qty(lots);
-        self.lots_within_limits(instrument, qty, true, false).map_err(|reject| match reject {
+        let largest = self.instruments[instrument].spec.max_market_qty;
+        self.lots_within_limits(instrument, qty, largest).map_err(|reject| match reject {
             Reject::QtyInvalid => Reject::QtyBelowMinimum, // not a single lot
             reject => reject,
         })

@@ -2,7 +2,10 @@
 
 mod support;
 
-use exchange_core::{Action, EventKind, InstrumentId, LinkId, Money, Price, Reject};
+use exchange_core::{
+    Action, CreateType, EventKind, InstrumentId, InstrumentSpec, LinkId, ModeScope, Money, PositionAction,
+    PositionMode, Price, Qty, Reject,
+};
 use support::{fixed, shown, who, Story, BTC};
 
 fn story() -> Story {
@@ -222,6 +225,112 @@ fn five_hundred_active_orders_per_instrument() {
     story.tell("who | does | qty | how | then\n alice | buy | 0.001 | ioc | ImmediateOrCancel 0.001");
     story.tell("who | does | then\n alice | cancel all |");
     assert!(story.exchange.open_orders(who("alice"), None).is_empty());
+}
+
+#[test]
+fn both_legs_of_a_hedge_count_for_the_limit_of_orders_and_so_do_all_pairs_of_spot() {
+    let mut story = story();
+    let (scope, mode) = (ModeScope::Instrument(BTC), PositionMode::Hedge);
+    let account = who("alice");
+    story.must(Action::Position(PositionAction::SetPositionMode { account, scope, mode }));
+    for _ in 0..250 {
+        story.tell("who | does | qty | price | leg\n alice | buy | 0.001 | 49000 | long");
+        story.tell("who | does | qty | price | leg\n alice | sell | 0.001 | 50400 | short");
+    }
+    story.tell(
+        "who   | does | qty   | price | leg  | then
+         alice | buy  | 0.001 | 49000 | long | TooManyOrders",
+    );
+    let other = InstrumentSpec { symbol: "BTC/USDC".into(), quote: "USDC".into(), ..support::btc_spot() };
+    let genesis = support::many_coins(vec![support::btc_spot(), other], "0");
+    let mut story = Story::of(&genesis, &[("USDT", "1000000"), ("USDC", "1000000")]);
+    story.index(BTC, "50000");
+    story.index(InstrumentId(1), "50000");
+    for _ in 0..250 {
+        story.tell("who | does | qty | price | in\n alice | buy | 0.001 | 49900 | BTC/USDT");
+        story.tell("who | does | qty | price | in\n alice | buy | 0.001 | 49900 | BTC/USDC");
+    }
+    story.tell(
+        "who   | does | qty   | price | in       | then
+         alice | buy  | 0.001 | 49900 | BTC/USDC | TooManyOrders
+         bob   | buy  | 0.001 | 49900 | BTC/USDC | rests 0.001 at 49900",
+    );
+}
+
+/// No order larger than 2 in a limit, 1 at the market, 1.5 post-only.
+fn small_orders() -> Story {
+    let (max_qty, max_market_qty) = (Qty(fixed("2")), Qty(fixed("1")));
+    let max_post_only_qty = Some(Qty(fixed("1.5")));
+    let spec = InstrumentSpec { max_qty, max_market_qty, max_post_only_qty, ..support::btc() };
+    let mut story = Story::with(vec![spec], "0", "1000000");
+    for _ in 0..2 {
+        story.tell(
+            "who   | does | qty | price
+             alice | buy  | 2   | 50000
+             maker | sell | 2   | 50000",
+        );
+    }
+    story
+}
+
+/// The orders accepted in the last step: quantity, and whether it bears a link id.
+fn accepted(story: &Story) -> Vec<(String, bool)> {
+    story.happened(|event| match *event {
+        EventKind::OrderAccepted { qty, link_id, .. } => Some((shown(qty.0), !link_id.is_empty())),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_reduces_more_than_the_largest_order_comes_in_parts() {
+    let mut story = small_orders();
+    story.tell(
+        "who   | does | qty | price | how    | then
+         alice | sell | 2.5 | 50100 |        | QtyAboveMaximum
+         alice | sell | 1.5 |       |        | QtyAboveMaximum
+         alice | sell | 2.5 | 50100 | reduce fok | QtyAboveMaximum
+         bob   | buy  | 1.8 | 49900 |        | rests 1.8 at 49900",
+    );
+    story.tell("who | does | qty | how | link | then\n alice | sell | 9 | reduce | it | 1 at 49900");
+    let part = |qty: &str, is_linked| (qty.to_owned(), is_linked);
+    // the second part meets what is left, the others nobody
+    assert_eq!(accepted(&story), [part("1", true), part("1", false), part("1", false), part("1", false)]);
+    story.expect("who | qty\n alice | 2.2");
+    story.tell("who | does | qty | price | how\n alice | sell | 9 | 50200 | reduce");
+    assert_eq!(accepted(&story), [part("2", false), part("0.2", false)]);
+    story.expect_book("side | price | qty\n ask | 50200 | 2.2");
+}
+
+#[test]
+fn a_triggered_order_is_split_as_well() {
+    let mut story = small_orders();
+    story.tell(
+        "who   | does | sl    | qty | price
+         alice | stop | 49800 |     |
+         bob   | buy  |       | 2   | 49790
+         carol | buy  |       | 2   | 49780
+         dave  | sell |       | 0.1 | 49800",
+    );
+    story.tell("who | does | qty | price\n erin | buy | 0.1 | 49800");
+    let made = story.happened(|event| match *event {
+        EventKind::OrderAccepted { create_type: CreateType::StopLoss, qty, .. } => Some(shown(qty.0)),
+        _ => None,
+    });
+    assert_eq!(made, ["1", "1", "1"]);
+    story.expect("who | qty\n alice | 0");
+}
+
+#[test]
+fn post_only_orders_have_a_largest_of_their_own() {
+    let mut story = small_orders();
+    story.tell(
+        "who   | does  | order | qty | price | how  | then
+         bob   | buy   | it    | 1.6 | 49900 | post | QtyAboveMaximum
+         bob   | buy   | it    | 1.5 | 49900 | post | rests 1.5 at 49900
+         bob   | amend | it    | 1.6 |       |      | QtyAboveMaximum
+         bob   | buy   | other | 1.6 | 49900 |      | rests 1.6 at 49900
+         bob   | amend | other | 2.1 |       |      | QtyAboveMaximum",
+    );
 }
 
 #[test]

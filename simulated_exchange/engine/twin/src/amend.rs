@@ -4,7 +4,8 @@
 //! end of the queue at its price; among the orders of its account it keeps its age, unless it met the other side.
 
 use exchange_core::{
-    AccountId, CancelReason, InstrumentId, NewOrder, OrderId, Price, Qty, Reject, TermsAmendment, TimeInForce,
+    AccountId, CancelReason, InstrumentId, NewOrder, OrderId, OrderType, Price, Qty, Reject, TermsAmendment,
+    TimeInForce,
 };
 
 use crate::conditional::amended_terms;
@@ -115,7 +116,8 @@ impl State {
             after.price = self.banded(before.key.account, instrument, before.side, price)?;
         }
         if let Some(qty) = qty {
-            let qty = check_qty(&contract, qty, contract.spec.max_qty, before.reduce_only)?;
+            let largest = self.largest(instrument, OrderType::Limit, before.time_in_force);
+            let qty = check_qty(&contract, qty, largest, false)?;
             let filled = before.qty - before.leaves;
             if qty <= filled {
                 return Err(Reject::AmendBelowFilled);

@@ -55,6 +55,15 @@ impl Waiting {
         self.order.side == Side::Buy
     }
 
+    /// Who made it.
+    pub fn created_by(&self) -> CreateType {
+        if self.kind == StopKind::Stop && self.order.closes_all() {
+            CreateType::Closing
+        } else {
+            self.kind.create_type()
+        }
+    }
+
     /// The price that sets it off now.
     pub fn trigger(&self) -> i128 {
         match self.best {
@@ -142,15 +151,9 @@ impl State {
 
     /// Accepts an order that is to wait.
     pub fn put_waiting(&mut self, waiting: Waiting) {
-        let Waiting { id, key, kind, order, .. } = waiting;
+        let Waiting { id, key, order, .. } = waiting;
         self.last_order = id;
-        let is_closing = kind == StopKind::Stop && order.closes_all();
-        self.tell_accepted(
-            id,
-            key,
-            &order,
-            if is_closing { CreateType::Closing } else { kind.create_type() },
-        );
+        self.tell_accepted(id, key, &order, waiting.created_by());
         self.waiting.insert(id, waiting);
         self.tell_conditions(id, key, &order.terms, Some(&waiting));
     }
@@ -181,7 +184,7 @@ impl State {
             let is_amount = contract.is_spot() && is_market && order.side == Side::Buy && order.qty.0 > 0;
             return if is_amount { Ok(()) } else { Err(Reject::QtyInvalid) };
         }
-        let largest = if is_market { contract.spec.max_market_qty } else { contract.spec.max_qty };
+        let largest = self.largest(instrument, order.order_type, order.time_in_force);
         let qty = check_qty(&contract, order.qty, largest, order.reduce_only)?;
         let smallest = i128::from(contract.spec.min_notional.0);
         if !order.reduce_only && contract.notional(qty, price) < smallest {
@@ -320,7 +323,8 @@ impl State {
         if incoming.reduce_only {
             self.closable(waiting.key, incoming.side)?;
         }
-        let order = self.filtered(incoming)?;
+        let mut order = self.filtered(incoming)?;
+        let beyond = self.cut_to_largest(&mut order)?;
         let valued = if order.terms.is_leveraged { order.price } else { self.valued_at(&order) };
         self.check_hold(&order, valued)?;
         let order = Order {
@@ -336,7 +340,9 @@ impl State {
         if !is_as_placed {
             self.emit_amended(&order);
         }
+        let first = order.clone();
         self.send(order, valued);
+        self.place_parts(&first, beyond, waiting.created_by(), Some(waiting));
         Ok(())
     }
 

@@ -40,6 +40,7 @@ pub mod matching;
 pub mod money;
 pub mod order_terms;
 pub mod orders;
+pub mod parts;
 pub mod position_liquidation;
 pub mod prices;
 pub mod random;

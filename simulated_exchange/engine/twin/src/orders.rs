@@ -7,12 +7,12 @@
 
 use std::rc::Rc;
 
-use exchange_core::limits::ACTIVE_ORDERS_MAX;
 use exchange_core::{
     AccountId, CancelReason, CreateType, EventKind, FillKind, InstrumentId, NewOrder, OrderId, OrderType,
     PositionIndex, Price, Qty, Reject, Side, StopKind, TimeInForce,
 };
 
+use crate::conditional::Waiting;
 use crate::contract::{side_of, Contract};
 use crate::isolated::is_stillborn;
 use crate::margin::{reducible, Exposure, Opening};
@@ -66,13 +66,16 @@ impl State {
             create_type = CreateType::Closing;
         }
         let mut order = self.filtered(&new)?;
+        let beyond = self.cut_to_largest(&mut order)?;
         let valued = if order.terms.is_leveraged { order.price } else { self.valued_at(&order) };
         self.check_hold(&order, valued)?;
         self.last_order += 1;
         order.id = self.last_order;
-        self.accept(&order, create_type);
+        self.accept(&order, create_type, None);
+        let (id, first) = (order.id, order.clone());
         self.send(order, valued);
-        Ok(OrderId(self.last_order))
+        self.place_parts(&first, beyond, create_type, None);
+        Ok(OrderId(id))
     }
 
     /// Sends an accepted order into the book, and sees to what becomes of the rest.
@@ -143,7 +146,7 @@ impl State {
         let key = Key { account, instrument, index: new.position_index };
         let is_market = new.order_type == OrderType::Market;
         let time_in_force = if is_market { TimeInForce::ImmediateOrCancel } else { new.time_in_force };
-        let largest = if is_market { contract.spec.max_market_qty } else { contract.spec.max_qty };
+        let largest = self.largest(instrument, new.order_type, time_in_force);
         let mut qty =
             if new.terms.in_quote { 0 } else { check_qty(&contract, new.qty, largest, new.reduce_only)? };
         if self.markets[instrument].mark == 0 {
@@ -171,7 +174,7 @@ impl State {
         if !new.link_id.is_empty() && self.knows_link(account, new) {
             return Err(Reject::DuplicateLinkId);
         }
-        if rests(time_in_force) && self.orders_of(key).len() >= ACTIVE_ORDERS_MAX as usize {
+        if rests(time_in_force) && !self.has_room(key) {
             return Err(Reject::TooManyOrders);
         }
         if new.position_index == PositionIndex::OneWay && self.hedged.contains(&(account, instrument)) {
@@ -267,7 +270,8 @@ impl State {
         Ok(())
     }
 
-    fn accept(&mut self, order: &Order, create_type: CreateType) {
+    /// Remembers and tells that an order was accepted; `fired` is what it was while it waited.
+    pub fn accept(&mut self, order: &Order, create_type: CreateType, fired: Option<&Waiting>) {
         let as_new = NewOrder {
             order_type: order.order_type,
             time_in_force: order.time_in_force,
@@ -284,8 +288,8 @@ impl State {
             )
         };
         self.tell_accepted(order.id, order.key, &as_new, create_type);
-        if !order.terms.is_none() {
-            self.tell_conditions(order.id, order.key, &order.terms, None);
+        if fired.is_some() || !order.terms.is_none() {
+            self.tell_conditions(order.id, order.key, &order.terms, fired);
         }
     }
 
@@ -428,11 +432,11 @@ impl State {
 }
 
 /// True for orders that may come to rest.
-fn rests(time_in_force: TimeInForce) -> bool {
+pub fn rests(time_in_force: TimeInForce) -> bool {
     matches!(time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly)
 }
 
-/// A quantity the instrument allows. The largest order does not bind reduce-only ones.
+/// A quantity the instrument allows. The largest order does not bind reduce-only ones, which are split.
 pub fn check_qty(contract: &Rc<Contract>, qty: Qty, largest: Qty, reduce_only: bool) -> Result<i128, Reject> {
     if qty.0 <= 0 || qty.0 % contract.spec.qty_step.0 != 0 {
         return Err(Reject::QtyInvalid);

@@ -150,7 +150,8 @@ fn linear(base: &str, quote: &str, random: &mut Random) -> InstrumentSpec {
         qty_step: Qty(step),
         min_qty: Qty(step * random.pick(&[1, 5])),
         max_qty: Qty(step * random.pick(&[20_000, 500_000])),
-        max_market_qty: Qty(step * random.pick(&[1000, 200_000])),
+        max_market_qty: Qty(step * random.pick(&[100, 1000, 200_000])),
+        max_post_only_qty: random.percent(50).then_some(Qty(step * 1000)),
         tiers: tiers(20_000 * SCALE, random),
         ..terms(random)
     }

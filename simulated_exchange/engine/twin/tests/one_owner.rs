@@ -66,11 +66,15 @@ fn gained(seed: u64, length: usize) -> (i128, u64, Vec<Step>) {
             step.command.action = Action::AdvanceTime;
         }
         steps.push(step);
+        let is_priceless = duel.twin().state().markets.iter().any(|market| market.index == 0);
         let applied = duel.step(&step).unwrap_or_else(|found| panic!("OWNER_SEED={seed}: {}", found.what));
         stream.note(step.number, applied.order_id);
         let state = duel.twin().state();
         if let (Action::Deposit { coin, amount, .. }, None) = (step.command.action, applied.reject) {
             paid += i128::from(amount.0) * state.coin_prices[usize::from(coin.0)];
+        }
+        if is_priceless {
+            paid = worth(state); // what has its first price now was paid in without one
         }
         let more = worth(state) - paid;
         if more > most {

@@ -142,7 +142,8 @@ impl Exchange {
         let found = self.ledger.find_slot(owner, place, PositionIndex::OneWay)?;
         let (listed, market) = (&self.instruments[place], &self.markets[place]);
         let slot = self.ledger.slot(found);
-        let lots = self.lots_within_limits(place, order.qty, false, false).ok()?;
+        let largest = self.largest(place, OrderType::Limit, order.time_in_force);
+        let lots = self.lots_within_limits(place, order.qty, largest).ok()?;
         let ticks = self.usual_ticks(place, order.side, order.price)?;
         let is_full = slot.orders.count >= ACTIVE_ORDERS_MAX || lots > listed.position_lots_max;
         if !market.is_ready() || slot.is_hedged || is_full {
