@@ -24,6 +24,7 @@ from relay.dashboard.access import HEADERS, Gate
 from relay.dashboard.desk import Desk
 from relay.errors import TryAgain
 from relay.reporting.findings import number
+from relay.reporting.timeline import clock, timeline
 from relay.store import RowFilter, StoreError, StorePlace
 from relay.watching import Watching
 
@@ -149,7 +150,7 @@ class Dashboard:
             name=name,
             followers=followers,
             risk=views.risk_row(risk) if risk else None,
-            timeline=views.timeline(rows),
+            timeline=timeline(rows),
             pictures=[views.slippage_picture(rows), views.parts_picture(followers)],
         )
 
@@ -161,7 +162,7 @@ class Dashboard:
         statuses = await self._desk.ask("statuses", lambda store: store.last_statuses())
         own = [status for status in statuses if status.follower_id == name]
         found = [row for row in views.follower_rows(figures, own, _now_ms()) if row["id"] == name]
-        items = [item for each in views.timeline(rows) for item in each["verdicts"]]
+        items = [item for each in timeline(rows) for item in each["verdicts"]]
         spoken = [status for status in rows.statuses if status.follower_id == name][-SAMPLES_SHOWN_MAX:]
         return self._page(
             request,
@@ -178,14 +179,14 @@ class Dashboard:
 
     async def _signals(self, request: web.Request) -> web.Response:
         rows = await self._recent(self._where(request))
-        return self._page(request, "signals.html.j2", timeline=views.timeline(rows), pictures=[])
+        return self._page(request, "signals.html.j2", timeline=timeline(rows), pictures=[])
 
     async def _signal(self, request: web.Request) -> web.Response:
         name = request.match_info["id"][:TEXT_LENGTH_MAX]
         rows = await self._desk.ask(("signal", name), lambda store: store.read_signal(name))
         if rows is None:
             raise web.HTTPNotFound(text=f"No signal is called {name!r}.")
-        [signal] = views.timeline(rows)
+        [signal] = timeline(rows)
         published = rows.signals[0].signal
         return self._page(request, "signal.html.j2", signal=signal, published=published, pictures=[])
 
@@ -198,9 +199,7 @@ class Dashboard:
             ("samples", name, since_ms), lambda store: store.read_samples(name, since_ms, _now_ms())
         )
         pictures = views.prices_picture(samples[-SAMPLES_SHOWN_MAX:], rows)
-        return self._page(
-            request, "symbol.html.j2", name=name, timeline=views.timeline(rows), pictures=pictures
-        )
+        return self._page(request, "symbol.html.j2", name=name, timeline=timeline(rows), pictures=pictures)
 
     async def _alarms(self, request: web.Request) -> web.Response:
         history = await self._desk.ask("alarms", lambda store: store.alarms())
@@ -307,7 +306,7 @@ class Dashboard:
             span=span if span in SPANS else SPAN,
             spans=list(SPANS),
             alarm_count=len(self._watching.standing),
-            now=views.clock(_now_ms()),
+            now=clock(_now_ms()),
             **values,
         )
         return web.Response(text=text, content_type="text/html", charset="utf-8")

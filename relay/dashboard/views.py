@@ -20,14 +20,13 @@ from relay.core.drift import LEGS, PARTS
 from relay.core.report import Figures, build_report
 from relay.core.risk import CopyRisk, copy_risk
 from relay.core.tally import SPREAD_UNITS, Tally, spread_quantile
-from relay.core.verdicts import Judged, PublishedSignal, ReportRows, judge
+from relay.core.verdicts import ReportRows, judge
 from relay.protocol.messages import StatusReport
 from relay.reporting.findings import PART_WORDS, STEP_WORDS, number, reason_words
 
 __all__ = [
     "ago",
     "alarm_rows",
-    "clock",
     "follower_rows",
     "leader_rows",
     "legs_picture",
@@ -36,17 +35,10 @@ __all__ = [
     "risk_row",
     "slippage_picture",
     "statuses_picture",
-    "timeline",
     "totals",
-    "verdict_row",
 ]
 
 COPIED = ("copied", "capped")
-
-
-def clock(at_ms: int) -> str:
-    """`14:02:11.512`, UTC."""
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%H:%M:%S}.{at_ms % 1000:03d}"
 
 
 def ago(at_ms: int, now_ms: int) -> str:
@@ -133,59 +125,6 @@ def follower_rows(figures: Figures, statuses: Iterable[StatusReport], now_ms: in
             }
         )
     return rows
-
-
-def timeline(rows: ReportRows) -> list[dict[str, Any]]:
-    """Signals, the latest first, each with every verdict on it."""
-    by_signal: dict[tuple[str, int, int], list[Judged]] = defaultdict(list)
-    for items in judge(rows).values():
-        for item in items:
-            by_signal[_key(item.published)].append(item)
-    ordered = sorted(rows.signals, key=lambda published: published.signal.sealed_ms, reverse=True)
-    return [
-        {
-            "id": published.signal.signal_id,
-            "leader": published.leader_id,
-            "time": clock(published.signal.leader_exec_ms),
-            "symbol": published.signal.symbol,
-            "side": published.signal.side,
-            "cause": published.signal.cause,
-            "qty": published.signal.qty,
-            "price": published.signal.price,
-            "verdicts": [verdict_row(item) for item in by_signal[_key(published)]],
-        }
-        for published in ordered
-    ]
-
-
-def verdict_row(item: Judged) -> dict[str, Any]:
-    """What became of one signal at one follower, with the number that decided it."""
-    copy, drift, signal = item.copy, item.drift, item.published.signal
-    legs = drift.legs_ms if drift else {}
-    return {
-        "follower": item.follower_id,
-        "signal": signal.signal_id,
-        "time": clock(copy.received_ms if copy else signal.sealed_ms),
-        "symbol": signal.symbol,
-        "side": copy.side if copy else signal.side,
-        "verdict": item.verdict,
-        "reason": reason_words(item.reason),
-        "detail": copy.detail if copy else "No verdict was reported.",
-        "limit": copy.limit_value if copy else None,
-        "observed": copy.observed_value if copy else None,
-        "slippage": number(str(float(drift.slippage.total_bps))) if drift else "–",
-        "latency": number(drift.latency_ms, 0) if drift else "–",
-        "price": number(str(float(drift.fill_price)), 4) if drift else "–",
-        "qty": number(str(float(drift.filled_qty)), 6) if drift else "–",
-        "legs": [(STEP_WORDS[leg], legs[leg]) for leg in LEGS if leg in legs],
-        "parts": [
-            (PART_WORDS[name], number(str(float(value))))
-            for name, value in zip(PARTS, drift.slippage.parts_bps, strict=True)
-        ]
-        if drift and drift.is_split
-        else [],
-        "orders": copy.orders if copy else [],
-    }
 
 
 def alarm_rows(alarms: Iterable[tuple[Alarm, int | None]], now_ms: int) -> list[dict[str, Any]]:
@@ -316,10 +255,6 @@ def risks(figures: Figures, statuses: Iterable[StatusReport]) -> dict[str, CopyR
         if found.gaps
     }
     return copy_risk(statuses, p99)
-
-
-def _key(published: PublishedSignal) -> tuple[str, int, int]:
-    return (published.leader_id, published.epoch, published.seq)
 
 
 def _mean_bps(total: Tally) -> str:

@@ -6,12 +6,14 @@ Does not belong here: figures (`relay.core`), the bus (`relay.monitor`).
 
 from relay.store.database import StoreError
 from relay.store.drift_store import DriftStore, StorePlace, store_place
+from relay.store.exporting import EXPORT_FORMATS
 from relay.store.reading import RowFilter
 from relay.store.rows import AlarmRecord, FeedEntry, FeedHead, MarketSample, RefusedReport, StoreItem
 from relay.store.writing import BATCH_ITEMS_MAX
 
 __all__ = [
     "BATCH_ITEMS_MAX",
+    "EXPORT_FORMATS",
     "AlarmRecord",
     "DriftStore",
     "FeedEntry",

@@ -19,6 +19,7 @@ from relay.core.verdicts import ReportRows
 from relay.protocol.messages import StatusReport
 from relay.store.counting import count_days, count_hours
 from relay.store.database import Database, SqliteDatabase, StoreError, migrate, versions_missing
+from relay.store.exporting import export_tables
 from relay.store.postgres import PostgresDatabase
 from relay.store.reading import Reader, RowFilter
 from relay.store.rows import FeedHead, MarketSample, StoreItem
@@ -62,6 +63,19 @@ class DriftStore:
         except StoreError:
             database.close()
             raise
+
+    @classmethod
+    def migrate(cls, place: StorePlace) -> list[int]:
+        """Bring a store to this version's tables; returns the numbers of what was applied."""
+        database: Database = (
+            SqliteDatabase.open(place)
+            if isinstance(place, Path)
+            else PostgresDatabase.open(place, writes=True)
+        )
+        try:
+            return migrate(database)
+        finally:
+            database.close()
 
     @classmethod
     def open_for_reading(cls, place: StorePlace) -> Self:
@@ -140,6 +154,10 @@ class DriftStore:
     def alarms(self, count_max: int = 200) -> list[tuple[Alarm, int | None]]:
         """The latest alarms, each with when it was over."""
         return self._reader.alarms(count_max)
+
+    def export(self, folder: Path, form: str) -> list[tuple[str, int]]:
+        """Every table as a file of a folder; returns file names and rows. Raises `Failed`."""
+        return export_tables(self._database, folder, form)
 
     def last_statuses(self) -> list[StatusReport]:
         """The last word of every follower to every leader."""

@@ -1,0 +1,116 @@
+"""A store's tables as files for other tools: CSV, JSON lines, Parquet.
+
+Belongs here: reading tables in pieces, writing files. Does not belong here: reports (`relay.reporting`).
+
+Decimals stay decimal: text in CSV and JSON, DECIMAL(38, 12) in Parquet, which holds every number of the wire.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from relay.errors import Failed
+from relay.store.database import Database, Row
+
+__all__ = ["EXPORT_FORMATS", "EXPORT_TABLES", "export_tables"]
+
+EXPORT_FORMATS = ("csv", "json", "parquet")
+PIECE_ROWS = 10_000
+# table: columns that order it; everything of it is exported
+EXPORT_TABLES = {
+    "signals": ("leader_id", "epoch", "seq"),
+    "copies": ("follower_id", "leader_id", "epoch", "seq"),
+    "orders": ("follower_id", "leader_id", "epoch", "seq", "client_order_id"),
+    "fills": ("follower_id", "leader_id", "epoch", "seq", "client_order_id", "fill_id"),
+    "statuses": ("follower_id", "leader_id", "sent_ms"),
+    "alarms": ("rule", "subject", "since_ms"),
+    "refused": ("digest",),
+}
+_DECIMALS = frozenset(
+    (
+        *("qty", "price", "fee", "position_qty", "entry_price", "exposure", "leverage", "take_profit"),
+        *("stop_loss", "equity", "account_leverage", "mark_price", "index_price", "last_price", "bid_price"),
+        *("ask_price", "target_qty", "order_qty", "wanted_qty", "leverage_after", "leverage_cap"),
+        *("received_mid", "released_mid", "submitted_mid", "accepted_mid", "received_mark", "received_last"),
+        *("target_exposure", "actual_exposure", "exposure_gap", "leverage_peak"),
+    )
+)
+
+
+def export_tables(database: Database, folder: Path, form: str) -> list[tuple[str, int]]:
+    """Write every table into a folder; returns (file name, rows). Raises `Failed`, `StoreError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with database.view():
+            return [_export(database, table, key, folder, form) for table, key in EXPORT_TABLES.items()]
+    except OSError as error:
+        raise Failed(f"{folder}: {error.strerror}") from None
+
+
+def _export(database: Database, table: str, key: tuple[str, ...], folder: Path, form: str) -> tuple[str, int]:
+    file = folder / (f".{table}.csv" if form == "parquet" else f"{table}.{form}")
+    count = 0
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = None
+        for row in _rows(database, table, key):
+            values = dict(row)
+            if form == "json":
+                out.write(json.dumps(values) + "\n")
+            else:
+                if writer is None:
+                    writer = csv.DictWriter(out, list(values), lineterminator="\n")
+                    writer.writeheader()
+                writer.writerow({name: int(v) if isinstance(v, bool) else v for name, v in values.items()})
+            count += 1
+    if form == "parquet":
+        return _parquet(file, folder / f"{table}.parquet", count)
+    return file.name, count
+
+
+def _rows(database: Database, table: str, key: tuple[str, ...]) -> Iterator[Row]:
+    """All rows by their key, a piece at a time."""
+    names, marks = ", ".join(key), ", ".join("?" * len(key))
+    last: tuple[object, ...] | None = None
+    while True:
+        where = f"WHERE ({names}) > ({marks})" if last is not None else ""
+        piece = database.rows(
+            f"SELECT * FROM {table} {where} ORDER BY {names} LIMIT {PIECE_ROWS}", last or ()
+        )
+        yield from piece
+        if len(piece) < PIECE_ROWS:
+            return
+        last = tuple(piece[-1][name] for name in key)
+
+
+def _parquet(file: Path, target: Path, count: int) -> tuple[str, int]:
+    """The CSV as Parquet; the CSV goes."""
+    try:
+        import duckdb
+    except ImportError:
+        raise Failed("Parquet needs duckdb: pip install 'slipstream[parquet]'") from None
+    if count == 0:
+        file.unlink()
+        return f"{target.name} (empty, not written)", 0
+    with duckdb.connect() as database:
+        names = [column[0] for column in database.read_csv(str(file), all_varchar=True).description]
+        chosen = ", ".join(_typed(name) for name in names)
+        database.read_csv(str(file), all_varchar=True).query("t", f"SELECT {chosen} FROM t").write_parquet(
+            str(target), compression="zstd"
+        )
+    file.unlink()
+    return target.name, count
+
+
+def _typed(name: str) -> str:
+    if name in _DECIMALS:
+        kind = "DECIMAL(38, 12)"
+    elif name.endswith("_ms") or name in ("epoch", "seq", "place", "head_seq", "unknown_orders", "waves"):
+        kind = "BIGINT"
+    elif name in ("paper", "is_exit", "reduce_only", "is_maker"):
+        kind = "BOOLEAN"
+    else:
+        kind = "VARCHAR"
+    return f'CAST("{name}" AS {kind}) AS "{name}"'

@@ -1,0 +1,115 @@
+"""The files for Prometheus and Grafana, held against a real metrics page and by Prometheus's own tool."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from relay.core.intake import Refusal
+from relay.core.watch import AlarmLimits
+from relay.protocol.feed import Locked, NeedGap
+from relay.store import FeedEntry, FeedHead, RefusedReport
+from relay.watching import Watching
+from tests.unit.relay.drift_samples import LEADER, a_copy, a_signal, a_status
+
+FOLDER = Path(__file__).parents[2] / "configs" / "monitoring"
+METRIC = re.compile(r"\brelay_[a-z_]+\b")
+
+
+def metrics_page() -> str:
+    """The page of a relay to which everything has happened once."""
+    watching = Watching(AlarmLimits())
+    signal = a_signal(1)
+    entry = FeedEntry(FeedHead(LEADER, 1, 1, "h"), signal.signal)
+    refused = RefusedReport("d", "reports.alice.steady", Refusal("malformed", "no JSON"))
+    watching.hear_stored([entry, a_copy(signal), a_copy(signal), a_status(), refused])
+    watching.hear_feed(LEADER, [NeedGap(3, 2), Locked("equivocation", 7, "two at 7", ())], is_whole=False)
+    watching.look()
+    return watching.metrics.page().decode()
+
+
+def names_in(text: str) -> set[str]:
+    return set(METRIC.findall(text))
+
+
+def test_rules_and_pictures_ask_only_for_what_the_page_has() -> None:
+    page = metrics_page()
+    there = {line.split("{")[0].split(" ")[0] for line in page.splitlines() if line and line[0] != "#"}
+    rules = "\n".join(
+        line for line in (FOLDER / "alerts.yml").read_text().splitlines() if not line.startswith("#")
+    )
+    board = json.loads((FOLDER / "grafana.json").read_text())
+    asked = names_in(rules) | names_in(
+        " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    )
+    assert asked <= there, asked - there
+    assert len(asked) >= 15
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]]
+    assert len(set(places)) == len(places)
+
+
+@pytest.mark.system
+def test_prometheus_takes_the_rules_and_raises_them(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    assert promtool is not None, "this test needs promtool: apt-get install prometheus"
+
+    def ran(*arguments: str, stdin: str = "") -> None:
+        done = subprocess.run(
+            [promtool, *arguments], input=stdin, capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    ran("check", "metrics", stdin=metrics_page())
+    ran("check", "rules", str(FOLDER / "alerts.yml"))
+    (tmp_path / "rules_test.yml").write_text(RAISED.replace("RULES", str(FOLDER / "alerts.yml")))
+    ran("test", "rules", "rules_test.yml")
+
+
+RAISED = """
+rule_files: [RULES]
+evaluation_interval: 5s
+tests:
+  - interval: 5s
+    input_series:
+      - { series: 'relay_orders_unknown{leader="alice", follower="bob"}', values: '2x20' }
+      - { series: 'relay_heartbeat_age_seconds{leader="alice"}', values: '1x5 10x20' }
+      - { series: 'relay_equivocation{leader="alice"}', values: '0x5 1x20' }
+      - { series: 'relay_orders_total{leader="alice", follower="bob", outcome="rejected"}', values: '0+1x40' }
+      - { series: 'relay_orders_total{leader="alice", follower="bob", outcome="accepted"}', values: '0+1x40' }
+    alert_rule_test:
+      - { eval_time: 10s, alertname: SlipstreamOrdersUnknown, exp_alerts: [] }
+      - eval_time: 40s
+        alertname: SlipstreamOrdersUnknown
+        exp_alerts:
+          - exp_labels: { severity: critical, leader: alice, follower: bob }
+            exp_annotations:
+              summary: bob does not know what became of 2 orders
+              action: It enters nothing in these symbols meanwhile; look the orders up at the venue.
+      - { eval_time: 10s, alertname: SlipstreamHeartbeatLost, exp_alerts: [] }
+      - eval_time: 40s
+        alertname: SlipstreamHeartbeatLost
+        exp_alerts:
+          - exp_labels: { severity: critical, leader: alice }
+            exp_annotations:
+              summary: alice has not been heard for 10 s
+              action: Look at the publisher and its link to the broker.
+      - eval_time: 40s
+        alertname: SlipstreamEquivocation
+        exp_alerts:
+          - exp_labels: { severity: critical, leader: alice }
+            exp_annotations:
+              summary: alice contradicts himself
+              action: Do not follow this leader until it is clear who has the key.
+      - eval_time: 150s
+        alertname: SlipstreamRejects
+        exp_alerts:
+          - exp_labels: { severity: warning, leader: alice, follower: bob }
+            exp_annotations:
+              summary: The venue rejects more than a fifth of bob's orders
+              action: "`follower-client verdicts` there has the venue's codes."
+"""

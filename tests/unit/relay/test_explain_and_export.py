@@ -1,0 +1,78 @@
+"""One signal's life in words, and the store's tables as files that other tools read back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from relay.cli import app
+from relay.store import DriftStore, StorePlace, store_place
+from tests.unit.relay.drift_samples import LEADER
+from tests.unit.relay.test_dashboard import filled
+
+
+def ran(*arguments: str, status: int = 0) -> str:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == status, done.output
+    return done.stdout + done.stderr
+
+
+def test_a_signal_is_explained_with_every_verdict(tmp_path: Path) -> None:
+    store = tmp_path / "drift.sqlite"
+    filled(store)
+    text = ran("explain", f"{LEADER}.1.5", "--store", str(store))
+    assert "the publisher sees the fill +4 ms" in text
+    assert "tiny: skipped (below minimum)" in text and "smallest notional" in text
+    told = json.loads(ran("explain", f"{LEADER}.1.5", "--store", str(store), "--json"))
+    assert [verdict["follower"] for verdict in told["verdicts"]] == [
+        "bold",
+        "fixed",
+        "paper",
+        "steady",
+        "tiny",
+    ]
+    assert told["verdicts"][0]["orders"][0]["fills"][0]["qty"] == "0.1"
+    for unknown in (f"{LEADER}.1.999", "nonsense", f"{LEADER}.x.y", f"{LEADER}.1.{'9' * 40}"):
+        assert "is not in the store" in ran("explain", unknown, "--store", str(store), status=1)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_exported_tables_read_back(form: str, tmp_path: Path) -> None:
+    store, out = tmp_path / "drift.sqlite", tmp_path / "out"
+    filled(store)
+    told = ran("store", "export", "--store", str(store), "--out", str(out), "--format", form)
+    with DriftStore.open_for_reading(store) as opened:
+        counts = opened.counts()
+    assert f"fills.{form}: {counts['fills']} rows" in told
+    file = out / f"fills.{form}"
+    if form == "csv":
+        prices = [row["price"] for row in csv.DictReader(file.open())]
+    elif form == "json":
+        prices = [json.loads(line)["price"] for line in file.read_text().splitlines()]
+    else:
+        rows = duckdb.sql(f"SELECT price FROM '{file}'").fetchall()
+        prices = [str(row[0]) for row in rows]
+        assert duckdb.sql(f"SELECT typeof(price) FROM '{file}' LIMIT 1").fetchall() == [("DECIMAL(38,12)",)]
+    assert len(prices) == counts["fills"] and all(float(price) > 0 for price in prices)
+    assert not list(out.glob(".*")), "nothing is left behind"
+
+
+def test_what_can_not_be_exported_says_so(tmp_path: Path) -> None:
+    filled(tmp_path / "drift.sqlite")
+    told = ran(
+        *("store", "export", "--store", str(tmp_path / "drift.sqlite")),
+        *("--out", str(tmp_path), "--format", "xml"),
+        status=1,
+    )
+    assert "allowed: csv, json, parquet" in told
+
+
+def test_a_store_is_migrated_once(place: StorePlace) -> None:
+    assert store_place(str(place)) == place
+    assert "applied 1, 2, 3" in ran("store", "migrate", "--store", str(place))
+    assert "nothing to do" in ran("store", "migrate", "--store", str(place))
