@@ -21,7 +21,9 @@ from relay.broker import Broker
 from relay.broker_config import ADMIN, FollowerUser, InviteUser, LeaderUser
 from relay.external_broker import ExternalBroker
 from relay.nats_bus import Bus, BusError, BusMessage
+from relay.presence import Presence
 from relay.protocol import subjects
+from relay.protocol.codec import decimal_text
 from relay.protocol.errors import BadSignature, ProtocolError
 from relay.protocol.invite import JoinAnswer, decode_join_request, encode_join_answer
 from relay.registry import Refused, Registry
@@ -77,6 +79,7 @@ class Admission:
         self._registry = registry
         self._fixed = (leaders, followers)
         self._on_leaders = on_leaders
+        self._presence = Presence()
         self._known_leaders = {leader.id for leader in registry.leaders()}
         self._changed = asyncio.Event()
         self._applied = asyncio.Condition()
@@ -88,6 +91,8 @@ class Admission:
             await bus.answer(subjects.JOINS, self._on_join)
             await bus.answer(subjects.LEAVES, self._on_leave)
             await bus.answer(subjects.MEMBERS, self._on_members)
+            await bus.answer(subjects.CROWDS, self._on_crowd)
+            await bus.subscribe(subjects.REPORTS_SUBJECTS, self._presence.hear)
             ready.set()
             await self._look(bus)
         finally:
@@ -156,6 +161,10 @@ class Admission:
         _log.info("left", follower=follower_id, leader=leader_id)
         left = [one.leaders for one in self._registry.followers() if one.id == follower_id]
         return encode_join_answer(JoinAnswer(follower_id=follower_id, leaders=[*(left[0] if left else ())]))
+
+    async def _on_crowd(self, message: BusMessage) -> bytes:
+        followers, equity = self._presence.of(message.subject.partition(".")[2])
+        return msgspec.json.encode({"followers": followers, "equity_usdt": decimal_text(equity)})
 
     async def _on_members(self, message: BusMessage) -> bytes:
         """One page of who may hear a leader and the keys to wrap for them, from the last id seen on."""

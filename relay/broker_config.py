@@ -187,6 +187,7 @@ def _leader_rights(leader: LeaderUser) -> Rights:
             subjects.direct_get(subjects.stream(leader.id)),
             subjects.group_key(leader.id, "*", "*"),
             subjects.members(leader.id),
+            subjects.crowd(leader.id),
         ),
         subscribe=(f"{subjects.inbox_prefix(leader.id)}.>",),
     )
@@ -239,7 +240,7 @@ def _relay_account(users: BrokerUsers) -> dict[str, Any]:
         "exports": [
             *(
                 {"service": subject, "accounts": ["LEADERS"]}
-                for subject in ("signals.*", subjects.KEYS_SUBJECTS, subjects.MEMBERS)
+                for subject in ("signals.*", subjects.KEYS_SUBJECTS, subjects.MEMBERS, subjects.CROWDS)
             ),
             {"stream": "feed.*", "accounts": ["FOLLOWERS"]},
             {
@@ -263,7 +264,13 @@ def _leaders_account(users: list[dict[str, Any]]) -> dict[str, Any]:
         "exports": [{"stream": "beat.*", "accounts": ["RELAY", "FOLLOWERS"]}],
         "imports": [
             _service(subject)
-            for subject in ("signals.*", "$JS.API.DIRECT.GET.*", subjects.KEYS_SUBJECTS, subjects.MEMBERS)
+            for subject in (
+                "signals.*",
+                "$JS.API.DIRECT.GET.*",
+                subjects.KEYS_SUBJECTS,
+                subjects.MEMBERS,
+                subjects.CROWDS,
+            )
         ],
     }
 

@@ -31,7 +31,9 @@ from relay.outbox import Outbox
 from relay.protocol.codec import decimal_text, decode_strictly
 from relay.protocol.messages import Identifier, Notice, StaggerPlan, Text, Unsigned
 from relay.publisher import Publisher
+from relay.sampling import Sampler
 from relay.settings import PublishSettings
+from relay.spreading import Spreader
 from relay.venue import Venue
 
 __all__ = ["Leading"]
@@ -67,7 +69,7 @@ class Leading:
         signals = settings.signals
         self._settings = settings
         self._outbox = outbox
-        self._terms = SignalTerms(signals.expires_ms, StaggerPlan(**signals.stagger.model_dump()))
+        self._fixed = StaggerPlan(waves=signals.stagger.waves, spacing_ms=signals.stagger.spacing_ms)
         self.feed = None if venue is None else self._make_feed(venue)
         self.external = (
             ExternalAccount(outbox.state, tuple(signals.symbols), self._tell_step) if venue is None else None
@@ -81,6 +83,13 @@ class Leading:
             program_version=_program_version(),
             links=saved_links(settings.leader.signing_key_file),
             is_live=lambda: self.feed is None or self.feed.is_live,
+        )
+        self.spreader = (
+            Spreader(
+                bus, settings.leader.id, Sampler(venue, signals.symbols), self, signals.stagger.window_ms_max
+            )
+            if venue is not None and signals.stagger.auto
+            else None
         )
         self.group = Group(self._groups, bus, self.publisher, settings.leader.id)
 
@@ -153,9 +162,17 @@ class Leading:
         )
         _log.info("account_change", signal_id=record.message_id, cause=event.cause, amount=str(event.amount))
 
+    def _terms(self, symbol: str) -> SignalTerms:
+        plan = self.spreader.plan(symbol) if self.spreader else self._fixed
+        return SignalTerms(self._settings.signals.expires_ms, plan)
+
     def _tell_step(self, fills: tuple[Fill, ...], account: Account) -> None:
+        terms = self._terms(fills[0].symbol)
+        if self.spreader is not None:
+            notional = sum((fill.qty * fill.price for fill in fills), Decimal(0))
+            self.spreader.note_step(notional, account.equity_usdt)
         record = self.publisher.record(
-            lambda name: build_signal(account, fills, signal_id=name, sealed_ms=_now_ms(), terms=self._terms),
+            lambda name: build_signal(account, fills, signal_id=name, sealed_ms=_now_ms(), terms=terms),
             fills=fills,
             state=self._state(account),
         )
@@ -251,6 +268,7 @@ class Leading:
             "paused": self.publisher.is_paused,
             "live": self.feed is None or self.feed.is_live,
             "equity": decimal_text(self.account.equity_usdt),
+            "stagger": self.spreader.shown() if self.spreader else None,
         }
 
 

@@ -89,6 +89,10 @@ async def _publish_one(
         keeper = asyncio.create_task(leading.group.run(), name="group")
         stack.push_async_callback(cancel, keeper)
         tasks, ready = [sender, keeper], asyncio.Event()
+        if leading.spreader is not None:
+            spreading = asyncio.create_task(leading.spreader.run(), name="spreader")
+            stack.push_async_callback(cancel, spreading)
+            tasks.append(spreading)
         if leading.feed is not None:
             watching = leading.feed.run(
                 ready, positions=load_positions(positions), newest_exec_ms=newest_exec_ms

@@ -78,6 +78,7 @@ url = {broker_url}
 symbols = {symbols}
 expires_ms = 5000        # an entry older than this, counted from its wave, is not copied; exits always are
 snapshot_seconds = 10
+stagger = {{ auto = true, window_ms_max = 2000 }} # entries of many followers, spread as the book bears
 """
 
 

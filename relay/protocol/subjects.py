@@ -10,6 +10,7 @@ import re
 from relay.protocol.errors import Malformed
 
 __all__ = [
+    "CROWDS",
     "IDENTIFIER_PATTERN",
     "JOINS",
     "KEYS_STREAM",
@@ -20,6 +21,7 @@ __all__ = [
     "REPORTS_SUBJECTS",
     "beat",
     "check_identifier",
+    "crowd",
     "direct_get",
     "feed",
     "group_key",
@@ -39,6 +41,7 @@ REPORTS_SUBJECTS = "reports.*.*"
 KEYS_STREAM = "KEYS"
 KEYS_SUBJECTS = "keys.*.*.*"
 MEMBERS = "members.*"
+CROWDS = "crowd.*"
 JOINS = "join.*"
 LEAVES = "leave.*.*"
 
@@ -88,6 +91,11 @@ def group_key(leader_id: str, group_epoch: int | str, member_id: str) -> str:
         if name != "*":
             check_identifier(name)
     return f"keys.{leader_id}.{group_epoch}.{member_id}"
+
+
+def crowd(leader_id: str) -> str:
+    """Where a leader asks how many follow him now and with how much; answered by the relay."""
+    return f"crowd.{check_identifier(leader_id)}"
 
 
 def members(leader_id: str) -> str:

@@ -104,6 +104,8 @@ class BrokerAddress(Section):
 class StaggerSettings(Section):
     """How followers' entries are spread."""
 
+    auto: Annotated[bool, Field(description="true: by who follows and what the book bears")] = False
+    window_ms_max: Annotated[int, Field(ge=100, le=60_000, description="100 to 60000, for auto")] = 2_000
     waves: Annotated[int, Field(ge=1, le=1000, description="1 to 1000")] = 1
     spacing_ms: Annotated[int, Field(ge=0, le=60_000, description="0 to 60000")] = 0
 

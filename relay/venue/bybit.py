@@ -17,13 +17,16 @@ import ccxt.pro
 from relay.core.account import Fill, Leg, LegName, Position, Quote, WalletEvent, hedged
 from relay.protocol.messages import Cause
 from relay.venue.port import (
+    BOOK_LEVELS,
     KEEP_ALIVE_MS,
     REQUEST_TIMEOUT_MS,
     KeyedAddress,
+    Levels,
     VenueUnavailable,
     Wallet,
     answered,
     decimal_of,
+    levels_of,
 )
 
 __all__ = ["BybitVenue", "make_exchange"]
@@ -183,6 +186,11 @@ class BybitVenue:
         """The wallet now."""
         answer = await self._ask(self._exchange.privateGetV5AccountWalletBalance({"accountType": "UNIFIED"}))
         return _wallet(_result(answer)["list"])
+
+    async def fetch_book(self, symbol: str) -> tuple[Levels, Levels]:
+        """The book's upper levels."""
+        book = await self._ask(self._exchange.fetch_order_book(symbol, BOOK_LEVELS))
+        return levels_of(book["bids"]), levels_of(book["asks"])
 
     async def now_ms(self) -> int:
         """The venue's clock."""

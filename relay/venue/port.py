@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from ccxt.base import errors as ccxt_errors
 
@@ -19,6 +19,7 @@ from relay.errors import ConfigurationError
 
 __all__ = [
     "KeyedAddress",
+    "Levels",
     "Venue",
     "VenueAddress",
     "VenueCallError",
@@ -26,12 +27,15 @@ __all__ = [
     "Wallet",
     "answered",
     "decimal_of",
+    "levels_of",
 ]
 
 VenueCallError = ccxt_errors.BaseError  # what a call on `make_exchange`'s object raises, whatever the reason
 REQUEST_TIMEOUT_MS: Final = 5_000
 KEEP_ALIVE_MS: Final = 5_000
+BOOK_LEVELS: Final = 50
 _Answer = TypeVar("_Answer")
+Levels: TypeAlias = list[tuple[Decimal, Decimal]]
 
 
 class VenueUnavailable(Exception):  # noqa: N818 - it is there again later
@@ -93,9 +97,17 @@ class Venue(Protocol):
     async def fetch_wallet_events(self, since_ms: int) -> list[WalletEvent]:
         """Funding, deposits and withdrawals since then, oldest first; none where the venue does not tell."""
 
+    async def fetch_book(self, symbol: str) -> tuple[Levels, Levels]:
+        """Bids and asks, price and qty, best first."""
+
     async def now_ms(self) -> int: ...
 
     async def close(self) -> None: ...
+
+
+def levels_of(rows: Sequence[Sequence[Any]]) -> Levels:
+    """One side of a book as ccxt lists it."""
+    return [(decimal_of(row[0]), decimal_of(row[1])) for row in rows]
 
 
 async def answered(call: Awaitable[_Answer], where: str) -> _Answer:

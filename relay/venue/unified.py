@@ -21,13 +21,16 @@ from relay.core.account import Fill, Leg, LegName, Position, Quote, WalletEvent,
 from relay.errors import ConfigurationError
 from relay.protocol.messages import Cause
 from relay.venue.port import (
+    BOOK_LEVELS,
     KEEP_ALIVE_MS,
     REQUEST_TIMEOUT_MS,
+    Levels,
     VenueAddress,
     VenueUnavailable,
     Wallet,
     answered,
     decimal_of,
+    levels_of,
 )
 
 __all__ = ["UnifiedVenue"]
@@ -149,6 +152,11 @@ class UnifiedVenue:
         events = [_event(row, seen_ms) for row in rows if row.get("currency") in _STABLE]
         found = [event for event in events if event is not None]
         return sorted(found, key=lambda event: event.exec_ms)
+
+    async def fetch_book(self, symbol: str) -> tuple[Levels, Levels]:
+        """The book's upper levels."""
+        book = await self._ask(self._exchange.fetch_order_book(symbol, BOOK_LEVELS))
+        return levels_of(book["bids"]), levels_of(book["asks"])
 
     async def now_ms(self) -> int:
         """The venue's clock; ours where it does not tell."""

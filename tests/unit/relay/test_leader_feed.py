@@ -16,6 +16,7 @@ from relay.core.account import Account, Fill, Leg, Position, Quote, WalletEvent,
 from relay.core.positions import dump_positions, load_positions
 from relay.feed import LeaderFeed
 from relay.venue import VenueUnavailable, Wallet
+from relay.venue.port import Levels
 
 pytestmark = pytest.mark.asyncio
 
@@ -91,6 +92,9 @@ class FakeVenue:
 
     async def fetch_wallet(self) -> Wallet:
         return Wallet(self.balance)
+
+    async def fetch_book(self, symbol: str) -> tuple[Levels, Levels]:
+        return [], []
 
     async def now_ms(self) -> int:
         return 1_000_000
