@@ -47,6 +47,9 @@ class Venue:
         self.ledger = ledger
         self.catalogue = catalogue
         self.coins = coins or Coins([])
+        self.settled: dict[str, set[int]] = {}  # instruments by the coin they settle in
+        for instrument in catalogue:
+            self.settled.setdefault(instrument.settle, set()).add(instrument.index)
         self.book = book or RequestBook()
         self.book.settle(self.movement_count)
         self.keys = keys

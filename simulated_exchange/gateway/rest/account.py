@@ -27,13 +27,10 @@ Result = dict[str, Any]
 def coin_rows(venue: Venue, account: int) -> dict[str, Result]:
     """The coins of an account's unified wallet, by name."""
     memory, refused = venue.memory(account), venue.ledger.refused_collateral
-    settled: dict[str, set[int]] = {}
-    for instrument in venue.catalogue:
-        settled.setdefault(instrument.settle, set()).add(instrument.index)
     found = {}
     for view in venue.driver.purses(account):
         coin = venue.coins[view.coin]
-        realised = memory.realised_in(settled.get(coin.name, set()))
+        realised = memory.realised_in(venue.settled.get(coin.name, set()))
         is_taken = bool(coin.collateral) and coin.index not in refused
         found[coin.name] = rows.coin_row(coin, view, realised, is_venue_collateral=is_taken)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,3 +236,15 @@ def test_a_key_that_cannot_be_kept_does_not_exist(tmp_path: Path, monkeypatch: p
     assert [key.name for key in store] == ["alice"]
     store.create("bob", NOW_MS)
     assert [key.name for key in KeyStore.open(tmp_path / "accounts.json")] == ["alice", "bob"]
+
+
+def test_a_file_from_before_there_were_members_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.json"
+    row = {"name": "alice", "api_key": "k", "api_secret": "s", "account": 100_000, "created_ms": NOW_MS}
+    path.write_text(json.dumps({"accounts": [row]}))
+    store = KeyStore.open(path)
+    member = store.by_name("alice")
+    assert member is not None
+    assert (member.account, member.main_account, member.is_frozen) == (100_000, 100_000, False)
+    assert store.by_key("k") == ApiKey("alice", "k", "s", 100_000, NOW_MS)
+    assert store.create("bob", NOW_MS).account == 100_001
