@@ -190,12 +190,15 @@ class Writer:
         """Take out the stretch that each copy belongs to, or let it wait for its signal."""
         sealed = self._sealed_of((leader, epoch, seq) for _, leader, epoch, seq in keys)
         waiting = []
+        hours = set()
         for follower, leader, epoch, seq in keys:
             at_ms = sealed.get((leader, epoch, seq))
             if at_ms is None:
                 waiting.append((follower, leader, epoch, seq))
             else:
-                self._stretches.take_out(leader, at_ms, at_ms)
+                hours.add((leader, hour_of(at_ms)))
+        for leader, hour in hours:
+            self._stretches.take_out(leader, hour, hour)
         if waiting:
             self._database.run_many(_INSERT_WAITING, waiting)
 
@@ -207,9 +210,12 @@ class Writer:
         marks = f"({', '.join(f'CAST(? AS {kind})' for kind in kinds)})"
         for at in range(0, len(wanted), LOOKUP_KEYS_MAX):
             some = wanted[at : at + LOOKUP_KEYS_MAX]
+            # a join, and not IN: that one reads the whole table in SQLite
+            own = ", ".join(f"t.{name}" for name in names)
+            same = " AND ".join(f"t.{name} = wanted.{name}" for name in names)
             sql = (
-                f"SELECT {', '.join(names)}, {found} FROM {table}"
-                f" WHERE ({', '.join(names)}) IN (VALUES {', '.join([marks] * len(some))})"
+                f"WITH wanted ({', '.join(names)}) AS (VALUES {', '.join([marks] * len(some))})"
+                f" SELECT {own}, t.{found} FROM wanted JOIN {table} t ON {same}"
             )
             yield from self._database.rows(sql, [value for key in some for value in key])
 
