@@ -96,3 +96,51 @@ async def test_orders_over_the_trade_socket(venue: VenueProcess) -> None:
             *(client.create_order_ws(SYMBOL, "limit", "buy", 0.01, 99000 + number) for number in range(20))
         )
         assert len({order["id"] for order in several}) == 20
+
+
+@pytest.mark.asyncio
+async def test_best_levels_all_depths_and_unwatching(venue: VenueProcess) -> None:
+    symbol = "ETH/USDT:USDT"
+    async with trading(venue) as maker, trading(venue) as watcher:
+        await maker.create_order(symbol, "limit", "sell", 2, 4010)
+        await maker.create_order(symbol, "limit", "buy", 1, 3990)
+        best = (await soon(watcher.watch_bids_asks([symbol])))[symbol]
+        assert (best["bid"], best["bidVolume"], best["ask"], best["askVolume"]) == (3990.0, 1.0, 4010.0, 2.0)
+        for limit in (1, 50, 200, 1000):
+            book = await soon(watcher.watch_order_book(symbol, limit))
+            assert (book["bids"][0], book["asks"][0]) == ([3990.0, 1.0], [4010.0, 2.0])
+        tickers = await soon(watcher.watch_tickers([symbol]))
+        assert tickers[symbol]["bid"] == 3990.0
+        await soon(watcher.un_watch_order_book(symbol))
+        await soon(watcher.un_watch_trades(symbol))
+        await maker.cancel_all_orders(symbol)
+
+
+@pytest.mark.asyncio
+async def test_a_liquidation_is_told_to_everybody_and_to_who_is_liquidated(venue: VenueProcess) -> None:
+    symbol = "ETH/USDT:USDT"
+    async with trading(venue) as maker, trading(venue, venue.open_account("1000")) as gambler:
+        await gambler.set_leverage(20, symbol)
+        await maker.create_order(symbol, "limit", "sell", 4, 4000)
+        await gambler.create_order(symbol, "limit", "buy", 4, 4000)
+        told = asyncio.create_task(maker.watch_liquidations(symbol))
+        position = asyncio.create_task(gambler.watch_positions([symbol]))
+        mine = asyncio.create_task(gambler.watch_my_trades(symbol))
+        await asyncio.sleep(1)  # until the subscriptions are in force; what follows happens once
+        try:
+            async with asyncio.timeout(SECONDS_MAX):
+                for price in (3950, 3900, 3850, 3800, 3750, 3700, 3650, 3600):
+                    venue.sim("index", {"symbol": "ETHUSDT", "price": str(price)})
+                    await asyncio.wait([told], timeout=0.5)
+                    if told.done():
+                        break
+                liquidation = (await told)[-1]
+                assert (liquidation["symbol"], liquidation["side"]) == (symbol, "buy")
+                assert liquidation["price"] < 3950
+                assert (await mine)[-1]["info"]["execType"] == "BustTrade"
+                assert (await position)[-1]["symbol"] == symbol
+                assert not (await gambler.fetch_position(symbol))["contracts"]
+        finally:
+            venue.sim("index", {"symbol": "ETHUSDT", "price": "4000"})
+            for task in (told, position, mine):
+                task.cancel()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import struct
+from typing import cast
 
 import pytest
 
 from simulated_exchange.gateway.transport.frames import (
     CLOSE,
     PING,
+    PONG,
     TEXT,
     FrameError,
     FrameReader,
@@ -19,6 +22,7 @@ from simulated_exchange.gateway.transport.frames import (
     text_frame,
 )
 from simulated_exchange.gateway.transport.http import _with_escaped_blanks
+from simulated_exchange.gateway.transport.websocket import WebSocket
 
 HELLO_MASKED = bytes.fromhex("818537fa213d7f9f4d5158")  # RFC 6455, 5.7
 SIZES = (0, 1, 3, 4, 5, 125, 126, 127, 1000, 65_535, 65_536, 70_000)
@@ -104,3 +108,67 @@ def test_blanks_within_a_target_are_escaped_and_nothing_else_is_touched() -> Non
     assert _with_escaped_blanks(line + rest) == line.replace(b"No VIP", b"No%20VIP") + rest
     plain = b"GET / HTTP/1.1\r\n" + rest
     assert _with_escaped_blanks(plain) is plain
+
+
+class Line:
+    """Stands where a transport stands."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.is_cut = False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return self.is_cut
+
+    def close(self) -> None:
+        self.is_cut = True
+
+    def abort(self) -> None:
+        self.is_cut = True
+
+
+@pytest.mark.asyncio
+async def test_who_is_silent_is_pinged_and_who_is_gone_is_cut_off() -> None:
+    said: list[bytes] = []
+    socket, line = WebSocket(message_bytes_max=1000, idle_seconds_max=600), Line()
+    socket.on_message, socket.on_writable, socket.on_end = said.append, lambda: None, lambda: None
+    socket.connection_made(cast("asyncio.Transport", line))
+    now = asyncio.get_running_loop().time()
+    socket.look(now + 20)
+    assert line.written == []
+    socket.look(now + 31)
+    socket.look(now + 40)
+    assert line.written == [encoded(PING, b"")]
+    socket.data_received(masked(0x89, b"yours") + masked(0x8A, b"") + masked(0x81, b"text"))
+    assert line.written[1:] == [encoded(PONG, b"yours")]
+    assert said == [b"text"]
+    socket.look(now + 62)
+    assert line.written[2:] == [encoded(PING, b"")]
+    socket.look(now + 200)
+    assert line.is_cut
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_floods_is_heard_a_little_at_a_time() -> None:
+    said: list[bytes] = []
+    socket, line = WebSocket(message_bytes_max=1000, idle_seconds_max=600), Line()
+    socket.on_message, socket.on_writable, socket.on_end = said.append, lambda: None, lambda: None
+    socket.connection_made(cast("asyncio.Transport", line))
+    paused: list[bool] = []
+    line.pause_reading = lambda: paused.append(True)  # type: ignore[attr-defined]
+    line.resume_reading = lambda: paused.append(False)  # type: ignore[attr-defined]
+    socket.data_received(b"".join(masked(0x81, b"%d" % number) for number in range(100)))
+    assert len(said) == 16
+    assert paused == [True]
+    socket.hold()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(said) == 16
+    socket.go_on()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert said == [b"%d" % number for number in range(100)]
+    assert paused == [True, False]
