@@ -144,7 +144,8 @@ def margin_request(body: Body, catalogue: Catalogue) -> MarginRequest:
 def auto_margin_request(body: Body, catalogue: Catalogue) -> MarginRequest:
     """A body of set-auto-add-margin; the amount is 1 for on and 0 for off."""
     instrument = _contract(body, catalogue)
-    value = whole_number(body, "autoAddMargin")
+    name = "autoAddMargin" if "autoAddMargin" in body else "autoAddmargin"  # documented in both spellings
+    value = whole_number(body, name)
     if value not in (0, 1):
         raise invalid_parameter("autoAddMargin", "0 or 1")
     return MarginRequest(instrument, position_index(body), value)
