@@ -291,14 +291,22 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
                 self._pending = []
                 try:
                     if self._commits_beside_loop:
-                        async with asyncio.timeout(COMMIT_SECONDS_MAX):
-                            await asyncio.wrap_future(self._thread.ask(self.engine.sync))
+                        await self._synced()
                     else:
                         self.engine.sync()
                 except Exception as error:
                     self._fail(error)
                     raise self._failure from error  # type: ignore[misc]
                 self._release(applied, events)
+
+    async def _synced(self) -> None:
+        """Return when the disk has it. Raises what the journal raises, or TimeoutError."""
+        done = self._thread.ask_from_loop(self.engine.sync)
+        late = asyncio.get_running_loop().call_later(COMMIT_SECONDS_MAX, _give_up, done)
+        try:
+            await done
+        finally:
+            late.cancel()
 
     def commit(self) -> None:
         """Make everything durable and hand it out now; for runs without a loop."""
@@ -362,3 +370,8 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         self._waiters = []
         while self._deferred:
             self._deferred.popleft()[2]()
+
+
+def _give_up(done: asyncio.Future[int]) -> None:
+    if not done.done():
+        done.set_exception(TimeoutError())

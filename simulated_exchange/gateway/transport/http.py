@@ -142,8 +142,7 @@ class HttpConnection(asyncio.Protocol):
         """The head is here; what it announces may be too much."""
         self._has_head = True
         length = self._headers.get("CONTENT-LENGTH", "0")
-        head = len(self._target) + sum(len(name) + len(value) for name, value in self._headers.items())
-        if head > HEAD_BYTES_MAX or not self._target.isascii():
+        if not self._target.isascii() or (self._head_bytes > HEAD_BYTES_MAX and self._is_head_too_long()):
             self._is_bad = True
         elif self._headers.get("CONTENT-ENCODING", "identity") != "identity":
             self._fault = "body cannot be read: it must not be compressed"
@@ -151,6 +150,11 @@ class HttpConnection(asyncio.Protocol):
             self._announce_too_large()
         elif "EXPECT" in self._headers:
             self.transport.write(CONTINUE)
+
+    def _is_head_too_long(self) -> bool:
+        """Counted only when more came at once than a head may be, of which the body may be a part."""
+        fields = sum(len(name) + len(value) for name, value in self._headers.items())
+        return len(self._target) + fields > HEAD_BYTES_MAX
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
