@@ -201,6 +201,8 @@ def _reference(body: Body, catalogue: Catalogue, category: str) -> OrderReferenc
     if wire_id:
         return OrderReference(instrument, parse_order_id(wire_id), "")
     if isinstance(link_id, str) and link_id:
+        if _LINK_ID.fullmatch(link_id) is None:
+            return OrderReference(instrument, 0, "")  # no order can have it
         return OrderReference(instrument, None, link_id)
     raise bad_request("params error: OrderId or orderLinkId is required")
 

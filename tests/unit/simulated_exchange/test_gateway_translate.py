@@ -244,6 +244,8 @@ def test_references_and_batches() -> None:
         {"symbol": "BTCUSDT", "orderId": order_id_text(77)}, CATALOGUE, "linear"
     )
     assert reference.order_id == 77
+    odd = {"symbol": "BTCUSDT", "orderLinkId": "../.."}
+    assert requests.cancel_request(odd, CATALOGUE, "linear").order_id == 0
     stranger = {"symbol": "BTCUSDT", "orderId": "stranger"}
     assert requests.cancel_request(stranger, CATALOGUE, "linear").order_id == 0
     with pytest.raises(RefusedError, match="price, qty or triggerPrice is required"):
