@@ -3,14 +3,14 @@
 Belongs here: a stream as typed calls, their timing, the baseline. Does not belong here: what a call does.
 
 Baseline: two C functions, one that takes seven integers, one that returns three tuples of six (`border.c`),
-called in turn: what the interpreter takes for an order and its events whoever fills them. If
+called in turn: what the interpreter takes for an order and its events whoever fills them. Both by processor
+time, so that strangers take nothing from either. If
 SLIPSTREAM_CALLCOST_C names another C source of a module `callcost` with `apply7` and `events`, that one is
 used.
 """
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import os
 import shlex
@@ -20,14 +20,13 @@ import subprocess
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from benchmarks import runner
 from benchmarks.table import Row, compared
-from simulated_exchange._engine import COMMAND_BYTES, Engine, OrderType, Outcome, Side, TimeInForce
+from simulated_exchange._engine import COMMAND_BYTES, Engine, OrderType, Side, TimeInForce
 
 __all__ = ["NAMES", "run"]
 
@@ -39,7 +38,10 @@ WORKLOAD = "W3"
 SOURCE_VARIABLE = "SLIPSTREAM_CALLCOST_C"
 MODULE = "callcost"
 PLACE, AMEND, CANCEL = 4, 5, 6
+SIDES = (Side.Buy, Side.Sell)
+TIMES_IN_FORCE = (TimeInForce.GoodTillCancel, TimeInForce.ImmediateOrCancel)
 ORDER = (1, 2, 3, 4, 5, 6, 1_000_007)
+BLOCK = 1000
 
 
 def run(only: set[str] | None) -> list[Row]:
@@ -51,38 +53,44 @@ def run(only: set[str] | None) -> list[Row]:
         setup, stream, instruments = runner.records(folder, WORKLOAD, CALLS)
         border = _border(folder)
         answer = runner.asked("exchange", WORKLOAD, CALLS)
-        ours, bare = [], []
+        rounds = []
         for _ in range(ROUNDS):
             engine = runner.engine(instruments, setup)
-            ours.append(_calls_us(engine, stream))
-            bare.append(_border_us(border))
+            rounds.append(_in_turn(engine, stream, border))
             runner.must_agree(engine, answer)
-    native = answer["exchange_s"] / CALLS * 1e6
+    ours, bare = (statistics.median(seconds) / CALLS * 1e6 for seconds in zip(*rounds, strict=True))
+    native = answer["processor_s"] / CALLS * 1e6
     note = f"the native loop takes {native:.3g} us for the same command"
     baseline = "7 integers in, 3 tuples of 6 out, in C"
-    row = compared(NAMES[0], "us/call", statistics.median(ours), statistics.median(bare), baseline, [note])
+    row = compared(NAMES[0], "us/call", ours, bare, baseline, [note])
     return [row | {"target": TARGET}]
 
 
-def _calls_us(engine: Engine, stream: bytes) -> float:
-    calls = [_typed_call(engine, record) for record in runner.split(stream, COMMAND_BYTES)]
-    gc.collect()
-    gc.freeze()  # the prepared calls are not the engine's garbage
-    start = time.perf_counter()
-    for method, times, arguments in calls:
-        _ = method(*times, **arguments).events
-    seconds = time.perf_counter() - start
-    gc.unfreeze()
-    return seconds / CALLS * 1e6
+def _in_turn(engine: Engine, stream: bytes, border: ModuleType) -> tuple[float, float]:
+    """Seconds of the stream, call by call, and of the border, crossed as often, a block of each in turn.
 
-
-def _border_us(border: ModuleType) -> float:
+    A call's arguments are made shortly before it, as any caller makes them, outside of what is timed.
+    """
+    place, amend, cancel = engine.place_order, engine.amend_order, engine.cancel_order
     apply7, events = border.apply7, border.events
-    start = time.perf_counter()
-    for _ in range(CALLS):
-        apply7(*ORDER)
-        _ = events()
-    return (time.perf_counter() - start) / CALLS * 1e6
+    clock, ours, bare = time.thread_time, 0.0, 0.0
+    for block in runner.split(stream, BLOCK * COMMAND_BYTES):
+        calls = [_arguments(record) for record in runner.split(block, COMMAND_BYTES)]
+        start = clock()
+        for kind, arguments in calls:
+            if kind == PLACE:
+                _ = place(*arguments).events
+            elif kind == CANCEL:
+                _ = cancel(*arguments).events
+            else:
+                _ = amend(*arguments).events
+        ours += clock() - start
+        start = clock()
+        for _ in calls:
+            apply7(*ORDER)
+            _ = events()
+        bare += clock() - start
+    return ours, bare
 
 
 def _border(folder: Path) -> ModuleType:
@@ -101,32 +109,15 @@ def _border(folder: Path) -> ModuleType:
     return module
 
 
-def _typed_call(
-    engine: Engine, record: bytes
-) -> tuple[Callable[..., Outcome], tuple[int, int], dict[str, Any]]:
-    """A command record as the typed call that says the same."""
+def _arguments(record: bytes) -> tuple[int, tuple[Any, ...]]:
+    """A command record as its kind and the arguments of the typed call that says the same."""
     kind, side, _, time_in_force, _, _, instrument, account = struct.unpack_from("<6BHI", record)
     market_ms, wall_us, order_id, price, qty = struct.unpack_from("<qqQqq", record, 16)
-    times = (market_ms, wall_us)
-    if kind == PLACE:
-        arguments: dict[str, Any] = {
-            "account": account,
-            "instrument": instrument,
-            "side": (Side.Buy, Side.Sell)[side],
-            "order_type": OrderType.Limit,
-            "time_in_force": (TimeInForce.GoodTillCancel, TimeInForce.ImmediateOrCancel)[time_in_force],
-            "qty": qty,
-            "price": price,
-            "reduce_only": False,
-            "link_id": "",
-        }
-        return engine.place_order, times, arguments
-    if kind == AMEND:
-        return (
-            engine.amend_order,
-            times,
-            {"account": account, "order_id": order_id, "price": price, "qty": None},
-        )
     if kind == CANCEL:
-        return engine.cancel_order, times, {"account": account, "order_id": order_id}
-    raise ValueError(f"kind {kind} is not part of a workload")
+        return kind, (market_ms, wall_us, account, order_id)
+    if kind == AMEND:
+        return kind, (market_ms, wall_us, account, order_id, price, None)
+    if kind != PLACE:
+        raise ValueError(f"kind {kind} is not part of a workload")
+    words = SIDES[side], OrderType.Limit, TIMES_IN_FORCE[time_in_force]
+    return kind, (market_ms, wall_us, account, instrument, *words, qty, price, False, "")

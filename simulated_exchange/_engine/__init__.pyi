@@ -2575,7 +2575,6 @@ class Engine:
         self,
         market_ms: int,
         wall_us: int,
-        *,
         account: int,
         instrument: int,
         side: Side,
@@ -2596,7 +2595,7 @@ class Engine:
         """
 
     def amend_order(
-        self, market_ms: int, wall_us: int, *, account: int, order_id: int, price: int | None, qty: int | None
+        self, market_ms: int, wall_us: int, account: int, order_id: int, price: int | None, qty: int | None
     ) -> Outcome:
         """Changes a resting order's price, its total quantity (filled part included), or both; None keeps."""
 
@@ -2673,7 +2672,7 @@ class Engine:
     def order_settings(self, account: int) -> OrderSettings:
         """An account's settings for its orders. LookupError for an unknown account."""
 
-    def cancel_order(self, market_ms: int, wall_us: int, *, account: int, order_id: int) -> Outcome:
+    def cancel_order(self, market_ms: int, wall_us: int, account: int, order_id: int) -> Outcome:
         """Cancels an order."""
 
     def cancel_all(self, market_ms: int, wall_us: int, *, account: int, instrument: int | None) -> Outcome:
@@ -2734,7 +2733,7 @@ class Engine:
         """Sets whether margin is added to an isolated position before it is liquidated."""
 
     def set_index_source(
-        self, market_ms: int, wall_us: int, *, instrument: int, source: int, price: int
+        self, market_ms: int, wall_us: int, instrument: int, source: int, price: int
     ) -> Outcome:
         """Updates one component of an index; `source` is its position in the instrument's list."""
 

@@ -5,11 +5,12 @@
 
 #![expect(clippy::too_many_arguments, reason = "an order has as many fields, and Python names them all")]
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use exchange_core::{
-    AccountId, Action, COMMAND_BYTES, Command, Exchange, InstrumentId, Money, NewOrder, Price, Qty,
+    AccountId, Action, COMMAND_BYTES, Command, EventLog, Exchange, InstrumentId, Money, NewOrder, Price, Qty,
 };
 use exchange_journal::{Durability, Journal, SnapshotWriter};
 use pyo3::exceptions::PyLookupError;
@@ -32,6 +33,11 @@ use crate::words::{OrderType, PositionIndex, Side, TimeInForce};
 const BATCH_RECORDS_MAX: usize = 1 << 22;
 
 type Levels = Vec<(i64, i64)>;
+
+thread_local! {
+    /// The buffer of a command's events, used again from command to command; empty in between.
+    static EVENTS: Cell<EventLog> = Cell::default();
+}
 
 /// The exchange behind its journal.
 #[pyclass(frozen, module = "simulated_exchange._engine")]
@@ -137,7 +143,7 @@ impl Engine {
     }
 
     /// Places an order.
-    #[pyo3(signature = (market_ms, wall_us, *, account, instrument, side, order_type, time_in_force, qty, price, reduce_only, link_id, position_index=PositionIndex::OneWay, terms=None))]
+    #[pyo3(signature = (market_ms, wall_us, account, instrument, side, order_type, time_in_force, qty, price, reduce_only, link_id, position_index=PositionIndex::OneWay, terms=None))]
     fn place_order(
         &self,
         py: Python<'_>,
@@ -172,7 +178,7 @@ impl Engine {
     }
 
     /// Changes a resting order's price, its total quantity, or both; None keeps.
-    #[pyo3(signature = (market_ms, wall_us, *, account, order_id, price, qty))]
+    #[pyo3(signature = (market_ms, wall_us, account, order_id, price, qty))]
     fn amend_order(
         &self,
         py: Python<'_>,
@@ -193,7 +199,7 @@ impl Engine {
     }
 
     /// Cancels an order.
-    #[pyo3(signature = (market_ms, wall_us, *, account, order_id))]
+    #[pyo3(signature = (market_ms, wall_us, account, order_id))]
     fn cancel_order(
         &self,
         py: Python<'_>,
@@ -246,7 +252,7 @@ impl Engine {
     }
 
     /// Updates one component of an index.
-    #[pyo3(signature = (market_ms, wall_us, *, instrument, source, price))]
+    #[pyo3(signature = (market_ms, wall_us, instrument, source, price))]
     fn set_index_source(
         &self,
         py: Python<'_>,
@@ -477,16 +483,17 @@ impl Engine {
         let market_ms = arguments::signed("market_ms", market_ms)?;
         let wall_us = arguments::signed("wall_us", wall_us)?;
         let command = Command { market_ms, wall_us, action };
-        let (number, applied, events) = {
+        let mut events = EVENTS.take();
+        let applied = {
             let mut machine = self.machine.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-            let applied = machine.apply(&command).map_err(to_exception)?;
-            let number = machine.ask(Exchange::command_count).map_err(to_exception)?;
-            (number, applied, machine.take_events())
+            machine.apply(&command, &mut events).map(|applied| (machine.command_count(), applied))
         };
         // Objects are made without the lock: making them may run a collector, and that any finaliser.
-        let outcome = Outcome::new(py, number, applied, &events);
-        let mut machine = self.machine.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        machine.return_events(events);
+        let outcome = applied
+            .map_err(to_exception)
+            .and_then(|(number, applied)| Outcome::new(py, number, applied, &events));
+        events.clear();
+        EVENTS.set(events);
         outcome
     }
 

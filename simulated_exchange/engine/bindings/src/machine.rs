@@ -16,6 +16,8 @@ use crate::genesis;
 
 /// Room made for a batch's events; more is made when it is needed.
 const EVENTS_PER_COMMAND: usize = 4;
+/// Commands of a batch for which memory is kept.
+const DECODED_KEPT_MAX: usize = 1 << 14;
 
 /// Why the machine could not do something.
 pub(crate) enum Failure {
@@ -36,8 +38,8 @@ impl From<JournalError> for Failure {
 pub(crate) struct Machine {
     exchange: Exchange,
     journal: Option<Arc<Journal>>,
-    /// Reused from command to command.
-    events: EventLog,
+    /// The commands of a batch; kept from batch to batch, since fresh memory is slow.
+    decoded: Vec<Command>,
     broken: Option<String>,
 }
 
@@ -145,12 +147,14 @@ impl Machine {
     }
 
     fn of(exchange: Exchange) -> Self {
-        Self { exchange, journal: None, events: EventLog::new(), broken: None }
+        Self { exchange, journal: None, decoded: Vec::new(), broken: None }
     }
 
     fn follow(&mut self, path: &Path, reader: &mut Reader, checks: bool) -> Result<(), Failure> {
+        let mut events = EventLog::new();
         while let Some(record) = reader.next_record()? {
-            self.apply(&command(path, &record)?)?;
+            events.clear();
+            self.apply(&command(path, &record)?, &mut events)?;
             if checks {
                 self.check()?;
             }
@@ -170,14 +174,13 @@ impl Machine {
         Ok(Replayed { commands, state_hash, genesis_json, torn_bytes: tail.torn_bytes })
     }
 
-    /// Journals and applies one command; its events are in `events` until the next one.
-    pub(crate) fn apply(&mut self, command: &Command) -> Result<Applied, Failure> {
+    /// Journals and applies one command; its events come behind those that `events` holds.
+    pub(crate) fn apply(&mut self, command: &Command, events: &mut EventLog) -> Result<Applied, Failure> {
         self.check_running()?;
         if let Some(journal) = &self.journal {
             journal.append(trimmed(&command.encode()))?;
         }
-        self.events.clear();
-        let (exchange, events) = (&mut self.exchange, &mut self.events);
+        let exchange = &mut self.exchange;
         match catch_unwind(AssertUnwindSafe(|| exchange.apply_to(command, events))) {
             Ok(Ok(applied)) => Ok(applied),
             Ok(Err(fatal)) => Err(self.stop(fatal.to_string())),
@@ -188,13 +191,14 @@ impl Machine {
     /// Decodes all records, then journals and applies one after the other.
     pub(crate) fn apply_batch(&mut self, records: &[u8]) -> Result<Batch, Failure> {
         self.check_running()?;
-        let commands = decode_all(records)?;
+        let count = records.len() / COMMAND_BYTES;
+        decode_all(records, &mut self.decoded)?;
         let mut batch = Batch {
-            first_command: self.ask(Exchange::command_count)? + 1,
-            applied: Vec::with_capacity(commands.len()),
-            events: EventLog::with_capacity(commands.len() * EVENTS_PER_COMMAND),
+            first_command: self.command_count() + 1,
+            applied: Vec::with_capacity(count),
+            events: EventLog::with_capacity(count * EVENTS_PER_COMMAND),
         };
-        let (exchange, journal) = (&mut self.exchange, self.journal.as_deref());
+        let (exchange, journal, commands) = (&mut self.exchange, self.journal.as_deref(), &self.decoded);
         let run = || {
             for (command, record) in commands.iter().zip(records.chunks_exact(COMMAND_BYTES)) {
                 if let Some(journal) = journal {
@@ -221,13 +225,9 @@ impl Machine {
         Ok(Some(Draft { exchange, number: journal.mark(), journal }))
     }
 
-    /// Takes the last command's events away; give the buffer back with `return_events`.
-    pub(crate) fn take_events(&mut self) -> EventLog {
-        std::mem::take(&mut self.events)
-    }
-
-    pub(crate) fn return_events(&mut self, events: EventLog) {
-        self.events = events;
+    /// Commands applied so far, refused ones included.
+    pub(crate) fn command_count(&self) -> u64 {
+        self.exchange.command_count()
     }
 
     /// Asks the exchange something; a panic on the way stops the machine.
@@ -271,15 +271,18 @@ pub(crate) fn command_record(path: &Path, record: &Record<'_>) -> Result<[u8; CO
     })
 }
 
-fn decode_all(records: &[u8]) -> Result<Vec<Command>, Failure> {
-    let mut commands = Vec::with_capacity(records.len() / COMMAND_BYTES);
-    for (at, record) in records.chunks(COMMAND_BYTES).enumerate() {
+/// Reads all records into `commands`, in place of what they held.
+fn decode_all(records: &[u8], commands: &mut Vec<Command>) -> Result<(), Failure> {
+    commands.clear();
+    commands.shrink_to(DECODED_KEPT_MAX);
+    commands.reserve(records.len() / COMMAND_BYTES);
+    for (at, record) in records.chunks_exact(COMMAND_BYTES).enumerate() {
         match Command::decode(record) {
             Ok(command) => commands.push(command),
             Err(error) => return Err(Failure::Record(format!("records[{at}]: {error}"))),
         }
     }
-    Ok(commands)
+    Ok(())
 }
 
 fn genesis_json(path: &Path, reader: &mut Reader) -> Result<String, Failure> {

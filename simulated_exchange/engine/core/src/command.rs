@@ -199,6 +199,12 @@ impl NewOrder {
 }
 
 const PLACE_ORDER: u8 = 4;
+const AMEND_ORDER: u8 = 5;
+const CANCEL_ORDER: u8 = 6;
+/// Where the clocks begin.
+const MARKET_MS_AT: usize = 16;
+/// Where the order, or what else is counted in so many bits, begins.
+const ORDER_ID_AT: usize = 32;
 /// Where the link id begins.
 const LINK_ID_AT: usize = 56;
 /// Where the position index stands; terms follow it to the end.
@@ -244,36 +250,21 @@ impl Command {
     /// Reads a record; every byte must make sense, so that decoding and encoding are inverse.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let record: &[u8; COMMAND_BYTES] = bytes.try_into().map_err(|_| DecodeError::Length)?;
-        let mut reader = Reader::new(record);
-        let (kind, side, order_type) = (reader.u8()?, reader.u8()?, reader.u8()?);
-        let (time_in_force, flags, length) = (reader.u8()?, reader.u8()?, reader.u8()?);
-        let (instrument, account, number) = (reader.u16()?, reader.u32()?, reader.u32()?);
-        let (market_ms, wall_us) = (reader.i64()?, reader.i64()?);
-        let (order_id, price, qty) = (reader.u64()?, reader.i64()?, reader.i64()?);
-        let fields = Fields {
-            kind,
-            side,
-            order_type,
-            time_in_force,
-            flags,
-            instrument,
-            account,
-            number,
-            order_id,
-            price,
-            qty,
-            position_index: record[POSITION_INDEX_AT],
-        };
-        let link_id = Reader::new(&record[LINK_ID_AT..]).raw()?;
-        let link_id = LinkId::from_padded(usize::from(length), &link_id)?;
-        let terms = Terms::take(&record[POSITION_INDEX_AT + 1..])?;
-        let action = fields.action(link_id, terms)?;
-        if action.fields() == fields && action.extras() == (link_id, terms) {
-            Ok(Self { market_ms, wall_us, action })
+        let (fields, length) = Fields::of(record)?;
+        let (link, terms) = (&record[LINK_ID_AT..POSITION_INDEX_AT], &record[POSITION_INDEX_AT + 1..]);
+        // Most records have neither, and to look for a byte that is set takes a fraction of reading them.
+        if length == 0 && is_zero(link) && is_zero(terms) {
+            fields.command(record, LinkId::NONE, Terms::NONE)
         } else {
-            Err(DecodeError::Padding)
+            fields.command_with(record, length)
         }
     }
+}
+
+/// Without an early end, so that many bytes are looked at in one step.
+#[inline]
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0, |any, byte| any | byte) == 0
 }
 
 impl Action {
@@ -287,7 +278,19 @@ impl Action {
         }
     }
 
-    #[inline]
+    /// Whether this is all that a record's link id and terms say.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Fields::exactly`")]
+    fn holds(&self, link_id: &LinkId, terms: &Terms) -> bool {
+        match self {
+            Self::PlaceOrder(_) => true,
+            Self::Trading(action) => link_id.is_empty() && action.terms() == *terms,
+            _ => link_id.is_empty() && terms.is_none(),
+        }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Fields::exactly`")]
     fn fields(&self) -> Fields {
         let fields = |kind: u8, account: AccountId| Fields { kind, account: account.0, ..Fields::default() };
         match *self {
@@ -314,9 +317,11 @@ impl Action {
                 order_id: order_id.0,
                 price: price.map_or(0, |price| price.0),
                 qty: qty.map_or(0, |qty| qty.0),
-                ..fields(5, account)
+                ..fields(AMEND_ORDER, account)
             },
-            Self::CancelOrder { account, order_id } => Fields { order_id: order_id.0, ..fields(6, account) },
+            Self::CancelOrder { account, order_id } => {
+                Fields { order_id: order_id.0, ..fields(CANCEL_ORDER, account) }
+            }
             Self::CancelAll { account, instrument } => Fields {
                 flags: instrument.map_or(0, |_| HAS_INSTRUMENT),
                 instrument: instrument.map_or(0, |instrument| instrument.0),
@@ -341,39 +346,99 @@ impl Action {
 }
 
 impl Fields {
-    #[inline]
-    fn action(&self, link_id: LinkId, terms: Terms) -> Result<Action, DecodeError> {
+    /// The fields of a record, and the length of its link id.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Fields::exactly`")]
+    fn of(record: &[u8; COMMAND_BYTES]) -> Result<(Self, u8), DecodeError> {
+        let mut reader = Reader::new(record);
+        let (kind, side, order_type) = (reader.u8()?, reader.u8()?, reader.u8()?);
+        let (time_in_force, flags, length) = (reader.u8()?, reader.u8()?, reader.u8()?);
+        let (instrument, account, number) = (reader.u16()?, reader.u32()?, reader.u32()?);
+        let mut reader = Reader::new(&record[ORDER_ID_AT..]);
+        let (order_id, price, qty) = (reader.u64()?, reader.i64()?, reader.i64()?);
+        let position_index = record[POSITION_INDEX_AT];
+        let fields = Self {
+            kind,
+            side,
+            order_type,
+            time_in_force,
+            flags,
+            instrument,
+            account,
+            number,
+            order_id,
+            price,
+            qty,
+            position_index,
+        };
+        Ok((fields, length))
+    }
+
+    /// The command of a record that has these fields; what is frequent comes first.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Fields::exactly`")]
+    fn command(
+        &self,
+        record: &[u8; COMMAND_BYTES],
+        link_id: LinkId,
+        terms: Terms,
+    ) -> Result<Command, DecodeError> {
         let account = AccountId(self.account);
-        let instrument = InstrumentId(self.instrument);
         let order_id = OrderId(self.order_id);
-        let amount = Money(self.price);
-        let price = Price(self.price);
         let given = |flag: u8| self.flags & flag != 0;
-        Ok(match self.kind {
-            1 => Action::CreateAccount { account },
-            2 => Action::Deposit { account, coin: CoinId(self.instrument), amount },
-            3 => Action::Withdraw { account, coin: CoinId(self.instrument), amount },
-            PLACE_ORDER => Action::PlaceOrder(NewOrder {
+        let exactly = |action| self.exactly(record, action, &link_id, &terms);
+        match self.kind {
+            PLACE_ORDER => exactly(Action::PlaceOrder(NewOrder {
                 account,
-                instrument,
+                instrument: InstrumentId(self.instrument),
                 position_index: PositionIndex::from_wire(self.position_index).ok_or(DecodeError::Field)?,
                 side: Side::from_wire(self.side).ok_or(DecodeError::Field)?,
                 order_type: OrderType::from_wire(self.order_type).ok_or(DecodeError::Field)?,
                 time_in_force: TimeInForce::from_wire(self.time_in_force).ok_or(DecodeError::Field)?,
                 qty: Qty(self.qty),
-                price,
+                price: Price(self.price),
                 reduce_only: given(REDUCE_ONLY),
                 link_id,
                 terms,
-            }),
-            5 => Action::AmendOrder {
+            })),
+            AMEND_ORDER => exactly(Action::AmendOrder {
                 account,
                 order_id,
-                price: given(HAS_PRICE).then_some(price),
+                price: given(HAS_PRICE).then_some(Price(self.price)),
                 qty: given(HAS_QTY).then_some(Qty(self.qty)),
+            }),
+            CANCEL_ORDER => exactly(Action::CancelOrder { account, order_id }),
+            _ => self.rare(record, &link_id, &terms),
+        }
+    }
+
+    /// The same of a record that has a link id, or terms.
+    #[cold]
+    fn command_with(&self, record: &[u8; COMMAND_BYTES], length: u8) -> Result<Command, DecodeError> {
+        let link_id = Reader::new(&record[LINK_ID_AT..]).raw()?;
+        let link_id = LinkId::from_padded(usize::from(length), &link_id)?;
+        self.command(record, link_id, Terms::take(&record[POSITION_INDEX_AT + 1..])?)
+    }
+
+    #[cold]
+    fn rare(
+        &self,
+        record: &[u8; COMMAND_BYTES],
+        link_id: &LinkId,
+        terms: &Terms,
+    ) -> Result<Command, DecodeError> {
+        let account = AccountId(self.account);
+        let instrument = InstrumentId(self.instrument);
+        let amount = Money(self.price);
+        let price = Price(self.price);
+        let action = match self.kind {
+            1 => Action::CreateAccount { account },
+            2 => Action::Deposit { account, coin: CoinId(self.instrument), amount },
+            3 => Action::Withdraw { account, coin: CoinId(self.instrument), amount },
+            7 => Action::CancelAll {
+                account,
+                instrument: (self.flags & HAS_INSTRUMENT != 0).then_some(instrument),
             },
-            6 => Action::CancelOrder { account, order_id },
-            7 => Action::CancelAll { account, instrument: given(HAS_INSTRUMENT).then_some(instrument) },
             8 => Action::SetLeverage { account, instrument, leverage: self.number },
             9 => Action::SetIndexSource { instrument, source: self.number, price },
             10 => Action::AdvanceTime,
@@ -382,13 +447,32 @@ impl Fields {
                 Action::Position(PositionAction::from_fields(self)?)
             }
             kind if trading_command::KINDS.contains(&kind) => {
-                Action::Trading(TradingAction::from_fields(self, &terms)?)
+                Action::Trading(TradingAction::from_fields(self, terms)?)
             }
             kind if account_command::KINDS.contains(&kind) => {
                 Action::Account(AccountAction::from_fields(self)?)
             }
             kind if market_command::KINDS.contains(&kind) => Action::Market(MarketAction::from_fields(self)?),
             _ => return Err(DecodeError::Kind),
-        })
+        };
+        self.exactly(record, action, link_id, terms)
+    }
+
+    /// The command, if the record says nothing but it. Inlined where the action is made, so that all that remains is to
+    /// look whether the fields are zero that this kind does not use.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what is said above")]
+    fn exactly(
+        &self,
+        record: &[u8; COMMAND_BYTES],
+        action: Action,
+        link_id: &LinkId,
+        terms: &Terms,
+    ) -> Result<Command, DecodeError> {
+        if action.fields() != *self || !action.holds(link_id, terms) {
+            return Err(DecodeError::Padding);
+        }
+        let mut clocks = Reader::new(&record[MARKET_MS_AT..]);
+        Ok(Command { market_ms: clocks.i64()?, wall_us: clocks.i64()?, action })
     }
 }

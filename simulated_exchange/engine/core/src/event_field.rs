@@ -180,7 +180,7 @@ macro_rules! events {
                     $($code => {
                         const SHAPE: (u32, usize) = shape(&[$(<$type as Packed>::BITS),*]);
                         const LENGTH: usize = words(SHAPE.0, SHAPE.1);
-                        let mut fields = Fields::new(log, LENGTH, LENGTH - SHAPE.1)?;
+                        let mut fields = Fields::<LENGTH>::new(log, LENGTH - SHAPE.1)?;
                         let kind = Self::$name { $($field: fields.take()?),* };
                         Some((kind, fields.length()))
                     })+

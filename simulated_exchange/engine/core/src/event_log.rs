@@ -101,41 +101,46 @@ pub(crate) const fn words(narrow_end: u32, wide: usize) -> usize {
     narrow_end.div_ceil(64) as usize + wide
 }
 
-/// Reads an event's fields in the order of their declaration.
-pub(crate) struct Fields<'a> {
-    words: &'a [u64],
+/// Reads an event's fields in the order of their declaration; every position is known when it is compiled.
+pub(crate) struct Fields<'a, const N: usize> {
+    words: &'a [u64; N],
     bit: u32,
     wide: usize,
     link_id: LinkId,
 }
 
-impl<'a> Fields<'a> {
+impl<'a, const N: usize> Fields<'a, N> {
     /// The fields of the event that the words begin with; its shape gives how many words it has and where wide
     /// fields begin.
-    pub(crate) fn new(words: &'a [u64], length: usize, wide_from: usize) -> Option<Self> {
-        let link_id = match words.first()? >> CODE_BITS & 1 {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that positions become constants")]
+    pub(crate) fn new(log: &'a [u64], wide_from: usize) -> Option<Self> {
+        let words = log.first_chunk()?;
+        let link_id = match words[0] >> CODE_BITS & 1 {
             0 => LinkId::NONE,
-            _ => link_id_of(words.get(length..length + LINK_WORDS)?)?,
+            _ => link_id_of(log.get(N..N + LINK_WORDS)?)?,
         };
-        Some(Self { words: words.get(..length)?, bit: HEAD_BITS, wide: wide_from, link_id })
+        Some(Self { words, bit: HEAD_BITS, wide: wide_from, link_id })
     }
 
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that positions become constants")]
     pub(crate) fn take<T: Packed>(&mut self) -> Option<T> {
         if T::BITS == 0 {
             return T::from_link_id(self.link_id);
         }
         if T::BITS == 64 {
             self.wide += 1;
-            return T::from_bits(*self.words.get(self.wide - 1)?);
+            return T::from_bits(self.words[self.wide - 1]);
         }
         let bit = place(self.bit, T::BITS);
         self.bit = bit + T::BITS;
-        T::from_bits(self.words.get(bit as usize / 64)? >> (bit % 64) & !(u64::MAX << T::BITS))
+        T::from_bits(self.words[bit as usize / 64] >> (bit % 64) & !(u64::MAX << T::BITS))
     }
 
     /// Words that the event took, and its link id.
     pub(crate) fn length(&self) -> usize {
-        self.words.len() + if self.link_id.is_empty() { 0 } else { LINK_WORDS }
+        N + if self.link_id.is_empty() { 0 } else { LINK_WORDS }
     }
 }
 
