@@ -32,9 +32,7 @@ class MarketCalls(ABC):
 
     def set_index_source(self, *, instrument: int, source: int, price: int) -> Outcome:
         """A new price of one source of the index."""
-        return self._applied_with(
-            self.engine.set_index_source(*self._times(), instrument=instrument, source=source, price=price)
-        )
+        return self._applied_with(self.engine.set_index_source(*self._times(), instrument, source, price))
 
     def set_mark_source(self, *, instrument: int, source: MarkSource) -> Outcome:
         """What an instrument is marked at from now on."""

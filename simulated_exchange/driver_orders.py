@@ -1,7 +1,8 @@
 """The driver's calls about orders: one engine command each.
 
-Belongs here: the engine's order commands with both clocks stamped on. Does not belong here: rules (the
-engine's), durability and subscriptions (`driver`).
+Belongs here: the engine's order commands with both clocks stamped on; arguments of the hot ones go by
+position, since names would be compared one by one. Does not belong here: rules (the engine's), durability and
+subscriptions (`driver`).
 """
 
 from __future__ import annotations
@@ -56,17 +57,17 @@ class OrderCalls(ABC):
         """A new order."""
         outcome = self.engine.place_order(
             *self._times(),
-            account=account,
-            instrument=instrument,
-            side=side,
-            order_type=order_type,
-            time_in_force=time_in_force,
-            qty=qty,
-            price=price,
-            reduce_only=reduce_only,
-            link_id=link_id,
-            position_index=position_index,
-            terms=terms,
+            account,
+            instrument,
+            side,
+            order_type,
+            time_in_force,
+            qty,
+            price,
+            reduce_only,
+            link_id,
+            position_index,
+            terms,
         )
         return self._applied_with(outcome)
 
@@ -74,15 +75,11 @@ class OrderCalls(ABC):
         self, *, account: int, order_id: int, price: int | None = None, qty: int | None = None
     ) -> Outcome:
         """Change price or whole quantity of a live order; None stays as it is."""
-        return self._applied_with(
-            self.engine.amend_order(*self._times(), account=account, order_id=order_id, price=price, qty=qty)
-        )
+        return self._applied_with(self.engine.amend_order(*self._times(), account, order_id, price, qty))
 
     def cancel_order(self, *, account: int, order_id: int) -> Outcome:
         """Take a live order off the book."""
-        return self._applied_with(
-            self.engine.cancel_order(*self._times(), account=account, order_id=order_id)
-        )
+        return self._applied_with(self.engine.cancel_order(*self._times(), account, order_id))
 
     def cancel_all(self, *, account: int, instrument: int | None = None) -> Outcome:
         """Take all orders of an account off the book, of one instrument or of all."""
