@@ -475,6 +475,8 @@ class StopKind:
     """Stops the loss of a part."""
     TrailingStop: ClassVar[StopKind]
     """Follows the price of a whole position."""
+    SpotTpSl: ClassVar[StopKind]
+    """Spot: a take-profit or stop-loss that holds what it pays with."""
     name: Final[str]
     def __int__(self) -> int: ...
     def __hash__(self) -> int: ...
@@ -2085,6 +2087,8 @@ class Terms:
     stop_loss: Final[int | None]
     stop_loss_by: Final[TriggerBy]
     stop_loss_limit: Final[int | None]
+    holds: Final[bool]
+    """A spot order waits as a take-profit or stop-loss, which holds what it pays with."""
     def __new__(
         cls,
         *,
@@ -2104,6 +2108,7 @@ class Terms:
         stop_loss: int | None = None,
         stop_loss_by: TriggerBy = ...,
         stop_loss_limit: int | None = None,
+        holds: bool = False,
     ) -> Terms: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...

@@ -17,7 +17,7 @@ pub struct Terms(pub(crate) core::Terms);
 #[pymethods]
 impl Terms {
     #[new]
-    #[pyo3(signature = (*, self_match=SelfMatch::Allow, slippage_ticks=None, slippage_ratio=None, trigger_price=None, trigger_by=TriggerBy::LastPrice, trigger_direction=TriggerDirection::Either, close_on_trigger=false, is_leveraged=false, in_quote=false, tpsl_mode=TpSlMode::Full, take_profit=None, take_profit_by=TriggerBy::LastPrice, take_profit_limit=None, stop_loss=None, stop_loss_by=TriggerBy::LastPrice, stop_loss_limit=None))]
+    #[pyo3(signature = (*, self_match=SelfMatch::Allow, slippage_ticks=None, slippage_ratio=None, trigger_price=None, trigger_by=TriggerBy::LastPrice, trigger_direction=TriggerDirection::Either, close_on_trigger=false, is_leveraged=false, in_quote=false, tpsl_mode=TpSlMode::Full, take_profit=None, take_profit_by=TriggerBy::LastPrice, take_profit_limit=None, stop_loss=None, stop_loss_by=TriggerBy::LastPrice, stop_loss_limit=None, holds=false))]
     fn new(
         self_match: SelfMatch,
         slippage_ticks: Option<Argument<'_, '_>>,
@@ -35,6 +35,7 @@ impl Terms {
         stop_loss: Option<Argument<'_, '_>>,
         stop_loss_by: TriggerBy,
         stop_loss_limit: Option<Argument<'_, '_>>,
+        holds: bool,
     ) -> PyResult<Self> {
         let slippage = match (slippage_ticks, slippage_ratio) {
             (None, None) => core::SlippageTolerance::None,
@@ -64,6 +65,7 @@ impl Terms {
             stop_loss: price("stop_loss", stop_loss)?,
             stop_loss_by: stop_loss_by.into(),
             stop_loss_limit: price("stop_loss_limit", stop_loss_limit)?,
+            holds,
         }))
     }
 
@@ -101,6 +103,12 @@ impl Terms {
     #[getter]
     fn in_quote(&self) -> bool {
         self.0.in_quote
+    }
+
+    /// A spot order waits as a take-profit or stop-loss, which holds what it pays with.
+    #[getter]
+    fn holds(&self) -> bool {
+        self.0.holds
     }
 
     /// Price at which the order comes into force; None for at once.

@@ -88,7 +88,7 @@ words! {
     /// From where the price must reach an order's trigger.
     TriggerDirection { Either, Rise, Fall }
     /// What kind of order waits, or waited, for a price.
-    StopKind { Plain, Stop, TakeProfit, StopLoss, PartialTakeProfit, PartialStopLoss, TrailingStop }
+    StopKind { Plain, Stop, TakeProfit, StopLoss, PartialTakeProfit, PartialStopLoss, TrailingStop, SpotTpSl }
     /// Who made an order, and why.
     CreateType {
         User, Closing, TakeProfit, StopLoss, PartialTakeProfit, PartialStopLoss, TrailingStop, Liquidation,

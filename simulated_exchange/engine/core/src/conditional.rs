@@ -20,6 +20,8 @@ use crate::types::{CancelReason, LinkId, OrderId, OrderType, PositionIndex, Pric
 pub const CONDITIONAL_ORDERS_MAX: usize = 10;
 /// Conditional orders an account may have in one pair of spot.
 pub const SPOT_CONDITIONAL_ORDERS_MAX: usize = 30;
+/// Take-profit and stop-loss orders an account may have in one pair of spot.
+pub const SPOT_TPSL_ORDERS_MAX: usize = 30;
 /// Waiting orders set off per command.
 pub const TRIGGERS_MAX: usize = 256;
 
@@ -35,7 +37,7 @@ impl Exchange {
         let listed = &self.instruments[instrument];
         let slot = self.ledger.slot_for(account, instrument, order.position_index, listed);
         let id = self.last_order + 1;
-        self.put_waiting(&self.new_waiting(id, slot, StopKind::Stop, *order, direction));
+        self.put_waiting(&self.new_waiting(id, slot, kind_of(order), *order, direction));
         Ok(OrderId(id))
     }
 
@@ -77,6 +79,8 @@ impl Exchange {
         self.emit_conditions(waiting.id, order, Some(waiting));
         if kind.is_exit() {
             self.ledger.slot_mut(waiting.slot).has_exits = true;
+        } else if kind.holds() {
+            self.note_held(waiting.slot);
         }
     }
 
@@ -95,16 +99,22 @@ impl Exchange {
         }
         let slots =
             PositionIndex::ALL.iter().filter_map(|index| self.ledger.find_slot(account, instrument, *index));
-        let conditional =
-            |slot| self.triggers.of(slot).filter(|waiting| waiting.kind == StopKind::Stop).count();
-        let is_contract = self.instruments[instrument].is_contract();
-        let most = if is_contract { CONDITIONAL_ORDERS_MAX } else { SPOT_CONDITIONAL_ORDERS_MAX };
+        let kind = kind_of(order);
+        let conditional = |slot| self.triggers.of(slot).filter(|waiting| waiting.kind == kind).count();
+        let most = match kind {
+            StopKind::SpotTpSl => SPOT_TPSL_ORDERS_MAX,
+            _ if self.instruments[instrument].is_contract() => CONDITIONAL_ORDERS_MAX,
+            _ => SPOT_CONDITIONAL_ORDERS_MAX,
+        };
         if slots.map(conditional).sum::<usize>() >= most {
             return Err(Reject::TooManyConditionalOrders);
         }
         if order.reduce_only {
             let slot = self.ledger.find_slot(account, instrument, order.position_index);
             self.can_reduce(slot, order.side)?;
+        }
+        if kind.holds() {
+            self.check_held(account, instrument, order, 0)?;
         }
         Ok(())
     }
@@ -212,6 +222,8 @@ impl Exchange {
         if waiting.kind.is_exit() {
             self.withdraw_waiting(waiting.partner, CancelReason::PairTriggered);
             self.note_exits(waiting.slot, waiting.kind);
+        } else if waiting.kind.holds() {
+            self.note_held(waiting.slot);
         }
         let listed = &self.instruments[usize::from(instrument.0)];
         let closable = self.ledger.slot(waiting.slot).reducible(order.side);
@@ -304,6 +316,8 @@ impl Exchange {
         });
         if kind.is_exit() {
             self.note_exits(slot, kind);
+        } else if kind.holds() {
+            self.note_held(slot);
         }
     }
 
@@ -370,7 +384,13 @@ impl Exchange {
             self.check_direction(instrument, &order.terms, before.direction)?;
         }
         let after = Waiting { order, updated_wall_us: self.wall_us, ..before };
+        if before.kind.holds() {
+            self.check_held(owner, instrument, &order, self.held_waiting(&before.order))?;
+        }
         self.triggers.put(after);
+        if before.kind.holds() {
+            self.note_held(before.slot);
+        }
         let NewOrder { account, instrument, price, qty, .. } = order;
         let (order_id, leaves) = (amendment.order_id, qty);
         if (price, qty) != (before.order.price, before.order.qty) {
@@ -412,6 +432,15 @@ impl Exchange {
             stop_loss_by: terms.stop_loss_by,
             stop_loss_limit: terms.stop_loss_limit,
         });
+    }
+}
+
+/// What kind an order is that waits by choice.
+fn kind_of(order: &NewOrder) -> StopKind {
+    if order.terms.holds {
+        StopKind::SpotTpSl
+    } else {
+        StopKind::Stop
     }
 }
 

@@ -136,6 +136,9 @@ impl Exchange {
         for owner in owners {
             self.cancel_orders(owner, index, CancelReason::Delivery);
         }
+        for slot in &slots {
+            self.cancel_waiting(*slot, CancelReason::Delivery, |waiting| !waiting.kind.is_exit());
+        }
         self.emit(EventKind::Delivered { instrument, price, at_ms });
         let mut left_over = 0;
         for slot in slots {

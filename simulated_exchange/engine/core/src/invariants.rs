@@ -257,7 +257,14 @@ impl Exchange {
             let listed = &self.instruments[usize::from(order.instrument)];
             coin == if order.side == Side::Buy { listed.settle } else { listed.base.unwrap_or(coin) }
         });
-        own.map(|order| self.held_by(order)).sum()
+        let resting: i128 = own.map(|order| self.held_by(order)).sum();
+        let slots = self.ledger.slots_of(account).into_iter();
+        let waiting = slots.flat_map(|slot| self.triggers.of(slot)).filter(|waiting| {
+            let listed = &self.instruments[usize::from(waiting.order.instrument.0)];
+            let is_buy = waiting.order.side == Side::Buy;
+            waiting.kind.holds() && coin == if is_buy { listed.settle } else { listed.base.unwrap_or(coin) }
+        });
+        resting + waiting.map(|waiting| self.held_waiting(&waiting.order)).sum::<i128>()
     }
 
     /// Checks one slot; returns how many orders it has.

@@ -3,7 +3,7 @@
 //! No I/O, no clock, no randomness, no floating point. The same commands give the same events and the same state
 //! hash on every machine. Dependencies between modules point one way:
 //!
-//! - orders beyond the plain: `self_match`, `conditional` and `trading_stop` over `tpsl` over `triggers` over `trailing`, `order_settings`, asked by `trading_command` and `terms`;
+//! - orders beyond the plain: `self_match`, `conditional` over `spot_stops` and `trading_stop` over `tpsl` over `triggers` over `trailing`, `order_settings`, asked by `trading_command` and `terms`;
 //! - stages: `exchange` runs `plain`, the short way of most orders, or `entry` over `order_filters` and `parts`, `amend`, `matching`, `transfers`, `borrowing`, `supply`, `standing`, `clock`
 //!   over `coin_prices`, `funding_payment`, `liquidation` over `realisation` and `reduction`, `position_liquidation` over `reduction`, `takeover`
 //!   over `insurance_book`, `invariants`;
@@ -65,6 +65,7 @@ mod self_match;
 mod slot;
 mod snapshot;
 mod spot;
+mod spot_stops;
 mod standing;
 mod state_hash;
 mod supply;
@@ -142,7 +143,9 @@ pub use view::{
 /// Bounds on memory and on the work of one command.
 pub mod limits {
     pub use crate::coin::{COINS_MAX, COLLATERAL_TIERS_MAX};
-    pub use crate::conditional::{CONDITIONAL_ORDERS_MAX, SPOT_CONDITIONAL_ORDERS_MAX, TRIGGERS_MAX};
+    pub use crate::conditional::{
+        CONDITIONAL_ORDERS_MAX, SPOT_CONDITIONAL_ORDERS_MAX, SPOT_TPSL_ORDERS_MAX, TRIGGERS_MAX,
+    };
     pub use crate::entry::ACTIVE_ORDERS_MAX;
     pub use crate::exchange::MARKET_MS_MAX;
     pub use crate::funding::{INTERVAL_MS_MAX, SETTLEMENTS_MAX};

@@ -121,6 +121,9 @@ impl Exchange {
                 self.cancel_orders(account, index, CancelReason::Liquidation);
             }
         }
+        for slot in self.ledger.slots_of(account) {
+            self.cancel_waiting(slot, CancelReason::Liquidation, |waiting| waiting.kind.holds());
+        }
     }
 
     /// Closes the longs and shorts that the account holds side by side against each other: only the net side is at risk.

@@ -5,7 +5,7 @@
 use crate::event::EventKind;
 use crate::exchange::Exchange;
 use crate::reject::Reject;
-use crate::terms::{OrderSetting, OrderSettings, ProductClass, DISCONNECT_SECONDS};
+use crate::terms::{OrderSetting, OrderSettings, ProductClass, StopKind, DISCONNECT_SECONDS};
 use crate::trading_command::TradingAction;
 use crate::types::{AccountId, CancelReason, OrderId};
 
@@ -72,7 +72,7 @@ impl Exchange {
         }
         for slot in self.ledger.slots_of(owner) {
             if self.products_of(usize::from(self.ledger.slot(slot).instrument)) == products {
-                self.cancel_waiting(slot, reason, |waiting| !waiting.kind.is_exit());
+                self.cancel_waiting(slot, reason, |waiting| waiting.kind == StopKind::Stop);
             }
         }
         Ok(())

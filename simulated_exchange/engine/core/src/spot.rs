@@ -31,7 +31,7 @@ use crate::types::{
 
 impl Exchange {
     /// Base coin of a spot instrument; validation has seen that there is one.
-    fn base_of(&self, instrument: usize) -> CoinId {
+    pub(crate) fn base_of(&self, instrument: usize) -> CoinId {
         let listed = &self.instruments[instrument];
         listed.base.unwrap_or(listed.settle)
     }
@@ -56,7 +56,7 @@ impl Exchange {
         limit: i64,
         lots: i64,
     ) -> Result<i64, Reject> {
-        if !self.instruments[instrument].is_spot {
+        if !self.instruments[instrument].is_spot || order.terms.holds {
             return Err(Reject::SpotTermsInvalid);
         }
         if order.terms.is_leveraged && self.ledger.account(account).margin_mode == MarginMode::Isolated {
@@ -178,9 +178,10 @@ impl Exchange {
         let (account, instrument) = (held.account, usize::from(held.instrument));
         let listed = &self.instruments[instrument];
         let exposure = held.exposure(self.markets[instrument].mark_ticks);
+        let waiting = self.waiting_holds(slot);
         let holds = SpotHolds {
-            quote: i128::from(held.open_orders.of(Side::Buy).size),
-            base: listed.qty_of(held.open_orders.of(Side::Sell).lots),
+            quote: waiting.quote + i128::from(held.open_orders.of(Side::Buy).size),
+            base: waiting.base + listed.qty_of(held.open_orders.of(Side::Sell).lots),
             haircut: i128::from(exposure.haircut(listed)),
         };
         if holds != self.ledger.detail(slot).extras().holds {

@@ -70,6 +70,8 @@ wire_enum! {
         PartialStopLoss = 5,
         /// Follows the price of a whole position.
         TrailingStop = 6,
+        /// Spot: a take-profit or stop-loss that holds what it pays with.
+        SpotTpSl = 7,
     }
 }
 
@@ -100,7 +102,12 @@ wire_enum! {
 impl StopKind {
     /// True for what ends a position and goes when it is gone.
     pub const fn is_exit(self) -> bool {
-        !matches!(self, Self::Plain | Self::Stop)
+        !matches!(self, Self::Plain | Self::Stop | Self::SpotTpSl)
+    }
+
+    /// True for what holds coins while it waits.
+    pub const fn holds(self) -> bool {
+        matches!(self, Self::SpotTpSl)
     }
 
     /// True for what has a quantity of its own and may have a counterpart.
@@ -111,7 +118,7 @@ impl StopKind {
     /// Who makes orders of the kind.
     pub const fn create_type(self) -> CreateType {
         match self {
-            Self::Plain | Self::Stop => CreateType::User,
+            Self::Plain | Self::Stop | Self::SpotTpSl => CreateType::User,
             Self::TakeProfit => CreateType::TakeProfit,
             Self::StopLoss => CreateType::StopLoss,
             Self::PartialTakeProfit => CreateType::PartialTakeProfit,
@@ -195,6 +202,8 @@ pub struct Terms {
     pub stop_loss_by: TriggerBy,
     /// Limit at which the loss is stopped; 0 for the market.
     pub stop_loss_limit: Price,
+    /// Spot: waits as a take-profit or stop-loss, which holds what it pays with.
+    pub holds: bool,
 }
 
 impl Terms {
@@ -215,6 +224,7 @@ impl Terms {
         stop_loss: Price(0),
         stop_loss_by: TriggerBy::LastPrice,
         stop_loss_limit: Price(0),
+        holds: false,
     };
 
     /// True when nothing is asked for.
@@ -226,7 +236,7 @@ impl Terms {
     /// True when something is asked for that only spot orders can have.
     #[inline]
     pub fn are_for_spot(&self) -> bool {
-        self.is_leveraged || self.in_quote
+        self.is_leveraged || self.in_quote || self.holds
     }
 
     /// True when the order is to wait for a price.
@@ -241,7 +251,7 @@ impl Terms {
         self.take_profit.0 | self.stop_loss.0 != 0
     }
 
-    /// The same without take-profit and stop-loss.
+    /// The same without what only counts until it is triggered, or once it has filled.
     #[must_use]
     pub fn without_exits(self) -> Self {
         Self {
@@ -273,7 +283,7 @@ impl Terms {
         writer.flag(self.is_leveraged).flag(self.in_quote).u8(self.tpsl_mode.to_wire());
         writer.u8(self.take_profit_by.to_wire()).u8(self.stop_loss_by.to_wire());
         writer.i64(self.take_profit.0).i64(self.take_profit_limit.0);
-        writer.i64(self.stop_loss.0).i64(self.stop_loss_limit.0);
+        writer.i64(self.stop_loss.0).i64(self.stop_loss_limit.0).flag(self.holds);
     }
 
     /// Reads the terms, which end the record.
@@ -306,6 +316,7 @@ impl Terms {
             take_profit_limit: Price(reader.i64()?),
             stop_loss: Price(reader.i64()?),
             stop_loss_limit: Price(reader.i64()?),
+            holds: reader.flag()?,
         };
         reader.end()?;
         Ok(terms)

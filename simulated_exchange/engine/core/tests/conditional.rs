@@ -344,3 +344,17 @@ fn a_waiting_order_outlives_a_restart() {
     }
     assert_eq!(restored.state_hash(), story.exchange.state_hash());
 }
+
+#[test]
+fn orders_that_wait_for_a_price_end_with_their_contract() {
+    let mut story = Story::with(vec![support::btc_expiry()], "0", "1000000");
+    story.tell(
+        "who   | does | order | qty | price | trigger | then
+         alice | buy  | stop  | 1   | 50300 | 50100   | waits 1 for 50100",
+    );
+    let exchange_core::Kind::Expiry { delivery_ms } = story.exchange.instruments()[0].spec.kind else {
+        panic!("it expires");
+    };
+    story.passes(delivery_ms);
+    assert_eq!(story.fate(story.order("stop")), "Delivery 1");
+}

@@ -2,7 +2,7 @@
 
 mod support;
 
-use exchange_core::{Action, EventKind, InstrumentId, MarginMode, PositionAction, Reject};
+use exchange_core::{limits, Action, EventKind, InstrumentId, MarginMode, PositionAction, Reject, StopKind};
 use support::{btc, btc_spot, many_coins, shown, who, Story, BTC};
 
 const SPOT: InstrumentId = InstrumentId(1);
@@ -256,4 +256,58 @@ fn leverage_needs_margin_for_the_loan_and_cross_margin() {
     let mode = MarginMode::Isolated;
     story.must(Action::Position(PositionAction::SetMarginMode { account: who("bob"), mode }));
     story.tell("who | does | in | qty | price | spot | then\n bob | buy | BTC/USDT | 3 | 49900 | leverage | NoLoansInIsolatedMode");
+}
+
+#[test]
+fn a_take_profit_or_stop_loss_of_spot_holds_what_it_pays_with() {
+    let mut story = story();
+    story.tell(
+        "who   | does | in       | order | qty   | price | trigger | by   | spot        | then
+         maker | buy  | BTC/USDT |       | 1     | 50000 |         |      |             | rests 1 at 50000
+         bob   | sell | BTC/USDT |       | 0.1   | 50000 |         |      |             | 0.1 at 50000
+         alice | sell | BTC/USDT | loss  | 1.5   |       | 49800   |      | tpsl        | waits 1.5 for 49800
+         alice | buy  | BTC/USDT | limit | 1     | 50300 | 50200   |      | tpsl        | waits 1 for 50200
+         alice | buy  | BTC/USDT | spent | 20000 |       | 50100   | mark | tpsl amount | waits 20000 for 50100",
+    );
+    assert_eq!(coins(&story, "alice"), pairs([("100000", "70300"), ("2", "1.5")]));
+    let kind = story.exchange.order(story.order("loss")).map(|order| order.kind);
+    assert_eq!(kind, Some(StopKind::SpotTpSl));
+    story.tell(
+        "who   | does  | in       | order | qty | price | trigger | spot     | how  | then
+         alice | sell  | BTC/USDT |       | 0.6 |       | 49700   | tpsl     |      | InsufficientBalance
+         alice | sell  | BTC/USDT |       | 0.6 | 50400 |         |          |      | InsufficientBalance
+         alice | sell  | BTC/USDT |       | 0.5 | 50400 |         | tpsl     |      | SpotTermsInvalid
+         alice | buy   | BTCUSDT  |       | 0.5 | 50400 | 50300   | tpsl     |      | SpotTermsInvalid
+         alice | amend | BTC/USDT | loss  | 2.1 |       | 49800   |          |      | InsufficientBalance
+         alice | amend | BTC/USDT | loss  | 2   |       | 49700   |          |      | waits 2 for 49700",
+    );
+    assert_eq!(coins(&story, "alice"), pairs([("100000", "70300"), ("2", "2")]));
+    // triggered, it sells what it held; the rest of the bids is not enough
+    story.tell(
+        "who   | does   | in       | order | qty  | price | then
+         alice | cancel | BTC/USDT | limit |      |       | cancelled
+         maker | buy    | BTC/USDT |       | 1    | 49700 | rests 1 at 49700
+         bob   | sell   | BTC/USDT |       | 0.91 | 49700 | 0.9 at 50000, 0.01 at 49700",
+    );
+    assert_eq!(story.fate(story.order("loss")), "triggered at 49700, 0.99 at 49700, ImmediateOrCancel 1.01");
+    assert_eq!(coins(&story, "alice")[1], ("1.01".to_owned(), "0".to_owned()));
+    let spent = story.exchange.open_orders(who("alice"), Some(SPOT));
+    assert_eq!(spent.len(), 1);
+    assert_eq!(coins(&story, "alice")[0].1, "20000");
+}
+
+#[test]
+fn a_pair_has_thirty_of_them_beside_thirty_conditional_orders() {
+    let mut story = story();
+    for _ in 0..limits::SPOT_TPSL_ORDERS_MAX {
+        story.tell("who | does | in | qty | trigger | spot\n alice | sell | BTC/USDT | 0.01 | 49800 | tpsl");
+    }
+    story.tell(
+        "who   | does | in       | qty  | trigger | spot | then
+         alice | sell | BTC/USDT | 0.01 | 49800   | tpsl | TooManyConditionalOrders
+         alice | sell | BTC/USDT | 0.01 | 49800   |      | waits 0.01 for 49800",
+    );
+    assert_eq!(coins(&story, "alice")[1], ("2".to_owned(), "0.3".to_owned()));
+    story.tell("who | does\n alice | cancel all");
+    assert_eq!(coins(&story, "alice")[1], ("2".to_owned(), "0".to_owned()));
 }

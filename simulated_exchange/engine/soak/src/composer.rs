@@ -15,7 +15,7 @@ const FLAGS_AT: usize = 4;
 const LINK_LENGTH_AT: usize = 5;
 const LINK_AT: usize = 56;
 /// Fields of one byte: where, and how often in 256 they are other than zero.
-const BYTES_AT: [(usize, u8); 14] = [
+const BYTES_AT: [(usize, u8); 15] = [
     (1, 128),
     (2, 64),
     (3, 90),
@@ -30,6 +30,7 @@ const BYTES_AT: [(usize, u8); 14] = [
     (111, 20),
     (112, 60),
     (113, 40),
+    (147, 20),
 ];
 /// Fields of eight bytes: number, price and quantity; then trigger price, take-profit, stop-loss and their limits.
 const WORDS_AT: [usize; 8] = [32, 40, 48, 102, 115, 131, 123, 139];

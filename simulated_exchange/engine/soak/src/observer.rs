@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_core::{
-    AccountId, CoinId, Event, EventKind, Exchange, FIRST_USER_ACCOUNT, FillKind, InstrumentId, OrderId,
+    AccountId, CoinId, Event, EventKind, Exchange, FIRST_USER_ACCOUNT, FillKind, InstrumentId, Kind, OrderId,
     PositionIndex, Qty, Side, TradeId,
 };
 
@@ -15,6 +15,8 @@ type Held = (AccountId, InstrumentId, PositionIndex);
 #[derive(Clone, Debug, Default)]
 pub struct Observer {
     last_sequence: u64,
+    /// Instruments without positions.
+    spot: BTreeSet<InstrumentId>,
     positions: BTreeMap<Held, i128>,
     /// Missing once a balance was beyond what the boundary can show.
     wallets: BTreeMap<(AccountId, CoinId), Option<i128>>,
@@ -35,6 +37,11 @@ impl Observer {
         self.touched.clear();
         self.paid.clear();
         self.trades.clear();
+        if self.last_sequence == 0 {
+            let listed = (0..).map(InstrumentId).zip(exchange.instruments());
+            let spot = listed.filter(|(_, listed)| listed.spec.kind == Kind::Spot);
+            self.spot = spot.map(|(id, _)| id).collect();
+        }
         for event in events {
             self.last_sequence += 1;
             check(event.sequence == self.last_sequence, || format!("{event:?} is out of sequence"))?;
@@ -106,18 +113,20 @@ impl Observer {
         };
         let signed = i128::from(qty.0) * i128::from(side.sign());
         let place = (account, instrument, position_index);
-        let held = self.positions.entry(place).or_default();
-        let before = *held;
-        *held += signed;
-        let after = *held;
+        let held = self.positions.get(&place).copied().unwrap_or(0);
+        let (after, closed) = if self.spot.contains(&instrument) {
+            (0, 0) // coins change hands, there is no position
+        } else {
+            let closes = held.signum() == -signed.signum();
+            (held + signed, if closes { held.abs().min(signed.abs()) } else { 0 })
+        };
+        self.positions.insert(place, after);
         self.touched.insert(place);
         check(qty.0 > 0 && after == i128::from(position_qty.0), || format!("{kind:?} makes {after}"))?;
-        let closes = before.signum() == -signed.signum();
-        let closed = if closes { before.abs().min(signed.abs()) } else { 0 };
         check(closed == i128::from(closed_qty.0), || format!("{kind:?} closes {closed}"))?;
         check(fits_its_leg(position_index, after), || format!("{kind:?} turns a leg around"))?;
         if self.reduce_only.contains(&order_id) {
-            check(closed == signed.abs(), || format!("{kind:?} of a reduce-only order from {before}"))?;
+            check(closed == signed.abs(), || format!("{kind:?} of a reduce-only order from {held}"))?;
         }
         let sides = self.trades.entry(trade_id).or_default();
         sides.0 += signed;

@@ -77,6 +77,11 @@ impl State {
         for account in 0..self.accounts.len() {
             self.cancel_orders(account, Some(instrument), CancelReason::Delivery);
         }
+        let here = |key: &Key| key.instrument == instrument;
+        let keys: Vec<Key> = self.slots.keys().copied().filter(here).collect();
+        for key in keys {
+            self.cancel_waiting(key, CancelReason::Delivery, |waiting| !waiting.kind.is_exit());
+        }
         let shown = Contract::shown_price(price);
         self.emit(EventKind::Delivered { instrument: instrument_id(instrument), price: shown, at_ms });
         let is_open = |key: &Key| key.instrument == instrument && self.slot(*key).qty != 0;

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::streams::number;
 use super::{fixed, Row};
 
-/// Columns `smp` (maker, taker, both), `slip` (`3 ticks`, or a part such as `0.0005`), `spot` (leverage, or amount: the
-/// quantity is one of the quote coin), `trigger` (its price), `by` (last, mark, index), `dir` (rise, fall), `close` (yes).
+/// Columns `smp` (maker, taker, both), `slip` (`3 ticks`, or a part such as `0.0005`), `spot` (leverage; amount: the
+/// quantity is one of the quote coin; tpsl: holds what it pays with), `trigger` (its price), `by` (last, mark, index), `dir` (rise, fall), `close` (yes).
 pub fn of(row: &Row) -> Terms {
     let get = |name: &str| row.get(name).map(String::as_str);
     Terms {
@@ -28,7 +28,8 @@ pub fn of(row: &Row) -> Terms {
             Some(Err(ratio)) => SlippageTolerance::Ratio(u32::try_from(fixed(ratio)).expect("ratio")),
         },
         is_leveraged: get("spot").is_some_and(|spot| spot == "leverage"),
-        in_quote: get("spot").is_some_and(|spot| spot == "amount"),
+        in_quote: get("spot").is_some_and(|spot| spot.contains("amount")),
+        holds: get("spot").is_some_and(|spot| spot.contains("tpsl")),
         trigger_price: Price(get("trigger").map_or(0, fixed)),
         trigger_by: by(get("by")),
         trigger_direction: match get("dir") {
@@ -135,7 +136,7 @@ pub fn any_terms() -> impl Strategy<Value = Terms> {
     let self_match = prop_oneof![6 => Just(SelfMatch::Allow), 1 => prop::sample::select(SelfMatch::ALL)];
     let spot = || prop::bool::weighted(0.08);
     let by = prop::sample::select(TriggerBy::ALL);
-    let flags = (prop::bool::weighted(0.1), spot(), spot());
+    let flags = (prop::bool::weighted(0.1), spot(), spot(), spot());
     (self_match, slippage, (trigger, by, direction), flags, any_exits()).prop_map(
         |(self_match, slippage, (trigger, trigger_by, trigger_direction), flags, exits)| Terms {
             self_match,
@@ -146,6 +147,7 @@ pub fn any_terms() -> impl Strategy<Value = Terms> {
             close_on_trigger: flags.0,
             is_leveraged: flags.1,
             in_quote: flags.2,
+            holds: flags.3 && trigger != 0,
             ..exits
         },
     )

@@ -82,6 +82,7 @@ pub fn new_order() -> impl Strategy<Value = NewOrder> {
             let terms = Terms {
                 is_leveraged: terms.is_leveraged && for_spot,
                 in_quote: terms.in_quote && for_spot,
+                holds: terms.holds && for_spot,
                 ..terms
             };
             NewOrder {
