@@ -89,6 +89,14 @@ class Gateway:
         await self._server.stop()
 
     def _handle(self, request: Request, connection: HttpConnection) -> None:
+        """Every request is answered, also by a bug of ours."""
+        try:
+            self._dispatch(request, connection)
+        except Exception:
+            log.exception("request failed", path=request.path)
+            self._refuse(connection, internal_error(), self._allowance("market"))
+
+    def _dispatch(self, request: Request, connection: HttpConnection) -> None:
         if self._limiter.is_banned(request.peer, self._venue.now_ms()):
             connection.respond(TOO_FREQUENT, status=403)
             return

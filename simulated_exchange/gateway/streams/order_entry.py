@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import structlog
+
 from simulated_exchange.errors import JournalFailedError, VenueBusyError
 from simulated_exchange.gateway.auth import check_key, check_timestamp, require_scope
 from simulated_exchange.gateway.desk import OrderDesk, Reply
@@ -20,6 +22,7 @@ from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.translate import frames
 from simulated_exchange.gateway.translate.refusals import (
     RefusedError,
+    internal_error,
     not_authenticated,
     rate_limited,
     request_id_repeated,
@@ -30,6 +33,8 @@ from simulated_exchange.gateway.translate.refusals import (
 from simulated_exchange.gateway.venue import Venue
 
 __all__ = ["OrderEntry"]
+
+log = structlog.get_logger(__name__)
 
 REQUESTS_IN_FLIGHT_MAX = 1000
 REQUEST_IDS_MAX = 100_000
@@ -71,6 +76,9 @@ class OrderEntry:
             refusal = error
         except (VenueBusyError, JournalFailedError):
             refusal = server_busy()
+        except Exception:
+            log.exception("request failed", connection=connection.name)
+            refusal = internal_error()
         connection.in_flight += 1
         if connection.in_flight >= REQUESTS_IN_FLIGHT_MAX:
             connection.socket.hold()

@@ -11,6 +11,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
+import structlog
+
 from simulated_exchange.gateway.auth import verify_socket
 from simulated_exchange.gateway.desk import OrderDesk
 from simulated_exchange.gateway.faults import Channel, Fault
@@ -32,6 +34,9 @@ from simulated_exchange.gateway.venue import Venue
 
 __all__ = ["Sockets"]
 
+log = structlog.get_logger(__name__)
+
+INTERNAL_ERROR = 1011
 STATUS_PATH = "/v5/public/misc/status"
 ACTIVE_SECONDS = range(30, 601)  # what a client may ask its idle time to be
 
@@ -117,7 +122,11 @@ class Sockets:
         except RefusedError as refusal:
             connection.answer(frames.stream_failure({}, connection.name, refusal.text))
             return
-        handle(connection, frame)
+        try:
+            handle(connection, frame)
+        except Exception:  # a bug of ours ends one connection, with a word
+            log.exception("frame failed", connection=connection.name)
+            connection.drop("internal error", INTERNAL_ERROR)
 
     def _handler(self, path: str) -> Handler:
         if path == "/v5/private":
