@@ -15,6 +15,7 @@ from simulated_exchange.gateway.rest.route import Call, Route
 from simulated_exchange.gateway.translate import position_requests, queries, requests
 from simulated_exchange.gateway.translate.frames import page
 from simulated_exchange.gateway.translate.queries import HistoryQuery
+from simulated_exchange.gateway.translate.refusals import invalid_parameter
 from simulated_exchange.gateway.translate.rows import (
     exec_type_text,
     execution_row,
@@ -130,6 +131,8 @@ def _pre_check(call: Call) -> Result:
 def _borrow_check(call: Call) -> Result:
     """How much of spot could be bought or sold, with and without borrowing."""
     instrument = queries.market_instrument(call.query, call.venue.catalogue)
+    if not instrument.is_spot:
+        raise invalid_parameter("category", "spot")
     is_buy = queries.side_is_buy(call.query)
     driver, venue = call.venue.driver, call.venue
     coin = venue.coins.by_name(instrument.quote if is_buy else instrument.base)

@@ -117,7 +117,7 @@ def _trigger(body: Body, instrument: Instrument) -> dict[str, Any]:
     if order_filter not in ORDER_FILTERS:
         raise invalid_parameter("orderFilter", ", ".join(ORDER_FILTERS))
     value = body.get("triggerPrice")
-    if value is None or value in {"", "0"}:
+    if value in (None, "", "0"):  # a tuple: what strangers send need not be hashable
         if order_filter != "Order":
             raise invalid_parameter("triggerPrice", "a decimal string above zero")
         return {}
