@@ -210,8 +210,7 @@ class Subscriber:
                 return False
             if batch and batch[0][0] > first and self.reader.missing is not None:
                 self._handle(self.reader.resume_at_snapshot())
-            for seq, wire in batch:
-                self._handle(self.reader.receive(wire, seq))
+            self._handle(self.reader.receive_history(batch))
             if self.reader.last_seq + 1 == first:
                 return not batch and self.reader.missing is None
             if len(batch) < HISTORY_CHUNK:

@@ -23,10 +23,10 @@ from typing import Self
 import nats
 import nats.errors
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
+from relay.nats_bus.client import QuickClient, trust
 from relay.nats_bus.errors import BusTimeout, BusUnavailable, NotPermitted
 
 __all__ = ["REQUEST_TIMEOUT_S", "BusMessage", "Connection", "Subscription"]
@@ -78,7 +78,7 @@ class Connection:
 
     def __init__(self, name: str, inbox: str) -> None:
         self._name = name
-        self._client = Client()
+        self._client = QuickClient()
         self._inbox = f"{inbox}.{secrets.token_hex(8)}"
         self._tokens = itertools.count(1)
         self._replies: dict[str, tuple[str, Callable[[Msg | Exception], None]]] = {}
@@ -114,12 +114,12 @@ class Connection:
         deadline = time.monotonic() + timeout_s
         urls = [url] if isinstance(url, str) else list(url)
         url = ", ".join(urls)
-        trust = _trust(ca_pem) if any(one.startswith("tls://") for one in urls) else None
+        authority = trust(ca_pem) if any(one.startswith("tls://") for one in urls) else None
         while True:
             bus = cls(name, inbox_prefix)
             bus._on_reconnect = on_reconnect
             try:
-                await bus._open(urls, nkey_seed, inbox_prefix, trust)
+                await bus._open(urls, nkey_seed, inbox_prefix, authority)
                 return bus
             except (TimeoutError, OSError, nats.errors.Error) as error:
                 await bus.close()
@@ -362,18 +362,6 @@ class Connection:
             _log.error("bus_closed", bus=self._name, reason=self.last_error)
         if not self._closed.done():
             self._closed.set_result(None)
-
-
-def _trust(ca_pem: str | None) -> ssl.SSLContext:
-    """Verification stays on in either case. Raises `BusUnavailable` for a certificate that is none."""
-    if ca_pem is None:
-        return ssl.create_default_context()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        context.load_verify_locations(cadata=ca_pem)
-    except (ssl.SSLError, ValueError):
-        raise BusUnavailable("broker: the authority's certificate cannot be read") from None
-    return context
 
 
 def _from_wire(message: Msg) -> BusMessage:

@@ -59,6 +59,7 @@ _TYPES: dict[str, type[Message]] = {
     "copy_report": CopyReport,
     "status_report": StatusReport,
 }
+_DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in _TYPES.items()}
 _KINDS = {struct: kind for kind, struct in _TYPES.items()} | {AccountChange: "signal"}
 _ACCOUNT_CAUSES = ("funding", "cash_flow")
 _REPORT_KINDS = frozenset({"copy_report", "status_report"})
@@ -82,6 +83,10 @@ def decode_payload(kind: str, raw: bytes) -> Message:
     if struct is None:
         raise UnknownKind(f"kind: one of {', '.join(_TYPES)} is allowed")
     limit = REPORT_BYTES_MAX if kind in _REPORT_KINDS else PAYLOAD_BYTES_MAX
+    if len(raw) <= limit:
+        message = _read_at_once(kind, raw)
+        if message is not None:
+            return message
     tree = _read_tree(raw, limit, kind)
     if struct is Signal and isinstance(tree, dict) and tree.get("cause") in _ACCOUNT_CAUSES:
         struct = AccountChange
@@ -93,6 +98,17 @@ def decode_strictly(raw: bytes, struct: type[_Struct], bytes_max: int, what: str
     begins with `what`.
     """
     return _convert(_read_tree(raw, bytes_max, what), struct, what)
+
+
+def _read_at_once(kind: str, raw: bytes) -> Message | None:
+    """The usual case: bytes that are exactly what this program would write for the message in them. Those are
+    canonical by themselves; everything else goes the long way.
+    """
+    try:
+        message = _DECODERS[kind].decode(raw)
+        return message if msgspec.json.encode(message) == raw else None
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return None
 
 
 def _read_tree(raw: bytes, bytes_max: int, what: str) -> Any:
@@ -148,7 +164,8 @@ def _decode_tree(raw: bytes) -> Any:
         raise Malformed("payload: one JSON object is allowed") from None
     if canonical != raw:
         raise Malformed("payload: compact JSON without duplicate keys is allowed")
-    _check_depth(tree)
+    if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX:  # else it cannot be deeper
+        _check_depth(tree)
     return tree
 
 

@@ -5,13 +5,14 @@ Does not belong here: the bus, retries, clocks, what a follower does with a sign
 
 What is believed: nothing unsigned. A message that does not verify is dropped (`Rejected`), for anybody may
 have put it there. A message that *does* verify and contradicts another one is the leader's own doing: the
-reader locks and keeps both as evidence. Every message is verified by its own signature, in a gap as well as
-live.
+reader locks and keeps both as evidence. Live, every message is verified by its own signature; a gap by its
+newest signature and the chain behind it, and by every signature where the chain does not fit.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from relay.protocol.codec import Message, decode_payload
 from relay.protocol.errors import NoKey, ProtocolError, WrongLeader
@@ -28,11 +29,13 @@ from relay.protocol.events import (
 )
 from relay.protocol.groups import Place, group_epoch_of, open_payload
 from relay.protocol.keyring import KeyRing
-from relay.protocol.messages import AccountChange, Heartbeat, KeyLink, Notice, Signal
+from relay.protocol.looks import is_start, links_in, misplaced
+from relay.protocol.messages import Heartbeat, Notice
 from relay.protocol.signing import (
     GENESIS_HASH,
     Envelope,
     PublicKey,
+    open_chained,
     open_with,
 )
 from relay.protocol.subjects import check_identifier
@@ -153,6 +156,51 @@ class FeedReader:
             return []
         return self._place(envelope, wire)
 
+    def receive_history(self, rows: Sequence[tuple[int, bytes]]) -> list[FeedEvent]:
+        """Take (stream seq, frame) pairs that were fetched together; as `receive` for each, and quicker.
+
+        A stretch that goes on from the head without a hole is verified by its newest signature and the walk
+        back along `prev_hash`; every signature is checked where that does not fit.
+        """
+        chained = self._walk_back(rows)
+        if chained is None:
+            return [event for seq, wire in rows for event in self.receive(wire, seq)]
+        events: list[FeedEvent] = []
+        for envelope, (_, wire) in zip(chained, rows, strict=True):
+            if self.locked:
+                break
+            if envelope.seq in self._pending or self._lacking_key(envelope) is not None:
+                self._pending[envelope.seq] = (envelope, wire)
+                self._head_seq = max(self._head_seq, envelope.seq)
+                events.extend(self._go_on())
+            else:
+                events.extend(self._accept(envelope, wire))
+        self._head_seq = max(self._head_seq, self._last_seq)
+        return events if self.locked else [*events, *self._go_on()]
+
+    def _walk_back(self, rows: Sequence[tuple[int, bytes]]) -> list[Envelope] | None:
+        """The envelopes of a stretch that its newest signature vouches for; None if it does not."""
+        first = self._last_seq + 1
+        if len(rows) < 2 or self.locked or self._joining or rows[0][0] != first:
+            return None
+        found: list[Envelope] = []
+        try:
+            seq, wire = rows[-1]
+            envelope = open_with(wire, self._keys.choose, self.leader_id)
+            for at in range(len(rows) - 1, -1, -1):
+                if at < len(rows) - 1:
+                    seq, wire = rows[at]
+                    envelope = open_chained(wire, self.leader_id, envelope.prev_hash)
+                if envelope.seq != seq or seq != first + at or envelope.kind == "heartbeat":
+                    return None
+                found.append(envelope)
+        except ProtocolError:
+            return None
+        if envelope.prev_hash != self._last_hash:
+            return None
+        found.reverse()
+        return found
+
     def beat(self, wire: bytes) -> list[FeedEvent]:
         """Take one heartbeat. Finds a gap even when the feed's last message is the lost one."""
         if self.locked:
@@ -245,10 +293,10 @@ class FeedReader:
     def _accept(self, envelope: Envelope, wire: bytes) -> list[FeedEvent]:
         try:
             message: Message = decode_payload(envelope.kind, self._payload_of(envelope))
-            problem = _misplaced(envelope, message)
+            problem = misplaced(envelope, message)
         except ProtocolError as error:
             problem = Unreadable(envelope, error.code, str(error))
-        locked = self._broken(envelope, wire, started=problem is None and _is_start(message))
+        locked = self._broken(envelope, wire, started=problem is None and is_start(message))
         if locked:
             return [self._lock(locked)]
         self._resuming = False
@@ -283,7 +331,7 @@ class FeedReader:
         try:
             return open_with(wire, lambda key_id, seq: self._keys.choose(key_id, seq + 1), self.leader_id)
         except WrongLeader:
-            links = _links_in(wire)
+            links = links_in(wire)
             if not links or not self._keys.learn(links):
                 raise
             return open_with(wire, lambda key_id, seq: self._keys.choose(key_id, seq + 1), self.leader_id)
@@ -339,22 +387,3 @@ class FeedReader:
         self.locked = locked
         self._pending.clear()
         return locked
-
-
-def _links_in(wire: bytes) -> list[KeyLink]:
-    """The rotations a frame shows, whoever has sent it: each is believed by its own signature."""
-    try:
-        message = decode_payload("heartbeat", wire.partition(b"\n")[2])
-    except ProtocolError:
-        return []
-    return list(message.keys) if isinstance(message, Heartbeat) else []
-
-
-def _is_start(message: Message) -> bool:
-    return isinstance(message, Notice) and message.notice == "started"
-
-
-def _misplaced(envelope: Envelope, message: Message) -> Unreadable | None:
-    if isinstance(message, Signal | AccountChange) and message.signal_id != envelope.message_id:
-        return Unreadable(envelope, "malformed", f"signal_id: {envelope.message_id} is allowed here")
-    return None

@@ -35,6 +35,7 @@ __all__ = [
     "header_hash",
     "key_id_of",
     "link_keys",
+    "open_chained",
     "open_envelope",
     "open_with",
     "seal",
@@ -46,6 +47,7 @@ ENVELOPE_BYTES_MAX = 16 * 1024
 HEADER_BYTES_MAX = 1024
 GENESIS_HASH = "0" * 64  # prev_hash of a leader's first message
 _DOMAIN = b"slipstream signal feed v1\0"
+_LENGTHS = [length.to_bytes(4, "big") for length in range(HEADER_BYTES_MAX)]
 _LINK_DOMAIN = b"slipstream key rotation v1\0"
 _NUMBER_MAX = 2**53 - 1
 
@@ -69,6 +71,9 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     prev_hash: _Hash
     key_id: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
     signature: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{128}\Z")]
+
+
+_HEADERS = msgspec.json.Decoder(_Header)
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,6 +206,24 @@ def open_with(wire: bytes, choose: Callable[[str, int], VerifyKey], leader_id: s
         key.verify(signed, bytes.fromhex(header.signature))
     except (BadSignatureError, ValueError):
         raise BadSignature("envelope: the signature does not fit header, payload and key") from None
+    return _envelope(header, payload, signed)
+
+
+def open_chained(wire: bytes, leader_id: str, chain_hash: str) -> Envelope:
+    """A frame that a verified later one commits to: its chain hash is the `prev_hash` of the one after it.
+    Raises a `ProtocolError` for any other frame.
+    """
+    header, payload = _split(wire)
+    if header.leader_id != leader_id:
+        raise WrongLeader("envelope: another leader's id or key")
+    signed = _signed_bytes(header, payload)
+    envelope = _envelope(header, payload, signed)
+    if envelope.chain_hash != chain_hash:
+        raise BadSignature("envelope: not the one that the next message follows")
+    return envelope
+
+
+def _envelope(header: _Header, payload: bytes, signed: bytes) -> Envelope:
     return Envelope(
         version=header.version,
         kind=header.kind,
@@ -245,18 +268,23 @@ def _split(wire: bytes) -> tuple[_Header, bytes]:
         raise Malformed(f"envelope: a header line of at most {HEADER_BYTES_MAX} bytes is allowed")
     line, payload = wire[:end], wire[end + 1 :]
     try:
+        header = _HEADERS.decode(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        _check_version(line)
+        raise Malformed(f"envelope: {error}") from None
+    if msgspec.json.encode(header) != line:
+        raise Malformed("envelope: compact JSON in the fixed field order is allowed")
+    return header, payload
+
+
+def _check_version(line: bytes) -> None:
+    """Another version's header may look like anything else."""
+    try:
         version = msgspec.json.decode(line, type=_Version).version
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise Malformed("envelope: the header is not a JSON object with a version") from None
     if version != SCHEMA_VERSION:
         raise UnknownVersion(f"envelope: version {SCHEMA_VERSION} is allowed")
-    try:
-        header = msgspec.json.decode(line, type=_Header)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise Malformed(f"envelope: {error}") from None
-    if msgspec.json.encode(header) != line:
-        raise Malformed("envelope: compact JSON in the fixed field order is allowed")
-    return header, payload
 
 
 def _signed_bytes(header: _Header | Envelope, payload: bytes | None = None) -> bytes:
@@ -273,4 +301,4 @@ def _signed_bytes(header: _Header | Envelope, payload: bytes | None = None) -> b
         header.key_id.encode(),
         hashlib.sha256(payload).digest(),
     )
-    return _DOMAIN + b"".join(len(field).to_bytes(4, "big") + field for field in fields)
+    return _DOMAIN + b"".join([part for field in fields for part in (_LENGTHS[len(field)], field)])

@@ -143,3 +143,35 @@ def test_any_order_with_losses_and_repeats_ends_in_the_same_feed(order: list[int
     assert accepted == list(range(1, known + 1))
     assert reader.last_hash == CHAIN.hashes[known]
     assert reader.missing is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(0, len(CHAIN.wires)),
+    st.lists(st.tuples(st.integers(0, len(CHAIN.wires) - 1), mutations(WIRE)), max_size=2),
+    st.lists(st.integers(0, len(CHAIN.wires) - 1), max_size=3),
+)
+def test_history_at_once_is_history_one_by_one(
+    head: int, changes: list[tuple[int, bytes]], lost: list[int]
+) -> None:
+    """Whatever a broker hands out as history: the quick way accepts what the slow way accepts, no more."""
+    rows = [(seq, wire) for seq, wire in enumerate(CHAIN.wires, 1)]
+    for place, junk in changes:
+        rows[place] = (rows[place][0], junk)
+    rows = [row for place, row in enumerate(rows) if place not in lost and row[0] > head]
+
+    def reader() -> FeedReader:
+        return FeedReader(
+            "alice", samples.PUBLIC, head, CHAIN.hashes[head], last_epoch=samples.EPOCH if head else 0
+        )
+
+    one_by_one, at_once = reader(), reader()
+    slow = [event for seq, wire in rows for event in one_by_one.receive(wire, seq)]
+    quick = at_once.receive_history(rows)
+
+    def accepted(events: list[FeedEvent]) -> list[tuple[int, str]]:
+        return [(e.envelope.seq, e.envelope.chain_hash) for e in events if isinstance(e, Accepted)]
+
+    assert accepted(quick) == accepted(slow)
+    assert (at_once.last_seq, at_once.last_hash) == (one_by_one.last_seq, one_by_one.last_hash)
+    assert at_once.missing == one_by_one.missing

@@ -243,3 +243,35 @@ def test_accepted_messages_are_typed() -> None:
     assert isinstance(first.message, Notice)
     assert isinstance(second, Accepted)
     assert isinstance(second.message, Signal)
+
+
+def test_history_is_vouched_for_by_its_newest_signature() -> None:
+    """Old signatures are not looked at where the chain leads to them: a broken one changes nothing."""
+    chain, target = samples.chain_of(6), reader()
+    header, payload = samples.split(chain.wires[2])
+    header["signature"] = "0" * 128
+    rows = list(enumerate([*chain.wires[:2], samples.join(header, payload), *chain.wires[3:]], 1))
+    assert seqs(target.receive_history(rows)) == [1, 2, 3, 4, 5, 6]
+    assert target.last_hash == chain.hashes[6]
+
+
+def test_history_whose_end_is_not_the_leaders_is_looked_at_one_by_one() -> None:
+    chain, target = samples.chain_of(5), reader()
+    rows = list(enumerate([*chain.wires[:4], chain.wires[4][:-1] + b" "], 1))
+    events = target.receive_history(rows)
+    assert seqs(events) == [1, 2, 3, 4]
+    assert isinstance(events[-1], Rejected)
+    other = samples.Chain()
+    other.say(samples.notice())
+    for _ in range(4):
+        other.say(samples.signal(f"alice.7.{other.seq + 1}", qty="9"))
+    assert any(isinstance(event, Locked) for event in target.receive_history(list(enumerate(other.wires, 1))))
+
+
+def test_live_messages_that_waited_are_joined_by_history() -> None:
+    chain, target = samples.chain_of(9), reader()
+    feed(target, chain, 1, 8, 9, 6)
+    assert seqs(target.receive_history([(seq, chain.wires[seq - 1]) for seq in range(2, 8)])) == [
+        2, 3, 4, 5, 6, 7, 8, 9,
+    ]  # fmt: skip
+    assert target.missing is None

@@ -290,7 +290,8 @@ async def test_a_wallet_that_no_fill_changed_is_taken_over() -> None:
     venue = FakeVenue()
     listener = Listener(venue)
     async with listener.running():
-        venue.wallets.put_nowait(Wallet(D(1500)))  # a deposit
+        venue.balance = D(1500)  # a deposit
+        venue.wallets.put_nowait(Wallet(D(1500)))
         await eventually(lambda: listener.feed.account.wallet_usdt == 1500)
 
 

@@ -1,0 +1,59 @@
+"""The library's client as this project uses it: quicker headers, and whose certificates are believed.
+
+Belongs here: what is changed about the library. Does not belong here: what is done with it (`connection`).
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import ClassVar
+
+from nats.aio.client import Client
+
+from relay.nats_bus.errors import BusUnavailable
+
+__all__ = ["QuickClient", "trust"]
+
+HEADER_NAMES_MAX = 256  # remembered; strangers' are read anew each time
+
+
+class QuickClient(Client):
+    """The library's client with a quicker reading of headers, which took half of the time of history.
+
+    Same result as the library's own: its check that a name has no white space, character by character, is
+    made once per name.
+    """
+
+    _names: ClassVar[dict[bytes, str | None]] = {}
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        names, found = QuickClient._names, {}
+        for line in raw.split(b"\r\n"):
+            name, separator, value = line.partition(b":")
+            if not separator:
+                continue
+            key = names[name] if name in names else QuickClient._note_name(name)
+            if key is not None:
+                found[key] = value.strip().decode("utf-8", "replace")
+        return found
+
+    @staticmethod
+    def _note_name(name: bytes) -> str | None:
+        text = name.strip()
+        key = text.decode("ascii") if text.isascii() and not any(chr(c).isspace() for c in text) else None
+        if len(QuickClient._names) < HEADER_NAMES_MAX:
+            QuickClient._names[name] = key
+        return key
+
+
+def trust(ca_pem: str | None) -> ssl.SSLContext:
+    """Verification stays on in either case. Raises `BusUnavailable` for a certificate that is none."""
+    if ca_pem is None:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=ca_pem)
+    except (ssl.SSLError, ValueError):
+        raise BusUnavailable("broker: the authority's certificate cannot be read") from None
+    return context
