@@ -11,6 +11,7 @@ refused. Fields a reader does not know survive that comparison, and are then ign
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -44,6 +45,7 @@ __all__ = [
 PAYLOAD_BYTES_MAX = 15 * 1024  # with its header within the envelope's 16 KiB
 REPORT_BYTES_MAX = 60 * 1024  # with its kind within the broker's 64 KiB
 DEPTH_MAX = 16
+DECODED_MAX = 256  # payloads remembered, for the next reader in this process
 _DECIMAL_PLACES = Decimal("1E-12")
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 _DECIMAL_LIMIT = Decimal(10) ** 16
@@ -100,6 +102,7 @@ def decode_strictly(raw: bytes, struct: type[_Struct], bytes_max: int, what: str
     return _convert(_read_tree(raw, bytes_max, what), struct, what)
 
 
+@lru_cache(maxsize=DECODED_MAX)
 def _read_at_once(kind: str, raw: bytes) -> Message | None:
     """The usual case: bytes that are exactly what this program would write for the message in them. Those are
     canonical by themselves; everything else goes the long way.

@@ -13,6 +13,7 @@ it. A frame has one byte form only: a header that differs from its own re-encodi
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
@@ -45,6 +46,7 @@ __all__ = [
 
 ENVELOPE_BYTES_MAX = 16 * 1024
 HEADER_BYTES_MAX = 1024
+VERIFIED_MAX = 256  # frames remembered as verified: some seconds of many leaders
 GENESIS_HASH = "0" * 64  # prev_hash of a leader's first message
 _DOMAIN = b"slipstream signal feed v1\0"
 _LENGTHS = [length.to_bytes(4, "big") for length in range(HEADER_BYTES_MAX)]
@@ -74,6 +76,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 _HEADERS = msgspec.json.Decoder(_Header)
+_verified: OrderedDict[bytes, tuple[Envelope, bytes]] = OrderedDict()
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,7 +199,25 @@ def open_envelope(wire: bytes, verify_key: PublicKey, leader_id: str) -> Envelop
 def open_with(wire: bytes, choose: Callable[[str, int], VerifyKey], leader_id: str) -> Envelope:
     """As `open_envelope`, where the key follows from the key id and seq in the header; `choose` raises
     `WrongLeader` for one that is not the leader's there.
+
+    A frame that was verified a moment ago is not verified again for the next reader in this process: a
+    thousand followers of one leader cost one verification. Who may speak is asked for each all the same.
     """
+    known = _verified.get(wire)
+    if known is not None and known[0].leader_id == leader_id:
+        key = choose(known[0].key_id, known[0].seq)
+        if bytes(key) == known[1]:
+            return known[0]
+    envelope, key = _open_anew(wire, choose, leader_id)
+    _verified[wire] = (envelope, bytes(key))
+    if len(_verified) > VERIFIED_MAX:
+        _verified.popitem(last=False)
+    return envelope
+
+
+def _open_anew(
+    wire: bytes, choose: Callable[[str, int], VerifyKey], leader_id: str
+) -> tuple[Envelope, VerifyKey]:
     header, payload = _split(wire)
     if header.leader_id != leader_id:
         raise WrongLeader("envelope: another leader's id or key")
@@ -206,7 +227,7 @@ def open_with(wire: bytes, choose: Callable[[str, int], VerifyKey], leader_id: s
         key.verify(signed, bytes.fromhex(header.signature))
     except (BadSignatureError, ValueError):
         raise BadSignature("envelope: the signature does not fit header, payload and key") from None
-    return _envelope(header, payload, signed)
+    return _envelope(header, payload, signed), key
 
 
 def open_chained(wire: bytes, leader_id: str, chain_hash: str) -> Envelope:
