@@ -6,7 +6,7 @@ belong here: timing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,10 @@ from relay.nats_bus import Bus
 from relay.protocol import subjects
 from relay.protocol.messages import MarketState, PositionState, Signal
 
-__all__ = ["FOLLOWER", "LEADER", "PLAIN_FEED", "PLAIN_SUBJECT", "SYMBOL", "Room", "build_signal"]
+__all__ = ["FOLLOWER", "LEADER", "LEADERS", "PLAIN_FEED", "PLAIN_SUBJECT", "SYMBOL", "Room", "build_signal"]
 
 LEADER, FOLLOWER = "alice", "bob"
+LEADERS = (LEADER, *(f"leader{number}" for number in range(2, 9)))  # eight, as at a busy relay
 SYMBOL = "BTC/USDT:USDT"
 PLAIN_STREAM, PLAIN_SUBJECT, PLAIN_FEED = "PLAIN", "plain.signals", "plain.feed"
 
@@ -59,12 +60,13 @@ class Room:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, folder: Path) -> AsyncIterator[Room]:
+    async def open(cls, folder: Path, *, more_followers: Sequence[str] = ()) -> AsyncIterator[Room]:
         """Start the broker, as `relay serve` does, and make the plain stream; ended when the block ends."""
         create_signing_key(folder / "signing")
-        leader = LeaderUser(LEADER, create_nkey(folder / f"{LEADER}.nk"))
-        follower = FollowerUser(FOLLOWER, create_nkey(folder / f"{FOLLOWER}.nk"), (LEADER,))
-        broker = Broker(folder / "broker", [leader], [follower])
+        leaders = [LeaderUser(name, create_nkey(folder / f"{name}.nk")) for name in LEADERS]
+        follower = FollowerUser(FOLLOWER, create_nkey(folder / f"{FOLLOWER}.nk"), LEADERS)
+        more = [FollowerUser(name, create_nkey(folder / f"{name}.nk"), (LEADER,)) for name in more_followers]
+        broker = Broker(folder / "broker", leaders, [follower, *more])
         await broker.start()
         try:
             admin = await broker.connect(ADMIN)

@@ -1,0 +1,164 @@
+"""fanout_1000: one signal to the last of 1,000 followers on 1,000 connections, each with its reader, beside
+bare clients on the same topology; hosted_followers: what a signal costs one process that hosts them all.
+
+Belongs here: turns, rows. Does not belong here: the followers (`followers_crowd`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from nacl.signing import SigningKey, VerifyKey
+
+from benchmarks.followers_crowd import follower_name
+from benchmarks.interleave import interleave, percentile, spread
+from benchmarks.signals import LEADER, PLAIN_SUBJECT, Room, build_signal
+from benchmarks.table import Row, compared, reported
+from benchmarks.talk import ask, run_loop, started, work_folder
+from relay.demo.processes import Program
+from relay.keys import load_signing_key
+from relay.nats_bus import Bus
+from relay.protocol.codec import encode_payload
+from relay.protocol.feed import Accepted, FeedReader
+from relay.protocol.signing import GENESIS_HASH, Sealed, seal_chained
+
+__all__ = ["NAMES", "run"]
+
+NAMES = ("fanout_1000", "hosted_followers")
+FOLLOWERS = 1_000
+MESSAGES = 15
+GAP_S = 0.2
+ROUNDS = 4
+FILES_WANTED = 8_192
+HOSTED_SIGNALS = 20
+TARGET = 1.3
+EPOCH = 5
+
+
+def run(only: set[str] | None) -> list[Row]:
+    """The rows that are asked for."""
+    rows = []
+    if only is None or "fanout_1000" in only:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES_WANTED)), hard))
+        with work_folder() as folder:
+            rows.append(_row(run_loop(_measure(folder))))
+    if only is None or "hosted_followers" in only:
+        rows.append(_hosted())
+    return rows
+
+
+class _Chain:
+    """A leader's signals, one after the other."""
+
+    def __init__(self, key: SigningKey) -> None:
+        self._key = key
+        self.seq, self._hash = 0, GENESIS_HASH
+
+    def next(self) -> bytes:
+        self.seq += 1
+        name = f"{LEADER}.{EPOCH}.{self.seq}"
+        sealed: Sealed = seal_chained(
+            self._key,
+            kind="signal",
+            leader_id=LEADER,
+            epoch=EPOCH,
+            seq=self.seq,
+            prev_hash=self._hash,
+            payload=encode_payload(build_signal(name, 1_800_000_000_000)),
+        )
+        self._hash = sealed.chain_hash
+        return sealed.wire
+
+
+async def _measure(folder: Path) -> dict[str, list[list[float]]]:
+    names = [follower_name(number) for number in range(FOLLOWERS)]
+    async with Room.open(folder, more_followers=names) as room:
+        crowd_arguments = [str(folder), room.url, str(FOLLOWERS)]
+        async with started("crowd", "benchmarks.followers_crowd", crowd_arguments, folder) as crowd:
+            leader, plain = await room.bus(LEADER), await room.plain_client()
+            chain, stream = _Chain(load_signing_key(folder / "signing")), plain.jetstream()
+            size = len(_Chain(load_signing_key(folder / "signing")).next())
+
+            async def send_plain() -> None:
+                await stream.publish(PLAIN_SUBJECT, b"x" * size)
+
+            try:
+                return await interleave(
+                    {
+                        "ours": _round("ours", crowd, lambda: _send_ours(leader, chain)),
+                        "plain": _round("plain", crowd, send_plain),
+                    },
+                    rounds=ROUNDS,
+                )
+            finally:
+                await leader.close()
+                await plain.close()
+
+
+async def _send_ours(bus: Bus, chain: _Chain) -> None:
+    wire = chain.next()
+    await bus.publish_signal(LEADER, wire, chain.seq - 1, f"{LEADER}.{EPOCH}.{chain.seq}")
+
+
+def _round(
+    side: str, crowd: Program, send: Callable[[], Awaitable[None]]
+) -> Callable[[], Awaitable[list[float]]]:
+    async def measure() -> list[float]:
+        began: list[int] = []
+        for _ in range(MESSAGES):
+            began.append(time.monotonic_ns())
+            await send()
+            await asyncio.sleep(GAP_S)
+        told: dict[str, Any] = await ask(crowd, {"side": side, "count": MESSAGES})
+        return [(last - start) / 1e6 for start, last in zip(began, told["last_ns"], strict=True)]
+
+    return measure
+
+
+def _row(results: dict[str, list[list[float]]]) -> Row:
+    medians = {side: [statistics.median(one) for one in rounds] for side, rounds in results.items()}
+    p99 = {side: percentile([way for one in rounds for way in one], 0.99) for side, rounds in results.items()}
+    notes = [
+        f"publish to the last of {FOLLOWERS:,} connections in one process, p50; ours seals, stores behind "
+        "the fence, and every follower has a reader of his own; the signature is verified once",
+        f"ours: rounds {spread(medians['ours'])} ms, p99 {p99['ours']:.0f} ms; baseline: rounds "
+        f"{spread(medians['plain'])} ms, p99 {p99['plain']:.0f} ms",
+    ]
+    ours, plain = statistics.median(medians["ours"]), statistics.median(medians["plain"])
+    name = "bare nats-py, same topology"
+    return compared("fanout_1000", "ms", ours, plain, name, notes) | {"target": TARGET}
+
+
+def _hosted() -> Row:
+    """Readers of one leader in one process, without the network: what is left is theirs."""
+    key, verifications = SigningKey.generate(), 0
+    chain, verify = _Chain(key), VerifyKey.verify
+    public_key = bytes(key.verify_key).hex()
+    readers = [FeedReader(LEADER, public_key, 0, GENESIS_HASH, last_epoch=EPOCH) for _ in range(FOLLOWERS)]
+
+    def counted(self: VerifyKey, *arguments: Any) -> bytes:
+        nonlocal verifications
+        verifications += 1
+        return verify(self, *arguments)
+
+    times: list[float] = []
+    VerifyKey.verify = counted  # type: ignore[method-assign, assignment]
+    try:
+        for _ in range(HOSTED_SIGNALS):
+            wire, start = chain.next(), time.perf_counter()
+            for reader in readers:
+                (event,) = reader.receive(bytes(bytearray(wire)), chain.seq)
+                if not isinstance(event, Accepted):
+                    raise RuntimeError(f"not accepted: {event}")
+            times.append((time.perf_counter() - start) * 1e3)
+    finally:
+        VerifyKey.verify = verify  # type: ignore[method-assign]
+    notes = [f"{FOLLOWERS:,} readers, {verifications / HOSTED_SIGNALS:g} verifications per signal"]
+    return reported("hosted_followers", "ms/signal", statistics.median(times), notes)
