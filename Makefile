@@ -23,7 +23,7 @@ RUST_SOURCES := $(shell find $(RUST) -name '*.rs' -not -path '*/target/*' 2>/dev
 	$(shell find $(RUST) -name Cargo.toml -not -path '*/target/*' 2>/dev/null) $(RUST)/Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-data test-system lint types bench soak soak-follower lock all
+.PHONY: help setup demo test test-data test-system lint types bench soak soak-follower soak-feed lock all
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,10 @@ soak: ## ten million random commands with every invariant after each; SOAK_COMMA
 soak-follower: setup ## 2,000 copied orders under 200 kill -9 and a misbehaving venue; SOAK_SEED=N plays one again
 	SOAK_ORDERS=$${SOAK_ORDERS:-2000} SOAK_KILLS=$${SOAK_KILLS:-200} \
 	  $(BIN)/pytest -s tests/integration/test_follower_soak.py
+
+soak-feed: setup ## the feed under kills, power loss, flipped bytes; a million changed messages; FAULT_SEED=N plays one again
+	MUTATIONS=$${MUTATIONS:-1000000} FAULT_ROUNDS=$${FAULT_ROUNDS:-20} $(BIN)/pytest -s -o timeout=3600 \
+	  tests/integration/test_feed_faults.py tests/property/test_protocol_mutations.py
 
 lock: ## write requirements.lock anew from pyproject.toml: hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \

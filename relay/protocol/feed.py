@@ -169,7 +169,12 @@ class FeedReader:
         for envelope, (_, wire) in zip(chained, rows, strict=True):
             if self.locked:
                 break
-            if envelope.seq in self._pending or self._lacking_key(envelope) is not None:
+            contradiction = self._contradiction(envelope.seq, envelope.chain_hash, wire)
+            if contradiction:
+                events.append(self._lock(contradiction))
+            elif envelope.seq <= self._last_seq:
+                continue  # it came live as well, and was accepted behind the one before
+            elif envelope.seq in self._pending or self._lacking_key(envelope) is not None:
                 self._pending[envelope.seq] = (envelope, wire)
                 self._head_seq = max(self._head_seq, envelope.seq)
                 events.extend(self._go_on())

@@ -145,16 +145,19 @@ def test_any_order_with_losses_and_repeats_ends_in_the_same_feed(order: list[int
     assert reader.missing is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     st.integers(0, len(CHAIN.wires)),
+    st.lists(st.integers(1, len(CHAIN.wires)), max_size=6),
     st.lists(st.tuples(st.integers(0, len(CHAIN.wires) - 1), mutations(WIRE)), max_size=2),
     st.lists(st.integers(0, len(CHAIN.wires) - 1), max_size=3),
 )
 def test_history_at_once_is_history_one_by_one(
-    head: int, changes: list[tuple[int, bytes]], lost: list[int]
+    head: int, live: list[int], changes: list[tuple[int, bytes]], lost: list[int]
 ) -> None:
-    """Whatever a broker hands out as history: the quick way accepts what the slow way accepts, no more."""
+    """Whatever a broker hands out as history, and whatever came live before: the quick way accepts what the
+    slow way accepts, no more.
+    """
     rows = [(seq, wire) for seq, wire in enumerate(CHAIN.wires, 1)]
     for place, junk in changes:
         rows[place] = (rows[place][0], junk)
@@ -166,6 +169,9 @@ def test_history_at_once_is_history_one_by_one(
         )
 
     one_by_one, at_once = reader(), reader()
+    for seq in live:
+        for one in (one_by_one, at_once):
+            one.receive(CHAIN.wires[seq - 1], seq)
     slow = [event for seq, wire in rows for event in one_by_one.receive(wire, seq)]
     quick = at_once.receive_history(rows)
 
@@ -175,3 +181,4 @@ def test_history_at_once_is_history_one_by_one(
     assert accepted(quick) == accepted(slow)
     assert (at_once.last_seq, at_once.last_hash) == (one_by_one.last_seq, one_by_one.last_hash)
     assert at_once.missing == one_by_one.missing
+    assert at_once.locked == one_by_one.locked

@@ -268,6 +268,13 @@ def test_history_whose_end_is_not_the_leaders_is_looked_at_one_by_one() -> None:
     assert any(isinstance(event, Locked) for event in target.receive_history(list(enumerate(other.wires, 1))))
 
 
+def test_history_of_what_came_live_as_well_is_no_contradiction() -> None:
+    chain, target = samples.chain_of(6), reader()
+    feed(target, chain, 2, 3, 4)  # they wait for the first
+    assert seqs(target.receive_history(list(enumerate(chain.wires, 1)))) == [1, 2, 3, 4, 5, 6]
+    assert target.locked is None
+
+
 def test_live_messages_that_waited_are_joined_by_history() -> None:
     chain, target = samples.chain_of(9), reader()
     feed(target, chain, 1, 8, 9, 6)
