@@ -33,7 +33,9 @@ __all__ = [
     "Rights",
     "TlsFiles",
     "broker_config",
+    "leaf_config",
     "rights_of",
+    "with_leaf_door",
 ]
 
 PAYLOAD_BYTES_MAX = 64 * 1024
@@ -168,6 +170,41 @@ def broker_config(
     return json.dumps(tree, indent=1)
 
 
+def with_leaf_door(config: str, listen: str, nkey: str) -> str:
+    """A server's configuration that takes leaf nodes of FOLLOWERS as well, by this public nkey."""
+    tree: dict[str, Any] = json.loads(config)
+    tree["leafnodes"] = {"listen": listen, "authorization": {"nkey": nkey, "account": "FOLLOWERS"}}
+    return json.dumps(tree, indent=1)
+
+
+def leaf_config(users: BrokerUsers, *, host: str, port: int, data_dir: Path, hub: str, seed: str) -> str:
+    """A server near followers that keeps nothing: what it hears it has from the `hub` (nats-leaf://HOST:PORT).
+
+    Its users are followers with their own allow-lists; `internal` needs SYSTEM only, a key of this server's
+    own. `seed` is that of the nkey that the hub knows it by: the text is a secret.
+    """
+    return json.dumps(
+        {
+            "server_name": f"leaf-{port}",
+            "host": host,
+            "port": port or -1,
+            "ports_file_dir": str(data_dir),
+            "max_payload": PAYLOAD_BYTES_MAX,
+            "max_connections": CONNECTIONS_MAX,
+            "max_subscriptions": SUBSCRIPTIONS_MAX,
+            "max_pending": PENDING_BYTES_MAX,
+            "write_deadline": "5s",
+            "system_account": "SYSTEM",
+            "accounts": {
+                "SYSTEM": {"users": [{"nkey": users.internal[SYSTEM]}]},
+                "FOLLOWERS": {"users": _users(users, "FOLLOWERS")},
+            },
+            "leafnodes": {"remotes": [{"urls": [hub], "account": "FOLLOWERS", "nkey": seed}]},
+        },
+        indent=1,
+    )
+
+
 def rights_of(users: BrokerUsers) -> dict[str, Rights]:
     """Everybody's rights, by public nkey."""
     return {
@@ -203,6 +240,7 @@ def _follower_rights(follower: FollowerUser) -> Rights:
             subjects.leave(leader, follower.id),
             subjects.direct_get(f"{subjects.KEYS_STREAM}.{own_key}"),
             subjects.direct_get(subjects.stream(leader)),
+            subjects.history(subjects.stream(leader)),
         ]
         subscribe += [subjects.feed(leader), subjects.beat(leader)]
     inbox = f"{subjects.inbox_prefix(follower.id)}.>"
@@ -282,6 +320,7 @@ def _followers_account(users: list[dict[str, Any]]) -> dict[str, Any]:
             {"stream": {"account": "RELAY", "subject": "feed.*"}},
             _BEATS,
             _service("$JS.API.DIRECT.GET.*"),
+            {**_service("$JS.API.DIRECT.GET.*"), "to": subjects.history("*")},  # for leaf nodes
             _service(_KEY_READS),
             *map(_service, (subjects.REPORTS_SUBJECTS, subjects.JOINS, subjects.LEAVES)),
         ],

@@ -25,6 +25,7 @@ __all__ = [
     "direct_get",
     "feed",
     "group_key",
+    "history",
     "inbox_prefix",
     "join",
     "leave",
@@ -119,6 +120,11 @@ def stream(leader_id: str) -> str:
 def direct_get(stream_name: str) -> str:
     """The API subject that opens one stream's history, and no other's."""
     return f"$JS.API.DIRECT.GET.{stream_name}"
+
+
+def history(stream_name: str) -> str:
+    """The same question where a server in between keeps the API's own subjects to itself: a leaf node."""
+    return f"history.{stream_name}"
 
 
 def inbox_prefix(user_id: str) -> str:

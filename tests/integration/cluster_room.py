@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from relay.broker import find_nats_server
-from relay.broker_config import ADMIN, SYSTEM, FollowerUser, LeaderUser
+from relay.broker_config import ADMIN, SYSTEM, FollowerUser, LeaderUser, with_leaf_door
 from relay.desk.clustering import init_cluster, parse_node
 from relay.errors import RelayError
 from relay.external_broker import ExternalBroker
@@ -42,11 +42,15 @@ def free_ports(count: int) -> list[int]:
 class Cluster:
     """The servers, everybody's keys, and the relay's view of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, leaf: tuple[str, int, str] | None = None) -> None:
+        """`leaf`: which server takes leaf nodes, on which port, by which public nkey."""
         self.folder = folder
         ports = free_ports(6)
         nodes = [f"{name}=127.0.0.1:{ports[at]}/{ports[at + 3]}" for at, name in enumerate(NAMES)]
         init_cluster(folder, [parse_node(text) for text in nodes])
+        if leaf is not None:
+            config = folder / f"{leaf[0]}.conf"
+            config.write_text(with_leaf_door(config.read_text(), f"127.0.0.1:{leaf[1]}", leaf[2]))
         self.urls = list(load_serve(folder / "relay.toml").broker.url)
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.public = {name: create_nkey(folder / f"{name}.nk") for name in (*LEADERS, *FOLLOWERS)}
@@ -116,9 +120,11 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running_cluster(folder: Path) -> AsyncIterator[Cluster]:
+async def running_cluster(
+    folder: Path, *, leaf: tuple[str, int, str] | None = None
+) -> AsyncIterator[Cluster]:
     """Three servers and a relay that answers for them, until the block ends."""
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, leaf)
     try:
         for name in NAMES:
             await cluster.start_node(name)
