@@ -144,3 +144,10 @@ def test_a_client_that_is_gone_keeps_what_ends_its_positions() -> None:
     ended = [(e.order_id, e.reason) for e in told if isinstance(e, Event.OrderCancelled)]
     assert ended == [(resting.order_id, CancelReason.Disconnected)]
     assert [order.kind for order in desk.engine.open_orders(BOB, BTC)] == [StopKind.StopLoss]
+
+
+def test_terms_say_whether_they_hold() -> None:
+    terms = Terms(trigger_price=49_000 * SCALE, holds=True)
+    assert (terms.holds, Terms().holds) == (True, False)
+    desk = Desk.opened()
+    assert desk.place(ALICE, Side.Sell, "1", terms=terms).reject == Reject.SpotTermsInvalid

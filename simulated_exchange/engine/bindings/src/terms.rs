@@ -1,6 +1,10 @@
 //! What few orders ask for, and accounts' settings for orders, as Python objects.
 
-#![expect(clippy::too_many_arguments, reason = "an order has as many terms, and Python names them all")]
+#![expect(
+    clippy::too_many_arguments,
+    clippy::fn_params_excessive_bools,
+    reason = "an order has as many terms, and Python names them all"
+)]
 
 use exchange_core as core;
 use pyo3::prelude::*;
