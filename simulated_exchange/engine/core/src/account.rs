@@ -483,6 +483,21 @@ impl Ledger {
         self.alter(purse, |held| held.extras_mut().isolated += change);
     }
 
+    /// Instruments that have lists of members.
+    pub(crate) fn members_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Slots in all.
+    pub(crate) fn slots_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Entries in the lists of holders.
+    pub(crate) fn holders_count(&self) -> usize {
+        self.purses_in.iter().map(Vec::len).sum()
+    }
+
     /// Whether every position leads to an account, a purse or a slot, and every chain of them to its end: each link
     /// leads to something older.
     pub(crate) fn is_sound(&self) -> bool {

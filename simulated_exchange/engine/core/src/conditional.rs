@@ -89,8 +89,12 @@ impl Exchange {
         if order.terms.slippage != SlippageTolerance::None {
             return Err(Reject::SlippageInvalid);
         }
-        if !self.markets[instrument].is_ready() {
+        let market = &self.markets[instrument];
+        if !market.is_ready() {
             return Err(Reject::MarketNotReady);
+        }
+        if market.is_restricted {
+            self.check_status(instrument, order.reduce_only)?;
         }
         self.fits_mode(account, instrument, order.position_index)?;
         self.check_waiting_shape(instrument, order)?;

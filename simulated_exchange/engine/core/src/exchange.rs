@@ -39,7 +39,7 @@ pub(crate) const FEES: u32 = 0;
 pub(crate) const TAKEOVER: u32 = 1;
 pub(crate) const LENDING: u32 = 2;
 pub(crate) const CONVERSION: u32 = 3;
-const FIRST_POOL: u32 = 4;
+pub(crate) const FIRST_POOL: u32 = 4;
 
 /// What became of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

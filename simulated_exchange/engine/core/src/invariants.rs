@@ -4,7 +4,7 @@
 use crate::account::Ledger;
 use crate::exchange::{Exchange, Fatal, FEES, LENDING, TAKEOVER};
 use crate::margin::{Margin, MarginSum};
-use crate::order::Order;
+use crate::order::{Order, NONE};
 use crate::purse::Worth;
 use crate::terms::{StopKind, TriggerBy};
 use crate::triggers::Waiting;
@@ -43,7 +43,9 @@ impl Exchange {
             self.assert_invariants()?;
             self.check_totals()?;
             self.coin_ids().try_for_each(|coin| self.check_loans(coin))?;
-            (0..self.instruments.len()).try_for_each(|index| self.check_book(index))?;
+            let resting = (0..self.instruments.len()).map(|index| self.check_book(index));
+            let resting: usize = resting.sum::<Result<_, _>>()?;
+            holds(resting == self.orders.len(), "every live order rests")?;
             self.check_insurance()?;
             self.check_accounts()?;
             self.check_waiting()
@@ -120,24 +122,29 @@ impl Exchange {
         holds(totals.withdrawals <= totals.deposits, "the venue pays out no coin that it does not have")
     }
 
-    fn check_book(&self, index: usize) -> Check {
+    /// Checks one book; returns how many orders rest in it.
+    fn check_book(&self, index: usize) -> Result<usize, &'static str> {
+        let mut resting = 0;
         let book = &self.books[index];
         if let (Some(bid), Some(ask)) = (book.best(Side::Buy), book.best(Side::Sell)) {
             holds(bid < ask, "book is not crossed")?;
         }
         for side in [Side::Buy, Side::Sell] {
             for ticks in book.prices(side) {
-                let mut lots = 0_i64;
-                for order in book.queue(&self.orders, side, ticks) {
-                    let order = self.orders.get(order);
+                let (mut lots, mut last) = (0_i64, NONE);
+                for place in book.queue(&self.orders, side, ticks) {
+                    (last, resting) = (place, resting + 1);
+                    let order = self.orders.get(place);
                     let at_home = order.side == side && order.ticks() == ticks && order.leaves > 0;
                     holds(at_home && usize::from(order.instrument) == index, "order rests at its price")?;
                     lots = lots.saturating_add(order.leaves);
                 }
-                holds(lots == book.level(side, ticks).lots && lots > 0, "level holds its orders' lots")?;
+                let level = book.level(side, ticks);
+                holds(lots == level.lots && lots > 0, "level holds its orders' lots")?;
+                holds(last == level.tail, "a level knows its youngest order")?;
             }
         }
-        Ok(())
+        Ok(resting)
     }
 
     /// What the take-over account holds is what contracts lost beyond their pools, and nothing else.
@@ -289,7 +296,16 @@ impl Exchange {
     fn check_orders(&self, ledger: &Ledger, slot: u32) -> Result<usize, &'static str> {
         let owner = ledger.slot(slot);
         let listed = &self.instruments[usize::from(owner.instrument)];
-        let resting: Vec<&Order> = self.orders.of(owner.orders).map(|order| self.orders.get(order)).collect();
+        let places: Vec<u32> = self.orders.of(owner.orders).collect();
+        let resting: Vec<&Order> = places.iter().map(|order| self.orders.get(*order)).collect();
+        let is_own = |order: &&Order| {
+            (order.slot, order.account, order.instrument) == (slot, owner.account, owner.instrument)
+                && (1..=listed.max_ticks).contains(&order.ticks())
+                && (order.leaves..=order.lots.max(order.leaves)).contains(&order.lots)
+        };
+        holds(resting.iter().all(is_own), "an order is its account's")?;
+        let youngest = places.last().copied().unwrap_or(NONE);
+        holds(owner.orders.youngest == youngest, "a list knows its youngest order")?;
         for side in [Side::Buy, Side::Sell] {
             let at = usize::from(side.to_wire());
             let leverage = i64::from(owner.leverage);

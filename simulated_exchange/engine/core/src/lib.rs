@@ -64,6 +64,7 @@ mod reduction;
 mod self_match;
 mod slot;
 mod snapshot;
+mod soundness;
 mod spot;
 mod spot_stops;
 mod standing;

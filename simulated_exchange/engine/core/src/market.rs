@@ -48,6 +48,16 @@ impl Window {
         self.oldest = (self.oldest + 1) % self.capacity;
     }
 
+    /// True when it could be what became of an empty one.
+    pub(crate) fn is_sound(&self, empty: &Self) -> bool {
+        let count = self.samples.len();
+        let sum: i128 = self.samples.iter().map(|sample| i128::from(*sample)).sum();
+        self.capacity == empty.capacity
+            && count <= self.capacity
+            && (self.oldest == 0 || self.oldest < count)
+            && sum == self.sum
+    }
+
     /// Mean, rounded half up; 0 without samples.
     pub fn mean(&self) -> i64 {
         saturate(div_half_up(self.sum, i128::try_from(self.samples.len().max(1)).unwrap_or(1)))

@@ -23,6 +23,8 @@ pub enum RestoreError {
     Bytes,
     /// Parts of the state do not belong together: which ones.
     Unsound(&'static str),
+    /// The state is sound, but another than the one whose hash was written down: this one's hash.
+    Hash(u128),
     /// An invariant does not hold.
     Broken(Fatal),
 }
@@ -33,6 +35,7 @@ impl std::fmt::Display for RestoreError {
             Self::Build => formatter.write_str("it was taken by another build of the exchange"),
             Self::Bytes => formatter.write_str("its state cannot be read"),
             Self::Unsound(what) => write!(formatter, "its state does not hold together: {what}"),
+            Self::Hash(hash) => write!(formatter, "its state has another hash: {hash:032x}"),
             Self::Broken(fatal) => write!(formatter, "its state breaks an {fatal}"),
         }
     }
@@ -71,8 +74,16 @@ impl Exchange {
         sound(self.lending.is_sound(coins, accounts), "lending pools")?;
         sound(self.profiles.is_sound(accounts), "sub-accounts")?;
         let walk = || -> Result<(), RestoreError> {
+            sound(self.is_listing_sound(), "what is listed")?;
+            sound(self.are_markets_sound(), "markets")?;
+            sound(self.are_accounts_sound(), "accounts")?;
             self.check_invariants().map_err(RestoreError::Broken)?;
-            sound(self.state_hash() == state_hash, "its hash is another")
+            let own = self.state_hash();
+            if own == state_hash {
+                Ok(())
+            } else {
+                Err(RestoreError::Hash(own))
+            }
         };
         catch_unwind(AssertUnwindSafe(walk)).unwrap_or(Err(RestoreError::Unsound("what it refers to")))?;
         Ok(self)

@@ -154,6 +154,21 @@ fn an_inverse_contract_is_delivered_in_coin_and_the_pool_gets_the_fraction() {
 }
 
 #[test]
+fn what_waits_for_a_price_goes_with_the_contract() {
+    let mut story = traded();
+    story.tell(
+        "who   | does | in       | order | qty | price | trigger | then
+         carol | buy  | BTC-0200 | stop  | 1   | 52000 | 51000   | waits 1 for 51000",
+    );
+    story.passes(2 * HOUR_MS);
+    assert_eq!(story.fate(story.order("stop")), "Delivery 1");
+    story.tell(
+        "who   | does | in       | qty | price | trigger | then
+         carol | buy  | BTC-0200 | 1   | 52000 | 51000   | InstrumentClosed",
+    );
+}
+
+#[test]
 fn an_isolated_position_loses_no_more_than_its_margin_while_the_pool_reaches() {
     let mut story = story();
     let (account, mode) = (who("bob"), MarginMode::Isolated);

@@ -102,6 +102,7 @@ impl State {
         if self.markets[key.instrument].mark == 0 {
             return Err(Reject::MarketNotReady);
         }
+        self.check_status(key.instrument, new.reduce_only)?;
         self.check_index(key)?;
         self.check_shape(key.instrument, new)?;
         if !new.link_id.is_empty() && self.accounts[account].links.contains(&new.link_id) {
