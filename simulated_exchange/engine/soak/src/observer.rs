@@ -14,8 +14,6 @@ type Held = (AccountId, InstrumentId, PositionIndex);
 /// What somebody knows who saw every event.
 #[derive(Clone, Debug, Default)]
 pub struct Observer {
-    /// Where coins change hands and no positions.
-    spot: BTreeSet<InstrumentId>,
     last_sequence: u64,
     /// Instruments without positions.
     spot: BTreeSet<InstrumentId>,
@@ -31,12 +29,6 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Of a venue that trades coins in these instruments.
-    #[must_use]
-    pub fn new(spot: BTreeSet<InstrumentId>) -> Self {
-        Self { spot, ..Self::default() }
-    }
-
     /// Takes what came of one command and compares with the exchange.
     ///
     /// # Errors
@@ -120,25 +112,6 @@ impl Observer {
             return Ok(());
         };
         let signed = i128::from(qty.0) * i128::from(side.sign());
-        // what is delivered has no other side
-        if how != FillKind::Delivery {
-            let sides = self.trades.entry(trade_id).or_default();
-            sides.0 += signed;
-            sides.1 += signed.abs();
-        }
-        if how == FillKind::Trade && order_id != OrderId(0) {
-            let open = self.open.get(&order_id).copied().unwrap_or_default();
-            check(open.0 - qty.0 == leaves.0 && leaves.0 >= 0, || format!("{kind:?} of {open:?}"))?;
-            self.open.insert(order_id, leaves);
-        }
-        let is_filled = how == FillKind::Trade && order_id != OrderId(0) && leaves.0 == 0;
-        if self.spot.contains(&instrument) {
-            check(position_qty == Qty(0) && closed_qty == Qty(0), || format!("{kind:?} makes a position"))?;
-            if is_filled {
-                self.end(order_id);
-            }
-            return Ok(());
-        }
         let place = (account, instrument, position_index);
         let held = self.positions.get(&place).copied().unwrap_or(0);
         let (after, closed) = if self.spot.contains(&instrument) {
@@ -155,8 +128,16 @@ impl Observer {
         if self.reduce_only.contains(&order_id) {
             check(closed == signed.abs(), || format!("{kind:?} of a reduce-only order from {held}"))?;
         }
-        if is_filled {
-            self.end(order_id);
+        let sides = self.trades.entry(trade_id).or_default();
+        sides.0 += signed;
+        sides.1 += signed.abs();
+        if how == FillKind::Trade && order_id != OrderId(0) {
+            let open = self.open.get(&order_id).copied().unwrap_or_default();
+            check(open.0 - qty.0 == leaves.0 && leaves.0 >= 0, || format!("{kind:?} of {open:?}"))?;
+            self.open.insert(order_id, leaves);
+            if leaves.0 == 0 {
+                self.end(order_id);
+            }
         }
         Ok(())
     }

@@ -53,13 +53,11 @@ impl Run {
     pub fn new(seed: u64) -> Result<Self, String> {
         let genesis = world::genesis(&mut Random::new(seed));
         let open = || Exchange::new(&genesis).map_err(|error| error.to_string());
-        let listed = (0_u16..).map(InstrumentId).zip(&genesis.instruments);
-        let spot = listed.filter(|(_, spec)| spec.kind == Kind::Spot).map(|(instrument, _)| instrument);
         let mut run = Self {
             exchange: open()?,
             second: open()?,
             composer: Composer::new(genesis.instruments.len()),
-            observer: Observer::new(spot.collect()),
+            observer: Observer::default(),
             events: Vec::new(),
             again: Vec::new(),
             tally: Tally::default(),

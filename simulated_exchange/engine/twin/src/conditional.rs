@@ -1,4 +1,5 @@
-//! Orders that wait for a price: rules 3.1 and 3.2. They hold no margin; when their price is reached they come in like every
+//! Orders that wait for a price: rules 3.1 and 3.2. They hold no margin (a take-profit or stop-loss of spot holds what it pays
+//! with); when their price is reached they come in like every
 //! other order, and what is refused then is cancelled.
 //!
 //! - The last price is looked at after every trade (before the first one the mark stands for it), mark and index whenever one
@@ -10,7 +11,9 @@
 //!   make way for itself: youngest first, others that reduce on its side go until it has room to rest, and opening orders as
 //!   long as nothing is available.
 
-use exchange_core::limits::{CONDITIONAL_ORDERS_MAX, SPOT_CONDITIONAL_ORDERS_MAX, TRIGGERS_MAX};
+use exchange_core::limits::{
+    CONDITIONAL_ORDERS_MAX, SPOT_CONDITIONAL_ORDERS_MAX, SPOT_TPSL_ORDERS_MAX, TRIGGERS_MAX,
+};
 use exchange_core::{
     AccountId, CancelReason, CreateType, EventKind, LinkId, NewOrder, OrderId, OrderType, PositionIndex,
     Price, Qty, Reject, Side, SlippageTolerance, StopKind, Terms, TermsAmendment, TriggerBy,
@@ -108,17 +111,23 @@ impl State {
         if !new.link_id.is_empty() && self.accounts[account].links.contains(&new.link_id) {
             return Err(Reject::DuplicateLinkId);
         }
+        let kind = if new.terms.holds { StopKind::SpotTpSl } else { StopKind::Stop };
         let here = |waiting: &&Waiting| {
-            (waiting.key.account, waiting.key.instrument) == (account, key.instrument)
-                && waiting.kind == StopKind::Stop
+            (waiting.key.account, waiting.key.instrument) == (account, key.instrument) && waiting.kind == kind
         };
-        let is_spot = self.contracts[key.instrument].is_spot();
-        let most = if is_spot { SPOT_CONDITIONAL_ORDERS_MAX } else { CONDITIONAL_ORDERS_MAX };
+        let most = match self.contracts[key.instrument].is_spot() {
+            _ if kind == StopKind::SpotTpSl => SPOT_TPSL_ORDERS_MAX,
+            true => SPOT_CONDITIONAL_ORDERS_MAX,
+            false => CONDITIONAL_ORDERS_MAX,
+        };
         if self.waiting.values().filter(here).count() >= most {
             return Err(Reject::TooManyConditionalOrders);
         }
         if new.reduce_only {
             self.closable(key, new.side)?;
+        }
+        if new.terms.holds {
+            self.check_waiting_hold(key, new, 0)?;
         }
         let now = self.price_by(key.instrument, new.terms.trigger_by);
         let rises = match new.terms.trigger_direction {
@@ -128,7 +137,7 @@ impl State {
         self.check_direction(key.instrument, &new.terms, rises)?;
         let fresh = self.slot(key);
         self.slots.entry(key).or_insert(fresh);
-        let waiting = self.new_waiting(key, StopKind::Stop, *new, rises);
+        let waiting = self.new_waiting(key, kind, *new, rises);
         self.put_waiting(waiting);
         Ok(OrderId(waiting.id))
     }
@@ -432,6 +441,10 @@ impl State {
         let trigger = |order: &NewOrder| (order.terms.trigger_price, order.terms.trigger_by);
         if trigger(&order) != trigger(&before.order) {
             self.check_direction(before.key.instrument, &order.terms, before.rises)?;
+        }
+        if before.kind == StopKind::SpotTpSl {
+            let released = self.held_by_waiting(before.key.instrument, &before.order).1;
+            self.check_waiting_hold(before.key, &order, released)?;
         }
         let after = Waiting { order, ..before };
         self.waiting.insert(before.id, after);

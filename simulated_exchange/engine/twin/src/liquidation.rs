@@ -16,7 +16,7 @@
 use exchange_core::limits::{LADDER_STEPS_MAX, LIQUIDATIONS_MAX};
 use exchange_core::{
     AccountId, CancelReason, CoinId, CreateType, EventKind, FillKind, LinkId, Money, OrderId, OrderType,
-    PositionIndex, SelfMatch, TimeInForce, WalletReason,
+    PositionIndex, SelfMatch, StopKind, TimeInForce, WalletReason,
 };
 
 use crate::contract::{side_of, sign, Contract, ONE};
@@ -73,6 +73,9 @@ impl State {
             if self.contracts[instrument].is_spot() {
                 self.cancel_orders(account, Some(instrument), CancelReason::Liquidation);
             }
+        }
+        for key in self.slots_of(account) {
+            self.cancel_waiting(key, CancelReason::Liquidation, |one| one.kind == StopKind::SpotTpSl);
         }
         if self.is_breached(account) && !stand_for_themselves {
             self.cancel_orders(account, None, CancelReason::Liquidation);

@@ -2,7 +2,7 @@
 
 use exchange_core::{
     AccountId, CancelReason, EventKind, NewOrder, OrderId, OrderSetting, OrderType, ProductClass, Reject,
-    Side, SlippageTolerance, TradingAction,
+    Side, SlippageTolerance, StopKind, TradingAction,
 };
 
 use crate::contract::{sign, ONE};
@@ -40,7 +40,9 @@ impl State {
         }
         for key in self.slots_of(owner) {
             if self.contracts[key.instrument].is_spot() == wants_spot {
-                self.cancel_waiting(key, CancelReason::Disconnected, |waiting| !waiting.kind.is_exit());
+                self.cancel_waiting(key, CancelReason::Disconnected, |waiting| {
+                    waiting.kind == StopKind::Stop
+                });
             }
         }
         Ok(OrderId(0))

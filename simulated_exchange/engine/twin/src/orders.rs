@@ -163,7 +163,7 @@ impl State {
         if new.terms.has_exits() {
             self.check_exits(new, instrument, (!is_market).then_some(price))?;
         }
-        if new.terms.is_leveraged || new.terms.in_quote {
+        if new.terms.is_leveraged || new.terms.in_quote || new.terms.holds {
             qty = self.on_spot_terms(new, key, price, qty)?;
         }
         let valued = if is_market { self.markets[instrument].mark } else { price };

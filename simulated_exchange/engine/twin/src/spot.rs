@@ -1,6 +1,8 @@
 //! Spot: coins change hands, there is no position. Rules 3.8 and 6.
 //!
 //! - A resting buy holds its value in the quote coin, a resting sell its quantity of the base coin.
+//! - A take-profit or stop-loss that waits holds likewise: a buy at its limit, at the market at its trigger price, or what it
+//!   is to spend.
 //! - What may be spent: wallet, less what is held, less losses at the marks; in isolated margin the free balance. An order on
 //!   leverage may hold more than that, as far as it can be borrowed and its initial margin borne.
 //! - The haircut, in cross margin: what of collateral value a side's orders of an instrument together would lose if they
@@ -9,8 +11,8 @@
 //! - A market buy may name what it spends: it buys whole steps, through the book and at its limit beyond.
 
 use exchange_core::{
-    AccountId, CoinId, EventKind, Money, NewOrder, OrderId, OrderType, Qty, Reject, SelfMatch, Side, TradeId,
-    WalletReason, MONEY_MAX,
+    AccountId, CoinId, EventKind, Money, NewOrder, OrderId, OrderType, Qty, Reject, SelfMatch, Side,
+    StopKind, TradeId, WalletReason, MONEY_MAX,
 };
 
 use crate::contract::{sign, Contract, ONE};
@@ -33,7 +35,41 @@ impl State {
                 0
             }
         })
-        .sum()
+        .sum::<i128>()
+            + self.locked_by_waiting(account, coin)
+    }
+
+    fn locked_by_waiting(&self, account: usize, coin: CoinId) -> i128 {
+        let waiting = self.waiting.values();
+        let own = waiting.filter(|one| one.key.account == account && one.kind == StopKind::SpotTpSl);
+        let held = own.map(|one| self.held_by_waiting(one.key.instrument, &one.order));
+        held.filter(|(paid_in, _)| *paid_in == coin).map(|(_, amount)| amount).sum()
+    }
+
+    /// What an order holds of which coin while it waits.
+    pub fn held_by_waiting(&self, instrument: usize, order: &NewOrder) -> (CoinId, i128) {
+        let contract = self.contract(instrument);
+        let is_limit = order.order_type == OrderType::Limit;
+        let price = if is_limit { order.price } else { order.terms.trigger_price };
+        let qty = i128::from(order.qty.0);
+        let amount = if order.side == Side::Sell || order.terms.in_quote {
+            qty
+        } else {
+            contract.size(qty, i128::from(price.0))
+        };
+        (paid_in(&contract, order.side), amount)
+    }
+
+    /// Refuses a waiting order that cannot hold what it pays with; `released` is what it holds already.
+    pub fn check_waiting_hold(&self, key: Key, order: &NewOrder, released: i128) -> Result<(), Reject> {
+        if !self.contracts[key.instrument].is_spot() || order.terms.is_leveraged {
+            return Err(Reject::SpotTermsInvalid);
+        }
+        let (coin, needed) = self.held_by_waiting(key.instrument, order);
+        if needed - released > self.spendable_cash(key.account, coin) {
+            return Err(Reject::InsufficientBalance);
+        }
+        Ok(())
     }
 
     /// Collateral value that all of an account's spot orders quoted in a coin would lose, in the coin.
@@ -109,7 +145,7 @@ impl State {
     /// What only spot orders may ask for; the quantity.
     pub fn on_spot_terms(&self, new: &NewOrder, key: Key, limit: i128, qty: i128) -> Result<i128, Reject> {
         let contract = self.contract(key.instrument);
-        if !contract.is_spot() {
+        if !contract.is_spot() || new.terms.holds {
             return Err(Reject::SpotTermsInvalid);
         }
         if new.terms.is_leveraged && self.is_isolated(key.account) {

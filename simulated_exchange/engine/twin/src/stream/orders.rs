@@ -158,6 +158,7 @@ impl Stream {
         terms.is_leveraged = self.random.percent(25);
         terms.in_quote = self.random.percent(15);
         self.maybe_waits(state, at, &mut terms);
+        terms.holds = self.random.percent(if terms.trigger_price == Price(0) { 1 } else { 50 });
         let reach = if terms.is_leveraged { 3 } else { 1 };
         let step = shown(contract.step());
         let steps = shown(payable * reach / contract.step()).clamp(1, 1 << 40);
