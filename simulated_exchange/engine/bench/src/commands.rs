@@ -44,16 +44,20 @@ pub(crate) fn genesis(instruments: usize) -> Genesis {
 
 /// Accounts, deposits, index prices and the orders that fill the books.
 pub(crate) fn setup(workload: &Workload) -> impl Iterator<Item = Command> + '_ {
-    let filled = workload.fill.iter().map(|instruction| command(ask(instruction)));
+    let filled = workload.fill.iter().map(|instruction| ask(MARKET_MS, instruction));
     (0..workload.users).flat_map(funded).chain(priced(workload.instruments)).chain(filled)
 }
 
 /// What is timed: the same instructions that the reference reads, each made a command when its turn comes.
 pub(crate) fn stream(workload: &Workload) -> impl Iterator<Item = Command> + '_ {
-    workload.stream.iter().enumerate().map(|(at, instruction)| {
-        let market_ms = MARKET_MS + i64::try_from(at / COMMANDS_PER_MS).unwrap_or(0);
-        Command { market_ms, wall_us: market_ms * 1000, action: ask(instruction) }
-    })
+    workload.stream.iter().enumerate().map(|(at, instruction)| timed(at, instruction))
+}
+
+/// The command that an instruction of the stream becomes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a command is large: it is made where it is read")]
+pub(crate) fn timed(at: usize, instruction: &Instruction) -> Command {
+    ask(MARKET_MS + i64::try_from(at / COMMANDS_PER_MS).unwrap_or(0), instruction)
 }
 
 /// A user's account with money in it.
@@ -96,19 +100,30 @@ fn account(user: u32) -> AccountId {
     AccountId(FIRST_ACCOUNT + user)
 }
 
-#[inline]
-fn ask(instruction: &Instruction) -> Ask {
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a command is large: it is made where it is read")]
+fn ask(market_ms: i64, instruction: &Instruction) -> Command {
     let &Instruction { action, side, instrument, user, id, price, qty } = instruction;
     let (account, order_id) = (account(user), OrderId(id));
+    let wall_us = market_ms * 1000;
+    let place = |time_in_force| Command {
+        market_ms,
+        wall_us,
+        action: limit(user, instrument, side, (price, qty), time_in_force),
+    };
     match action {
-        Action::Rest => limit(user, instrument, side, (price, qty), TimeInForce::GoodTillCancel),
-        Action::Take => limit(user, instrument, side, (price, qty), TimeInForce::ImmediateOrCancel),
-        Action::Cancel => Ask::CancelOrder { account, order_id },
-        Action::Move => Ask::AmendOrder { account, order_id, price: Some(Price(price * TICK)), qty: None },
+        Action::Rest => place(TimeInForce::GoodTillCancel),
+        Action::Take => place(TimeInForce::ImmediateOrCancel),
+        Action::Cancel => Command { market_ms, wall_us, action: Ask::CancelOrder { account, order_id } },
+        Action::Move => {
+            let price = Some(Price(price * TICK));
+            Command { market_ms, wall_us, action: Ask::AmendOrder { account, order_id, price, qty: None } }
+        }
     }
 }
 
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a command is large: it is made where it is read")]
 fn limit(
     user: u32,
     instrument: u16,

@@ -37,20 +37,30 @@ impl Run {
         commands: impl Iterator<Item = Command>,
         mut drain: impl FnMut(&mut Self),
     ) {
-        let mut waiting = 0;
-        // `for_each` hands every command over where it was made
-        commands.for_each(|command| {
-            let applied = self.exchange.apply_to(&command, &mut self.events).expect("no invariant breaks");
-            assert!(applied.reject.is_none(), "{command:?} was refused: {:?}", applied.reject);
-            waiting += 1;
-            if waiting == COMMANDS_PER_DRAIN {
-                waiting = 0;
-                drain(self);
-                self.events.clear();
-            }
-        });
+        for (at, command) in (1..).zip(commands) {
+            self.step(at, &command, &mut drain);
+        }
         drain(self);
         self.events.clear();
+    }
+
+    /// Applies the stream of a workload.
+    pub(crate) fn play(&mut self, workload: &Workload, mut drain: impl FnMut(&mut Self)) {
+        for (at, instruction) in workload.stream.iter().enumerate() {
+            self.step(at + 1, &commands::timed(at, instruction), &mut drain);
+        }
+        drain(self);
+        self.events.clear();
+    }
+
+    #[inline]
+    fn step(&mut self, at: usize, command: &Command, drain: &mut impl FnMut(&mut Self)) {
+        let applied = self.exchange.apply_to(command, &mut self.events).expect("no invariant breaks");
+        assert!(applied.reject.is_none(), "{command:?} was refused: {:?}", applied.reject);
+        if at.is_multiple_of(COMMANDS_PER_DRAIN) {
+            drain(self);
+            self.events.clear();
+        }
     }
 
     /// Drops the buffer's events.

@@ -81,7 +81,7 @@ fn remark(positions: u32, rounds: usize) {
 /// Both engines in turn, `rounds` times, each from its beginning; they must have traded the same.
 fn compare(workload: &Workload, rounds: usize) {
     let mut counted = Run::new(workload);
-    counted.apply(commands::stream(workload), Run::count);
+    counted.play(workload, Run::count);
     counted.check();
     let mut seconds = (Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -150,7 +150,7 @@ struct Elapsed {
 fn time_exchange(workload: &Workload) -> (Elapsed, Run) {
     let mut run = Run::new(workload);
     let (start, processor_start) = (Instant::now(), processor_time());
-    run.apply(commands::stream(workload), Run::forget);
+    run.play(workload, Run::forget);
     let processor = processor_time().saturating_sub(processor_start);
     (Elapsed { wall: start.elapsed(), processor }, run)
 }

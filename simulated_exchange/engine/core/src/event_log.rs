@@ -235,24 +235,23 @@ impl EventLog {
         }
     }
 
-    /// Appends words.
+    /// Appends words. Nothing refers to them, so that they go straight from where they are made to the buffer.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a few stores, where their number is known")]
     pub(crate) fn write<const N: usize>(&mut self, words: [u64; N]) {
+        if self.words.len() < self.used + N {
+            self.make_room(N);
+        }
         if let Some(room) = self.words.get_mut(self.used..).and_then(<[u64]>::first_chunk_mut) {
             *room = words;
-        } else {
-            self.words.truncate(self.used);
-            self.write_behind(&words);
+            self.used += N;
         }
-        self.used += N;
     }
 
-    /// Makes room, for as much again as there is, and writes there.
+    /// Makes room for so many words, and for as much again as there is.
     #[cold]
-    fn write_behind(&mut self, words: &[u64]) {
-        self.words.extend_from_slice(words);
-        let room = (2 * self.words.len()).max(ROOM_MIN);
+    fn make_room(&mut self, words: usize) {
+        let room = (2 * (self.used + words)).max(ROOM_MIN);
         self.words.resize(room, 0);
     }
 }

@@ -225,6 +225,9 @@ pub struct Instrument {
     /// Leverage of an account that never set one, in hundredths: as listed, within the first tier at genesis. Later risk
     /// limits do not change it, so that it does not matter when an account first came here.
     pub default_leverage: i64,
+    /// Parts of a whole that an order costs per size at that leverage; the second where value at bankruptcy lies above that
+    /// at entry.
+    pub default_shares: [(u64, u64); 2],
     /// Leverage that every tier allows, in hundredths.
     pub leverage_everywhere: i64,
     /// Tiers with their deductions.
@@ -334,7 +337,11 @@ impl Instrument {
     #[inline]
     pub fn order_cost(&self, size: i64, side: Side, leverage: i64) -> i64 {
         let toward = side.sign() * self.direction;
-        let (parts, whole) = order_share(toward, leverage, self.taker_fee);
+        let (parts, whole) = if leverage == self.default_leverage {
+            self.default_shares[usize::from(toward < 0)]
+        } else {
+            order_share(toward, leverage, self.taker_fee)
+        };
         let narrow = narrow_share_ceil(size.unsigned_abs(), parts, whole);
         match narrow.and_then(|cost| i64::try_from(cost).ok()) {
             Some(cost) if size >= 0 => cost.min(SIZE_MAX),
@@ -401,6 +408,8 @@ pub(crate) fn derive(
         field: at("pool"),
         allowed: format!("was {:?}, must be a listed pool of the settlement coin", spec.pool),
     })?;
+    let taker_fee = Ratio::new(spec.taker_fee, SCALE);
+    let default_leverage = spec.default_leverage.min(tiers[0].max_leverage);
     let mut instrument = Instrument {
         spec: spec.clone(),
         base,
@@ -415,8 +424,9 @@ pub(crate) fn derive(
         max_ticks,
         position_lots_max: 0,
         value_max: spec.tiers.last().map_or(0, |tier| tier.limit.0),
-        taker_fee: Ratio::new(spec.taker_fee, SCALE),
-        default_leverage: spec.default_leverage.min(tiers[0].max_leverage),
+        taker_fee,
+        default_leverage,
+        default_shares: [1, -1].map(|toward| order_share(toward, default_leverage, taker_fee)),
         leverage_everywhere: tiers.last().map_or(0, |tier| tier.max_leverage),
         tiers,
         is_spot: spec.kind == Kind::Spot,

@@ -1,14 +1,12 @@
 //! Order number -> slab position: open addressing over sequential numbers. A store, no rules.
 //!
 //! An entry keeps only the low half of a number beside the position; whoever looks a number up says whether the order
-//! at a position bears it. Eight successive numbers share a cache line, the lines are scattered by multiplication.
+//! at a position bears it. Multiplication by the golden ratio spreads successive numbers evenly, so that they hardly meet.
 //! Linear probing with backward-shift deletion: no tombstones, so a steady stream of orders never degrades it. It is
 //! never iterated, so its layout cannot leak into results.
 
 const EMPTY: u32 = u32::MAX;
 const CAPACITY_MIN: usize = 1024;
-/// Numbers in a row that lie side by side.
-const ROW: u64 = 8;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -23,7 +21,7 @@ const FREE: Entry = Entry { low: 0, position: EMPTY };
 pub struct OrderIds {
     entries: Vec<Entry>,
     length: usize,
-    /// Leaves as many high bits of a product as there are rows.
+    /// Leaves as many high bits of a product as there are entries.
     shift: u32,
 }
 
@@ -41,15 +39,13 @@ fn low(number: u64) -> u32 {
 
 impl OrderIds {
     fn with_capacity(capacity: usize) -> Self {
-        let rows = capacity.trailing_zeros() - ROW.trailing_zeros();
-        Self { entries: vec![FREE; capacity], length: 0, shift: 32 - rows }
+        Self { entries: vec![FREE; capacity], length: 0, shift: 32 - capacity.trailing_zeros() }
     }
 
     /// Where a number belongs; depends on its low half only.
     #[inline]
     fn home(&self, low: u32) -> usize {
-        let row = (low / 8).wrapping_mul(0x9E37_79B9) >> self.shift;
-        (row * 8 + low % 8) as usize
+        (low.wrapping_mul(0x9E37_79B9) >> self.shift) as usize
     }
 
     /// Position of a number; `bears` tells whether the order at a position has it.

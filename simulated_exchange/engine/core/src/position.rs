@@ -49,6 +49,15 @@ impl Position {
     /// Whatever the rounding, `realised - cost_change == -value`: both sides of a trade cancel exactly.
     #[inline]
     pub fn fill(&mut self, lots: i64, value: i128) -> Settled {
+        if let Some((after, settled)) = self.narrow_fill(lots, value) {
+            *self = after;
+            return settled;
+        }
+        self.wide_fill(lots, value)
+    }
+
+    #[cold]
+    fn wide_fill(&mut self, lots: i64, value: i128) -> Settled {
         let grows = self.lots == 0 || (self.lots > 0) == (lots > 0);
         if grows {
             self.lots += lots;
@@ -67,12 +76,53 @@ impl Position {
         self.cost += cost_change;
         Settled { closed_lots, realised: -closed_value - share, cost_change }
     }
+
+    /// The position after a fill, and what the fill did, where nothing on the way needs more than 64 bits.
+    #[inline]
+    fn narrow_fill(&self, lots: i64, value: i128) -> Option<(Self, Settled)> {
+        let (cost, value) = (i64::try_from(self.cost).ok()?, i64::try_from(value).ok()?);
+        let grows = self.lots == 0 || (self.lots > 0) == (lots > 0);
+        let (held, closing) = (self.lots.unsigned_abs(), lots.unsigned_abs());
+        let closed = if grows { 0 } else { closing.min(held) };
+        let share = match closed {
+            0 => 0,
+            _ if closed == held => cost,
+            _ => i64::try_from(cost.unsigned_abs().checked_mul(closed)? / held).ok()? * cost.signum(),
+        };
+        let closed_lots = i64::try_from(closed).ok()?;
+        let closed_value = match closed {
+            0 => 0,
+            _ if closed == closing => value,
+            _ => value.checked_mul(closed_lots)?.div_euclid(i64::try_from(closing).ok()?),
+        };
+        let cost_change = value.checked_sub(closed_value)?.checked_sub(share)?;
+        let after =
+            Self { lots: self.lots.checked_add(lots)?, cost: i128::from(cost.checked_add(cost_change)?) };
+        let realised = i128::from(closed_value.checked_neg()?.checked_sub(share)?);
+        Some((after, Settled { closed_lots, realised, cost_change: i128::from(cost_change) }))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn narrow_and_wide_fills_agree(
+            held in -1000_i64..1000, cost in 0_i64..1_000_000, lots in -1000_i64..1000, value in 0_i64..1_000_000,
+        ) {
+            prop_assume!(lots != 0);
+            let begun = Position { lots: held, cost: i128::from(cost * held.signum()) };
+            let value = i128::from(value * lots.signum());
+            let (mut narrow, mut wide) = (begun, begun);
+            let settled = narrow.fill(lots, value);
+            prop_assert_eq!(begun.narrow_fill(lots, value), Some((narrow, settled)));
+            prop_assert_eq!(wide.wide_fill(lots, value), settled);
+            prop_assert_eq!(narrow, wide);
+        }
+    }
 
     #[test]
     fn pnl_1_average_entry_of_two_fills() {

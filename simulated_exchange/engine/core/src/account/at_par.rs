@@ -104,10 +104,14 @@ impl Ledger {
         let account = &mut self.accounts[slot.account as usize];
         let add = |worth: &mut Worth| {
             worth.initial += i128::from(more);
-            worth.order_loss += i128::from(more_loss);
+            if more_loss != 0 {
+                worth.order_loss += i128::from(more_loss);
+            }
         };
         purse.margin.order_initial += i128::from(more);
-        purse.margin.order_loss += i128::from(more_loss);
+        if more_loss != 0 {
+            purse.margin.order_loss += i128::from(more_loss);
+        }
         purse.add_worth(add);
         add(&mut account.worth);
     }

@@ -9,7 +9,7 @@ mod fills;
 mod resting;
 
 use crate::command::{Action, Command};
-use crate::event_log::EventLog;
+use crate::event_log::{Begun, EventLog};
 use crate::exchange::{Exchange, MARKET_MS_MAX};
 use crate::instrument::Instrument;
 use crate::margin::{closable, SideOrders};
@@ -46,11 +46,12 @@ impl Exchange {
             && !self.ledger.loans.has_changed()
     }
 
-    /// Counts a command that succeeds and goes on to its clocks.
+    /// Counts a command that has succeeded, goes on to its clocks and begins to tell it.
     #[inline]
-    fn begin_plain(&mut self, command: &Command) {
+    fn begin_plain(&mut self, command: &Command, events: &mut EventLog) -> Begun {
         self.commands += 1;
         (self.market_ms, self.wall_us) = (command.market_ms, command.wall_us);
+        events.begin(self.last_event + 1, command.market_ms, command.wall_us)
     }
 
     /// Position of a user's resting order.

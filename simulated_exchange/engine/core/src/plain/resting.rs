@@ -66,18 +66,20 @@ impl Exchange {
             (InstrumentId(slot.instrument), Price(ticks_before * listed.spec.tick_size.0));
         let (qty, leaves) = (listed.qty(lots), listed.qty(leaves));
         let level = |price: Price, qty: Qty| EventKind::BookChanged { instrument, side, price, qty };
-        self.begin_plain(command);
-        let begun = events.begin(self.last_event + 1, command.market_ms, command.wall_us);
-        let left = self.books[place].unlink(&mut self.orders, index);
-        events.push(&level(price_before, self.instruments[place].qty(left)));
         let (account, order_id) = own;
-        events.push(&EventKind::OrderAmended { order_id, account, instrument, price, qty, leaves });
+        let book = &mut self.books[place];
+        let left = book.unlink(&mut self.orders, index);
         let order = self.orders.get_mut(index);
         (order.tick, order.cost) = (small_tick(ticks), offer.orders.cost);
         self.orders.note_change(index, command.wall_us);
-        let there = self.books[place].link(&mut self.orders, index);
-        events.push(&level(price, self.instruments[place].qty(there)));
+        let there = book.link(&mut self.orders, index);
         self.ledger.hold_orders_at_par(its_slot, (side, others.with(offer.orders)), held);
+        // told in one go: nothing comes between the words
+        let (left, there) = (self.instruments[place].qty(left), self.instruments[place].qty(there));
+        let begun = self.begin_plain(command, events);
+        events.push(&level(price_before, left));
+        events.push(&EventKind::OrderAmended { order_id, account, instrument, price, qty, leaves });
+        events.push(&level(price, there));
         self.last_event += events.end(begun);
         Some(order_id)
     }
@@ -97,10 +99,10 @@ impl Exchange {
         let its_own = SideOrders { lots: order.leaves, size, cost: order.cost };
         let others = slot.open_orders.of(order.side).without(its_own);
         let held = self.held_plainly(slot, listed, (order.side, others))?;
-        self.begin_plain(command);
-        let begun = events.begin(self.last_event + 1, command.market_ms, command.wall_us);
         let lots = self.books[place].unlink(&mut self.orders, index);
         self.orders.remove(index, &mut self.ledger.slot_mut(order.slot).orders);
+        self.ledger.hold_orders_at_par(order.slot, (order.side, others), held);
+        let begun = self.begin_plain(command, events);
         let (listed, instrument) = (&self.instruments[place], InstrumentId(order.instrument));
         events.push(&EventKind::OrderCancelled {
             order_id: own.1,
@@ -116,7 +118,6 @@ impl Exchange {
             price: Price(order.ticks() * listed.spec.tick_size.0),
             qty: listed.qty(lots),
         });
-        self.ledger.hold_orders_at_par(order.slot, (order.side, others), held);
         self.last_event += events.end(begun);
         Some(own.1)
     }
@@ -155,21 +156,20 @@ impl Exchange {
         if !self.is_covered(slot, others.lots, held, offer, (listed, market)) {
             return None;
         }
-        self.begin_plain(command);
-        let begun = events.begin(self.last_event + 1, command.market_ms, command.wall_us);
         self.last_order += 1;
         let order_id = OrderId(self.last_order);
-        events.push(&accepted(order, order_id));
         let resting = resting(order, (order_id, owner, found), offer);
         let index = self.keep(resting, command);
         let level = self.books[place].link(&mut self.orders, index);
+        self.ledger.hold_orders_at_par(found, (order.side, others.with(offer.orders)), held);
+        let begun = self.begin_plain(command, events);
+        events.push(&accepted(order, order_id));
         events.push(&EventKind::BookChanged {
             instrument: order.instrument,
             side: order.side,
             price: order.price,
             qty: self.instruments[place].qty(level),
         });
-        self.ledger.hold_orders_at_par(found, (order.side, others.with(offer.orders)), held);
         self.last_event += events.end(begun);
         Some(order_id)
     }
