@@ -83,7 +83,7 @@ class OrderDesk:
         gone: list[tuple[int, str]] = []
         for instrument in request.instruments:
             live = self._driver.open_orders(account, instrument.index)
-            doomed = [order for order in live if request.includes(order.is_waiting)]
+            doomed = [order for order in live if request.includes(order.is_waiting, order.kind)]
             outcomes: Iterable[Outcome] = ()
             if doomed and len(doomed) == len(live):
                 outcomes = [

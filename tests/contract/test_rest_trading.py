@@ -138,6 +138,24 @@ async def test_spot_changes_hands_and_fees_are_paid_out_of_what_is_got(room: Roo
     assert [order["id"] for order in await taker.fetch_canceled_orders(SPOT)] == [resting["id"]]
 
 
+async def test_a_stop_of_spot_holds_what_it_sells(room: Room) -> None:
+    taker = room.taker
+    await room.trade(SPOT, 100000)
+    stop = await taker.create_order(SPOT, "market", "sell", 2, params={"stopLossPrice": 99000})
+    row = (await taker.fetch_order(stop["id"], SPOT, {"acknowledged": True}))["info"]
+    assert (row["orderStatus"], row["stopOrderType"]) == ("Untriggered", "tpslOrder")
+    assert (await taker.fetch_balance())["BTC"]["used"] == 2
+    query = {"category": "spot", "symbol": "BTCUSDT"}
+    for order_filter, count in (("tpslOrder", 1), ("StopOrder", 0), ("Order", 0)):
+        found = await taker.privateGetV5OrderRealtime({**query, "orderFilter": order_filter})
+        assert len(found["result"]["list"]) == count
+    gone = await taker.privatePostV5OrderCancelAll({**query, "orderFilter": "StopOrder"})
+    assert gone["result"]["list"] == []
+    gone = await taker.privatePostV5OrderCancelAll({**query, "orderFilter": "tpslOrder"})
+    assert [entry["orderId"] for entry in gone["result"]["list"]] == [stop["id"]]
+    assert (await taker.fetch_balance())["BTC"]["used"] == 0
+
+
 async def test_spot_refusals_have_their_own_codes(room: Room) -> None:
     taker = room.taker
     await room.sell(SPOT, 0.5, 100000)

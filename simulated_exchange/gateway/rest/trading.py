@@ -37,9 +37,7 @@ RECENT_MAX = 500  # closed orders that realtime still tells of
 def _matches(call: Call, order: OrderRecord, question: HistoryQuery) -> bool:
     if not queries.is_asked_for(question, call.venue.catalogue[order.instrument]):
         return False
-    if question.order_filter == "Order" and stop_order_type(order):
-        return False
-    if question.order_filter not in ("", "Order") and not stop_order_type(order):
+    if not queries.filters_in(question.order_filter, stop_order_type(order)):
         return False
     return (
         (question.order_id is None or order.order_id == question.order_id)

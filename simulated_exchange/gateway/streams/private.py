@@ -226,6 +226,7 @@ _POSITION_EVENTS = (
     Event.SideLeverageChanged,
     Event.MarginAdded,
     Event.AutoAddMarginChanged,
+    Event.TradingStopChanged,
 )
 _WALLET_EVENTS = (
     Event.WalletChanged,

@@ -127,6 +127,7 @@ def _trigger(body: Body, instrument: Instrument) -> dict[str, Any]:
     trigger_by = word(body, "triggerBy", _TRIGGER_BY, "LastPrice")
     if trigger_by is None:
         raise invalid_parameter("triggerBy", ", ".join(_TRIGGER_BY))
+    holds = instrument.is_spot and order_filter == "tpslOrder"
     direction = 0 if instrument.is_spot else whole_number(body, "triggerDirection", 0)
     if direction not in _DIRECTIONS:
         raise invalid_parameter("triggerDirection", "1 or 2")
@@ -134,6 +135,7 @@ def _trigger(body: Body, instrument: Instrument) -> dict[str, Any]:
         "trigger_price": price,
         "trigger_by": trigger_by,
         "trigger_direction": _DIRECTIONS[direction],
+        **({"holds": True} if holds else {}),
     }
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "account_type",
     "category",
     "coins",
+    "filters_in",
     "flow_query",
     "history_query",
     "index_instrument",
@@ -220,6 +221,15 @@ def history_query(
         limit=rows,
         before=before,
     )
+
+
+def filters_in(order_filter: str, stop_type: str) -> bool:
+    """Whether a filter lets an order through, by the kind of order that waits or waited for a price."""
+    if not order_filter:
+        return True
+    if order_filter == "Order":
+        return not stop_type
+    return stop_type == order_filter if "tpslOrder" in (order_filter, stop_type) else bool(stop_type)
 
 
 def is_asked_for(question: HistoryQuery, instrument: Instrument) -> bool:

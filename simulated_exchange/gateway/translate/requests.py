@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from simulated_exchange.driver import OrderType, PositionIndex, Side, Terms, TimeInForce
+from simulated_exchange.driver import OrderType, PositionIndex, Side, StopKind, Terms, TimeInForce
 from simulated_exchange.gateway.translate.body import Body, flag, optional_decimal, whole_number, word
 from simulated_exchange.gateway.translate.numbers import parse_decimal
 from simulated_exchange.gateway.translate.order_terms import ORDER_FILTERS, amended_terms, read_terms
@@ -102,10 +102,14 @@ class CancelAllRequest:
     instruments: tuple[Instrument, ...]
     resting: bool
     waiting: bool
+    order_filter: str = ""
 
-    def includes(self, is_waiting: bool) -> bool:
-        """Whether an order that waits for a price, or one that does not, is meant."""
-        return self.waiting if is_waiting else self.resting
+    def includes(self, is_waiting: bool, kind: StopKind) -> bool:
+        """Whether an order that waits for a price (of a kind), or one that does not, is meant."""
+        if not is_waiting:
+            return self.resting
+        holds = kind.name == "SpotTpSl"
+        return self.waiting and (not self.order_filter or holds == (self.order_filter == "tpslOrder"))
 
 
 def category_of(body: Body) -> str:
@@ -233,7 +237,9 @@ def cancel_all_request(body: Body, catalogue: Catalogue) -> CancelAllRequest:
         raise invalid_parameter("orderFilter", ", ".join(ORDER_FILTERS))
     resting, waiting = order_filter in ("", "Order"), order_filter != "Order"
     if body.get("symbol"):
-        return CancelAllRequest(category, (instrument_of(body, catalogue, category),), resting, waiting)
+        return CancelAllRequest(
+            category, (instrument_of(body, catalogue, category),), resting, waiting, order_filter
+        )
     base, settle = body.get("baseCoin"), body.get("settleCoin")
     if not base and not settle and category == "linear":
         raise bad_request("params error: symbol, baseCoin or settleCoin is required")
@@ -244,7 +250,7 @@ def cancel_all_request(body: Body, catalogue: Catalogue) -> CancelAllRequest:
     )
     if not found:
         raise invalid_parameter("baseCoin" if base else "settleCoin")
-    return CancelAllRequest(category, found, resting, waiting)
+    return CancelAllRequest(category, found, resting, waiting, order_filter)
 
 
 def batch_requests(body: Body) -> tuple[str, list[Body]]:

@@ -67,7 +67,7 @@ _REJECT_REASON = {
     "PostOnlyWouldTake": "EC_PostOnlyWillTakeLiquidity",
     "SelfMatch": "EC_BySelfMatch",
 }
-_STOP_TYPE = {"Plain": ""}  # what waits for a price is named as on the wire
+_STOP_TYPE = {"Plain": "", "SpotTpSl": "tpslOrder"}  # what waits for a price is named as on the wire
 _CREATE_TYPE = {"Closing": "CreateByClosing", "Liquidation": "CreateByLiq"}
 _CREATE_BY_STOP = {"Plain": "CreateByUser", "Stop": "CreateByStopOrder"}
 _CREATE_BY_KIND = {
