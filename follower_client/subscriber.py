@@ -16,6 +16,7 @@ import structlog
 from follower_client.records import Head
 from relay.nats_bus import Bus, BusError, BusMessage
 from relay.protocol import subjects
+from relay.protocol.evidence import evidence_of
 from relay.protocol.feed import (
     Accepted,
     Beat,
@@ -149,7 +150,8 @@ class Subscriber:
                 case Resumed(lost_from_seq, lost_count):
                     log.error("messages_lost", from_seq=lost_from_seq, count=lost_count)
                 case Locked(reason, seq, detail):
-                    log.error("leader_locked", reason=reason, seq=seq, detail=detail)
+                    evidence = evidence_of(self._leader_id, self.reader.public_key, event)
+                    log.error("leader_locked", reason=reason, seq=seq, detail=detail, evidence=evidence)
                     self._listener.leader_alive = False
                     self._listener.locked(reason, detail)
                 case Rejected(code, detail):

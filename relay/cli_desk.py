@@ -199,6 +199,17 @@ def leaders_remove(
     _tell(config, as_json, lambda relay: relay.remove_leader(leader))
 
 
+@leaders_app.command("evidence")
+def leaders_evidence(
+    file: Annotated[Path, typer.Argument(help="what a locked feed's log line has as `evidence`")],
+) -> None:
+    """Say what a document proves against a leader, by his public key alone."""
+    from relay import running
+    from relay.desk.people import examine_evidence
+
+    raise typer.Exit(running.print_result(lambda: examine_evidence(file)))
+
+
 @followers_app.callback()
 def followers(
     context: typer.Context,

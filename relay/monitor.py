@@ -28,6 +28,7 @@ from relay.nats_bus import BusError, BusMessage, Delivery
 from relay.protocol import subjects
 from relay.protocol.codec import decode_report
 from relay.protocol.errors import ProtocolError
+from relay.protocol.evidence import evidence_of
 from relay.protocol.feed import (
     Accepted,
     Beat,
@@ -259,7 +260,8 @@ class _Feed:
             elif isinstance(event, Rejected):
                 _log.warning("feed_rejected", leader=self.leader_id, code=event.code, detail=event.detail)
             elif isinstance(event, Locked):
-                _log.error("feed_locked", leader=self.leader_id, reason=event.reason, detail=event.detail)
+                evidence = evidence_of(self.leader_id, self._reader.public_key, event)
+                _log.error("feed_locked", reason=event.reason, detail=event.detail, evidence=evidence)
             else:
                 assert isinstance(event, Beat | NeedGap)
 

@@ -22,11 +22,12 @@ import msgspec
 from relay.errors import ConfigurationError, Failed, wrong
 from relay.keys import is_public_nkey, new_nkey
 from relay.protocol.errors import ProtocolError
+from relay.protocol.evidence import proven
 from relay.protocol.invite import URLS_MAX, Invite, VenueHint, encode_invite
 from relay.registry import InviteRow, Leader, Refused, Registry
 from relay.settings import ServeSettings, load_serve
 
-__all__ = ["InviteTerms", "Relay", "Told", "is_running", "opened", "running_port"]
+__all__ = ["InviteTerms", "Relay", "Told", "examine_evidence", "is_running", "opened", "running_port"]
 
 IN_FORCE_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.05
@@ -252,6 +253,16 @@ def running_port(data_dir: Path) -> int:
         except (OSError, ValueError, LookupError):
             continue
     raise Failed("broker.listen: port 0 is any free one, and no relay runs: start `relay serve` first")
+
+
+def examine_evidence(file: Path) -> str:
+    """What a document proves. Raises `Failed` if that is nothing."""
+    try:
+        return proven(file.read_text("utf-8").strip())
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError([f"FILE: cannot be read ({file})"]) from None
+    except ProtocolError as error:
+        raise Failed(str(error)) from None
 
 
 @contextmanager
