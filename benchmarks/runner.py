@@ -28,7 +28,7 @@ __all__ = [
     "split",
 ]
 
-BATCH_COMMANDS = 4096
+BATCH_COMMANDS = 512  # so many records and their events stay in a processor's cache
 SECONDS_MAX = 600
 ENGINE_FOLDER = Path(__file__).parents[1] / "simulated_exchange" / "engine"
 
