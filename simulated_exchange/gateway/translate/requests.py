@@ -51,6 +51,7 @@ _POSITION_INDICES = {
     1: PositionIndex.HedgeBuy,
     2: PositionIndex.HedgeSell,
 }
+_PLAIN = frozenset({"category", "symbol", "side", "orderType", "qty", "price", "timeInForce", "orderLinkId"})
 # Documented features that this venue refuses, with what counts as "not asked for".
 _UNSUPPORTED = {
     "orderIv": ("",),
@@ -166,13 +167,15 @@ def order_request(body: Body, catalogue: Catalogue, category: str) -> OrderReque
     order_type = word(body, "orderType", _ORDER_TYPES)
     if order_type is None:
         raise invalid_parameter("orderType", "Market or Limit")
-    index = position_index(body)
-    _refuse_unsupported(body)
+    is_plain = not instrument.is_spot and body.keys() <= _PLAIN  # most orders; nothing else to look for
+    index = PositionIndex.OneWay if is_plain else position_index(body)
+    if not is_plain:
+        _refuse_unsupported(body)
     qty = parse_decimal(body.get("qty"))
     if qty is None:
         raise bad_request("Qty invalid")
     price, time_in_force = _price_and_time(body, order_type)
-    reduce_only = flag(body, "reduceOnly") and not instrument.is_spot  # spot ignores it
+    reduce_only = not is_plain and flag(body, "reduceOnly") and not instrument.is_spot  # spot ignores it
     return OrderRequest(
         instrument=instrument,
         side=side,
@@ -183,7 +186,7 @@ def order_request(body: Body, catalogue: Catalogue, category: str) -> OrderReque
         reduce_only=reduce_only,
         link_id=_link_id(body),
         position_index=index,
-        terms=read_terms(body, instrument, side, order_type),
+        terms=None if is_plain else read_terms(body, instrument, side, order_type),
     )
 
 
