@@ -76,7 +76,7 @@ async def ready_line(process: asyncio.subprocess.Process, log: Path) -> dict[str
     assert process.stdout is not None
     async with asyncio.timeout(READY_LIMIT_S):
         line = await process.stdout.readline()
-    assert line, f"the program ended with {await process.wait()}; it said: {log}"
+    assert line, f"the program ended with {await process.wait()}: {log.read_text()[-2000:]}"
     answer: dict[str, Any] = json.loads(line)
     return answer
 
