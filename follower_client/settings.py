@@ -208,7 +208,7 @@ class PolicySection(_Section):
         default=LossAction.STOP_OPENING, description="stop_opening, or close everything"
     )
     stop_loss_bps: Bps = Field(
-        default=Decimal(0), description="own stop at the venue, from the entry price; 0 = none"
+        default=Decimal(2500), description="own stop at the venue, from the entry price; 0 = none"
     )
     take_profit_bps: Bps = Field(default=Decimal(0), description="own take-profit at the venue; 0 = none")
     copy_stops: Annotated[bool, Allowed("true or false")] = Field(

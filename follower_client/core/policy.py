@@ -137,7 +137,7 @@ class Policy:
     weekly_loss_max_usdt: Decimal | None = None
     drawdown_max_share: Decimal | None = None
     loss_action: LossAction = LossAction.STOP_OPENING
-    stop_loss_bps: Decimal = Decimal(0)
+    stop_loss_bps: Decimal = Decimal(2500)
     take_profit_bps: Decimal = Decimal(0)
     copy_stops: bool = True
     late_join: LateJoin = LateJoin.WAIT

@@ -176,7 +176,7 @@ async def test_fills_that_the_stream_drops_are_read_once(
         assert await one.port.fetch_positions() == {BTC: Decimal("0.03")}
 
 
-@pytest.mark.parametrize("kind", ["paper"])
+@every_port
 @pytest.mark.asyncio
 async def test_stops_are_kept_moved_and_taken_away(venue: VenueProcess, kind: str, tmp_path: Path) -> None:
     async with desk(venue, kind, tmp_path) as one:
