@@ -66,38 +66,44 @@ class Protection:
             log.error("stops_not_set", symbol=symbol, ending=result.ending.value, code=result.code)
 
     def unprotected(self) -> list[str]:
-        """Symbols whose stops are not where they belong."""
-        stops = self._desk.port.account.stops
-        found = []
+        """Symbols without the stop-loss that belongs there: it was never taken, or it was executed and found
+        nobody to trade with.
+        """
+        stops, found = self._desk.port.account.stops, []
         for symbol in sorted(self._desk.journal.symbols()):
-            wanted = self.wanted(symbol)
-            if wanted is not None and wanted != stops.get(symbol, NO_STOPS):
+            wanted = self._wanted(symbol, anywhere=True)
+            current = stops.get(symbol, NO_STOPS)
+            if wanted is not None and wanted.stop_loss is not None and current.stop_loss is None:
                 found.append(symbol)
         return found
 
     def wanted(self, symbol: str) -> Stops | None:
-        """What belongs at the venue; `None` where nothing is to be touched."""
+        """What belongs at the venue now; `None` where nothing is to be touched."""
+        account = self._desk.port.account
+        holding, quote = account.holdings.get(symbol), account.quotes.get(symbol)
+        current = account.stops.get(symbol, NO_STOPS)
+        if holding is None or quote is None or _is_due(current, is_long=holding.qty > 0, mark=quote.mark):
+            return None
+        return self._wanted(symbol, anywhere=False)
+
+    def _wanted(self, symbol: str, *, anywhere: bool) -> Stops | None:
         desk = self._desk
         account = desk.port.account
         holding, quote = account.holdings.get(symbol), account.quotes.get(symbol)
         instrument = account.instruments.get(symbol)
         if holding is None or holding.qty == 0 or quote is None or instrument is None:
             return None
-        owners = desk.journal.leaders_of(symbol)
-        if sum(owners.values()) != holding.qty:
+        if sum(desk.journal.leaders_of(symbol).values()) != holding.qty:
             return None
         leaders = list(self._leaders())
         stop, take = leaders[0].stops(symbol) if len(leaders) == 1 else (None, None)
         if desk.policy.reverse:
             stop, take = take, stop
-        current = account.stops.get(symbol, NO_STOPS)
-        if _is_due(current, is_long=holding.qty > 0, mark=quote.mark):
-            return None
         return wanted_stops(
             desk.policy,
             is_long=holding.qty > 0,
             entry_price=holding.entry_price,
-            mark=quote.mark,
+            mark=None if anywhere else quote.mark,
             tick=instrument.tick_size,
             leader_stop=stop,
             leader_take=take,

@@ -9,6 +9,7 @@ the transaction that records what became of the signal.
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -22,6 +23,22 @@ from follower_client.records import Copy, CopyKey, Head, Order
 from follower_client.venue.port import VenueFill
 
 __all__ = ["INSTRUMENTS_MARK", "MIGRATIONS", "OutboxRow", "Store"]
+
+SUMMED = {
+    "identity": ("name", "value"),
+    "feed": ("leader_id", "epoch", "seq", "hash"),
+    "copies": ("leader_id", "epoch", "seq", "verdict", "reason", "body"),
+    "orders": ("client_order_id", "leader_id", "epoch", "seq", "leg", "n", "state", "body"),
+    "fills": (
+        *("fill_id", "client_order_id", "symbol", "is_buy", "qty", "price", "fee", "fee_currency"),
+        *("executed_ms", "is_maker", "order_id"),
+    ),
+    "adjustments": ("id", "symbol", "qty", "at_ms", "reason", "leader_id"),
+    "leaders": ("leader_id", "body"),
+    "marks": ("name", "value"),
+}
+"""The tables that decisions depend on: each row carries a checksum of these columns, and a store in which one
+does not fit is refused. SQLite itself notices damage to its pages' structure, not to what stands in them."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -51,6 +68,11 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE leaders(leader_id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
     CREATE TABLE marks(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     """,
+    "".join(
+        f"ALTER TABLE {table} ADD COLUMN crc INTEGER NOT NULL DEFAULT 0; "
+        f"UPDATE {table} SET crc = crc({', '.join(columns)});"
+        for table, columns in SUMMED.items()
+    ),
 )
 """Migration n brings a store of version n to n + 1. Never edited once released, only added to."""
 
@@ -80,16 +102,19 @@ class Store:
                     f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
                 )
                 connection.execute("SELECT count(*) FROM copies").fetchone()
+                connection.create_function("crc", -1, crc, deterministic=True)
                 return cls(connection)
             path.touch(mode=0o600, exist_ok=True)
             connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+            if connection.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
                 raise StoreError(f"{path}: the store is damaged")
+            connection.create_function("crc", -1, crc, deterministic=True)
             store = cls(connection)
             store._migrate(path)
-        except (sqlite3.Error, OSError) as error:
+            store._check_sums(path)
+        except (sqlite3.Error, OSError, OverflowError, UnicodeDecodeError) as error:
             raise StoreError(f"{path}: {error}") from None
         return store
 
@@ -108,6 +133,14 @@ class Store:
                     if statement.strip():
                         self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={number + 1}")
+
+    def _check_sums(self, path: Path) -> None:
+        for table, columns in SUMMED.items():
+            sql = f"SELECT count(*) FROM {table} NOT INDEXED WHERE crc <> crc({', '.join(columns)})"
+            if self._db.execute(sql).fetchone()[0]:
+                raise StoreError(
+                    f"{path}: the store is damaged: rows of {table} are not as they were written"
+                )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -136,7 +169,7 @@ class Store:
             for name, value in identity.items():
                 row = self._db.execute("SELECT value FROM identity WHERE name=?", (name,)).fetchone()
                 if row is None:
-                    self._db.execute("INSERT INTO identity VALUES(?, ?)", (name, value))
+                    self._db.execute("INSERT INTO identity VALUES(?,?,?)", (name, value, crc(name, value)))
                 elif row[0] != value:
                     raise StoreError(f"{name}: this data folder belongs to {row[0]}, not to {value}")
 
@@ -154,8 +187,9 @@ class Store:
     def _put_head(self, leader_id: str, head: Head | None) -> None:
         if head is not None:
             self._db.execute(
-                "INSERT INTO feed VALUES(?,?,?,?) ON CONFLICT(leader_id) DO UPDATE SET "
-                "epoch=excluded.epoch, seq=excluded.seq, hash=excluded.hash WHERE excluded.seq >= seq",
+                "INSERT INTO feed VALUES(?1,?2,?3,?4,crc(?1,?2,?3,?4)) ON CONFLICT(leader_id) DO UPDATE SET "
+                "epoch=excluded.epoch, seq=excluded.seq, hash=excluded.hash, crc=excluded.crc "
+                "WHERE excluded.seq >= seq",
                 (leader_id, head.epoch, head.seq, head.hash),
             )
 
@@ -172,8 +206,9 @@ class Store:
         """One step of a copy: its row, with it the next intent, the head of the feed and its report."""
         with self._transaction():
             self._db.execute(
-                "INSERT INTO copies VALUES(?,?,?,?,?,?) ON CONFLICT(leader_id, epoch, seq) DO UPDATE SET "
-                "verdict=excluded.verdict, reason=excluded.reason, body=excluded.body "
+                "INSERT INTO copies VALUES(?1,?2,?3,?4,?5,?6,crc(?1,?2,?3,?4,?5,?6)) "
+                "ON CONFLICT(leader_id, epoch, seq) DO UPDATE SET "
+                "verdict=excluded.verdict, reason=excluded.reason, body=excluded.body, crc=excluded.crc "
                 "WHERE copies.verdict IS NULL",
                 (
                     copy.leader_id,
@@ -196,8 +231,9 @@ class Store:
 
     def _put_order(self, order: Order) -> None:
         self._db.execute(
-            "INSERT INTO orders VALUES(?,?,?,?,?,?,?,?) ON CONFLICT(client_order_id) DO UPDATE SET "
-            "state=excluded.state, body=excluded.body",
+            "INSERT INTO orders VALUES(?1,?2,?3,?4,?5,?6,?7,?8,crc(?1,?2,?3,?4,?5,?6,?7,?8)) "
+            "ON CONFLICT(client_order_id) DO UPDATE SET "
+            "state=excluded.state, body=excluded.body, crc=excluded.crc",
             (
                 order.client_order_id,
                 order.leader_id,
@@ -212,39 +248,30 @@ class Store:
 
     def record_fill(self, fill: VenueFill) -> bool:
         """Whether the fill is new."""
+        row = (
+            *(fill.fill_id, fill.client_order_id, fill.symbol, int(fill.is_buy), str(fill.qty)),
+            *(str(fill.price), str(fill.fee), fill.fee_currency, fill.executed_ms, int(fill.is_maker)),
+            fill.order_id,
+        )
         with self._transaction():
-            cursor = self._db.execute(
-                "INSERT OR IGNORE INTO fills VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    fill.fill_id,
-                    fill.client_order_id,
-                    fill.symbol,
-                    fill.is_buy,
-                    str(fill.qty),
-                    str(fill.price),
-                    str(fill.fee),
-                    fill.fee_currency,
-                    fill.executed_ms,
-                    fill.is_maker,
-                    fill.order_id,
-                ),
-            )
-            return cursor.rowcount > 0
+            sql = "INSERT OR IGNORE INTO fills VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
+            return self._db.execute(sql, (*row, crc(*row))).rowcount > 0
 
     def adjust(self, symbol: str, qty: Decimal, at_ms: int, reason: str, leader_id: str) -> None:
         """Correct the journal's position by what happened outside this program."""
         with self._transaction():
-            self._db.execute(
-                "INSERT INTO adjustments(symbol, qty, at_ms, reason, leader_id) VALUES(?,?,?,?,?)",
-                (symbol, str(qty), at_ms, reason, leader_id),
-            )
+            number = self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM adjustments").fetchone()[0]
+            row = (number, symbol, str(qty), at_ms, reason, leader_id)
+            self._db.execute("INSERT INTO adjustments VALUES(?,?,?,?,?,?,?)", (*row, crc(*row)))
 
     # --- what has to be remembered beside them
 
     def save_leader(self, leader_id: str, body: bytes) -> None:
         """What is known of a leader that no later message repeats."""
         with self._transaction():
-            self._db.execute("INSERT OR REPLACE INTO leaders VALUES(?, ?)", (leader_id, body))
+            self._db.execute(
+                "INSERT OR REPLACE INTO leaders VALUES(?,?,?)", (leader_id, body, crc(leader_id, body))
+            )
 
     def leader(self, leader_id: str) -> bytes | None:
         rows = self._rows("SELECT body FROM leaders WHERE leader_id=?", leader_id)
@@ -253,7 +280,8 @@ class Store:
     def save_marks(self, marks: dict[str, str]) -> None:
         """Named values: marks of equity, stages of a trial."""
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO marks VALUES(?, ?)", list(marks.items()))
+            rows = [(name, value, crc(name, value)) for name, value in marks.items()]
+            self._db.executemany("INSERT OR REPLACE INTO marks VALUES(?,?,?)", rows)
 
     def marks(self) -> dict[str, str]:
         return dict(self._rows("SELECT name, value FROM marks"))
@@ -343,6 +371,15 @@ class Store:
     def reported(self, row_id: int) -> None:
         with self._transaction():
             self._db.execute("DELETE FROM outbox WHERE id=?", (row_id,))
+
+
+def crc(*values: object) -> int:
+    """A checksum of a row, of the values as SQLite keeps them."""
+    found = 0
+    for value in values:
+        text = value if isinstance(value, bytes) else repr(value).encode()
+        found = zlib.crc32(text, zlib.crc32(len(text).to_bytes(8, "big"), found))
+    return found
 
 
 def _fill(row: Sequence[Any]) -> VenueFill:

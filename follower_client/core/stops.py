@@ -17,7 +17,6 @@ from follower_client.core.policy import Policy
 __all__ = ["NO_STOPS", "Stops", "wanted_stops"]
 
 BPS = Decimal(10_000)
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,13 @@ def wanted_stops(
     *,
     is_long: bool,
     entry_price: Decimal,
-    mark: Decimal,
+    mark: Decimal | None,
     tick: Decimal,
     leader_stop: Decimal | None,
     leader_take: Decimal | None,
 ) -> Stops:
-    """The stops that the policy wants for a position entered at `entry_price` with the market at `mark`.
+    """The stops that the policy wants for a position entered at `entry_price` with the market at `mark`
+    (`None` = wherever the market is).
 
     Stops are rounded toward the entry, so that rounding never loosens one.
     """
@@ -58,8 +58,8 @@ def wanted_stops(
     lows = [_up(price, tick) for price in (down, own_below) if price is not None]
     highs = [_down(price, tick) for price in (up, own_above) if price is not None]
     # what the market has passed is dropped first: a leader's senseless stop must not hide the own one
-    lower = max((price for price in lows if ZERO < price < mark), default=None)
-    upper = min((price for price in highs if price > mark), default=None)
+    lower = max((price for price in lows if price > 0 and (mark is None or price < mark)), default=None)
+    upper = min((price for price in highs if mark is None or price > mark), default=None)
     return Stops(lower, upper) if is_long else Stops(upper, lower)
 
 

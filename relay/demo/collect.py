@@ -58,8 +58,11 @@ class VenueQuestions:
 
 
 async def order_link_ids(venue: dict[str, str], symbol: str) -> list[str]:
-    """`orderLinkId` of every order the venue has for this account and symbol, in whatever status."""
-    return [row["orderLinkId"] for row in await _all_rows(venue, "private_get_v5_order_history", symbol)]
+    """`orderLinkId` of every order the venue has for this account and symbol, in whatever status. The venue's
+    own orders, which execute a position's stops, are nobody's copies.
+    """
+    rows = await _all_rows(venue, "private_get_v5_order_history", symbol)
+    return [row["orderLinkId"] for row in rows if row["orderLinkId"] or not row["stopOrderType"]]
 
 
 async def fill_ids(venue: dict[str, str], symbol: str) -> list[str]:

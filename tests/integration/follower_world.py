@@ -72,11 +72,15 @@ async def start_program(
         )
 
 
+def _end_of(log: Path) -> str:
+    return log.read_text()[-2000:]
+
+
 async def ready_line(process: asyncio.subprocess.Process, log: Path) -> dict[str, Any]:
     assert process.stdout is not None
     async with asyncio.timeout(READY_LIMIT_S):
         line = await process.stdout.readline()
-    assert line, f"the program ended with {await process.wait()}: {log.read_text()[-2000:]}"
+    assert line, f"the program ended with {await process.wait()}: {_end_of(log)}"
     answer: dict[str, Any] = json.loads(line)
     return answer
 
@@ -110,7 +114,9 @@ class Venue:
             await maker.create_order(BTC, "limit", "sell", "20", str(self.price + offset))
 
     async def orders(self, account: str) -> list[dict[str, Any]]:
-        """Every order the account ever sent: open ones and history, page by page."""
+        """Every order the account ever sent: open ones and history, page by page. What the venue made of a
+        position's stops is left out.
+        """
         exchange = self.exchange(account)
         found: dict[str, dict[str, Any]] = {}
         for ask in (exchange.privateGetV5OrderRealtime, exchange.privateGetV5OrderHistory):
@@ -122,9 +128,10 @@ class Venue:
                 cursor = answer.get("nextPageCursor", "")
                 if not cursor:
                     break
-        return list(found.values())
+        return [row for row in found.values() if row["orderLinkId"] or not row["stopOrderType"]]
 
     async def orders_by_link_id(self, account: str) -> Counter[str]:
+        """Of what the follower sent."""
         return Counter(row["orderLinkId"] for row in await self.orders(account))
 
     async def position(self, account: str) -> Decimal:

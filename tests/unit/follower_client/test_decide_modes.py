@@ -241,7 +241,7 @@ def test_of_two_stops_the_nearer_one_goes_to_the_venue() -> None:
     assert (leaders.stop_loss, leaders.take_profit) == (Decimal(98_500), Decimal(104_000))
     farther = with_position(OPEN, stop_loss="90000")
     assert copy(farther, rules).stop_loss == Decimal("97000.1")
-    assert copy(nearer, policy(copy_stops=False)).stop_loss is None
+    assert copy(nearer, policy(copy_stops=False, stop_loss_bps=Decimal(0))).stop_loss is None
     mirrored = copy(nearer, policy(reverse=True))
     assert (mirrored.stop_loss, mirrored.take_profit) == (Decimal(104_000), Decimal(98_500))
 
