@@ -143,6 +143,25 @@ def doctor(config: Config = Path("follower.toml"), as_json: Json = False) -> Non
     raise typer.Exit(1 if any(row["level"] == "fail" for row in rows) else 0)
 
 
+@app.command()
+def venues(as_json: Json = False) -> None:
+    """What a follower needs of a venue, and which venues have it by ccxt's own description."""
+    from follower_client.venue.ccxt_adapter import MAPPED_VENUES, capabilities
+
+    found = {name: capabilities(name) for name in MAPPED_VENUES}
+    tried = {name: name == "bybit" for name in MAPPED_VENUES}
+    if as_json:
+        typer.echo(json.dumps({name: {"tried": tried[name], **found[name]} for name in MAPPED_VENUES}))
+        return
+    rows = [
+        [need, *("yes" if found[name][need] else "NO" for name in MAPPED_VENUES)] for need in found["bybit"]
+    ]
+    rows.append(
+        ["tried by this program's tests", *("yes" if tried[name] else "no" for name in MAPPED_VENUES)]
+    )
+    table(["", *MAPPED_VENUES], rows)
+
+
 @config_app.command("check")
 def config_check(config: Config = Path("follower.toml")) -> None:
     """Say all that is wrong, or that nothing is."""

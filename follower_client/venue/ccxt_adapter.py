@@ -29,11 +29,22 @@ from follower_client.venue.transport import Budget, CallError, StreamListener
 from follower_client.venue.v5_account import ORDERS_PER_S, RECV_WINDOW_MS, V5Account
 from follower_client.venue.v5_rows import body_of, instrument_of
 
-__all__ = ["CCXT_FAILURES", "CcxtAdapter", "CcxtTransport", "load_instruments", "make_exchange"]
+__all__ = [
+    "CCXT_FAILURES",
+    "MAPPED_VENUES",
+    "CcxtAdapter",
+    "CcxtTransport",
+    "capabilities",
+    "load_instruments",
+    "make_exchange",
+]
 
 CCXT_FAILURES = ccxt.BaseError
 REQUEST_TIMEOUT_MS = 4000
 RECONNECT_WAIT_S = 0.5
+
+MAPPED_VENUES = ("bybit", "binance", "okx", "bitget")
+"""Venues whose abilities are read from ccxt's own descriptions. Only Bybit v5 is tried: the port speaks it."""
 
 log = structlog.get_logger(__name__)
 
@@ -205,3 +216,28 @@ def _call_error(error: ccxt.BaseError) -> CallError:
     is_local = not code and isinstance(error, (ccxt.ArgumentsRequired, ccxt.BadSymbol, ccxt.InvalidOrder))
     status = "429" if isinstance(error, ccxt.RateLimitExceeded) else ""
     return CallError(_plain(error), code=code, http_status=status, is_local=is_local)
+
+
+def capabilities(venue: str) -> dict[str, bool]:
+    """What a follower needs, and whether ccxt says that this venue's linear perpetuals have it."""
+    described = getattr(ccxt.pro, venue)()
+    if not described.features:
+        described.features_generator()  # ccxt fills them in lazily
+    has, swap = described.has, (described.features.get("swap") or {}).get("linear") or {}
+    order = swap.get("createOrder") or {}
+    return {
+        "limit_ioc": bool((order.get("timeInForce") or {}).get("IOC")),
+        "reduce_only": bool(has.get("createReduceOnlyOrder")),
+        "order_lookup": bool(has.get("fetchOrder") and has.get("fetchOpenOrders")),
+        "fills": bool(has.get("fetchMyTrades")),
+        "positions": bool(has.get("fetchPositions")),
+        "fill_stream": bool(has.get("watchMyTrades")),
+        "order_stream": bool(has.get("watchOrders")),
+        "leverage": bool(has.get("setLeverage")),
+        "tiers": bool(has.get("fetchLeverageTiers") or has.get("fetchMarketLeverageTiers")),
+        "stop_on_entry": bool(order.get("attachedStopLossTakeProfit")),
+        "stop_at_mark": bool((order.get("triggerPriceType") or {}).get("mark")),
+        "disconnect_protection": bool(has.get("cancelAllOrdersAfter")),
+        "server_time": bool(has.get("fetchTime")),
+        "test_environment": bool(has.get("sandbox")),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import ccxt
 import pytest
 
+from follower_client.cli import main
 from follower_client.errors import VenueUnavailableError
 from follower_client.order_driver import now_ms
 from follower_client.venue import v5_account
@@ -232,3 +234,17 @@ async def test_a_timestamp_that_the_venue_refuses_makes_the_clock_be_read_again(
     exchange.refusal = "10002"
     assert (await adapter.submit(request())).ending is Ending.REFUSED
     assert exchange.clock_reads == read + 1
+
+
+def test_what_venues_offer_is_read_from_their_descriptions_and_only_one_is_called_tried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["follower-client", "venues", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    found = json.loads(capsys.readouterr().out)
+    assert [name for name, row in found.items() if row["tried"]] == ["bybit"]
+    assert all(value for value in found["bybit"].values())
+    assert found["binance"]["limit_ioc"] and not found["binance"]["stop_on_entry"]
+    assert {"okx", "bitget"} < set(found)
