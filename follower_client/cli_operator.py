@@ -107,11 +107,16 @@ def leave(
     with one_line_errors():
         log_to_stderr()
         from follower_client.closing import leave as leave_leader
+        from follower_client.errors import ConfigurationError
 
         found = [one for one in _chosen(config, None) if one.leader.id == leader]
         if not found:
             typer.echo(f"follower-client: leave: nobody here follows {leader}", err=True)
             raise typer.Exit(2)
+        for one in found:
+            if one.more_leaders:
+                told = f"follows several leaders, allowed: flatten, then take {leader}'s table out"
+                raise ConfigurationError([f"leave: {one.follower.id}: {told}"])
         rows = [leave_leader(one, config, keep=keep, limit_s=WAIT_S) for one in found]
     _tell(rows, as_json)
     if not all(row["flat"] or keep for row in rows):

@@ -26,7 +26,7 @@ from follower_client.notify import Notifier, make_sender, read_addresses
 from follower_client.protection import Protection
 from follower_client.reading import read_secret
 from follower_client.reports import Identity, Reporter
-from follower_client.settings import FollowerSettings
+from follower_client.settings import FollowerSettings, LeaderSection
 from follower_client.status import status_report
 from follower_client.store import INSTRUMENTS_MARK, Store
 from follower_client.subscriber import Subscriber
@@ -37,7 +37,6 @@ from follower_client.watch import Watch
 from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
 from relay.protocol.feed import NeedKey
-from relay.protocol.messages import StatusReport
 
 __all__ = ["STOP_LIMIT_S", "Follower"]
 
@@ -61,10 +60,11 @@ class Follower:
         self._locks: list[IO[str]] = []
         self._store: Store | None = None
         self._bus: Bus | None = None
-        self._executor: Executor | None = None
+        self._executors: list[Executor] = []
+        self._subscribers: list[Subscriber] = []
         self._desk: Desk | None = None
         self._reporter: Reporter | None = None
-        self._feeding: asyncio.Task[None] | None = None
+        self._feeding: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
     @property
@@ -93,37 +93,25 @@ class Follower:
             self._locks.append(hold(path, "venue.api_key: this account"))
             account = path.stem
         self._store = Store.open(folder / "follower.sqlite")
-        identity = Identity(
-            settings.follower.id, settings.leader.id, self.policy.label, settings.venue.kind == "paper"
-        )
-        self._store.claim({"follower": identity.follower_id})
+        self._store.claim({"follower": self.follower_id})
         seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")
         try:
             self._bus = await Bus.connect(
                 settings.broker.url,
                 seed,
-                subjects.inbox_prefix(identity.follower_id),
-                f"follower-client {identity.follower_id}",
+                subjects.inbox_prefix(self.follower_id),
+                f"follower-client {self.follower_id}",
                 on_reconnect=self._look_back,
                 ca_pem=settings.broker.ca_pem(),
             )
         except BusError as error:
             raise TryAgainError(str(error)) from None
-        self._reporter = Reporter(identity, self._store, self._bus)
+        self._reporter = Reporter(self.follower_id, self._store, self._bus)
         self._desk = Desk(self.policy, self._store, self._port, control, self._failpoints)
-        self._executor = Executor(identity, self.policy, self._desk, self._reporter)
-        self._subscriber = Subscriber(
-            self._bus,
-            settings.leader.id,
-            settings.leader.public_key,
-            self._store.head(settings.leader.id),
-            self._executor,
-            silent_after_ms=settings.leader.silent_after_ms,
-            on_joined=lambda head: self._opened_store.save_head(settings.leader.id, head),
-            group_key=self._group_key if settings.leader.box_key_file is not None else None,
-        )
+        self._desk.shared = len(settings.leaders) > 1
         self._desk.prepare()
-        self._executor.prepare()
+        for leader in settings.leaders:
+            self._follow(leader, self._bus, self._desk, self._reporter)
         await self._port.start(self._desk)
         await self._check_key()
         self._desk.risk.stakes = stakes(settings, self._store)
@@ -131,9 +119,29 @@ class Follower:
         self._store.save_marks({INSTRUMENTS_MARK: msgspec.json.encode(filters).decode()})
         self._store.claim({"account": account})  # a key that the venue refuses binds nothing
 
-    async def _group_key(self, need: NeedKey) -> bytes | None:
-        assert self._bus is not None
-        return await fetch_group_key(self._bus, self.settings, need)
+    def _follow(self, leader: LeaderSection, bus: Bus, desk: Desk, reporter: Reporter) -> None:
+        """One leader's copies and feed, not started."""
+        paper = self.settings.venue.kind == "paper"
+        identity = Identity(self.follower_id, leader.id, self.policy.label, paper)
+        executor = Executor(identity, self.policy, desk, reporter)
+        executor.prepare()
+        self._executors.append(executor)
+
+        async def group_key(need: NeedKey) -> bytes | None:
+            return await fetch_group_key(bus, leader, self.follower_id, need)
+
+        self._subscribers.append(
+            Subscriber(
+                bus,
+                leader.id,
+                leader.public_key,
+                desk.store.head(leader.id),
+                executor,
+                silent_after_ms=leader.silent_after_ms,
+                on_joined=lambda head: desk.store.save_head(leader.id, head),
+                group_key=group_key if leader.box_key_file is not None else None,
+            )
+        )
 
     def _pass_gate(self, control: ControlFile) -> None:
         """Real money needs a trial, or a reason that is kept. Raises `ConfigurationError`."""
@@ -156,33 +164,34 @@ class Follower:
 
     async def run(self) -> None:
         """Until `stop` is called or something is beyond repair (then it raises)."""
-        assert self._executor is not None and self._reporter is not None and self._bus is not None
-        assert self._desk is not None
+        assert self._reporter is not None and self._desk is not None
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._port.run()),
-                group.create_task(self._executor.run()),
+                *(group.create_task(executor.run()) for executor in self._executors),
                 group.create_task(self._reporter.run()),
                 group.create_task(self._report_status()),
                 group.create_task(self._notifier.run()),
                 group.create_task(self._watch_bus()),
             ]
-            await self._executor.started.wait()
+            await asyncio.gather(*(executor.started.wait() for executor in self._executors))
             desk, protection = self._desk, Protection(self._desk, self._leaders)
-            watch = Watch(desk, protection, self._notifier, self.settings.watch, self._subscriber.silent_s)
+            watch = Watch(desk, protection, self._notifier, self.settings.watch, self._silent_s)
             closeout = Closeout(self.follower_id, desk)
             tasks += [
                 group.create_task(one)
                 for one in (desk.reconcile(), closeout.run(), protection.run(), watch.run())
             ]
             try:
-                await self._subscriber.start()
+                await asyncio.gather(*(subscriber.start() for subscriber in self._subscribers))
             except BusError as error:
                 raise TryAgainError(f"broker: {error}") from None
-            self._subscriber.look_back()
-            self._feeding = group.create_task(self._subscriber.run())
+            for subscriber in self._subscribers:
+                subscriber.look_back()
+                self._feeding.append(group.create_task(subscriber.run()))
             self.ready.set()
-            log.info("following", follower_id=self.follower_id, leader_id=self.settings.leader.id)
+            leaders = [leader.id for leader in self.settings.leaders]
+            log.info("following", follower_id=self.follower_id, leaders=leaders)
             await self._stopping.wait()
             await self._wind_down()
             for task in tasks:
@@ -203,43 +212,40 @@ class Follower:
             lock.close()
 
     async def _wind_down(self) -> None:
-        assert self._executor is not None and self._reporter is not None
-        if self._feeding is not None:
-            self._feeding.cancel()
-        await self._executor.drain(DRAIN_S)
+        assert self._reporter is not None
+        for feeding in self._feeding:
+            feeding.cancel()
+        await asyncio.gather(*(executor.drain(DRAIN_S) for executor in self._executors))
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await self._reporter.flush(FLUSH_S)
-                await self._reporter.send_status(self._status("stopped"))
-
-    @property
-    def _opened_store(self) -> Store:
-        assert self._store is not None
-        return self._store
-
-    @property
-    def _opened_desk(self) -> Desk:
-        assert self._desk is not None
-        return self._desk
+                await self._send_status("stopped")
 
     def _look_back(self) -> None:
         if self.ready.is_set():
-            self._subscriber.look_back()
+            for subscriber in self._subscribers:
+                subscriber.look_back()
 
-    def _status(self, mode: Literal["running", "stopped"]) -> StatusReport:
-        assert self._executor is not None
-        return status_report(self._executor, self.policy, self._port.account, mode=mode)
+    def _silent_s(self) -> float:
+        """How long the quietest of the leaders was not heard."""
+        return max(subscriber.silent_s() for subscriber in self._subscribers)
+
+    async def _send_status(self, mode: Literal["running", "stopped"]) -> None:
+        assert self._reporter is not None
+        for executor in self._executors:
+            status = status_report(executor, self.policy, self._port.account, mode=mode)
+            await self._reporter.send_status(status)
 
     async def _report_status(self) -> None:
-        assert self._executor is not None and self._reporter is not None
+        assert self._desk is not None
         await self.ready.wait()  # from its first report on, a follower answers for every signal
-        await self._opened_desk.reconciled.wait()
+        await self._desk.reconciled.wait()
         while True:
-            await self._reporter.send_status(self._status("running"))
+            await self._send_status("running")
             await asyncio.sleep(STATUS_EVERY_S)
 
     def _leaders(self) -> list[LeaderView]:
-        return [] if self._executor is None else [self._executor.leader]
+        return [executor.leader for executor in self._executors]
 
     async def _watch_bus(self) -> None:
         assert self._bus is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import structlog
 
 from follower_client.reading import read_secret
-from follower_client.settings import FollowerSettings
+from follower_client.settings import LeaderSection
 from relay.nats_bus import Bus
 from relay.protocol.errors import ProtocolError
 from relay.protocol.feed import NeedKey
@@ -20,12 +20,11 @@ __all__ = ["fetch_group_key"]
 log = structlog.get_logger(__name__)
 
 
-async def fetch_group_key(bus: Bus, settings: FollowerSettings, need: NeedKey) -> bytes | None:
+async def fetch_group_key(bus: Bus, leader: LeaderSection, follower_id: str, need: NeedKey) -> bytes | None:
     """`None` for who is no member of that epoch, or whose key does not fit. Raises `BusError`."""
-    leader = settings.leader
     if leader.box_key_file is None:
         return None
-    raw = await bus.fetch_group_key(leader.id, need.group_epoch, settings.follower.id)
+    raw = await bus.fetch_group_key(leader.id, need.group_epoch, follower_id)
     if raw is None:
         return None
     own = read_secret(None, leader.box_key_file, "leader.box_key_file")

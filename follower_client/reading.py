@@ -27,6 +27,16 @@ __all__ = ["check_secrets", "load_folder_or_file", "load_settings", "read_secret
 CONFIG_BYTES_MAX = 64 * 1024
 FOLLOWERS_MAX = 2048
 VALUE_LENGTH_MAX = 60
+PATHS = (
+    ("follower", "data_dir"),
+    ("leader", "box_key_file"),
+    ("broker", "nkey_seed_file"),
+    ("broker", "ca_file"),
+    ("venue", "api_key_file"),
+    ("venue", "api_secret_file"),
+    ("trial", "paper_data_dir"),
+    ("notify", "urls_file"),
+)
 
 _HEADER = re.compile(r"\s*\[{1,2}([^\]]+)\]{1,2}")
 
@@ -145,19 +155,16 @@ def _is_nkey_seed(text: str) -> bool:
 
 
 def _anchor_paths(tree: dict[str, Any], folder: Path) -> None:
-    for section, key in (
-        ("follower", "data_dir"),
-        ("leader", "box_key_file"),
-        ("broker", "nkey_seed_file"),
-        ("broker", "ca_file"),
-        ("trial", "paper_data_dir"),
-        ("notify", "urls_file"),
-        ("venue", "api_key_file"),
-        ("venue", "api_secret_file"),
-    ):
-        part = tree.get(section)
-        if isinstance(part, dict) and isinstance(part.get(key), str):
-            part[key] = str(folder / Path(part[key]).expanduser())
+    more = tree.get("more_leaders")
+    for part in more if isinstance(more, list) else []:
+        _anchor(part, "box_key_file", folder)
+    for section, key in PATHS:
+        _anchor(tree.get(section), key, folder)
+
+
+def _anchor(part: object, key: str, folder: Path) -> None:
+    if isinstance(part, dict) and isinstance(part.get(key), str):
+        part[key] = str(folder / Path(part[key]).expanduser())
 
 
 def _syntax(error: Exception) -> str:

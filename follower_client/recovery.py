@@ -24,7 +24,7 @@ from follower_client.locks import hold
 from follower_client.membership import fetch_group_key
 from follower_client.reading import read_secret
 from follower_client.records import Copy, Head, Order
-from follower_client.settings import FollowerSettings
+from follower_client.settings import FollowerSettings, LeaderSection
 from follower_client.store import Store
 from follower_client.venue.port import VenueFill, VenueOrder
 from relay.nats_bus import Bus, BusError
@@ -98,7 +98,7 @@ def _set_aside(path: Path, *, force: bool) -> Path | None:
 
 async def _recover(settings: FollowerSettings, path: Path, aside: Path | None) -> Recovered:
     async with asyncio.timeout(LIMIT_S):
-        heard = await _history(settings)
+        heard = [one for leader in settings.leaders for one in await _history(settings, leader)]
         since_ms = min((signal.sealed_ms for _, signal in heard), default=0)
         market = Market([settings])
         port = None
@@ -129,10 +129,9 @@ async def _recover(settings: FollowerSettings, path: Path, aside: Path | None) -
     )
 
 
-async def _history(settings: FollowerSettings) -> list[tuple[Envelope, Signal]]:
-    """Every signal of the leader that the relay still has, verified."""
+async def _history(settings: FollowerSettings, leader: LeaderSection) -> list[tuple[Envelope, Signal]]:
+    """Every signal of a leader that the relay still has, verified."""
     seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")
-    leader = settings.leader
     name = settings.follower.id
     reader = FeedReader(leader.id, leader.public_key, None, is_member=leader.box_key_file is not None)
     found: list[tuple[Envelope, Signal]] = []
@@ -159,7 +158,7 @@ async def _history(settings: FollowerSettings) -> list[tuple[Envelope, Signal]]:
                     if isinstance(event, Accepted) and isinstance(event.message, Signal):
                         found.append((event.envelope, event.message))
                     elif isinstance(event, NeedKey):
-                        key = await fetch_group_key(bus, settings, event)
+                        key = await fetch_group_key(bus, leader, name, event)
                         events.extend(reader.give_key(event.group_epoch, key))
             first = batch[-1][0] + 1
     except BusError as error:

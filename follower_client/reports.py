@@ -20,7 +20,7 @@ from follower_client.records import Copy, Order
 from follower_client.store import Store
 from follower_client.venue.port import VenueFill
 from relay.nats_bus import BusError
-from relay.protocol.codec import decimal_text, encode_report
+from relay.protocol.codec import decimal_text, decode_report, encode_report
 from relay.protocol.messages import CopyReport, FillRow, OrderRow, StatusReport
 
 __all__ = ["Identity", "ReportSink", "Reporter", "copy_report", "report_id", "wire_number"]
@@ -154,8 +154,8 @@ def copy_report(
 class Reporter:
     """Sends the store's outbox in order, each row until it is acknowledged."""
 
-    def __init__(self, identity: Identity, store: Store, sink: ReportSink) -> None:
-        self._identity = identity
+    def __init__(self, follower_id: str, store: Store, sink: ReportSink) -> None:
+        self._follower_id = follower_id
         self._store = store
         self._sink = sink
         self._wake = asyncio.Event()
@@ -180,7 +180,7 @@ class Reporter:
         while rows := self._store.outbox(OUTBOX_BATCH):
             for row_id, msg_id, body in rows:
                 try:
-                    await self._publish(body, msg_id)
+                    await self._publish(decode_report(body).leader_id, body, msg_id)
                 except BusError as error:
                     log.warning("report_not_sent", error=str(error))
                     return False
@@ -200,9 +200,10 @@ class Reporter:
     async def send_status(self, status: StatusReport) -> None:
         """Where the follower stands; not kept: the next one says more."""
         try:
-            await self._publish(encode_report(status), f"status.{status.follower_id}.{status.sent_ms}")
+            name = f"status.{status.follower_id}.{status.leader_id}.{status.sent_ms}"
+            await self._publish(status.leader_id, encode_report(status), name)
         except BusError as error:
             log.warning("status_not_sent", error=str(error))
 
-    async def _publish(self, body: bytes, msg_id: str) -> None:
-        await self._sink.publish_report(self._identity.leader_id, self._identity.follower_id, body, msg_id)
+    async def _publish(self, leader_id: str, body: bytes, msg_id: str) -> None:
+        await self._sink.publish_report(leader_id, self._follower_id, body, msg_id)

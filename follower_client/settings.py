@@ -33,6 +33,7 @@ __all__ = [
     "DEFAULT_SYMBOLS",
     "ENVIRONMENT_PREFIX",
     "FollowerSettings",
+    "LeaderSection",
     "WatchAction",
     "WatchSection",
     "meaning",
@@ -308,6 +309,9 @@ class FollowerSettings(BaseSettings):
 
     follower: Annotated[FollowerSection, Allowed("a table [follower]")]
     leader: Annotated[LeaderSection, Allowed("a table [leader]")]
+    more_leaders: Annotated[
+        list[LeaderSection], Field(max_length=16), Allowed("tables [[more_leaders]]")
+    ] = []
     broker: Annotated[BrokerSection, Allowed("a table [broker]")]
     venue: Annotated[VenueSection, Allowed("a table [venue]")]
     policy: Annotated[PolicySection, Allowed("a table [policy]")] = PolicySection()
@@ -325,6 +329,11 @@ class FollowerSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
+
+    @property
+    def leaders(self) -> list[LeaderSection]:
+        """Everybody who is copied on this account."""
+        return [self.leader, *self.more_leaders]
 
     @property
     def is_real_money(self) -> bool:

@@ -44,6 +44,12 @@ def template(*, paper: bool = False, values: Mapping[str, object] | None = None)
     lines = [HEAD + (PAPER_HEAD if paper else "")]
     for section, info in FollowerSettings.model_fields.items():
         model = info.annotation
+        if section == "more_leaders":
+            lines += [
+                "# [[more_leaders]]  # further leaders on the same account; a sub-account each is better",
+                "",
+            ]
+            continue
         assert isinstance(model, type) and issubclass(model, BaseModel)
         about = (model.__doc__ or "").partition(": ")[2].strip()
         lines.append(f"[{section}]  # {about}")

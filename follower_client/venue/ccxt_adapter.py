@@ -44,7 +44,7 @@ REQUEST_TIMEOUT_MS = 4000
 RECONNECT_WAIT_S = 0.5
 
 MAPPED_VENUES = ("bybit", "binance", "okx", "bitget")
-"""Venues whose abilities are read from ccxt's own descriptions. Only Bybit v5 is tried: the port speaks it."""
+"""Venues whose abilities are read from ccxt's own descriptions. Only Bybit v5 is tried."""
 
 log = structlog.get_logger(__name__)
 

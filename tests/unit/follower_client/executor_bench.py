@@ -47,7 +47,7 @@ class Bench:
         self.venue = venue
         self.store = Store.open(folder / "follower.sqlite")
         identity = Identity("alice", "leader", policy.label, False)
-        self.reporter = Reporter(identity, self.store, Deaf())
+        self.reporter = Reporter("alice", self.store, Deaf())
         self.control = ControlFile(folder)
         self.desk = Desk(policy, self.store, venue, self.control, Failpoints(""))
         self.executor = Executor(identity, policy, self.desk, self.reporter)
