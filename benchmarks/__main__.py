@@ -20,7 +20,11 @@ from benchmarks import (
     follower_submit,
     followers_fan_out,
     gap_fill,
+<<<<<<< HEAD
     key_wrap,
+=======
+    hosted_followers,
+>>>>>>> fd042f8 (Start many followers a few at a time; measure what hosting them costs)
     margining,
     matching,
     order_entry,
@@ -45,6 +49,7 @@ MODULES: tuple[ModuleType, ...] = (
     gap_fill,
     key_wrap,
     follower_submit,
+    hosted_followers,
     decide,
 )
 """Each has `NAMES`, its rows, and `run(only)`, which measures those asked for (None: all)."""

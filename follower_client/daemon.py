@@ -37,7 +37,9 @@ from follower_client.venue.v5_adapter import DirectTransport
 
 __all__ = ["Market", "live_port", "private_transport", "serve"]
 
-START_LIMIT_S = 30.0
+START_LIMIT_S = 30.0  # and so much more for each follower beyond the first:
+START_EACH_S = 0.2
+START_TOGETHER = 16  # more at once, and connections wait for each other longer than they may
 CALLS_MAX, CALLS_WINDOW_S = 500, 5.0  # orders of all followers behind this address; the venue bans at 600
 
 log = structlog.get_logger(__name__)
@@ -158,21 +160,28 @@ async def _start(
         failpoints = Failpoints()
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
+    limit_s = START_LIMIT_S + START_EACH_S * sum(len(group) - 1 for group in groups)
     try:
-        async with asyncio.timeout(START_LIMIT_S):
+        async with asyncio.timeout(limit_s):
             for market, group in zip(markets, groups, strict=True):
                 data = await market.start()
                 followers.extend(Follower(one, market.port(one, data), failpoints) for one in group)
+            room = asyncio.Semaphore(START_TOGETHER)
             results = await asyncio.gather(
-                *(follower.start() for follower in followers), return_exceptions=True
+                *(_start_one(follower, room) for follower in followers), return_exceptions=True
             )
     except TimeoutError:
-        raise TryAgainError(f"the start took longer than {START_LIMIT_S:.0f} s") from None
+        raise TryAgainError(f"the start took longer than {limit_s:.0f} s") from None
     for follower, result in zip(followers, results, strict=True):
         if isinstance(result, FollowerError):
             raise result.of(follower.follower_id) from None
         if isinstance(result, BaseException):
             raise result
+
+
+async def _start_one(follower: Follower, room: asyncio.Semaphore) -> None:
+    async with room:
+        await follower.start()
 
 
 async def _run(

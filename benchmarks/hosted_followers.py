@@ -1,0 +1,203 @@
+"""hosted_followers and memory_per_follower: many paper followers in one process, one leader. Only reported.
+
+Belongs here: the real program with a folder of configurations, real broker and venue, and one signal after
+another. Does not belong here: one follower's way to the venue (`follower_submit`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.interleave import cpu_seconds_of
+from benchmarks.signals import LEADER, SYMBOL, build_signal
+from benchmarks.table import Row, reported
+from benchmarks.talk import run_loop, started, work_folder
+from benchmarks.venue import PRICE, venue
+from relay.broker import Broker
+from relay.broker_config import FollowerUser, LeaderUser
+from relay.keys import create_nkey, create_signing_key, load_nkey_seed, load_signing_key
+from relay.nats_bus import Bus
+from relay.protocol import subjects
+from relay.protocol.codec import decimal_text, decode_report, encode_payload
+from relay.protocol.messages import CopyReport
+from relay.protocol.signing import GENESIS_HASH, open_envelope, seal
+
+__all__ = ["NAMES", "run"]
+
+NAMES = ("hosted_followers", "memory_per_follower")
+FOLLOWERS = 100
+SIGNALS = 5
+MAKER, SPREAD = "maker", Decimal(1)
+REPORTS_LIMIT_S = 60.0
+
+
+def run(only: set[str] | None) -> list[Row]:
+    """The rows that are asked for."""
+    if only is not None and only.isdisjoint(NAMES):
+        return []
+    figures = {}
+    for count in (1, FOLLOWERS):
+        with work_folder() as folder:
+            figures[count] = run_loop(_measure(folder, count))
+    rows = _rows(figures[1], figures[FOLLOWERS])
+    return [row for row in rows if only is None or row["name"] in only]
+
+
+class _Leader:
+    """Signs and publishes; hears every follower's verdict."""
+
+    def __init__(self, bus: Bus, key: Any) -> None:
+        self._bus, self._key = bus, key
+        self._seq, self._hash, self._qty = 0, GENESIS_HASH, Decimal(0)
+        self.verdicts: dict[int, int] = {}
+
+    async def trade(self) -> int:
+        """Half a coin more; the seq."""
+        seq = self._seq + 1
+        self._qty += Decimal("0.5")
+        after = decimal_text(self._qty)
+        raw = build_signal(f"{LEADER}.1.{seq}", time.time_ns() // 1_000_000)
+        state = msgspec.structs.replace(raw.position, qty=after, exposure=after)
+        signal = msgspec.structs.replace(raw, position=state, account_leverage=after, expires_ms=30_000)
+        wire = seal(
+            self._key,
+            kind="signal",
+            leader_id=LEADER,
+            epoch=1,
+            seq=seq,
+            prev_hash=self._hash,
+            payload=encode_payload(signal),
+        )
+        await self._bus.publish_signal(LEADER, wire, self._seq, f"{LEADER}.1.{seq}")
+        self._seq, self._hash = seq, open_envelope(wire, self._key.verify_key, LEADER).chain_hash
+        return seq
+
+    async def hear(self, monitor: Bus) -> None:
+        async for delivery in monitor.consume_reports("monitor"):
+            report = decode_report(delivery.data)
+            if isinstance(report, CopyReport):
+                if report.verdict not in ("copied", "capped"):
+                    raise RuntimeError(f"a follower did not copy: {report.reason}: {report.detail}")
+                self.verdicts[report.seq] = self.verdicts.get(report.seq, 0) + 1
+            await delivery.ack()
+
+
+async def _measure(folder: Path, count: int) -> dict[str, float]:
+    """Of one process that hosts so many: seconds per signal, processor seconds and memory."""
+    names = [f"f{number}" for number in range(count)]
+    create_signing_key(folder / "signing")
+    key = load_signing_key(folder / "signing")
+    leader_user = LeaderUser(LEADER, create_nkey(folder / "leader.nk"))
+    users = [FollowerUser(name, create_nkey(folder / f"{name}.nk"), (LEADER,)) for name in names]
+    broker = Broker(folder / "broker", [leader_user], users)
+    await broker.start()
+    try:
+        async with venue(folder, (MAKER,), "os") as exchange:
+            await _quote(exchange.ready)
+            configs = folder / "followers"
+            configs.mkdir()
+            for name in names:
+                text = _configuration(folder, name, key.verify_key.encode().hex(), broker.url, exchange.ready)
+                (configs / f"{name}.toml").write_text(text)
+            bus = await Bus.connect(
+                broker.url, load_nkey_seed(folder / "leader.nk"), subjects.inbox_prefix(LEADER), LEADER
+            )
+            leader = _Leader(bus, key)
+            monitor = await broker.connect()
+            hearing = asyncio.create_task(leader.hear(monitor))
+            arguments = ["run", "--json", "--config", str(configs)]
+            try:
+                async with started("followers", "follower_client", arguments, folder) as program:
+                    return await _signals(leader, hearing, program.process.pid, count)
+            finally:
+                hearing.cancel()
+                await asyncio.gather(hearing, return_exceptions=True)
+                await bus.close()
+                await monitor.close()
+    finally:
+        await broker.stop()
+
+
+async def _signals(
+    leader: _Leader, hearing: asyncio.Task[None], process: int, count: int
+) -> dict[str, float]:
+    passed, used = [], []
+    for number in range(SIGNALS + 1):
+        cpu, start = cpu_seconds_of(process), time.perf_counter()
+        seq = await leader.trade()
+        async with asyncio.timeout(REPORTS_LIMIT_S):
+            while leader.verdicts.get(seq, 0) < count:
+                if hearing.done():
+                    hearing.result()
+                await asyncio.sleep(0.002)
+        if number > 0:  # the first one warms up
+            passed.append(time.perf_counter() - start)
+            used.append(cpu_seconds_of(process) - cpu)
+        await asyncio.sleep(0.5)
+    return {"s": statistics.median(passed), "cpu_s": sum(used) / len(used), "mb": _resident_mb(process)}
+
+
+def _resident_mb(process: int) -> float:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024
+
+
+async def _quote(ready: dict[str, Any]) -> None:
+    from follower_client.venue.ccxt_adapter import make_exchange
+
+    row = next(row for row in ready["accounts"] if row["name"] == MAKER)
+    maker = make_exchange(ready["rest"], ready["ws"], row["api_key"], row["api_secret"])
+    try:
+        await maker.load_markets()
+        for side, price in (("buy", PRICE - SPREAD), ("sell", PRICE + SPREAD)):
+            await maker.create_order(SYMBOL, "limit", side, "100", str(price))
+    finally:
+        await maker.close()
+
+
+def _configuration(folder: Path, name: str, public_key: str, broker: str, ready: dict[str, Any]) -> str:
+    return f"""
+[follower]
+id = "{name}"
+data_dir = "{folder / "data" / name}"
+[leader]
+id = "{LEADER}"
+public_key = "{public_key}"
+[broker]
+url = "{broker}"
+nkey_seed_file = "{folder / f"{name}.nk"}"
+[venue]
+kind = "paper"
+rest_url = "{ready["rest"]}"
+ws_url = "{ready["ws"]}"
+[policy]
+mode = "multiplier"
+multiplier = "0.01"
+leverage_max = 10
+symbols = ["{SYMBOL}"]
+"""
+
+
+def _rows(one: dict[str, float], many: dict[str, float]) -> list[Row]:
+    share = many["cpu_s"] / FOLLOWERS / one["cpu_s"] if one["cpu_s"] > 0 else 0.0
+    each = (many["mb"] - one["mb"]) / (FOLLOWERS - 1)
+    notes = [
+        f"one signal to the verdicts of {FOLLOWERS} paper followers in one process (one alone: "
+        f"{one['s'] * 1000:.0f} ms), every one with its durable intent, order, fills and report; "
+        f"processor time {many['cpu_s'] / FOLLOWERS * 1000:.1f} ms per follower and signal, "
+        f"{share:.2f} of one alone ({one['cpu_s'] * 1000:.0f} ms)"
+    ]
+    memory = [
+        f"{many['mb']:.0f} MB with {FOLLOWERS}, {one['mb']:.0f} MB with one; the difference, shared out"
+    ]
+    return [
+        reported("hosted_followers", "ms", many["s"] * 1000, notes),
+        reported("memory_per_follower", "MB", each, memory),
+    ]
