@@ -20,11 +20,8 @@ from benchmarks import (
     follower_submit,
     followers_fan_out,
     gap_fill,
-<<<<<<< HEAD
-    key_wrap,
-=======
     hosted_followers,
->>>>>>> fd042f8 (Start many followers a few at a time; measure what hosting them costs)
+    key_wrap,
     margining,
     matching,
     order_entry,
