@@ -20,7 +20,7 @@ from benchmarks import (
     follower_submit,
     followers_fan_out,
     gap_fill,
-    hosted_followers,
+    hosted_copies,
     key_wrap,
     margining,
     matching,
@@ -46,7 +46,7 @@ MODULES: tuple[ModuleType, ...] = (
     gap_fill,
     key_wrap,
     follower_submit,
-    hosted_followers,
+    hosted_copies,
     decide,
 )
 """Each has `NAMES`, its rows, and `run(only)`, which measures those asked for (None: all)."""

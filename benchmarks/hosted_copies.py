@@ -1,4 +1,4 @@
-"""hosted_followers and memory_per_follower: many paper followers in one process, one leader. Only reported.
+"""hosted_copies and memory_per_follower: many paper followers in one process, one leader. Only reported.
 
 Belongs here: the real program with a folder of configurations, real broker and venue, and one signal after
 another. Does not belong here: one follower's way to the venue (`follower_submit`).
@@ -31,7 +31,7 @@ from relay.protocol.signing import GENESIS_HASH, open_envelope, seal
 
 __all__ = ["NAMES", "run"]
 
-NAMES = ("hosted_followers", "memory_per_follower")
+NAMES = ("hosted_copies", "memory_per_follower")
 FOLLOWERS = 100
 SIGNALS = 5
 MAKER, SPREAD = "maker", Decimal(1)
@@ -198,6 +198,6 @@ def _rows(one: dict[str, float], many: dict[str, float]) -> list[Row]:
         f"{many['mb']:.0f} MB with {FOLLOWERS}, {one['mb']:.0f} MB with one; the difference, shared out"
     ]
     return [
-        reported("hosted_followers", "ms", many["s"] * 1000, notes),
+        reported("hosted_copies", "ms", many["s"] * 1000, notes),
         reported("memory_per_follower", "MB", each, memory),
     ]
