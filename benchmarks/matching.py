@@ -3,8 +3,9 @@
 Belongs here: turn-by-turn timing of streams, rows. Does not belong here: workloads and engines
 (`simulated_exchange/engine/bench`), the runner (`benchmarks.runner`), printing (`benchmarks.__main__`).
 
-Baseline of matching_w1..w3: our own hash map and B-tree book without margin, accounts or events. If
-SLIPSTREAM_REF_RS names the Rust source of another engine, that one is compiled and used instead; it is called
+Baseline of matching_w1..w3: a reference engine's Rust source, `matching/ref.rs` in the folder that
+SLIPSTREAM_BENCH names (`../shared/bench`), or the file that SLIPSTREAM_REF_RS names; without one our own hash
+map and B-tree book, as without margin, accounts and events. The row says which. A reference is called
 as `PROGRAM run btree ORDERS 1` and prints `med=` (Mops/s), `trades=`, `vol=` and `notional=`.
 """
 
@@ -29,6 +30,7 @@ COMMANDS = 1_000_000
 ROUNDS = 5
 BATCH_WORKLOAD = "W1"
 REFERENCE_VARIABLE = "SLIPSTREAM_REF_RS"
+REFERENCE = runner.BENCH_FOLDER / "matching" / "ref.rs"
 TARGETS = {
     "matching_w1": 1.5,
     "matching_w2": 1.2,
@@ -61,9 +63,9 @@ def _row(name: str, ours: list[float], baseline: list[float], baseline_name: str
 
 def _matching(name: str, folder: Path) -> Row:
     workload = name.removeprefix("matching_").upper()
-    reference = os.environ.get(REFERENCE_VARIABLE)
-    if reference:
-        return _matching_beside(Path(reference), name, workload, folder)
+    reference = Path(os.environ.get(REFERENCE_VARIABLE, REFERENCE))
+    if reference.is_file():
+        return _matching_beside(reference, name, workload, folder)
     answer = runner.asked("compare", workload, COMMANDS, ROUNDS)
     return _row(
         name,

@@ -18,6 +18,7 @@ from simulated_exchange._engine import COMMAND_BYTES, Engine
 
 __all__ = [
     "BATCH_COMMANDS",
+    "BENCH_FOLDER",
     "asked",
     "batches",
     "build",
@@ -30,6 +31,7 @@ __all__ = [
 
 BATCH_COMMANDS = 512  # so many records and their events stay in a processor's cache
 SECONDS_MAX = 600
+BENCH_FOLDER = Path(os.environ.get("SLIPSTREAM_BENCH", "../shared/bench"))  # references to measure beside
 ENGINE_FOLDER = Path(__file__).parents[1] / "simulated_exchange" / "engine"
 
 

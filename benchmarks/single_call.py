@@ -4,9 +4,8 @@ Belongs here: a stream as typed calls, their timing, the baseline. Does not belo
 
 Baseline: two C functions, one that takes seven integers, one that returns three tuples of six (`border.c`),
 called in turn: what the interpreter takes for an order and its events whoever fills them. Both by processor
-time, so that strangers take nothing from either. If
-SLIPSTREAM_CALLCOST_C names another C source of a module `callcost` with `apply7` and `events`, that one is
-used.
+time, so that strangers take nothing from either. `matching/callcost.c` in the folder that SLIPSTREAM_BENCH
+names (`../shared/bench`) is used instead where it is, or the file that SLIPSTREAM_CALLCOST_C names.
 """
 
 from __future__ import annotations
@@ -95,7 +94,8 @@ def _in_turn(engine: Engine, stream: bytes, border: ModuleType) -> tuple[float, 
 
 def _border(folder: Path) -> ModuleType:
     """The baseline's module, compiled with the compiler that Python was built with."""
-    source = os.environ.get(SOURCE_VARIABLE) or str(Path(__file__).with_name("border.c"))
+    reference = Path(os.environ.get(SOURCE_VARIABLE, runner.BENCH_FOLDER / "matching" / "callcost.c"))
+    source = str(reference if reference.is_file() else Path(__file__).with_name("border.c"))
     library = folder / f"{MODULE}.so"
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     include = sysconfig.get_paths()["include"]

@@ -172,6 +172,9 @@ def run_scenario(
         float, typer.Option(min=0.1, max=3_600, help="market seconds in one second of the scenario")
     ] = 60,
     journal: Annotated[Path | None, typer.Option(help="write the run's journal there")] = None,
+    mark_source: Annotated[
+        str | None, typer.Option(help="mark everything at: dual (the venue's rule), last, book_mid")
+    ] = None,
     describe: Annotated[bool, typer.Option("--describe", help="print its settings and end")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
@@ -181,7 +184,9 @@ def run_scenario(
     if describe:
         _show(offline.describe_scenario(name), as_json)
         return
-    told = offline.run_scenario(name, seed=seed, seconds=seconds, factor=factor, journal=journal)
+    told = offline.run_scenario(
+        name, seed=seed, seconds=seconds, factor=factor, journal=journal, mark_source=mark_source
+    )
     if as_json:
         _print_json(told)
         return

@@ -89,7 +89,13 @@ def describe_scenario(name: str) -> dict[str, Any]:
 
 
 def run_scenario(
-    name: str, *, seed: int, seconds: float, factor: float, journal: Path | None
+    name: str,
+    *,
+    seed: int,
+    seconds: float,
+    factor: float,
+    journal: Path | None,
+    mark_source: str | None = None,
 ) -> dict[str, Any]:
     """A scenario from its first tick to its last, on a venue of its own and without waiting; what came of it.
 
@@ -101,8 +107,11 @@ def run_scenario(
     if journal is not None and journal.exists():
         raise JournalUnreadableError(f"{journal}: exists already; a run begins a journal of its own")
     genesis = listed_genesis(load_settings(None, {}))
+    overrides = {"mark_source": mark_source} if mark_source is not None else None
     with engine_errors():
-        run = open_stepped(genesis, name, seed=seed, seconds=seconds, factor=factor, journal=journal)
+        run = open_stepped(
+            genesis, name, seed=seed, seconds=seconds, factor=factor, journal=journal, overrides=overrides
+        )
     catalogue = Catalogue.from_genesis(orjson.dumps(genesis).decode())
     tale = Tale(run.driver, [instrument.symbol for instrument in catalogue], ticks=run.ticks)
     run.run(tale.look)
@@ -113,6 +122,7 @@ def run_scenario(
         "seed": seed,
         "seconds": seconds,
         "time_factor": factor,
+        "mark_source": mark_source or "as the scenario says",
         "journal": str(journal) if journal else None,
         **told,
     }

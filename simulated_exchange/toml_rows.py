@@ -124,9 +124,10 @@ def at_most_decimals(places: int) -> Check:
     def check(value: Any) -> str:
         try:
             number = Decimal(str(value)) if not isinstance(value, bool) else Decimal("NaN")
-        except InvalidOperation:
-            number = Decimal("NaN")
-        if not number.is_finite() or number != round(number, places):
+            is_right = number.is_finite() and number == round(number, places)
+        except InvalidOperation:  # no number, or one of more digits than can be rounded
+            is_right = False
+        if not is_right:
             raise ValueError(f"a decimal number with at most {places} decimals")
         return f"{number:f}"
 

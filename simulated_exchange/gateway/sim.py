@@ -15,6 +15,7 @@ from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.faults import Fault, FaultKind
 from simulated_exchange.gateway.rest import ROUTES
 from simulated_exchange.gateway.sim_faults import fault_from, fault_row
+from simulated_exchange.gateway.sim_market import change_market
 from simulated_exchange.gateway.translate.keys import addresses, scopes_of
 from simulated_exchange.gateway.translate.numbers import decimal_text, parse_decimal
 from simulated_exchange.gateway.translate.openapi import openapi_document
@@ -57,6 +58,7 @@ class SimRoutes:
             ("POST", "/sim/keys"): self._issue_key,
             ("POST", "/sim/deposit"): self._deposit,
             ("POST", "/sim/index"): self._set_index,
+            ("POST", "/sim/market"): self._change_market,
             ("POST", "/sim/scenario"): self._direct_scenario,
             ("POST", "/sim/level"): self._set_level,
             ("POST", "/sim/faults"): self._add_fault,
@@ -121,6 +123,10 @@ class SimRoutes:
         purse = next(entry for entry in driver.purses(member.account) if names[entry.coin] == coin)
         balance = decimal_text(purse.wallet_balance)
         return {"name": member.name, "account": member.account, "coin": coin, "wallet_balance": balance}
+
+    def _change_market(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
+        """Mark source, funding terms, risk limits with notice: what a venue's operators change."""
+        return change_market(self._venue, self._instrument(body.get("symbol")), body)
 
     def _set_index(self, _query: Mapping[str, str], body: Mapping[str, Any]) -> Result:
         instrument = self._instrument(body.get("symbol"))

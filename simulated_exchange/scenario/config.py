@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -34,6 +34,7 @@ CONFIG_BYTES_MAX = 1_000_000
 Usdt = Annotated[Decimal, Field(gt=0, le=10**9)]
 Bps = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+MarkWord = Literal["dual", "last", "book_mid"]
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 
 
@@ -154,6 +155,7 @@ class ScenarioConfig(_Section):
     commands_per_tick_max: Annotated[int, Field(ge=50, le=5000)] = 400
     mark_check_tolerance_bps: Bps = 25.0
     insurance_fund_usdt: Annotated[Decimal, Field(ge=0, le=10**10)] | None = None
+    mark_source: MarkWord | None = None  # what everything is marked at; the venue's own rule without it
     takeover_beyond_bps: Bps | None = None  # how far beyond the mark the venue closes what it took over
     symbols: Annotated[list[SymbolConfig], Field(min_length=1, max_length=20)]
     shock: ShockConfig | None = None

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from simulated_exchange.driver import Driver, Event, OrderType, Outcome, Side, TimeInForce, Wallet
+from simulated_exchange.driver import Driver, Event, MarkSource, OrderType, Outcome, Side, TimeInForce, Wallet
 from simulated_exchange.scenario.build import Plan
 from simulated_exchange.scenario.checks import MarkCheck, Percentiles, Samples
 from simulated_exchange.scenario.commands import (
@@ -47,6 +47,9 @@ NOISE_DEPOSIT_USDT = Decimal(20_000_000)
 COIN_MARGIN_FACTOR = Decimal("1.05")  # a coin counts for less than it is worth
 COMMANDS_BETWEEN_YIELDS = 40  # so that a request waits for part of a tick at most
 REFUSAL_KINDS_MAX = 32
+
+
+MARK_SOURCES = {"dual": MarkSource.Dual, "last": MarkSource.Last, "book_mid": MarkSource.BookMid}
 
 
 class Scenario:
@@ -91,6 +94,10 @@ class Scenario:
         self._prepared = True
         self._driver.subscribe(self._hear)
         fresh = True
+        if self.config.mark_source is not None:
+            for state in self._world.states:
+                source = MARK_SOURCES[self.config.mark_source]
+                self._driver.set_mark_source(instrument=state.market.instrument, source=source)
         for state in self._world.states:
             for maker in state.makers:
                 fresh &= self._open(maker.account, to_fixed(MAKER_DEPOSIT_USDT), state, MAKER_LEVERAGE)

@@ -76,19 +76,23 @@ def open_stepped(
     seconds: float,
     factor: float,
     journal: Path | None = None,
+    overrides: dict[str, Any] | None = None,
     start_ms: int = START_MS,
 ) -> SteppedRun:
-    """A new venue with this scenario. `factor`: market seconds in one second of the scenario.
+    """A new venue with this scenario. `factor`: market seconds in one second of the scenario; `overrides`
+    go on top of the scenario's file.
 
     With `journal` the run is journaled there; the file must not exist. Raises ScenarioError,
     ConfigurationError, JournalUnreadableError.
     """
     folder = scenarios_folder()
-    config = load_config(name, folder)
+    config = load_config(name, folder, overrides)
     genesis = genesis_for_scenario(genesis, config, replay=None, factor=factor)
     time = SteppedTime(start_ms)
     clock = MarketClock(start_ms, factor, monotonic_ns=time.monotonic_ns, time_ns=time.time_ns)
     settings = DriverSettings(orjson.dumps(genesis).decode(), clock, journal, "os")
     driver = Driver.open(settings)
-    scenario = build_scenario(driver, name=name, seed=seed, seconds=seconds, folder=folder)
+    scenario = build_scenario(
+        driver, name=name, seed=seed, seconds=seconds, overrides=overrides, folder=folder
+    )
     return SteppedRun(driver, scenario, seconds, config.tick_ms, time)

@@ -64,3 +64,12 @@ def test_the_page_for_a_terminal_names_every_stage() -> None:
     for heading in ("Liquidations", "Borrowing", "Lending pool", "Insurance fund", "Auto-deleveraging"):
         assert heading in page
     assert "conservation 0" in page
+
+
+def test_the_effect_of_dual_pricing_can_be_studied() -> None:
+    """Marked at the last price, what a thin book prints liquidates; the scenario is the same."""
+    dual, last = cascade("--seconds", "20"), cascade("--seconds", "20", "--mark-source", "last")
+    assert last["mark_source"] == "last"
+    assert dual["state_hash"] != last["state_hash"]
+    assert dual["liquidations"]["started"] != last["liquidations"]["started"]
+    assert (last["conservation_delta"], last["positions_sum_to_zero"]) == ("0", True)

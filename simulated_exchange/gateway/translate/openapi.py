@@ -31,6 +31,7 @@ SIM_FIELDS: dict[str, str] = {
     "POST /sim/deposit": "name! amount! coin",
     "POST /sim/level": "name! level!",
     "POST /sim/index": "symbol! price! source:int",
+    "POST /sim/market": "symbol! mark_source funding:object risk_limits:list effective_ms:int",
     "POST /sim/scenario": "action!",
     "POST /sim/faults": (
         "kind! channel path name topics:words applied:bool silent:bool delay_ms:int status:int count:int "
@@ -47,6 +48,7 @@ _SIM_WORDS: dict[str, tuple[object, ...]] = {
     "action": ("play", "pause"),
     "kind": tuple(FaultKind),
     "channel": tuple(Channel),
+    "mark_source": ("dual", "last", "book_mid"),
     "level": (*("unverified", "standard", "advanced", "business", "vip", "vip4", "vip5", "supreme", "pro"),),
 }
 _HEADERS = ("X-BAPI-API-KEY", "X-BAPI-TIMESTAMP", "X-BAPI-RECV-WINDOW", "X-BAPI-SIGN")

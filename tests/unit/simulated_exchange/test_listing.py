@@ -47,6 +47,12 @@ def test_instrument_files_are_checked_by_name_and_key(tmp_path: Path) -> None:
     [
         (
             PERPETUAL,
+            'min_notional = "5"',
+            'min_notional = "1e400"',
+            "min_notional: was '1e400', must be a decimal number with at most 8 decimals",
+        ),
+        (
+            PERPETUAL,
             'base = "BTC"',
             'kind = "perp"',
             "kind: was 'perp', must be one of perpetual, expiry, spot",
