@@ -493,9 +493,16 @@ impl Ledger {
         self.slots.len()
     }
 
-    /// Entries in the lists of holders.
-    pub(crate) fn holders_count(&self) -> usize {
-        self.purses_in.iter().map(Vec::len).sum()
+    /// True when every slot is a member of its instrument, and every purse among the holders of its coin: once, and nowhere
+    /// else.
+    pub(crate) fn are_lists_complete(&self) -> bool {
+        let members = self.members.iter().enumerate();
+        let members = members.flat_map(|(index, slots)| slots.iter().map(move |slot| (index, *slot)));
+        let instrument = |slot: u32| self.slots.get(slot as usize).map(|slot| usize::from(slot.instrument));
+        let holders = self.purses_in.iter().enumerate();
+        let holders = holders.flat_map(|(coin, purses)| purses.iter().map(move |purse| (coin, *purse)));
+        let coin = |purse: u32| self.purses.get(purse as usize).map(|purse| usize::from(purse.coin.0));
+        is_complete(members, self.slots.len(), instrument) && is_complete(holders, self.purses.len(), coin)
     }
 
     /// Whether every position leads to an account, a purse or a slot, and every chain of them to its end: each link
@@ -549,4 +556,21 @@ fn purse_key(account: u32, coin: CoinId) -> u64 {
 #[inline]
 fn slot_key(account: u32, instrument: usize, index: PositionIndex) -> u64 {
     u64::from(account) << 24 | (instrument as u64) << 8 | u64::from(index.to_wire())
+}
+
+/// True when each of so many things is listed once, where it belongs.
+fn is_complete(
+    listed: impl Iterator<Item = (usize, u32)>,
+    count: usize,
+    home: impl Fn(u32) -> Option<usize>,
+) -> bool {
+    let mut is_seen = vec![false; count];
+    let mut total = 0;
+    for (place, thing) in listed {
+        if home(thing) != Some(place) || std::mem::replace(&mut is_seen[thing as usize], true) {
+            return false;
+        }
+        total += 1;
+    }
+    total == count
 }

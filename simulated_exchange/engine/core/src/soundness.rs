@@ -10,6 +10,7 @@ use crate::exchange::{Exchange, FIRST_POOL, MARKET_MS_MAX};
 use crate::funding::{FundingClock, FundingSpec, INTERVAL_MS_MAX};
 use crate::genesis::{validate, Genesis};
 use crate::instrument::{Instrument, LEVERAGE_MAX};
+use crate::margin::order_share;
 use crate::market::{Market, SAMPLE_MS};
 use crate::terms::DISCONNECT_SECONDS;
 use crate::types::{
@@ -30,9 +31,11 @@ impl Exchange {
         let Ok(listing) = validate(&genesis) else { return false };
         let is_same = |fresh: Instrument, kept: &Instrument| {
             let ratios = [kept.collateral_ratios.0, kept.collateral_ratios.1];
-            let default_leverage = kept.default_leverage;
             // what the venue changed since does not reach these
-            let fresh = Instrument { default_leverage, collateral_ratios: kept.collateral_ratios, ..fresh };
+            let (default_leverage, fee) = (kept.default_leverage, kept.taker_fee);
+            let default_shares = [1, -1].map(|toward| order_share(toward, default_leverage, fee));
+            let collateral_ratios = kept.collateral_ratios;
+            let fresh = Instrument { default_leverage, default_shares, collateral_ratios, ..fresh };
             (LEVERAGE_SCALE..=LEVERAGE_MAX).contains(&default_leverage)
                 && ratios.iter().all(|ratio| (0..=SCALE).contains(ratio))
                 && postcard::to_allocvec(&fresh) == postcard::to_allocvec(kept)
@@ -127,17 +130,7 @@ impl Ledger {
                 }
             }
         }
-        let members: usize = (0..instruments.len()).map(|index| self.members(index).len()).sum();
-        let is_member = |index: usize| {
-            let own = self.members(index).iter();
-            own.into_iter().all(|slot| usize::from(self.slot(*slot).instrument) == index)
-        };
-        let holders: usize = self.holders_count();
-        purses == self.purses().len()
-            && holders == purses
-            && slots == self.slots_count()
-            && members == slots
-            && (0..instruments.len()).all(is_member)
+        purses == self.purses().len() && slots == self.slots_count() && self.are_lists_complete()
     }
 
     fn is_slot_found(&self, slot: u32, place: u32, instruments: &[Instrument]) -> bool {
@@ -153,7 +146,6 @@ impl Ledger {
             && !(held.is_hedged && (held.index != PositionIndex::OneWay || listed.is_spot))
             && (LEVERAGE_SCALE..=LEVERAGE_MAX).contains(&i64::from(held.leverage))
             && held.has_reduce_only == (detail.extras().reduce_only_lots != [0; 2])
-            && self.members(index).contains(&slot)
     }
 }
 
