@@ -13,7 +13,7 @@ use crate::order::OrderList;
 use crate::position::{Position, Settled};
 use crate::purse::{Purse, Worth};
 use crate::slot::{Slot, SlotDetail, SpotHolds};
-use crate::types::{CoinId, MarginMode, PositionIndex, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT};
+use crate::types::{CoinId, MarginMode, PositionIndex, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT, SCALE};
 
 mod at_par;
 
@@ -514,6 +514,7 @@ impl Ledger {
         self.link_ids.is_sound(accounts)
             && self.details.len() == slots
             && self.prices.len() == self.coins.len()
+            && self.coins.iter().zip(&self.prices).all(|(coin, price)| !coin.is_par || *price == SCALE)
             && self.totals.len() == self.coins.len()
             && self.index_of.iter().all(|index| ends(*index, accounts))
             && self.accounts.iter().all(|own| ends(own.first_purse, purses) && ends(own.last_slot, slots))
@@ -528,6 +529,12 @@ impl Ledger {
             && self.purse_of.values().all(|purse| within(purse, purses))
             && self.purses_in.len() == self.coins.len()
             && self.purses_in.iter().flatten().all(|purse| within(*purse, purses))
+            && self
+                .purses_in
+                .iter()
+                .enumerate()
+                .all(|(coin, own)| own.iter().all(|purse| usize::from(self.purse(*purse).coin.0) == coin))
+            && self.purses_in.iter().chain(&self.members).all(|own| own.windows(2).all(|two| two[0] < two[1]))
             && self.loans.is_sound(self.coins.len(), purses)
             && self.slot_of.values().all(|slot| within(slot, slots))
             && self.members.iter().flatten().all(|slot| within(*slot, slots))

@@ -225,8 +225,7 @@ pub struct Instrument {
     /// Leverage of an account that never set one, in hundredths: as listed, within the first tier at genesis. Later risk
     /// limits do not change it, so that it does not matter when an account first came here.
     pub default_leverage: i64,
-    /// Parts of a whole that an order costs per size at that leverage; the second where value at bankruptcy lies above that
-    /// at entry.
+    /// Parts of a whole that an order costs per size at that leverage: see `order_shares`.
     pub default_shares: [(u64, u64); 2],
     /// Leverage that every tier allows, in hundredths.
     pub leverage_everywhere: i64,
@@ -426,7 +425,7 @@ pub(crate) fn derive(
         value_max: spec.tiers.last().map_or(0, |tier| tier.limit.0),
         taker_fee,
         default_leverage,
-        default_shares: [1, -1].map(|toward| order_share(toward, default_leverage, taker_fee)),
+        default_shares: order_shares(default_leverage, taker_fee),
         leverage_everywhere: tiers.last().map_or(0, |tier| tier.max_leverage),
         tiers,
         is_spot: spec.kind == Kind::Spot,
@@ -435,6 +434,11 @@ pub(crate) fn derive(
     };
     derive_values(&mut instrument, &at)?;
     Ok(instrument)
+}
+
+/// Parts of a whole that orders cost per size at a leverage, by the direction of value at bankruptcy.
+pub(crate) fn order_shares(leverage: i64, taker_fee: Ratio) -> [(u64, u64); 2] {
+    [1, -1].map(|toward| order_share(toward, leverage, taker_fee))
 }
 
 /// Every value must be a whole number of money units; an inverse one at least at one tick.

@@ -9,8 +9,7 @@ use crate::coin::Coin;
 use crate::exchange::{Exchange, FIRST_POOL, MARKET_MS_MAX};
 use crate::funding::{FundingClock, FundingSpec, INTERVAL_MS_MAX};
 use crate::genesis::{validate, Genesis};
-use crate::instrument::{Instrument, LEVERAGE_MAX};
-use crate::margin::order_share;
+use crate::instrument::{order_shares, Instrument, LEVERAGE_MAX};
 use crate::market::{Market, SAMPLE_MS};
 use crate::terms::DISCONNECT_SECONDS;
 use crate::types::{
@@ -32,8 +31,8 @@ impl Exchange {
         let is_same = |fresh: Instrument, kept: &Instrument| {
             let ratios = [kept.collateral_ratios.0, kept.collateral_ratios.1];
             // what the venue changed since does not reach these
-            let (default_leverage, fee) = (kept.default_leverage, kept.taker_fee);
-            let default_shares = [1, -1].map(|toward| order_share(toward, default_leverage, fee));
+            let default_leverage = kept.default_leverage;
+            let default_shares = order_shares(default_leverage, fresh.taker_fee);
             let collateral_ratios = kept.collateral_ratios;
             let fresh = Instrument { default_leverage, default_shares, collateral_ratios, ..fresh };
             (LEVERAGE_SCALE..=LEVERAGE_MAX).contains(&default_leverage)
