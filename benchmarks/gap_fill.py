@@ -7,6 +7,7 @@ Belongs here: both ways of reading, the row. Does not belong here: the broker (`
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import time
 from pathlib import Path
@@ -30,7 +31,8 @@ from relay.protocol.signing import GENESIS_HASH, seal_chained
 __all__ = ["NAMES", "run"]
 
 NAMES = ("gap_fill",)
-MESSAGES = 100_000
+# each is written with an fsync of its own, which takes longest: GAP_FILL_MESSAGES=100000 asks for more
+MESSAGES = int(os.environ.get("GAP_FILL_MESSAGES", "20000"))
 IN_FLIGHT = 250
 CHUNK = 512  # as the follower's subscriber asks
 ROUNDS = 2  # each reads MESSAGES twice
