@@ -1,0 +1,103 @@
+"""Room for exits within the venue's limits, and stores of older versions."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from follower_client.core.order import OrderState
+from follower_client.errors import StoreError
+from follower_client.records import CopyKey, Head, Order
+from follower_client.store import MIGRATIONS, Store
+from follower_client.venue.transport import Budget
+from tests.unit.follower_client.test_store_and_settings import copy, order
+
+
+@pytest.mark.asyncio
+async def test_exits_overtake_entries_and_nothing_passes_the_limit() -> None:
+    budget, served = Budget(10, 0.2), []
+    start_s = time.monotonic()
+
+    async def call(name: str, *, urgent: bool) -> None:
+        await budget.take(urgent=urgent)
+        served.append((name, time.monotonic() - start_s))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(30):
+            group.create_task(call("entry", urgent=False))
+        await asyncio.sleep(0)
+        for _ in range(20):
+            group.create_task(call("exit", urgent=True))
+    exits = [at for name, at in served if name == "exit"]
+    entries = [at for name, at in served if name == "entry"]
+    assert len(entries) == 30 and len(exits) == 20
+    assert [name for name, _ in served[:8]] == ["entry"] * 8  # a fifth stays free for exits
+    assert [name for name, _ in served[8:28]] == ["exit"] * 20, "an entry went before a waiting exit"
+    times = sorted(exits + entries)
+    for first, eleventh in zip(times, times[10:], strict=False):
+        assert eleventh - first >= 0.2 - 0.01, "more calls than the window allows"
+
+
+@pytest.mark.asyncio
+async def test_a_caller_that_gives_up_takes_no_room() -> None:
+    budget = Budget(1, 0.05)
+    await budget.take(urgent=True)
+    waiting = asyncio.create_task(budget.take(urgent=True))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    async with asyncio.timeout(2):
+        await budget.take(urgent=True)
+
+
+def old_store(path: Path, version: int) -> None:
+    """A store as the first version of this program left it, with an order that nobody knows the end of."""
+    database = sqlite3.connect(path, isolation_level=None)
+    for script in MIGRATIONS[:version]:
+        database.executescript(script)
+    database.execute(f"PRAGMA user_version={version}")
+    database.execute("INSERT INTO identity VALUES('follower', 'alice')")
+    database.execute("INSERT INTO feed VALUES('lead', 1, 7, 'aa')")
+    row, pending = copy(7), order(7)
+    pending.state = OrderState.UNKNOWN
+    database.execute("INSERT INTO copies VALUES('lead', 1, 7, NULL, '', ?)", (msgspec.json.encode(row),))
+    body = {k: v for k, v in msgspec.to_builtins(pending).items() if k not in ("stop_loss", "abandoned")}
+    database.execute(
+        "INSERT INTO orders VALUES(?, 'lead', 1, 7, ?, ?, 'unknown', ?)",
+        (pending.client_order_id, pending.leg, pending.n, msgspec.json.encode(body)),
+    )
+    database.execute(
+        "INSERT INTO fills VALUES('x1', ?, 'BTC/USDT:USDT', 1, '0.5', '100', '0', 'USDT', 1, 0, 'v1')",
+        (pending.client_order_id,),
+    )
+    database.execute("INSERT INTO adjustments VALUES(1, 'BTC/USDT:USDT', '-0.2', 1, 'by hand')")
+    database.close()
+
+
+def test_an_upgrade_keeps_every_row_of_an_order_that_is_still_unknown(tmp_path: Path) -> None:
+    old_store(tmp_path / "s", 1)
+    store = Store.open(tmp_path / "s")
+    found: list[Order] = store.open_orders()
+    assert [(one.client_order_id, one.state) for one in found] == [("id7", OrderState.UNKNOWN)]
+    assert store.head("lead") == Head(1, 7, "aa") and store.has_copy(CopyKey("lead", 1, 7))
+    assert {name: str(qty) for name, qty in store.positions().items()} == {"BTC/USDT:USDT": "0.3"}
+    assert store.identity() == {"follower": "alice"}
+    store.close()
+    Store.open(tmp_path / "s").close()  # and the checksums fit
+
+
+def test_a_row_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s")
+    store.record(copy(1), order=order(1), head=Head(1, 1, "aa"))
+    store.close()
+    database = sqlite3.connect(tmp_path / "s")
+    database.execute("UPDATE feed SET seq = 9")
+    database.commit()
+    database.close()
+    with pytest.raises(StoreError, match="feed"):
+        Store.open(tmp_path / "s")
