@@ -85,8 +85,8 @@ def decide(
         if abs(keeps) >= abs(own):
             return nothing_to_exit(own, target)
         return reduce(step, snapshot, policy, instrument, quote, own, keeps, target, exit_tries)
-    basis = _newest_within(step, snapshot)
     sized_for = target_basis or step.qty_after
+    basis = min(_newest_within(step, snapshot), sized_for, key=abs)  # it shrinks with him, and never grows
     if basis != sized_for:
         target = round_to_lot(target * basis / sized_for, instrument.qty_step)
     if own != 0 and sign(own) == -sign(step.qty_after):

@@ -180,6 +180,15 @@ def test_all_entries_of_a_copy_together_never_pass_its_target() -> None:
     assert (enough.action, enough.reason) == (Action.SKIP, "at_target")
 
 
+def test_a_target_that_was_cut_does_not_grow_again_when_the_leader_comes_back() -> None:
+    entry = signal(before="0", after="2")
+    cut = decide(entry, snapshot(leader=LeaderState(qty_now=Decimal("0.5"))), POLICY, NOW_MS)
+    assert (cut.target_qty, cut.target_basis) == (Decimal("0.025"), Decimal("0.5"))
+    back = snapshot(held="0.01", leader=LeaderState(qty_now=Decimal(2)))
+    later = decide(entry, back, POLICY, NOW_MS, target=cut.target_qty, target_basis=cut.target_basis)
+    assert (later.target_qty, later.qty) == (Decimal("0.025"), Decimal("0.015"))
+
+
 def test_below_the_minimum_is_skipped_or_rounded_up_within_the_caps() -> None:
     small = signal(before="0", after="0.004", leverage="2")
     skipped = decide(small, snapshot(equity="1000"), POLICY, NOW_MS)
