@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.acceptance.recorded_data import text_of
+from tests.acceptance.recorded_data import DATA, text_of
 
-__all__ = ["documented_answers", "lacks", "library_answers"]
+__all__ = ["EXAMPLES", "FOLDER", "documented_answers", "lacks", "library_answers"]
 
 FOLDER = "bybit-v5-conformance"
+EXAMPLES = DATA / FOLDER / "bybit_docs_rest_examples.jsonl.gz"
 
 
 def _kind(value: Any) -> str:
@@ -48,7 +49,7 @@ def lacks(example: Any, answer: Any, place: str = "result") -> Iterator[str]:
 def documented_answers() -> dict[tuple[str, str], list[Any]]:
     """The documentation's example results by method and path."""
     found: dict[tuple[str, str], list[Any]] = {}
-    for line in text_of(f"{FOLDER}/bybit_docs_rest_examples.jsonl.gz").splitlines():
+    for line in text_of(str(EXAMPLES)).splitlines():
         page = json.loads(line)
         for endpoint in page["endpoints"]:
             examples = [
