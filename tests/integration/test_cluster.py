@@ -28,7 +28,7 @@ from tests.integration.broker_room import SIGNING_KEY, eventually, running_room,
 from tests.integration.cluster_room import FOLLOWERS, LEADERS, NAMES, Cluster, running_cluster
 from tests.unit.relay import feed_samples as samples
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(240), pytest.mark.system]
 
 PUBLIC = bytes(SIGNING_KEY.verify_key).hex()
 

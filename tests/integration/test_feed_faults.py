@@ -31,7 +31,7 @@ from relay.publisher import Publisher
 from tests.integration.broker_room import SIGNING_KEY, Room, eventually, running_room
 from tests.integration.tcp_proxy import proxy_to
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(240), pytest.mark.system]
 
 PUBLIC = bytes(SIGNING_KEY.verify_key).hex()
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "3"))  # `make soak` asks for more

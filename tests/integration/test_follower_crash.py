@@ -168,6 +168,7 @@ async def wait_for_verdicts(stage: World) -> None:
     await eventually(all_told, limit_s=40, what="a verdict of everybody on every signal")
 
 
+@pytest.mark.system
 @pytest.mark.asyncio
 @pytest.mark.timeout(180)
 async def test_killed_at_random_while_the_leader_trades(tmp_path: Path) -> None:
