@@ -66,8 +66,9 @@ async def order_link_ids(venue: dict[str, str], symbol: str) -> list[str]:
 
 
 async def fill_ids(venue: dict[str, str], symbol: str) -> list[str]:
-    """`execId` of every execution the venue has for this account and symbol."""
-    return [row["execId"] for row in await _all_rows(venue, "private_get_v5_execution_list", symbol)]
+    """`execId` of every execution the venue has for this account and symbol; funding trades nothing."""
+    rows = await _all_rows(venue, "private_get_v5_execution_list", symbol)
+    return [row["execId"] for row in rows if row["execType"] != "Funding"]
 
 
 async def _all_rows(venue: dict[str, str], method: str, symbol: str) -> list[dict[str, Any]]:
