@@ -11,8 +11,10 @@ from collections.abc import Sequence
 
 from simulated_exchange._engine import Engine, FundingView, MarkSource, Outcome, PriceView, RiskLimitsView
 
-__all__ = ["MarketCalls", "RiskTierRow"]
+__all__ = ["MARK_SOURCES", "MarketCalls", "RiskTierRow"]
 
+MARK_SOURCES = {"dual": MarkSource.Dual, "last": MarkSource.Last, "book_mid": MarkSource.BookMid}
+"""What an instrument can be marked at, by the words that settings and requests use."""
 RiskTierRow = tuple[int, int, int]
 """Limit (10**-8), highest leverage in hundredths, maintenance rate (10**-8)."""
 

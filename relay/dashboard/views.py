@@ -146,42 +146,25 @@ def alarm_rows(alarms: Iterable[tuple[Alarm, int | None]], now_ms: int) -> list[
 
 def parts_picture(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Where slippage comes from, by follower."""
-    shown = [row for row in rows if row["slippage_parts_bps"]]
-    return {
-        "id": "parts",
-        "kind": "stacked",
-        "unit": "bps",
-        "series": [
-            {
-                "name": PART_WORDS[part],
-                "x": [row["id"] for row in shown],
-                "y": [float(row["slippage_parts_bps"][part]) for row in shown],
-            }
-            for part in PARTS
-        ]
-        if shown
-        else [],
-    }
+    return _stacked("parts", "bps", rows, "slippage_parts_bps", {part: PART_WORDS[part] for part in PARTS})
 
 
 def legs_picture(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Where time goes, by follower (medians)."""
-    shown = [row for row in rows if row["latency_legs_ms"]]
-    return {
-        "id": "legs",
-        "kind": "stacked",
-        "unit": "ms",
-        "series": [
-            {
-                "name": STEP_WORDS[leg],
-                "x": [row["id"] for row in shown],
-                "y": [row["latency_legs_ms"].get(leg, 0) for row in shown],
-            }
-            for leg in LEGS
-        ]
-        if shown
-        else [],
-    }
+    return _stacked("legs", "ms", rows, "latency_legs_ms", {leg: STEP_WORDS[leg] for leg in LEGS})
+
+
+def _stacked(
+    picture: str, unit: str, rows: Sequence[Mapping[str, Any]], column: str, words: Mapping[str, str]
+) -> dict[str, Any]:
+    """One bar per follower that has this column, its pieces named."""
+    shown = [row for row in rows if row[column]]
+    names = [row["id"] for row in shown]
+    series = [
+        {"name": said, "x": names, "y": [float(row[column].get(piece, 0)) for row in shown]}
+        for piece, said in words.items()
+    ]
+    return {"id": picture, "kind": "stacked", "unit": unit, "series": series if shown else []}
 
 
 def slippage_picture(rows: ReportRows) -> dict[str, Any]:

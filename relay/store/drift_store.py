@@ -40,6 +40,12 @@ def store_place(text: str) -> StorePlace:
     return text if text.startswith(("postgres://", "postgresql://")) else Path(text)
 
 
+def _database(place: StorePlace, *, writes: bool) -> Database:
+    if not isinstance(place, Path):
+        return PostgresDatabase.open(place, writes=writes)
+    return SqliteDatabase.open(place) if writes else SqliteDatabase.open_for_reading(place)
+
+
 class DriftStore:
     """One open store. Not for use by two threads at the same moment."""
 
@@ -52,11 +58,7 @@ class DriftStore:
     @classmethod
     def open(cls, place: StorePlace) -> Self:
         """Open for reading and writing; made and migrated as needed. Raises `StoreError`."""
-        database: Database = (
-            SqliteDatabase.open(place)
-            if isinstance(place, Path)
-            else PostgresDatabase.open(place, writes=True)
-        )
+        database = _database(place, writes=True)
         try:
             migrate(database)
             return cls(database, writes=True)
@@ -67,11 +69,7 @@ class DriftStore:
     @classmethod
     def migrate(cls, place: StorePlace) -> list[int]:
         """Bring a store to this version's tables; returns the numbers of what was applied."""
-        database: Database = (
-            SqliteDatabase.open(place)
-            if isinstance(place, Path)
-            else PostgresDatabase.open(place, writes=True)
-        )
+        database = _database(place, writes=True)
         try:
             return migrate(database)
         finally:
@@ -80,11 +78,7 @@ class DriftStore:
     @classmethod
     def open_for_reading(cls, place: StorePlace) -> Self:
         """Open an existing store without changing it. Raises `StoreError`."""
-        database: Database = (
-            SqliteDatabase.open_for_reading(place)
-            if isinstance(place, Path)
-            else PostgresDatabase.open(place, writes=False)
-        )
+        database = _database(place, writes=False)
         try:
             if versions_missing(database):
                 raise StoreError(f"store {database.name}: was not written by this version of the monitor")

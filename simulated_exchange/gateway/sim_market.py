@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from simulated_exchange.driver import MarkSource, Outcome
+from simulated_exchange.driver import Outcome
+from simulated_exchange.driver_markets import MARK_SOURCES
 from simulated_exchange.gateway.translate.numbers import parse_decimal
 from simulated_exchange.gateway.translate.refusals import bad_request
 from simulated_exchange.gateway.translate.rejects import engine_refusal
 from simulated_exchange.gateway.venue import Venue
 from simulated_exchange.instruments import Instrument
 
-__all__ = ["MARK_WORDS", "change_market"]
+__all__ = ["change_market"]
 
-MARK_WORDS = {"dual": MarkSource.Dual, "last": MarkSource.Last, "book_mid": MarkSource.BookMid}
 TIERS_MAX = 100
 _FIELDS = {"symbol", "mark_source", "funding", "risk_limits", "effective_ms"}
 _RATE_UNITS = 10**12
@@ -47,9 +47,9 @@ def _ask(name: str, instrument: Instrument, body: Body) -> Any:
     """The call that a field asks for, checked before anything is changed."""
     if name == "mark_source":
         word = body[name]
-        if not isinstance(word, str) or word not in MARK_WORDS:
-            raise bad_request(f"params error: mark_source must be one of {', '.join(MARK_WORDS)}")
-        source = MARK_WORDS[word]
+        if not isinstance(word, str) or word not in MARK_SOURCES:
+            raise bad_request(f"params error: mark_source must be one of {', '.join(MARK_SOURCES)}")
+        source = MARK_SOURCES[word]
         return lambda venue: venue.driver.set_mark_source(instrument=instrument.index, source=source)
     if name == "funding":
         terms = _funding(body[name])

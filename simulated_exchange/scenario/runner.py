@@ -15,7 +15,8 @@ from typing import Any
 
 import structlog
 
-from simulated_exchange.driver import Driver, Event, MarkSource, OrderType, Outcome, Side, TimeInForce, Wallet
+from simulated_exchange.driver import Driver, Event, OrderType, Outcome, Side, TimeInForce, Wallet
+from simulated_exchange.driver_markets import MARK_SOURCES
 from simulated_exchange.scenario.build import Plan
 from simulated_exchange.scenario.checks import MarkCheck, Percentiles, Samples
 from simulated_exchange.scenario.commands import (
@@ -47,9 +48,6 @@ NOISE_DEPOSIT_USDT = Decimal(20_000_000)
 COIN_MARGIN_FACTOR = Decimal("1.05")  # a coin counts for less than it is worth
 COMMANDS_BETWEEN_YIELDS = 40  # so that a request waits for part of a tick at most
 REFUSAL_KINDS_MAX = 32
-
-
-MARK_SOURCES = {"dual": MarkSource.Dual, "last": MarkSource.Last, "book_mid": MarkSource.BookMid}
 
 
 class Scenario:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from simulated_exchange.driver_markets import MARK_SOURCES
 from simulated_exchange.gateway.faults import Channel, FaultKind
 from simulated_exchange.gateway.translate.fields import REQUEST_FIELDS, WORDS
 
@@ -48,7 +49,7 @@ _SIM_WORDS: dict[str, tuple[object, ...]] = {
     "action": ("play", "pause"),
     "kind": tuple(FaultKind),
     "channel": tuple(Channel),
-    "mark_source": ("dual", "last", "book_mid"),
+    "mark_source": tuple(MARK_SOURCES),
     "level": (*("unverified", "standard", "advanced", "business", "vip", "vip4", "vip5", "supreme", "pro"),),
 }
 _HEADERS = ("X-BAPI-API-KEY", "X-BAPI-TIMESTAMP", "X-BAPI-RECV-WINDOW", "X-BAPI-SIGN")
