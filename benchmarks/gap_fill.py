@@ -22,7 +22,7 @@ from benchmarks.signals import FOLLOWER, LEADER, Room, build_signal
 from benchmarks.table import Row, compared
 from benchmarks.talk import run_loop, work_folder
 from relay.keys import load_signing_key, public_key_hex
-from relay.nats_bus import Bus
+from relay.nats_bus import Bus, History
 from relay.protocol import subjects
 from relay.protocol.codec import encode_payload
 from relay.protocol.feed import Accepted, FeedReader
@@ -34,7 +34,6 @@ NAMES = ("gap_fill",)
 # each is written with an fsync of its own, which takes longest: GAP_FILL_MESSAGES=100000 asks for more
 MESSAGES = int(os.environ.get("GAP_FILL_MESSAGES", "20000"))
 IN_FLIGHT = 250
-CHUNK = 512  # as the follower's subscriber asks
 ROUNDS = 2  # each reads MESSAGES twice
 TARGET = 0.5
 REPLAY_SECONDS_MAX = 120.0
@@ -93,12 +92,15 @@ async def _fetch(bus: Bus, public_key: str) -> float:
     """From the first message on, as a follower who was away for long."""
     reader = FeedReader(LEADER, public_key, 0, GENESIS_HASH, last_epoch=EPOCH)
     accepted, start = 0, time.perf_counter()
+    history = History(bus.fetch_range, subjects.stream(LEADER))
     while accepted < MESSAGES:
-        batch = await bus.fetch_range(subjects.stream(LEADER), reader.last_seq + 1, CHUNK)
+        batch = await history.take(reader.last_seq + 1)
         accepted += sum(isinstance(event, Accepted) for event in reader.receive_history(batch))
         if not batch:
             raise RuntimeError(f"{MESSAGES} messages were asked for, {accepted} came")
-    return MESSAGES / (time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    await history.close()
+    return MESSAGES / seconds
 
 
 async def _replay(client: Client) -> float:

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from follower_client.records import Head
-from relay.nats_bus import Bus, BusError, BusMessage
+from relay.nats_bus import HISTORY_BATCH, Bus, BusError, BusMessage, History
 from relay.protocol import subjects
 from relay.protocol.evidence import evidence_of
 from relay.protocol.feed import (
@@ -34,7 +34,6 @@ from relay.protocol.signing import Envelope
 
 __all__ = ["FeedListener", "Subscriber"]
 
-HISTORY_CHUNK = 512
 GAP_RETRY_S = 0.5
 GAP_RETRY_MAX_S = 5.0
 LIVENESS_TICK_S = 0.25
@@ -80,6 +79,7 @@ class Subscriber:
         self._group_key = group_key
         self._keys_needed: asyncio.Queue[NeedKey] = asyncio.Queue()
         self._bus = bus
+        self._history = History(bus.fetch_range, subjects.stream(leader_id))
         self._leader_id = leader_id
         self._joined = head is not None
         self._listener = listener
@@ -96,11 +96,14 @@ class Subscriber:
 
     async def run(self) -> None:
         """Fill gaps and watch for silence until cancelled. Raises what the listener raised."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_failure())
-            group.create_task(self._fill_gaps())
-            group.create_task(self._watch_silence())
-            group.create_task(self._fetch_keys())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch_failure())
+                group.create_task(self._fill_gaps())
+                group.create_task(self._watch_silence())
+                group.create_task(self._fetch_keys())
+        finally:
+            await self._history.close()
 
     def silent_s(self) -> float:
         """How long nothing was heard of the leader."""
@@ -202,11 +205,10 @@ class Subscriber:
 
     async def _fetch(self) -> bool:
         """Whether there is nothing more to fetch."""
-        stream = subjects.stream(self._leader_id)
         while self.reader.locked is None:
             first = self.reader.last_seq + 1
             try:
-                batch = await self._bus.fetch_range(stream, first, HISTORY_CHUNK)
+                batch = await self._history.take(first)
             except BusError as error:
                 log.warning("history_not_fetched", error=str(error))
                 return False
@@ -215,6 +217,6 @@ class Subscriber:
             self._handle(self.reader.receive_history(batch))
             if self.reader.last_seq + 1 == first:
                 return not batch and self.reader.missing is None
-            if len(batch) < HISTORY_CHUNK:
+            if len(batch) < HISTORY_BATCH:
                 return self.reader.missing is None
         return True

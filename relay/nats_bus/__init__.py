@@ -17,8 +17,10 @@ from relay.nats_bus.errors import (
     NotPermitted,
     StreamBehind,
 )
+from relay.nats_bus.history import HISTORY_BATCH, History
 
 __all__ = [
+    "HISTORY_BATCH",
     "Bus",
     "BusError",
     "BusMessage",
@@ -26,6 +28,7 @@ __all__ = [
     "BusUnavailable",
     "Delivery",
     "Fenced",
+    "History",
     "NotPermitted",
     "StreamBehind",
     "Subscription",

@@ -19,16 +19,17 @@ from nats.aio.msg import Msg
 
 from relay.nats_bus.connection import RECONNECT_WAIT_S, REQUEST_TIMEOUT_S, Connection
 from relay.nats_bus.errors import BusError, BusTimeout, BusUnavailable, Fenced, StreamBehind
+from relay.nats_bus.history import HISTORY_BATCH
 from relay.protocol import subjects
 
 __all__ = ["Bus", "Delivery"]
 
-HISTORY_BATCH = 512  # messages per Direct Get request
 REPORTS_BATCH = 64
 SERVERS_MAX = 1_000  # of a cluster
 REPORTS_WAIT_S = 5.0
 
 _WRONG_LAST_SEQUENCE = 10071
+_STORED, _SEQUENCE, _DIGITS_MAX = b"NATS/1.0\r\n", b"\r\nNats-Sequence:", 19
 _log = structlog.get_logger(__name__)
 
 
@@ -216,7 +217,7 @@ class Bus(Connection):
         try:
             await asyncio.sleep(wait_s)
         finally:
-            self._replies.pop(token, None)
+            self._forget(token)
         return found
 
     async def _publish_stored(
@@ -241,11 +242,19 @@ class Bus(Connection):
         return found
 
     async def _gather(self, subject: str, body: bytes, timeout_s: float) -> list[tuple[int, bytes]] | None:
-        """One batch of history. Messages are taken in the callback itself: at some 20 us each, a queue and a
-        time-out per message would cost as much as the rest.
+        """One batch of history. Messages are taken as they are read: at some 20 us each, headers, a queue and
+        a time-out per message would cost as much as the rest.
         """
         found: list[tuple[int, bytes]] = []
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def take(headers: bytes, data: bytes) -> bool:
+            seq = _stored_seq(headers)
+            if seq is None:
+                return False
+            if len(found) < HISTORY_BATCH:  # more was not asked for
+                found.append((seq, data))
+            return True
 
         def settle(result: Msg | Exception) -> None:
             if done.done():
@@ -255,14 +264,12 @@ class Bus(Connection):
                 return
             headers = result.headers or {}
             status = headers.get("Status")
-            if status is None:
-                found.append((int(headers["Nats-Sequence"]), result.data))
-            elif status in {"204", "404", "503"}:
+            if status in {"204", "404", "503"}:
                 done.set_result(status != "503")
             else:
                 done.set_exception(BusError(f"{subject}: {headers.get('Description', status)}"))
 
-        token = await self._send_request(subject, body, None, settle)
+        token = await self._send_request(subject, body, None, settle, take)
         try:
             seen = -1
             while not done.done() and seen < len(found):
@@ -272,5 +279,15 @@ class Bus(Connection):
                 raise BusTimeout(f"{subject}: no answer within {timeout_s} s")
             return found if done.result() else None
         finally:
-            self._replies.pop(token, None)
+            self._forget(token)
             done.cancel()
+
+
+def _stored_seq(headers: bytes) -> int | None:
+    """Where a message is stored, by its block of headers; None for an answer that is no stored message."""
+    if not headers.startswith(_STORED):
+        return None
+    at = headers.rfind(_SEQUENCE)  # the broker's own comes last
+    end = headers.find(b"\r\n", at + len(_SEQUENCE))
+    digits = headers[at + len(_SEQUENCE) : end].strip() if at >= 0 else b""
+    return int(digits) if digits.isdigit() and len(digits) <= _DIGITS_MAX else None

@@ -1,4 +1,5 @@
-"""The library's client as this project uses it: quicker headers, and whose certificates are believed.
+"""The library's client as this project uses it: quicker headers, history past the queue, and whose
+certificates are believed.
 
 Belongs here: what is changed about the library. Does not belong here: what is done with it (`connection`).
 """
@@ -6,6 +7,7 @@ Belongs here: what is changed about the library. Does not belong here: what is d
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from typing import ClassVar
 
 from nats.aio.client import Client
@@ -25,6 +27,22 @@ class QuickClient(Client):
     """
 
     _names: ClassVar[dict[bytes, str | None]] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.takers: dict[bytes, Callable[[bytes, bytes], bool]] = {}
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        """A subject of `takers` is handed its messages (header block, data) as they are read, for as long as
+        its taker says that it has taken them. Everything else goes the library's way, through a queue and a
+        task, at twice the cost.
+        """
+        take = self.takers.get(subject) if headers else None
+        if take is None or not take(headers, data):
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        self.stats["in_msgs"] += 1
+        self.stats["in_bytes"] += len(data)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:

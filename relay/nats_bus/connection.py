@@ -285,7 +285,7 @@ class Connection:
         except TimeoutError:
             raise BusTimeout(f"{subject}: no answer within {timeout_s} s") from None
         finally:
-            self._replies.pop(token, None)
+            self._forget(token)
         if message.headers and message.headers.get("Status") == "503":
             raise BusTimeout(f"{subject}: nobody answers")
         return _from_wire(message)
@@ -296,17 +296,27 @@ class Connection:
         data: bytes,
         headers: dict[str, str] | None,
         settle: Callable[[Msg | Exception], None],
+        take: Callable[[bytes, bytes], bool] | None = None,
     ) -> str:
+        """The address that answers come to, until `_forget`. `take` gets them first, as they are read; those
+        that it does not take are settled.
+        """
         if not self._client.is_connected:
             raise BusUnavailable(f"{subject}: not connected")
         token = f"{self._inbox}.{next(self._tokens)}"
         self._replies[token] = (subject.lower(), settle)
+        if take is not None:
+            self._client.takers[token.encode()] = take
         try:
             await self._client.publish(subject, data, reply=token, headers=headers)
         except nats.errors.Error as error:
-            self._replies.pop(token, None)
+            self._forget(token)
             raise BusUnavailable(f"{subject}: {str(error) or type(error).__name__}") from None
         return token
+
+    def _forget(self, token: str) -> None:
+        self._replies.pop(token, None)
+        self._client.takers.pop(token.encode(), None)
 
     async def _on_reply(self, message: Msg) -> None:
         waiting = self._replies.get(message.subject)

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from relay.protocol.errors import Malformed, TooLarge, UnknownKind
+from relay.protocol.forms import shape_of, wrong_text
 from relay.protocol.messages import (
     AccountChange,
     CopyReport,
@@ -62,6 +63,7 @@ _TYPES: dict[str, type[Message]] = {
     "status_report": StatusReport,
 }
 _DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in _TYPES.items()}
+_SHAPES = {struct: shape_of(struct) for struct in (Signal, Snapshot)}  # what comes by the thousand
 _KINDS = {struct: kind for kind, struct in _TYPES.items()} | {AccountChange: "signal"}
 _ACCOUNT_CAUSES = ("funding", "cash_flow")
 _REPORT_KINDS = frozenset({"copy_report", "status_report"})
@@ -107,11 +109,15 @@ def _read_at_once(kind: str, raw: bytes) -> Message | None:
     """The usual case: bytes that are exactly what this program would write for the message in them. Those are
     canonical by themselves; everything else goes the long way.
     """
+    struct = _TYPES[kind]
     try:
         message = _DECODERS[kind].decode(raw)
-        return message if msgspec.json.encode(message) == raw else None
+        if struct in _SHAPES:
+            return message if _SHAPES[struct].fullmatch(raw) is not None else None
+        is_right = msgspec.json.encode(message) == raw and wrong_text(message) is None
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return None
+    return message if is_right else None
 
 
 def _read_tree(raw: bytes, bytes_max: int, what: str) -> Any:
@@ -122,9 +128,13 @@ def _read_tree(raw: bytes, bytes_max: int, what: str) -> Any:
 
 def _convert(tree: Any, struct: type[_Struct], what: str) -> _Struct:
     try:
-        return msgspec.convert(tree, struct, strict=True)
+        message = msgspec.convert(tree, struct, strict=True)
     except (msgspec.ValidationError, RecursionError) as error:
         raise Malformed(f"{what}: {error}") from None
+    wrong = wrong_text(message)
+    if wrong is not None:
+        raise Malformed(f"{what}: {wrong} has not the form that is allowed there")
+    return message
 
 
 def encode_report(report: Report) -> bytes:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
+
 from relay.protocol.codec import Message
 from relay.protocol.messages import Heartbeat
 from relay.protocol.signing import Envelope
@@ -25,8 +27,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The next message of the feed, verified. The reader's head is now this one."""
 
     envelope: Envelope

@@ -169,8 +169,11 @@ class FeedReader:
         for envelope, (_, wire) in zip(chained, rows, strict=True):
             if self.locked:
                 break
-            contradiction = self._contradiction(envelope.seq, envelope.chain_hash, wire)
-            if contradiction:
+            is_next = envelope.seq == self._last_seq + 1 and not self._pending and not self._is_member
+            contradiction = None if is_next else self._contradiction(envelope.seq, envelope.chain_hash, wire)
+            if is_next:  # nothing else is known of its place: the usual case
+                events.extend(self._accept(envelope, wire))
+            elif contradiction:
                 events.append(self._lock(contradiction))
             elif envelope.seq <= self._last_seq:
                 continue  # it came live as well, and was accepted behind the one before

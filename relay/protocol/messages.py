@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from relay.protocol import forms
 from relay.protocol.subjects import IDENTIFIER_PATTERN
 
 __all__ = [
@@ -64,62 +65,68 @@ Identifier: TypeAlias = Annotated[str, msgspec.Meta(pattern=IDENTIFIER_PATTERN)]
 Symbol: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9/:._-]{1,64}\Z")]
 Hash: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Token: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+# The same in what comes by the thousand: the codec looks at all such texts of a message at once.
+UnsignedText: TypeAlias = Annotated[str, forms.UNSIGNED]
+SignedText: TypeAlias = Annotated[str, forms.SIGNED]
+SymbolText: TypeAlias = Annotated[str, forms.SYMBOL]
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=TEXT_LENGTH_MAX)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all payloads: immutable, named fields only, unknown fields ignored."""
+class _Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Base of all payloads: immutable, named fields only, unknown fields ignored. None can lead back to
+    itself, so the collector of cycles need not know them.
+    """
 
 
-class LegState(_Message, frozen=True, kw_only=True):
+class LegState(_Message, frozen=True, kw_only=True, gc=False):
     """One side of a hedged position."""
 
     side: Literal["long", "short"]
-    qty: Unsigned
-    entry_price: Unsigned
-    leverage: Unsigned
-    take_profit: Unsigned | None = None
-    stop_loss: Unsigned | None = None
+    qty: UnsignedText
+    entry_price: UnsignedText
+    leverage: UnsignedText
+    take_profit: UnsignedText | None = None
+    stop_loss: UnsignedText | None = None
 
 
-class PositionState(_Message, frozen=True, kw_only=True):
+class PositionState(_Message, frozen=True, kw_only=True, gc=False):
     """A position as it is after the step that the message reports.
 
     In hedge mode `qty`, `entry_price` and `exposure` are the symbol's net (long minus short), so that whoever
     copies them in one-way mode copies the leader's risk; `legs` has the two sides.
     """
 
-    symbol: Symbol
-    qty: Signed  # signed base units; "0" = flat
-    entry_price: Unsigned  # "0" when flat
-    exposure: Signed  # signed notional at mark / equity
-    leverage: Unsigned  # the position's leverage setting
+    symbol: SymbolText
+    qty: SignedText  # signed base units; "0" = flat
+    entry_price: UnsignedText  # "0" when flat
+    exposure: SignedText  # signed notional at mark / equity
+    leverage: UnsignedText  # the position's leverage setting
     margin_mode: Literal["cross", "isolated"] = "cross"
     position_mode: Literal["one_way", "hedge"] = "one_way"
-    take_profit: Unsigned | None = None
-    stop_loss: Unsigned | None = None
+    take_profit: UnsignedText | None = None
+    stop_loss: UnsignedText | None = None
     legs: Annotated[list[LegState], msgspec.Meta(max_length=2)] = []
 
 
-class MarketState(_Message, frozen=True, kw_only=True):
+class MarketState(_Message, frozen=True, kw_only=True, gc=False):
     """Prices at the leader's venue when the message was sealed."""
 
-    mark: Unsigned
-    index: Unsigned
-    last: Unsigned
-    bid: Unsigned
-    ask: Unsigned
+    mark: UnsignedText
+    index: UnsignedText
+    last: UnsignedText
+    bid: UnsignedText
+    ask: UnsignedText
 
 
-class StaggerPlan(_Message, frozen=True, kw_only=True):
+class StaggerPlan(_Message, frozen=True, kw_only=True, gc=False):
     """How entries are spread: `waves` groups, `spacing_ms` apart. One wave = no stagger."""
 
     waves: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     spacing_ms: Count = 0
 
 
-class Signal(_Message, frozen=True, kw_only=True):
+class Signal(_Message, frozen=True, kw_only=True, gc=False):
     """One step of the leader, and where he stands after it.
 
     `side`, `qty`, `price` are the step (volume-weighted over `fill_ids`); `position` is the state after it.
@@ -130,14 +137,14 @@ class Signal(_Message, frozen=True, kw_only=True):
 
     signal_id: Token  # "<leader>.<epoch>.<seq>"
     cause: Cause
-    symbol: Symbol
+    symbol: SymbolText
     side: Side
-    qty: Unsigned
-    price: Unsigned
+    qty: UnsignedText
+    price: UnsignedText
     fill_ids: Annotated[list[Token], msgspec.Meta(min_length=1, max_length=FILLS_PER_SIGNAL_MAX)]
     position: PositionState
-    equity: Signed
-    account_leverage: Unsigned
+    equity: SignedText
+    account_leverage: UnsignedText
     market: MarketState
     leader_exec_ms: Count  # the venue's time of the (last) fill
     seen_ms: Count  # the publisher read it from the stream
@@ -146,7 +153,7 @@ class Signal(_Message, frozen=True, kw_only=True):
     stagger: StaggerPlan = StaggerPlan()
 
 
-class AccountChange(_Message, frozen=True, kw_only=True):
+class AccountChange(_Message, frozen=True, kw_only=True, gc=False):
     """A change of the leader's wallet that no trade made: funding, a deposit, a withdrawal. Nothing to copy.
 
     Travels as a `signal`, told apart by its cause, so that no ratio changes unseen: `equity`,
@@ -166,16 +173,16 @@ class AccountChange(_Message, frozen=True, kw_only=True):
     sealed_ms: Count
 
 
-class Snapshot(_Message, frozen=True, kw_only=True):
+class Snapshot(_Message, frozen=True, kw_only=True, gc=False):
     """Everything the leader holds. Sent at start and every N seconds; takes a seq."""
 
     positions: Annotated[list[PositionState], msgspec.Meta(max_length=POSITIONS_MAX)]
-    equity: Signed
-    account_leverage: Unsigned
+    equity: SignedText
+    account_leverage: UnsignedText
     sealed_ms: Count
 
 
-class KeyLink(_Message, frozen=True, kw_only=True):
+class KeyLink(_Message, frozen=True, kw_only=True, gc=False):
     """One rotation: `old_key` says that from `from_seq` on `new_key` signs in its place."""
 
     old_key: Hash
@@ -184,7 +191,7 @@ class KeyLink(_Message, frozen=True, kw_only=True):
     signature: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{128}\Z")]  # by the old key
 
 
-class Heartbeat(_Message, frozen=True, kw_only=True):
+class Heartbeat(_Message, frozen=True, kw_only=True, gc=False):
     """Head of the chain, once a second, not stored, no seq of its own.
 
     `keys` leads from a key that a follower may have pinned to the one that signs now, so that nobody has to
@@ -199,7 +206,7 @@ class Heartbeat(_Message, frozen=True, kw_only=True):
     keys: Annotated[list[KeyLink], msgspec.Meta(max_length=KEY_LINKS_MAX)] = []
 
 
-class Notice(_Message, frozen=True, kw_only=True):
+class Notice(_Message, frozen=True, kw_only=True, gc=False):
     """Something followers should know that is not a trade. Takes a seq.
 
     `key_rotation` is the last message under the old key; `key_revoked` ends the belief in the key that signed
@@ -219,7 +226,7 @@ class Notice(_Message, frozen=True, kw_only=True):
     keys_count: Count | None = None
 
 
-class FillRow(_Message, frozen=True, kw_only=True):
+class FillRow(_Message, frozen=True, kw_only=True, gc=False):
     """One execution at the follower's venue."""
 
     fill_id: Token
@@ -231,7 +238,7 @@ class FillRow(_Message, frozen=True, kw_only=True):
     is_maker: bool
 
 
-class OrderRow(_Message, frozen=True, kw_only=True):
+class OrderRow(_Message, frozen=True, kw_only=True, gc=False):
     """One order of a copy and everything that became of it."""
 
     client_order_id: Token
@@ -244,7 +251,7 @@ class OrderRow(_Message, frozen=True, kw_only=True):
     fills: Annotated[list[FillRow], msgspec.Meta(max_length=FILLS_PER_ORDER_MAX)] = []
 
 
-class CopyReport(_Message, frozen=True, kw_only=True):
+class CopyReport(_Message, frozen=True, kw_only=True, gc=False):
     """The one terminal verdict of one follower on one signal.
 
     `reason` is a code (`copied` or why not), `detail` a sentence, `limit_value` / `observed_value` the
@@ -288,7 +295,7 @@ class CopyReport(_Message, frozen=True, kw_only=True):
     orders: Annotated[list[OrderRow], msgspec.Meta(max_length=ORDERS_PER_COPY_MAX)] = []
 
 
-class StatusReport(_Message, frozen=True, kw_only=True):
+class StatusReport(_Message, frozen=True, kw_only=True, gc=False):
     """Where a follower stands: sent every few seconds and once more at the end."""
 
     follower_id: Identifier

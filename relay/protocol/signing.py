@@ -13,6 +13,7 @@ it. A frame has one byte form only: a header that differs from its own re-encodi
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple, TypeAlias
@@ -76,10 +77,19 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 _HEADERS = msgspec.json.Decoder(_Header)
+# The header line as this program writes it, in one match: a quarter of the time of decoding, encoding again
+# and comparing. What does not match goes the long way, which says what is wrong with it.
+_QUICK_LINE = re.compile(
+    rb'\{"version":1,"kind":"([a-z_]{1,32})","leader_id":"([a-z0-9]{1,32})",'
+    rb'"epoch":(0|[1-9][0-9]{0,14}),"seq":(0|[1-9][0-9]{0,14}),"prev_hash":"([0-9a-f]{64})",'
+    rb'"key_id":"([0-9a-f]{16})","signature":"([0-9a-f]{128})"\}\n'
+)
+_HASH_LENGTH, _KEY_ID_LENGTH, _DIGEST_LENGTH = _LENGTHS[64], _LENGTHS[16], _LENGTHS[32]
+_DOMAIN_AND_VERSION = _DOMAIN + _LENGTHS[1] + b"1"
 _verified: OrderedDict[bytes, tuple[Envelope, bytes]] = OrderedDict()
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A verified message of a leader: header fields, the payload's raw bytes, and the hash that the next
     one names.
     """
@@ -218,30 +228,70 @@ def open_with(wire: bytes, choose: Callable[[str, int], VerifyKey], leader_id: s
 def _open_anew(
     wire: bytes, choose: Callable[[str, int], VerifyKey], leader_id: str
 ) -> tuple[Envelope, VerifyKey]:
-    header, payload = _split(wire)
-    if header.leader_id != leader_id:
+    envelope, signed = _read(wire)
+    if envelope.leader_id != leader_id:
         raise WrongLeader("envelope: another leader's id or key")
-    key = choose(header.key_id, header.seq)
-    signed = _signed_bytes(header, payload)
+    key = choose(envelope.key_id, envelope.seq)
     try:
-        key.verify(signed, bytes.fromhex(header.signature))
+        key.verify(signed, bytes.fromhex(envelope.signature))
     except (BadSignatureError, ValueError):
         raise BadSignature("envelope: the signature does not fit header, payload and key") from None
-    return _envelope(header, payload, signed), key
+    return envelope, key
 
 
 def open_chained(wire: bytes, leader_id: str, chain_hash: str) -> Envelope:
     """A frame that a verified later one commits to: its chain hash is the `prev_hash` of the one after it.
     Raises a `ProtocolError` for any other frame.
     """
-    header, payload = _split(wire)
-    if header.leader_id != leader_id:
+    envelope, _ = _read(wire)
+    if envelope.leader_id != leader_id:
         raise WrongLeader("envelope: another leader's id or key")
-    signed = _signed_bytes(header, payload)
-    envelope = _envelope(header, payload, signed)
     if envelope.chain_hash != chain_hash:
         raise BadSignature("envelope: not the one that the next message follows")
     return envelope
+
+
+def _read(wire: bytes) -> tuple[Envelope, bytes]:
+    """A frame, not verified yet, and the bytes that its signature is over."""
+    found = _QUICK_LINE.match(wire) if len(wire) <= ENVELOPE_BYTES_MAX else None
+    if found is None:
+        header, payload = _split(wire)
+        signed = _signed_bytes(header, payload)
+        return _envelope(header, payload, signed), signed
+    kind, leader_id, epoch, seq, prev_hash, key_id, signature = found.groups()
+    payload = wire[found.end() :]
+    signed = b"".join(
+        (
+            _DOMAIN_AND_VERSION,
+            _LENGTHS[len(kind)],
+            kind,
+            _LENGTHS[len(leader_id)],
+            leader_id,
+            _LENGTHS[len(epoch)],
+            epoch,
+            _LENGTHS[len(seq)],
+            seq,
+            _HASH_LENGTH,
+            prev_hash,
+            _KEY_ID_LENGTH,
+            key_id,
+            _DIGEST_LENGTH,
+            hashlib.sha256(payload).digest(),
+        )
+    )
+    envelope = Envelope(
+        version=1,
+        kind=kind.decode(),
+        leader_id=leader_id.decode(),
+        epoch=int(epoch),
+        seq=int(seq),
+        prev_hash=prev_hash.decode(),
+        key_id=key_id.decode(),
+        signature=signature.decode(),
+        payload=payload,
+        chain_hash=hashlib.sha256(signed).hexdigest(),
+    )
+    return envelope, signed
 
 
 def _envelope(header: _Header, payload: bytes, signed: bytes) -> Envelope:

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from relay.nats_bus import Bus, BusError, BusMessage, BusTimeout, Fenced, StreamBehind
+from relay.nats_bus import (
+    HISTORY_BATCH,
+    Bus,
+    BusError,
+    BusMessage,
+    BusTimeout,
+    Fenced,
+    History,
+    StreamBehind,
+)
 from relay.protocol import subjects
 from relay.protocol.feed import Accepted, FeedReader, NeedGap
 from tests.integration.broker_room import Room, eventually, running_room
@@ -66,6 +75,47 @@ async def test_a_thousand_lost_messages_are_fetched_in_batches(tmp_path: Path) -
         ]
         assert await bob.last_message(subjects.stream("alice"), "signals.alice") == (count, chain.wires[-1])
         await alice.close()
+        await bob.close()
+
+
+async def test_history_comes_in_order_while_the_next_batch_is_on_its_way(tmp_path: Path) -> None:
+    count = 2 * HISTORY_BATCH + 40
+    async with running_room(tmp_path) as room:
+        chain = samples.chain_of(count)
+        alice, bob = await room.bus("alice"), await room.bus("bob")
+        await publish_chain(alice, chain)
+        history, reader = (
+            History(bob.fetch_range, subjects.stream("alice")),
+            FeedReader("alice", samples.PUBLIC),
+        )
+        sizes = []
+        while batch := await history.take(reader.last_seq + 1):
+            sizes.append(len(batch))
+            assert sum(isinstance(one, Accepted) for one in reader.receive_history(batch)) == len(batch)
+        assert sizes == [HISTORY_BATCH, HISTORY_BATCH, 40]
+        assert (await history.take(1))[0] == (1, chain.wires[0])  # somewhere else than was foreseen
+        assert (await history.take(7))[0] == (7, chain.wires[6])
+        await history.close()
+        assert (await bob.fetch_range(subjects.stream("alice"), 3, 2)) == [
+            (3, chain.wires[2]),
+            (4, chain.wires[3]),
+        ]
+        await alice.close()
+        await bob.close()
+
+
+async def test_a_stored_header_does_not_move_a_message_to_another_place(tmp_path: Path) -> None:
+    """A leader may store headers of his own: where a message stands is the broker's word."""
+    async with running_room(tmp_path) as room:
+        rogue = await room.attacker("alice", [])
+        inbox = await rogue.subscribe("_INBOX_alice.x")
+        for number in (1, 2):
+            headers = {"Nats-Sequence": "99", "Nats-Last-Sequence": "7", "Status": "204"}
+            await rogue.publish("signals.alice", b"%d" % number, reply="_INBOX_alice.x", headers=headers)
+            await inbox.next_msg(5)
+        bob = await room.bus("bob")
+        assert await bob.fetch_range(subjects.stream("alice"), 1, 5) == [(1, b"1"), (2, b"2")]
+        await rogue.close()
         await bob.close()
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import re
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.protocol.codec import decode_payload, encode_payload
 from relay.protocol.errors import ProtocolError
 from relay.protocol.feed import Accepted, FeedEvent, FeedReader, Locked, NeedGap, Rejected
+from relay.protocol.forms import shape_of, wrong_text
 from relay.protocol.messages import Signal
 from relay.protocol.signing import GENESIS_HASH, open_envelope
 from tests.unit.relay import feed_samples as samples
@@ -182,3 +185,40 @@ def test_history_at_once_is_history_one_by_one(
     assert (at_once.last_seq, at_once.last_hash) == (one_by_one.last_seq, one_by_one.last_hash)
     assert at_once.missing == one_by_one.missing
     assert at_once.locked == one_by_one.locked
+
+
+@settings(max_examples=3000, deadline=None)
+@given(mutations(PAYLOAD))
+def test_what_has_the_shape_of_a_signal_is_its_one_byte_form(mutated: bytes) -> None:
+    """The one match that stands for writing a message again and comparing says no more than that says."""
+    if shape_of(Signal).fullmatch(mutated) is None:
+        return
+    try:
+        message = msgspec.json.decode(mutated, type=Signal)
+    except (msgspec.MsgspecError, ValueError):
+        return
+    assert msgspec.json.encode(message) == mutated
+    assert wrong_text(message) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["qty", "price", "equity", "symbol", "position.qty", "market.bid"]), st.text(max_size=20)
+)
+def test_a_text_is_taken_by_its_form_whichever_way_it_is_looked_at(field: str, text: str) -> None:
+    """The struct's own word, the shape of its bytes, and the pattern that is written down agree."""
+    tree = msgspec.to_builtins(samples.signal("alice.7.1"))
+    *rooms, name = field.split(".")
+    (tree[rooms[0]] if rooms else tree)[name] = text
+    raw = msgspec.json.encode(tree)
+    is_signed = field in ("equity", "position.qty")
+    number = r"(0|[1-9][0-9]{0,15})(\.[0-9]{1,12})?"
+    form = rf"(?!-0(\.0*)?\Z)-?{number}" if is_signed else number
+    is_right = re.fullmatch(r"[A-Za-z0-9/:._-]{1,64}" if name == "symbol" else form, text) is not None
+    try:
+        decode_payload("signal", raw)
+    except ProtocolError:
+        assert not is_right
+        return
+    assert is_right
+    assert shape_of(Signal).fullmatch(raw) is not None
