@@ -125,7 +125,8 @@ class Closeout:
 
     async def _look_again(self) -> None:
         try:
-            self._desk.journal.settle(await self._desk.port.fetch_positions())
+            positions = await self._desk.port.fetch_positions()
+            self._desk.journal.settle(positions, self._desk.port.account.hedges())
         except VenueUnavailableError as error:
             log.warning("positions_not_read", error=str(error))
 

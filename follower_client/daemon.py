@@ -29,6 +29,7 @@ from follower_client.venue.ccxt_adapter import (
     make_exchange,
 )
 from follower_client.venue.market_data import MarketData
+from follower_client.venue.market_news import MarketNews
 from follower_client.venue.paper_adapter import PaperAdapter
 from follower_client.venue.port import VenuePort
 from follower_client.venue.transport import Budget, Transport
@@ -55,6 +56,7 @@ class Market:
         depth = any(settings.venue.kind == "paper" for settings in group)
         self.exchange: Any = make_exchange(venue.rest_url, venue.ws_url)
         self.depth = depth
+        self.news_every_s = min(settings.watch.look_every_s for settings in group)
         self.instruments: dict[str, Instrument] = {}
         self.data: MarketData | None = None
         self.budget = Budget(CALLS_MAX, CALLS_WINDOW_S)
@@ -93,9 +95,12 @@ class Market:
         )
 
     async def run(self) -> None:
-        """Keep the prices alive until cancelled."""
+        """Keep prices and rules current until cancelled."""
         assert self.data is not None, "the market is not started"
-        await self.data.run()
+        news = MarketNews(self.data, self.instruments, CCXT_FAILURES, every_s=self.news_every_s)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.data.run())
+            group.create_task(news.run())
 
     async def close(self) -> None:
         with suppress(Exception):

@@ -58,7 +58,7 @@ class Desk:
         while self.driver.live_count:
             await self.driver.any_done()
         positions = self.port.account.positions()
-        self.journal.settle(positions)
+        self.journal.settle(positions, self.port.account.hedges())
         self.reconciled.set()
         log.info("reconciled", positions={symbol: str(qty) for symbol, qty in positions.items()})
 
@@ -71,7 +71,7 @@ class Desk:
     def on_fill(self, fill: VenueFill) -> None:
         if not self.journal.is_own(fill):
             if self.reconciled.is_set():
-                self.journal.settle(self.port.account.positions())
+                self.journal.settle(self.port.account.positions(), self.port.account.hedges())
             return
         if not self.journal.record(fill):
             return
@@ -98,13 +98,14 @@ class Desk:
             quotes=account.quotes,
             instruments=account.instruments,
             wave_start_ms=wave_start_ms,
-            external=self.journal.external(positions, leader_id),
+            external=self.journal.external(positions, leader_id, account.hedges()),
             pending=self.driver.pending(),
             leverage_settings=account.leverage_settings,
             depth=account.depth,
             carried=carried,
             blocked_symbols=self.driver.unknown_symbols(),
             shared=self.shared,
+            hedged=frozenset(account.legs),
             leader=leader,
             guard=self.risk.guard(),
             reconciled=self.reconciled.is_set(),

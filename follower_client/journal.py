@@ -53,12 +53,14 @@ class Journal:
         """Where copying holds something."""
         return frozenset(symbol for own in self._own.values() for symbol, qty in own.items() if qty != 0)
 
-    def external(self, venue: Mapping[str, Decimal], leader_id: str) -> dict[str, Decimal]:
-        """The part of the venue's positions that this leader's signals did not build."""
+    def external(
+        self, venue: Mapping[str, Decimal], leader_id: str, hedges: Mapping[str, Decimal]
+    ) -> dict[str, Decimal]:
+        """The part of the venue's net positions that this leader's signals did not build."""
         own = self._own.get(leader_id, {})
         if len(self._own) <= 1:
-            return differences(own, venue)[0]
-        foreign = differences(self._total(), venue)[0]
+            return differences(own, venue, hedges)[0]
+        foreign = differences(self._total(), venue, hedges)[0]
         found = {}
         for symbol in {*venue, *own, *foreign}:
             held = venue.get(symbol, ZERO)
@@ -72,9 +74,9 @@ class Journal:
                 found[symbol] = rest
         return found
 
-    def settle(self, venue: Mapping[str, Decimal]) -> None:
+    def settle(self, venue: Mapping[str, Decimal], hedges: Mapping[str, Decimal]) -> None:
         """Write off what somebody else, or a liquidation, has closed; say what somebody else opened."""
-        for found in differences(self._total(), venue)[1]:
+        for found in differences(self._total(), venue, hedges)[1]:
             log.warning(
                 "position_differs",
                 symbol=found.symbol,

@@ -209,6 +209,7 @@ class OrderDriver:
                 qty=order.qty,
                 limit_price=order.limit_price,
                 reduce_only=order.reduce_only,
+                closes=order.leg != "open",
                 stop_loss=order.stop_loss,
                 take_profit=order.take_profit,
             )

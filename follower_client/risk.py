@@ -3,8 +3,10 @@
 Belongs here: the numbers that entries are held against, and the triggers that order a control level. Does
 not belong here: the refusal itself (`core.gates`), closing (`closeout`).
 
-Losses are measured on equity since midnight UTC and since Monday, drawdown against the highest equity seen;
-a withdrawal counts as a loss until then. Durations come from the monotonic clock alone.
+Losses are measured on equity since midnight UTC and since Monday, drawdown against the highest equity seen.
+Money that is moved in or out moves these marks with it: a withdrawal is no loss, a deposit hides none. While
+the wallet has changed for a reason that is not known yet, no limit pulls a trigger, for some seconds at most.
+Durations come from the monotonic clock alone.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ REJECTS_MAX = 20  # orders the venue refused, within the window
 REJECTS_WINDOW_S = 60.0
 UNKNOWN_MAX = 3
 SAVE_EVERY_S = 5.0
+UNEXPLAINED_MAX_S = 10.0
 ZERO = Decimal(0)
 
 log = structlog.get_logger(__name__)
@@ -45,6 +48,7 @@ class RiskWatch:
         self._control = control
         self._marks = {name: Decimal(text) for name, text in store.marks().items() if name in MARKS}
         self._days = {name: text for name, text in store.marks().items() if name in DAYS}
+        account.flows_from_ms = int(self._days.get("flows_ms", 0)) or None
         self._sent_ms: deque[int] = deque()
         self._rejects_s: deque[float] = deque()
         self._saved_s = 0.0
@@ -90,10 +94,31 @@ class RiskWatch:
         """Bring the marks up to date and pull triggers."""
         equity = self._account.equity()
         if equity is not None:
-            self._mark(equity)
-            self._check_losses()
+            self._take_flows(equity)
+            if not self._is_unexplained():
+                self._mark(equity)
+                self._check_losses()
         if unknown_orders > UNKNOWN_MAX:
             self._trigger(Control.PAUSE, "unknown_orders", f"{unknown_orders} orders of unknown outcome")
+
+    def _is_unexplained(self) -> bool:
+        since_s = self._account.unexplained_s
+        return since_s is not None and time.monotonic() - since_s < UNEXPLAINED_MAX_S
+
+    def _take_flows(self, equity: Decimal) -> None:
+        """Move the marks with the money: losses by the amount, the peak in proportion."""
+        flows, self._account.flows[:] = list(self._account.flows), []
+        if not flows:
+            return
+        total = sum((flow.amount for flow in flows), ZERO)
+        for name in ("day_start", "week_start"):
+            if name in self._marks:
+                self._marks[name] += total
+        if "peak" in self._marks:
+            before = equity - total
+            self._marks["peak"] = self._marks["peak"] * equity / before if before > 0 < equity else equity
+        self._days["flows_ms"] = str(max(flow.at_ms for flow in flows))
+        self._save()
 
     def _mark(self, equity: Decimal) -> None:
         now = datetime.now(UTC)
@@ -105,8 +130,12 @@ class RiskWatch:
         self._marks["peak"] = max(equity, self._marks.get("peak", equity))
         self._marks["equity"] = equity
         if before.keys() != self._marks.keys() or time.monotonic() - self._saved_s > SAVE_EVERY_S:
-            self._saved_s = time.monotonic()
-            self._store.save_marks({name: str(value) for name, value in self._marks.items()} | self._days)
+            self._save()
+
+    def _save(self) -> None:
+        self._saved_s = time.monotonic()
+        self._days.setdefault("flows_ms", str(self._account.venue_ms()))
+        self._store.save_marks({name: str(value) for name, value in self._marks.items()} | self._days)
 
     def _check_losses(self) -> None:
         policy = self._policy
@@ -144,7 +173,7 @@ class RiskWatch:
 
 
 MARKS = ("day_start", "week_start", "peak", "equity")
-DAYS = ("day_start_date", "week_start_date")
+DAYS = ("day_start_date", "week_start_date", "flows_ms")
 
 
 def _monotonic_ms() -> int:

@@ -285,6 +285,9 @@ class WatchSection(_Section):
     )
     insurance_action: Reaction = Field(default=WatchAction.WARN, description="then")
     rules_action: Reaction = Field(default=WatchAction.WARN, description="when risk limits or zone change")
+    look_every_s: Annotated[int, Field(ge=1, le=3600), Allowed("1 to 3600")] = Field(
+        default=30, description="how often the venue is asked for pools, rules and announcements"
+    )
 
 
 class NotifySection(_Section):

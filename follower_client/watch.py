@@ -92,16 +92,20 @@ class Watch:
     def _look_at_venue(self) -> None:
         numbers = self._numbers()
         for limit in self._limits:
-            value = max((v for name, v in numbers.items() if name.startswith(limit.name)), default=None)
-            passed = limit.most is not None and value is not None and value >= limit.most
-            if self._edge(limit.name, passed, f"{limit.text}: {value}, the limit is {limit.most}"):
-                level = LEVEL_OF.get(limit.action)
-                if level is not None:
-                    self._order(level, limit.name, f"{limit.text}: {value}, the limit is {limit.most}")
+            for name, value in numbers.items():
+                kind, _, what = name.partition(":")
+                if kind != limit.name:
+                    continue
+                passed = limit.most is not None and value >= limit.most
+                told = limit.text.format(what=what, value=value, most=limit.most)
+                if self._edge(name, passed, told, kind):
+                    level = LEVEL_OF.get(limit.action)
+                    if level is not None:
+                        self._order(level, kind, told)
 
     def _numbers(self) -> dict[str, Decimal]:
         account = self._desk.port.account
-        numbers = dict(account.warnings)
+        numbers = {**account.warnings, **account.market_warnings}
         for symbol in account.positions():
             quote = account.quotes.get(symbol)
             if quote is not None and quote.mark > 0:
@@ -117,15 +121,15 @@ class Watch:
         late = self._unprotected_s is not None and time.monotonic() - self._unprotected_s > UNPROTECTED_S
         self._edge("unprotected", late, f"No stop at the venue for {', '.join(unprotected)}.")
 
-    def _edge(self, name: str, is_on: bool, text: str) -> bool:
-        """Whether the alarm has just come on; it is told once until it has gone."""
+    def _edge(self, name: str, is_on: bool, text: str, kind: str = "") -> bool:
+        """Whether the alarm has just come on; it is told once until it has gone. `kind` = its advice."""
         if not is_on:
             self._raised.discard(name)
             return False
         if name in self._raised:
             return False
         self._raised.add(name)
-        self._notifier.tell(name, text)
+        self._notifier.tell(kind or name, text)
         return True
 
     def _order(self, level: Control, name: str, text: str) -> None:
@@ -138,12 +142,28 @@ def _limits(settings: WatchSection) -> list[_Limit]:
     def number(value: int) -> Decimal | None:
         return Decimal(value) if value > 0 else None
 
+    tells = "{what}: {value}, the limit is {most}"
     return [
-        _Limit("adl_rank", number(settings.adl_rank), settings.adl_action, "own place in the ADL queue"),
-        _Limit("borrowed_usdt", settings.borrowed_usdt, settings.borrowed_action, "borrowed USDT"),
         _Limit(
-            "mark_last_gap", settings.mark_last_gap_bps, settings.mark_last_gap_action, "mark and last, bps"
+            "adl_rank", number(settings.adl_rank), settings.adl_action, f"place in the ADL queue, {tells}"
         ),
-        _Limit("insurance_drop", settings.insurance_drop_share, settings.insurance_action, "insurance lost"),
-        _Limit("rules_changed", Decimal(1), settings.rules_action, "changed risk limits or zone, contracts"),
+        _Limit(
+            "borrowed_usdt",
+            settings.borrowed_usdt,
+            settings.borrowed_action,
+            "borrowed USDT: {value}, the limit is {most}",
+        ),
+        _Limit(
+            "mark_last_gap",
+            settings.mark_last_gap_bps,
+            settings.mark_last_gap_action,
+            f"mark and last price, bps, {tells}",
+        ),
+        _Limit(
+            "insurance_drop",
+            settings.insurance_drop_share,
+            settings.insurance_action,
+            f"share of the insurance pool that is gone, {tells}",
+        ),
+        _Limit("rules_changed", Decimal(1), settings.rules_action, "the venue's rules: {what}"),
     ]

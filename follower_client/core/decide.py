@@ -245,10 +245,9 @@ def _entry(
 ) -> Decision:
     is_buy = target > 0
     cut = outcome.binding if wanted - qty > instrument.qty_step else None
-    has_others = snapshot.external.get(step.symbol, ZERO) != 0  # the venue's stops are the whole position's
     stops = (
         NO_STOPS
-        if has_others
+        if _has_others(snapshot, step.symbol, target)
         else wanted_stops(
             policy,
             is_long=is_buy,
@@ -278,6 +277,14 @@ def _entry(
         stop_loss=stops.stop_loss,
         take_profit=stops.take_profit,
     )
+
+
+def _has_others(snapshot: Snapshot, symbol: str, target: Decimal) -> bool:
+    """Whether somebody else has a part of the position: the venue's stops are the whole position's. In hedge
+    mode what is on the other side is another position.
+    """
+    external = snapshot.external.get(symbol, ZERO)
+    return external != 0 and (symbol not in snapshot.hedged or sign(external) == sign(target))
 
 
 def _below_minimum(policy: Policy, asked: Decimal, smallest: Decimal, target: Decimal) -> Decision:

@@ -248,7 +248,9 @@ class Snapshot:
     `None` while they are not established. `blocked_symbols` hold an order of unknown outcome: no new risk
     there. `wave_start_ms` = when this follower's wave begins. `depth` = visible (bid, ask) quantity.
     `carried` = targets of entries that were too small to be sent. `shared` = other leaders are copied on this
-    account, so that the position may be less than, or against, what this leader's signals built.
+    account, so that the position may be less than, or against, what this leader's signals built. `hedged` =
+    symbols that the account holds in hedge mode: long and short are positions of their own, `positions` their
+    net.
     """
 
     equity: Decimal | None
@@ -265,6 +267,7 @@ class Snapshot:
     carried: Mapping[str, Decimal] = field(default_factory=dict)
     blocked_symbols: frozenset[str] = frozenset()
     shared: bool = False
+    hedged: frozenset[str] = frozenset()
     leader: LeaderState = LeaderState()
     guard: Guard = Guard()
     reconciled: bool = True

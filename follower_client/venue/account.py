@@ -7,13 +7,14 @@ asking the venue (adapters), deciding (`core`).
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from follower_client.core.snapshot import Instrument, Quote
 from follower_client.core.stops import Stops
 
-__all__ = ["AccountState", "Holding"]
+__all__ = ["AccountState", "CashFlow", "Holding"]
 
 ZERO = Decimal(0)
 
@@ -25,13 +26,35 @@ class Holding:
     qty: Decimal = ZERO
     entry_price: Decimal = ZERO
 
+    def after(self, change: Decimal, price: Decimal) -> tuple[Holding, Decimal]:
+        """This position after a signed execution, at average cost, and the profit that it realised."""
+        qty = self.qty + change
+        if self.qty == 0 or (self.qty > 0) == (change > 0):
+            return Holding(qty, (abs(self.qty) * self.entry_price + abs(change) * price) / abs(qty)), ZERO
+        closed = min(abs(change), abs(self.qty))
+        realised = closed * (price - self.entry_price) * (1 if self.qty > 0 else -1)
+        crossed = qty != 0 and (qty > 0) != (self.qty > 0)
+        return Holding(qty, price if crossed else (self.entry_price if qty != 0 else ZERO)), realised
+
+
+@dataclass(frozen=True, slots=True)
+class CashFlow:
+    """Money that came (positive) or went by a transfer, USDT; when, by the venue's clock."""
+
+    flow_id: str
+    amount: Decimal
+    at_ms: int
+
 
 @dataclass(slots=True)
 class AccountState:
     """Mutable, owned by one adapter. `wallet_balance` is `None` until the venue has said it.
 
-    `depth` = visible (bid, ask) quantity; `stops` = what the venue keeps for each position; `warnings` = the
-    venue's own alarms (`adl_rank:<symbol>`, `borrowed_usdt`).
+    `holdings` are net. `legs` = (long, short) of symbols that the account holds in hedge mode. `depth` =
+    visible (bid, ask) quantity; `stops` = what the venue keeps for each position; `warnings` = the account's
+    own alarms (`adl_rank:<symbol>`, `borrowed_usdt`), `market_warnings` = those of the whole market.
+    `flows` = cash flows that nobody has taken yet, `flows_from_ms` = the last one of an earlier life;
+    `unexplained_s` = since when (monotonic) the wallet differs from what is known to have happened.
     """
 
     instruments: dict[str, Instrument] = field(default_factory=dict)
@@ -42,6 +65,11 @@ class AccountState:
     depth: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     stops: dict[str, Stops] = field(default_factory=dict)
     warnings: dict[str, Decimal] = field(default_factory=dict)
+    market_warnings: dict[str, Decimal] = field(default_factory=dict)
+    legs: dict[str, tuple[Holding, Holding]] = field(default_factory=dict)
+    flows: list[CashFlow] = field(default_factory=list)
+    flows_from_ms: int | None = None
+    unexplained_s: float | None = None
     _clock: tuple[int, int] | None = None  # (venue - wall, wall - monotonic), ms, when they were compared
 
     def compare_clocks(self, venue_ms: int, wall_ms: int) -> None:
@@ -57,15 +85,22 @@ class AccountState:
         offset, anchor = self._clock
         return offset + anchor - (time.time_ns() - time.monotonic_ns()) // 1_000_000
 
+    def venue_ms(self) -> int:
+        """The venue's time now, as far as anybody knows."""
+        return time.time_ns() // 1_000_000 + (self.clock_offset_ms() or 0)
+
     def positions(self) -> dict[str, Decimal]:
         return {symbol: holding.qty for symbol, holding in self.holdings.items() if holding.qty != 0}
+
+    def hedges(self) -> dict[str, Decimal]:
+        """The quantity that is held on both sides at once, where there is one."""
+        found = {symbol: min(long.qty, -short.qty) for symbol, (long, short) in self.legs.items()}
+        return {symbol: qty for symbol, qty in found.items() if qty > 0}
 
     def unrealised_pnl(self) -> Decimal | None:
         """At mark; `None` where a held position has no price."""
         total = ZERO
-        for symbol, holding in self.holdings.items():
-            if holding.qty == 0:
-                continue
+        for symbol, holding in self._parts():
             quote = self.quotes.get(symbol)
             if quote is None:
                 return None
@@ -77,11 +112,11 @@ class AccountState:
         return None if pnl is None or self.wallet_balance is None else self.wallet_balance + pnl
 
     def notional(self) -> Decimal:
-        """Sum of |notional| at mark over the positions that have a price."""
+        """Sum of |notional| at mark over the positions that have a price, both legs of a hedge."""
         return sum(
             (
                 abs(holding.qty) * self.quotes[symbol].mark
-                for symbol, holding in self.holdings.items()
+                for symbol, holding in self._parts()
                 if symbol in self.quotes
             ),
             ZERO,
@@ -92,28 +127,45 @@ class AccountState:
         equity = self.equity()
         if equity is None:
             return None
-        for symbol, holding in self.holdings.items():
-            if holding.qty != 0 and symbol in self.quotes:
+        for symbol, holding in self._parts():
+            if symbol in self.quotes:
                 leverage = self.leverage_settings.get(symbol, Decimal(1))
                 equity -= abs(holding.qty) * self.quotes[symbol].mark / leverage
         return equity
 
-    def apply_fill(self, symbol: str, *, is_buy: bool, qty: Decimal, price: Decimal, fee: Decimal) -> None:
-        """Fold one execution in: average cost, realised profit and fee into the wallet."""
-        holding = self.holdings.get(symbol, Holding())
+    def apply_fill(
+        self, symbol: str, *, is_buy: bool, qty: Decimal, price: Decimal, fee: Decimal, closes: bool = False
+    ) -> None:
+        """Fold one execution in: average cost, realised profit and fee into the wallet. In hedge mode
+        `closes` tells which leg it belongs to.
+        """
         change = qty if is_buy else -qty
-        after = holding.qty + change
-        realised = ZERO
-        if holding.qty == 0 or (holding.qty > 0) == is_buy:
-            cost = abs(holding.qty) * holding.entry_price + qty * price
-            entry = cost / abs(after)
+        before = self.holdings.get(symbol, Holding())
+        if symbol in self.legs:
+            long, short = self.legs[symbol]
+            if is_buy != closes:
+                long, realised = long.after(change, price)
+            else:
+                short, realised = short.after(change, price)
+            self.hold_legs(symbol, long, short)
         else:
-            closed = min(qty, abs(holding.qty))
-            realised = closed * (price - holding.entry_price) * (1 if holding.qty > 0 else -1)
-            crossed = after != 0 and (after > 0) != (holding.qty > 0)
-            entry = price if crossed else (holding.entry_price if after != 0 else ZERO)
-            if after == 0 or crossed:
-                self.stops.pop(symbol, None)  # the venue drops them with the position
-        self.holdings[symbol] = Holding(after, entry)
+            self.holdings[symbol], realised = before.after(change, price)
+        after = self.holdings[symbol]
+        if before.qty != 0 and (after.qty == 0 or (after.qty > 0) != (before.qty > 0)):
+            self.stops.pop(symbol, None)  # the venue drops them with the position
         if self.wallet_balance is not None:
             self.wallet_balance += realised - fee
+
+    def hold_legs(self, symbol: str, long: Holding, short: Holding) -> None:
+        """A symbol in hedge mode; its net counts as the position, at the larger leg's entry price."""
+        self.legs[symbol] = long, short
+        net = long.qty + short.qty
+        entry = ZERO if net == 0 else (long if net > 0 else short).entry_price
+        self.holdings[symbol] = Holding(net, entry)
+
+    def _parts(self) -> Iterator[tuple[str, Holding]]:
+        """Every position that is held, leg by leg."""
+        for symbol, holding in self.holdings.items():
+            for part in self.legs.get(symbol, (holding,)):
+                if part.qty != 0:
+                    yield symbol, part

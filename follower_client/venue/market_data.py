@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import structlog
 
-from follower_client.core.snapshot import Quote
+from follower_client.core.snapshot import Instrument, Quote
 from follower_client.errors import VenueUnavailableError
+from follower_client.venue.account import AccountState
 from follower_client.venue.v5_rows import body_of, decimal_of
 
 __all__ = ["BookSide", "MarketData"]
@@ -34,8 +35,9 @@ log = structlog.get_logger(__name__)
 class MarketData:
     """Keeps `quotes` current. With `depth` it also keeps whole books, which paper fills walk through.
 
-    The dictionaries `quotes` and `depth` (visible bid and ask quantity: of the touch, or with `depth` of the
-    levels within `DEPTH_BPS` of it) are shared: accounts hold a reference and read them at any time.
+    The dictionaries `quotes`, `depth` (visible bid and ask quantity: of the touch, or with `depth` of the
+    levels within `DEPTH_BPS` of it) and `warnings` (alarms of the market, `market_news`) are shared: accounts
+    hold a reference and read them at any time.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class MarketData:
         self.symbols = list(symbols)
         self.quotes: dict[str, Quote] = {}
         self.depth: dict[str, tuple[Decimal, Decimal]] = {}
+        self.warnings: dict[str, Decimal] = {}
+        self._accounts: list[AccountState] = []
         self._failures = failures
         self._depth = depth
         self._heard_ms: dict[str, int] = {}
@@ -76,6 +80,23 @@ class MarketData:
             else:
                 group.create_task(self._loop(self._watch_touch))
             group.create_task(self._poll())
+
+    def account(self, instruments: Mapping[str, Instrument]) -> AccountState:
+        """A new account that lives on these prices."""
+        found = AccountState(
+            instruments=dict(instruments),
+            quotes=self.quotes,
+            depth=self.depth,
+            market_warnings=self.warnings,
+        )
+        self._accounts.append(found)
+        return found
+
+    def change(self, instrument: Instrument) -> None:
+        """A contract's rules are others from now on, for every account that trades it."""
+        for account in self._accounts:
+            if instrument.symbol in account.instruments:
+                account.instruments[instrument.symbol] = instrument
 
     def book(self, symbol: str) -> tuple[BookSide, BookSide]:
         """(bids, asks), best first, as far as the stream carries them."""

@@ -22,7 +22,7 @@ import structlog
 from follower_client.core.snapshot import Instrument
 from follower_client.core.stops import Stops
 from follower_client.errors import StoreError
-from follower_client.venue.account import AccountState, Holding
+from follower_client.venue.account import Holding
 from follower_client.venue.key_rights import KeyRights
 from follower_client.venue.market_data import MarketData
 from follower_client.venue.port import (
@@ -67,9 +67,7 @@ class PaperAdapter:
         balance_usdt: Decimal,
         leverage_max: Decimal,
     ) -> None:
-        self.account = AccountState(
-            instruments=dict(instruments), quotes=market_data.quotes, depth=market_data.depth
-        )
+        self.account = market_data.account(instruments)
         self._market_data = market_data
         self._path = path
         self._start_balance = balance_usdt

@@ -55,7 +55,8 @@ class OrderStatus(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
     """One order to send: IOC at `limit_price`, or a market order where that is `None`. `stop_loss`,
-    `take_profit` = trigger prices that the venue keeps for the position from the first fill on.
+    `take_profit` = trigger prices that the venue keeps for the position from the first fill on. `closes` = it
+    takes from a copy (which leg of an account in hedge mode is meant).
     """
 
     client_order_id: str
@@ -64,6 +65,7 @@ class OrderRequest:
     qty: Decimal
     limit_price: Decimal | None
     reduce_only: bool
+    closes: bool = False
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
 
@@ -91,7 +93,9 @@ class VenueOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueFill:
-    """One execution on the account. `client_order_id` is empty for what no client sent (a liquidation)."""
+    """One execution on the account. `client_order_id` is empty for what no client sent (a liquidation);
+    `closes` = it took from a position, as the venue said when it was heard.
+    """
 
     fill_id: str
     client_order_id: str
@@ -104,6 +108,7 @@ class VenueFill:
     fee_currency: str
     executed_ms: int
     is_maker: bool
+    closes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """The venue port at a venue that speaks Bybit v5, over any transport.
 
-Belongs here: orders, stops, wallet and positions as v5 rows; what the streams may have dropped. Does not
-belong here: how a call travels (`transport`, the adapters), what a code means (`outcomes`), one row
-(`v5_rows`), folding fills (`account`), prices (`market_data`).
+Belongs here: orders, stops, streams, and what the streams may have dropped. Does not belong here: how a call
+travels (`transport`, the adapters), what a code means (`outcomes`), one row (`v5_rows`), what the account
+holds (`v5_holdings`), folding fills (`account`), prices (`market_data`).
 
 Reads are retried by whoever asks; an order call is sent once and its ending reported.
 """
@@ -19,10 +19,9 @@ from typing import Any
 
 import structlog
 
-from follower_client.core.snapshot import Instrument, Quote
+from follower_client.core.snapshot import Instrument
 from follower_client.core.stops import Stops
-from follower_client.errors import ConfigurationError, FollowerError, TryAgainError, VenueUnavailableError
-from follower_client.venue.account import AccountState, Holding
+from follower_client.errors import ConfigurationError, TryAgainError, VenueUnavailableError
 from follower_client.venue.key_rights import KeyRights
 from follower_client.venue.market_data import MarketData
 from follower_client.venue.outcomes import CLOCK_REFUSED, KEY_REFUSED, NOT_CHANGED, ending_of
@@ -36,15 +35,16 @@ from follower_client.venue.port import (
     VenueOrder,
 )
 from follower_client.venue.transport import Budget, CallError, Rows, Transport
+from follower_client.venue.v5_holdings import V5Holdings
+from follower_client.venue.v5_reads import Reads
 from follower_client.venue.v5_rows import (
-    body_of,
-    decimal_of,
+    LONG_LEG,
+    SHORT_LEG,
     fill_of,
     open_order_of,
     order_body,
     order_of,
     stops_body,
-    stops_of,
 )
 
 __all__ = ["ORDERS_PER_S", "RECV_WINDOW_MS", "V5Account"]
@@ -58,9 +58,10 @@ QUIET_S = 1.0  # a position of the stream is believed against own fills after th
 SETTLE_S = 0.02  # lets the fills of one burst be applied before the wallet row that includes them
 SEEN_FILLS_MAX = 20_000
 START_READS_MAX = 5
-PAGES_MAX = 50  # of executions, per look
 LEVERAGE_HEADROOM = Decimal("1.25")
 DISCONNECT_WINDOW_S = 10
+FLOWS_EVERY_S = 60.0
+LEG_REFUSED = "10001"  # among other things: the position mode is another than the order's
 HISTORY_WINDOW_MS = 7 * 86_400_000  # the longest span of executions that the venue tells at once
 
 log = structlog.get_logger(__name__)
@@ -82,19 +83,20 @@ class V5Account:
         orders_per_s: int = ORDERS_PER_S,
         shared_budget: Budget | None = None,
     ) -> None:
-        self.account = AccountState(
-            instruments=dict(instruments), quotes=market_data.quotes, depth=market_data.depth
-        )
+        self.account = market_data.account(instruments)
         self._transport = transport
+        self._reads = Reads(transport)
         self._leverage_max = leverage_max
         self._budgets = [Budget(orders_per_s, 1.0), *([shared_budget] if shared_budget else [])]
         self._listener: VenueListener | None = None
         self._seen: OrderedDict[str, None] = OrderedDict()
-        self._last_fill_s: dict[str, float] = {}
         self._since_ms = 0
         self._floor_ms = 0  # the positions read at the start include every execution before it
         self._ids = {symbol: one.venue_symbol for symbol, one in instruments.items()}
         self._symbols = {name: symbol for symbol, name in self._ids.items()}
+        self._holdings = V5Holdings(self.account, self._reads, self._ids)
+        self._modes_known = True
+        self._flows_s = 0.0
         self._look = asyncio.Event()
         self._clock_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,19 +108,19 @@ class V5Account:
         try:
             await self._transport.start()
             await self._read_clock()
-            self._floor_ms = self._since_ms = self._venue_ms() - BACKFILL_OVERLAP_MS
+            self._floor_ms = self._since_ms = self.account.venue_ms() - BACKFILL_OVERLAP_MS
             for symbol in self.account.instruments:
                 await self._set_leverage(symbol)
-            await self._read_wallet()
+            await self._holdings.read_modes()
+            await self._holdings.read_wallet()
+            await self._holdings.read_flows()
             rows = await self._first_positions()
         except (CallError, VenueUnavailableError) as error:
             if isinstance(error, CallError) and error.code in KEY_REFUSED:
                 told = f"venue.api_key, venue.api_secret: a key that the venue knows is needed ({error})"
                 raise ConfigurationError([told]) from None
             raise TryAgainError(f"venue: the account cannot be read ({error})") from None
-        if any(int(row.get("positionIdx") or 0) != 0 for row in rows):
-            raise FollowerError("venue: the account is in hedge mode; one-way mode is needed")
-        self._adopt(rows, math.inf)
+        self._holdings.adopt(rows, math.inf)
         with suppress(CallError):  # not every account may have it; orders here never rest, so it is a spare
             body = {"product": "DERIVATIVES", "timeWindow": DISCONNECT_WINDOW_S}
             await self._transport.post("/v5/order/disconnected-cancel-all", body)
@@ -148,7 +150,8 @@ class V5Account:
             await budget.take(urgent=urgent)
 
     async def submit(self, request: OrderRequest) -> SubmitResult:
-        body = order_body(self._ids[request.symbol], request)
+        hedged = request.symbol in self.account.legs
+        body = order_body(self._ids[request.symbol], request, hedged=hedged)
         try:
             answer = await self._transport.create_order(body)
         except CallError as error:
@@ -161,8 +164,11 @@ class V5Account:
 
     async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
         await self.reserve(urgent=True)
+        leg = 0
+        if symbol in self.account.legs:
+            leg = LONG_LEG if self.account.holdings[symbol].qty > 0 else SHORT_LEG
         try:
-            await self._transport.post("/v5/position/trading-stop", stops_body(self._ids[symbol], stops))
+            await self._transport.post("/v5/position/trading-stop", stops_body(self._ids[symbol], stops, leg))
         except CallError as error:
             if error.code not in NOT_CHANGED:
                 return await self._ending(error)
@@ -181,14 +187,14 @@ class V5Account:
 
     async def open_orders(self) -> list[OpenOrder]:
         query = {"category": "linear", "settleCoin": "USDT", "openOnly": 0, "limit": 50}
-        rows = await self._pages("open orders", "/v5/order/realtime", query)
+        rows = await self._reads.pages("open orders", "/v5/order/realtime", query)
         found = [open_order_of(row, self._symbols) for row in rows]
         return [order for order in found if order is not None]
 
     async def fetch_by_client_id(self, symbol: str, client_order_id: str) -> VenueOrder | None:
         query = {"category": "linear", "symbol": self._ids[symbol], "orderLinkId": client_order_id}
         for path in ("/v5/order/realtime", "/v5/order/history"):
-            for row in (await self._answer("order query", path, query))["list"]:
+            for row in (await self._reads.one("order query", path, query))["list"]:
                 if row["orderLinkId"] == client_order_id:
                     return order_of(row)
         return None
@@ -200,7 +206,7 @@ class V5Account:
         return fills
 
     async def fetch_fills_since(self, since_ms: int) -> list[VenueFill]:
-        found, now_ms = [], self._venue_ms()
+        found, now_ms = [], self.account.venue_ms()
         for begin in range(since_ms, now_ms + 1, HISTORY_WINDOW_MS):
             end = min(begin + HISTORY_WINDOW_MS - 1, now_ms + 1000)
             found += await self._executions(startTime=begin, endTime=end)
@@ -216,6 +222,9 @@ class V5Account:
         if error.code == CLOCK_REFUSED:
             with suppress(CallError):
                 await self._read_clock()
+        if error.code == LEG_REFUSED:
+            self._modes_known = False
+            self._look.set()
         return SubmitResult(
             ending_of(error.code, http_status=error.http_status), None, error.code, str(error)
         )
@@ -244,7 +253,8 @@ class V5Account:
     async def _settle_wallet(self, rows: Rows) -> None:
         await asyncio.sleep(SETTLE_S)
         for row in rows:
-            self._take_wallet(row)
+            if self._holdings.take_wallet(row):
+                self._look.set()
 
     async def _backfill_loop(self) -> None:
         """What the streams may have dropped, and what no stream tells."""
@@ -254,8 +264,15 @@ class V5Account:
                     await self._look.wait()
             self._look.clear()
             try:
+                if not self._modes_known:
+                    await self._holdings.read_modes()
+                    self._modes_known = True
                 if await self._compare():
-                    await self._read_wallet()
+                    await self._holdings.read_wallet()
+                unexplained = self.account.unexplained_s is not None
+                if unexplained or time.monotonic() - self._flows_s > FLOWS_EVERY_S:
+                    self._flows_s = time.monotonic()
+                    await self._holdings.read_flows()
                 if time.monotonic() - self._clock_s > CLOCK_EVERY_S:
                     await self._read_clock()
             except (CallError, VenueUnavailableError) as error:
@@ -269,13 +286,13 @@ class V5Account:
         Executions are read after the positions, so a fill that the positions show has been heard by then,
         and its symbol keeps what its fills say; likewise a fill while the answers are on their way.
         """
-        before_s, asked_ms = time.monotonic() - QUIET_S, self._venue_ms()
-        rows = await self._position_rows()
+        before_s, asked_ms = time.monotonic() - QUIET_S, self.account.venue_ms()
+        rows = await self._holdings.position_rows()
         for fill in await self._executions(startTime=self._since_ms):
             self._hear_fill(fill)
         self._since_ms = asked_ms - BACKFILL_OVERLAP_MS
-        self._adopt(rows, before_s)
-        return self._newest_fill_s < before_s
+        self._holdings.adopt(rows, before_s)
+        return self._holdings.newest_fill_s < before_s
 
     async def _first_positions(self) -> Rows:
         """Positions, with every execution that they include marked as seen, so that none is folded in
@@ -283,7 +300,7 @@ class V5Account:
         """
         for _ in range(START_READS_MAX):
             before = await self._executions(startTime=self._floor_ms)
-            rows = await self._position_rows()
+            rows = await self._holdings.position_rows()
             after = await self._executions(startTime=self._floor_ms)
             if len(before) == len(after):
                 for fill in after:
@@ -292,27 +309,6 @@ class V5Account:
         raise TryAgainError("venue: the account trades too fast to be read; another program uses it")
 
     # --- rows
-
-    async def _answer(self, what: str, path: str, query: dict[str, Any]) -> dict[str, Any]:
-        """The body of an answer that lists rows. Raises `VenueUnavailableError` where there is none."""
-        try:
-            return body_of(what, await self._transport.get(path, query))
-        except CallError as error:
-            raise VenueUnavailableError(f"{what}: {error}") from None
-
-    async def _pages(self, what: str, path: str, query: dict[str, Any]) -> Rows:
-        rows: Rows = []
-        for _ in range(PAGES_MAX):
-            answer = await self._answer(what, path, query)
-            rows += answer["list"]
-            cursor = answer.get("nextPageCursor")
-            if not cursor or not answer["list"]:
-                break
-            query = {**query, "cursor": cursor}
-        return rows
-
-    def _venue_ms(self) -> int:
-        return time.time_ns() // 1_000_000 + (self.account.clock_offset_ms() or 0)
 
     async def _read_clock(self) -> None:
         self._clock_s = time.monotonic()
@@ -332,50 +328,10 @@ class V5Account:
                 raise
         self.account.leverage_settings[symbol] = leverage
 
-    async def _read_wallet(self) -> None:
-        newest_s = self._newest_fill_s
-        query = {"accountType": "UNIFIED"}
-        for row in (await self._answer("wallet", "/v5/account/wallet-balance", query))["list"]:
-            if self._newest_fill_s == newest_s:  # else what was read is older than what the fills say
-                self._take_wallet(row)
-
-    def _take_wallet(self, row: dict[str, Any]) -> None:
-        for coin in row.get("coin", []):
-            if coin["coin"] == "USDT":
-                self.account.wallet_balance = decimal_of(coin["walletBalance"])
-                self.account.warnings["borrowed_usdt"] = decimal_of(coin.get("borrowAmount"))
-
-    async def _position_rows(self) -> Rows:
-        query = {"category": "linear", "settleCoin": "USDT", "limit": 200}
-        return await self._pages("positions", "/v5/position/list", query)
-
-    @property
-    def _newest_fill_s(self) -> float:
-        return max(self._last_fill_s.values(), default=0.0)
-
-    def _adopt(self, rows: Rows, before_s: float) -> None:
-        """Take the venue's positions; a symbol with a fill since `before_s` keeps what its fills say."""
-        found: dict[str, Holding] = {}
-        stops: dict[str, Stops] = {}
-        for row in rows:
-            symbol = self._symbols.get(row["symbol"])
-            if symbol is None:
-                symbol = row["symbol"]  # not followed: it only counts
-                mark = decimal_of(row.get("markPrice"))
-                self.account.quotes[symbol] = Quote(mark, mark, mark, mark, time.time_ns() // 1_000_000)
-            size = decimal_of(row["size"]) * (-1 if row["side"] == "Sell" else 1)
-            found[symbol] = Holding(size, decimal_of(row.get("avgPrice") or row.get("entryPrice")))
-            stops[symbol] = stops_of(row)
-            self.account.warnings[f"adl_rank:{symbol}"] = decimal_of(row.get("adlRankIndicator"))
-        for symbol in {*found, *self.account.holdings}:
-            if self._last_fill_s.get(symbol, 0.0) < before_s:
-                self.account.holdings[symbol] = found.get(symbol, Holding())
-                self.account.stops[symbol] = stops.get(symbol, Stops())
-
     async def _executions(self, **query: Any) -> list[VenueFill]:
         """Oldest first. The venue lists the newest first, page by page."""
         asked = {"category": "linear", "limit": 100, **query}
-        rows = await self._pages("executions", "/v5/execution/list", asked)
+        rows = await self._reads.pages("executions", "/v5/execution/list", asked)
         found = [fill_of(row, self._symbols) for row in reversed(rows)]
         return [fill for fill in found if fill is not None]
 
@@ -390,9 +346,14 @@ class V5Account:
 
     def _hear_fill(self, fill: VenueFill) -> None:
         if self._remember(fill.fill_id) and fill.executed_ms >= self._floor_ms:
-            self._last_fill_s[fill.symbol] = time.monotonic()
+            self._holdings.note_fill(fill.symbol)
             self.account.apply_fill(
-                fill.symbol, is_buy=fill.is_buy, qty=fill.qty, price=fill.price, fee=fill.fee
+                fill.symbol,
+                is_buy=fill.is_buy,
+                qty=fill.qty,
+                price=fill.price,
+                fee=fill.fee,
+                closes=fill.closes,
             )
         if self._listener is not None:
             self._listener.on_fill(fill)

@@ -15,6 +15,8 @@ from follower_client.errors import VenueUnavailableError
 from follower_client.venue.port import OpenOrder, OrderRequest, OrderStatus, VenueFill, VenueOrder
 
 __all__ = [
+    "LONG_LEG",
+    "SHORT_LEG",
     "body_of",
     "decimal_of",
     "fill_of",
@@ -30,6 +32,9 @@ TAKER_FEE_DEFAULT = Decimal("0.00055")
 ZONE_LEVERAGE_MAX = Decimal(2)
 """A follower's cap in contracts of the innovation zone, which the venue itself lists with less leverage and
 an insurance pool of their own."""
+
+LONG_LEG, SHORT_LEG = 1, 2
+"""`positionIdx` of an account in hedge mode; one-way positions have 0."""
 
 TRIGGER_BY = "MarkPrice"  # a stop is not for whoever can move the last price
 STATUSES = {
@@ -121,11 +126,15 @@ def fill_of(row: Mapping[str, Any], symbols_by_id: Mapping[str, str]) -> VenueFi
         fee_currency=row.get("feeCurrency") or "USDT",
         executed_ms=int(row["execTime"]),
         is_maker=bool(row.get("isMaker")),
+        closes=decimal_of(row.get("closedSize")) > 0,
     )
 
 
-def order_body(venue_symbol: str, request: OrderRequest) -> dict[str, Any]:
-    """An order as `/v5/order/create` and the trade socket take it: IOC at a limit, or market."""
+def order_body(venue_symbol: str, request: OrderRequest, *, hedged: bool = False) -> dict[str, Any]:
+    """An order as `/v5/order/create` and the trade socket take it: IOC at a limit, or market.
+
+    In hedge mode it names its leg, and what closes a leg can never do more than that.
+    """
     body: dict[str, Any] = {
         "category": "linear",
         "symbol": venue_symbol,
@@ -136,7 +145,9 @@ def order_body(venue_symbol: str, request: OrderRequest) -> dict[str, Any]:
     }
     if request.limit_price is not None:
         body |= {"orderType": "Limit", "price": str(request.limit_price), "timeInForce": "IOC"}
-    if request.reduce_only:
+    if hedged:
+        body["positionIdx"] = LONG_LEG if request.is_buy != request.closes else SHORT_LEG
+    if request.reduce_only or (hedged and request.closes):
         body["reduceOnly"] = True
     if request.stop_loss is not None:
         body |= {"stopLoss": str(request.stop_loss), "slTriggerBy": TRIGGER_BY}
@@ -145,13 +156,13 @@ def order_body(venue_symbol: str, request: OrderRequest) -> dict[str, Any]:
     return body
 
 
-def stops_body(venue_symbol: str, stops: Stops) -> dict[str, Any]:
+def stops_body(venue_symbol: str, stops: Stops, leg: int) -> dict[str, Any]:
     """Stops of a whole position as `/v5/position/trading-stop` takes them; 0 takes one away."""
     return {
         "category": "linear",
         "symbol": venue_symbol,
         "tpslMode": "Full",
-        "positionIdx": 0,
+        "positionIdx": leg,
         "stopLoss": "0" if stops.stop_loss is None else str(stops.stop_loss),
         "takeProfit": "0" if stops.take_profit is None else str(stops.take_profit),
         "slTriggerBy": TRIGGER_BY,

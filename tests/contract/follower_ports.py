@@ -75,7 +75,12 @@ async def until(check: Callable[[], object], what: str, limit_s: float = LIMIT_S
 
 @asynccontextmanager
 async def desk(
-    venue: VenueProcess, kind: str, folder: Path, *, account: Account | None = None
+    venue: VenueProcess,
+    kind: str,
+    folder: Path,
+    *,
+    account: Account | None = None,
+    flows_from_ms: int | None = None,
 ) -> AsyncIterator[Desk]:
     """The port of that kind, for an account of its own, with a maker's quotes to trade with."""
     owner, making = account or venue.open_account(), venue.open_account("100000000")
@@ -103,6 +108,7 @@ async def desk(
         else:
             address = (venue.rest, venue.ws, owner.api_key, owner.api_secret)
             port = live_port(kind, data, instruments, address, leverage_max=Decimal(3), orders_per_s=1000)
+        port.account.flows_from_ms = flows_from_ms
         found = Desk(port, owner, maker)
         await port.start(found.ear)
         running += [asyncio.create_task(data.run()), asyncio.create_task(port.run())]

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -35,7 +36,7 @@ __all__ = ["BTC", "FollowerProcess", "Publisher", "Venue", "World", "eventually"
 
 ROOT = Path(__file__).resolve().parents[2]
 BTC_ID = "BTCUSDT"
-READY_LIMIT_S = 60.0
+READY_LIMIT_S = 120.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -141,6 +142,31 @@ class Venue:
             (Decimal(row["size"] or 0) * (-1 if row["side"] == "Sell" else 1) for row in rows), Decimal(0)
         )
 
+    async def legs(self, account: str) -> dict[int, Decimal]:
+        """Unsigned size per `positionIdx`, open ones only."""
+        query = {"category": "linear", "symbol": BTC_ID}
+        rows = (await self.exchange(account).privateGetV5PositionList(query))["result"]["list"]
+        return {int(row["positionIdx"]): Decimal(row["size"]) for row in rows if Decimal(row["size"] or 0)}
+
+    def sim(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask the simulator's own namespace; blocks."""
+        with urllib.request.urlopen(
+            f"{self.rest}/sim/{path}", json.dumps(body).encode(), timeout=10
+        ) as found:
+            answer: dict[str, Any] = json.load(found)
+        assert not answer.get("retCode"), answer
+        return answer
+
+    async def fall(self, share: str) -> None:
+        """The index falls to that share of the first price, and the maker's bids with it."""
+        maker = self.exchange("maker")
+        await maker.cancel_all_orders(BTC)
+        fallen = int(self.price * Decimal(share))
+        for number in range(4):
+            await maker.create_order(BTC, "limit", "buy", "20", str(fallen - 5 - number))
+            await maker.create_order(BTC, "limit", "sell", "20", str(fallen + 5 + number))
+        await asyncio.to_thread(self.sim, "index", {"symbol": BTC_ID, "price": str(fallen)})
+
     async def close(self) -> None:
         for exchange in self.exchanges.values():
             with suppress(Exception):
@@ -164,7 +190,7 @@ class FollowerProcess:
     async def stop(self) -> int:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        return await self.ended(5.0)
+        return await self.ended(30.0)
 
 
 @dataclass
@@ -183,6 +209,9 @@ class World:
         follower: str,
         *,
         rest: str | None = None,
+        ws: str | None = None,
+        broker: str | None = None,
+        data_dir: Path | None = None,
         policy: str = "",
         paper: bool = False,
         kind: str = "ccxt",
@@ -195,17 +224,17 @@ class World:
             f"""
 [follower]
 id = "{follower}"
-data_dir = "{self.folder / follower}"
+data_dir = "{data_dir or self.folder / follower}"
 [leader]
 id = "{LEADER}"
 public_key = "{self.publisher.key.verify_key.encode().hex()}"
 [broker]
-url = "{self.broker.url}"
+url = "{broker or self.broker.url}"
 nkey_seed_file = "{self.folder / f"{follower}.nk"}"
 [venue]
 kind = "{kind}"
 rest_url = "{rest or self.venue.rest}"
-ws_url = "{self.venue.ws}"
+ws_url = "{ws or self.venue.ws}"
 api_key = "{key}"
 api_secret = "{secret}"
 [policy]
@@ -216,7 +245,9 @@ leverage_max = 10
         )
         return path
 
-    async def follow(self, config: Path, *, failpoint: str = "", wait: bool = True) -> FollowerProcess:
+    async def follow(
+        self, config: Path, *, failpoint: str = "", wait: bool = True, env: dict[str, str] | None = None
+    ) -> FollowerProcess:
         log = config.with_suffix(".log")
         process = await start_program(
             "follower_client",
@@ -224,7 +255,7 @@ leverage_max = 10
             "--config",
             str(config),
             "--json",
-            env={"SLIPSTREAM_FAILPOINT": failpoint},
+            env={"SLIPSTREAM_FAILPOINT": failpoint, **(env or {})},
             log=log,
         )
         follower = FollowerProcess(process, log)

@@ -142,6 +142,6 @@ async def test_what_somebody_else_closed_is_written_off_from_the_side_that_is_go
         venue.account.apply_fill(
             BTC, is_buy=False, qty=Decimal("0.15"), price=Decimal(100_000), fee=Decimal(0)
         )
-        here.desk.journal.settle(venue.account.positions())
+        here.desk.journal.settle(venue.account.positions(), {})
         total, parts = here.held()
         assert total == sum(parts.values()) == Decimal("0.05")

@@ -1,0 +1,129 @@
+"""A follower on an account that is more than its own: hedge mode, moved money, another machine."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import uuid
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from follower_client.store import Store
+from tests.integration.follower_world import BTC_ID, World, eventually, world
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(150)]
+
+
+def unit_of(stage: World) -> Decimal:
+    """What 100,000 USDT buy: the leader's whole equity once."""
+    return (Decimal(100_000) / stage.venue.price).quantize(Decimal("0.001"))
+
+
+@pytest.mark.parametrize("kind", [pytest.param("ccxt", marks=pytest.mark.system), "v5"])
+async def test_in_hedge_mode_copies_turn_and_end_beside_somebody_elses_leg(tmp_path: Path, kind: str) -> None:
+    async with world(tmp_path, "alice") as stage:
+        own = stage.venue.exchange("alice")
+        await own.privatePostV5PositionSwitchMode({"category": "linear", "symbol": BTC_ID, "mode": "3"})
+        order = {"category": "linear", "symbol": BTC_ID, "side": "Sell", "orderType": "Market"}
+        await own.privatePostV5OrderCreate({**order, "qty": "0.003", "positionIdx": 2})  # by hand
+        assert await stage.venue.legs("alice") == {2: Decimal("0.003")}
+        follower = await stage.follow(stage.write_config("alice", kind=kind, policy="stop_loss_bps = 500"))
+        unit = unit_of(stage)
+        up = await stage.reported("alice", await stage.publisher.trade(str(unit)))
+        assert (up.verdict, up.reason) == ("copied", "copied")
+        held = Decimal(up.target_qty)
+        assert await stage.venue.legs("alice") == {1: held, 2: Decimal("0.003")}
+        query = {"category": "linear", "symbol": BTC_ID}
+        rows = (await own.privateGetV5PositionList(query))["result"]["list"]
+        stops = {int(row["positionIdx"]): Decimal(row["stopLoss"] or 0) for row in rows}
+        assert stops[1] > 0 == stops[2], "the copy's leg has its stop, the other one is not touched"
+        half = await stage.reported("alice", await stage.publisher.trade(str(unit / 2), leverage="3"))
+        assert await stage.venue.legs("alice") == {1: Decimal(half.target_qty), 2: Decimal("0.003")}
+        turn = await stage.reported("alice", await stage.publisher.trade(str(-unit)))
+        assert (turn.verdict, turn.reason) == ("copied", "copied"), turn.detail
+        assert await stage.venue.legs("alice") == {2: abs(Decimal(turn.target_qty)) + Decimal("0.003")}
+        assert await follower.stop() == 0
+        again = await stage.follow(stage.write_config("alice", kind=kind))
+        end = await stage.reported("alice", await stage.publisher.trade("0", leverage="0"))
+        assert end.verdict == "copied"
+        assert await stage.venue.legs("alice") == {2: Decimal("0.003")}, "what is not a copy is left alone"
+        assert await again.stop() == 0
+
+
+async def test_a_withdrawal_pulls_no_trigger_and_a_loss_does(tmp_path: Path) -> None:
+    policy = 'daily_loss_max_usdt = 60\ndrawdown_max_share = 0.05\nloss_action = "close"'
+    async with world(tmp_path, "alice", sim=True) as stage:
+        follower = await stage.follow(stage.write_config("alice", kind="v5", policy=policy))
+        unit = unit_of(stage)
+        await stage.reported("alice", await stage.publisher.trade(str(unit / 2), leverage="3"))
+        held = await stage.venue.position("alice")
+        transfer = {"coin": "USDT", "fromAccountType": "UNIFIED", "toAccountType": "FUND"}
+        await stage.venue.exchange("alice").privatePostV5AssetTransferInterTransfer(
+            {**transfer, "transferId": str(uuid.uuid4()), "amount": "4000"}
+        )
+        await asyncio.sleep(4)  # several looks of the triggers, and of the account
+        assert await stage.venue.position("alice") == held > 0
+        assert "cash_flow" in follower.log.read_text()
+        more = await stage.reported("alice", await stage.publisher.trade(str(unit), leverage="6"))
+        assert more.verdict in ("copied", "capped"), more.reason
+        await stage.venue.fall("0.96")
+
+        async def is_flat() -> bool:
+            return await stage.venue.position("alice") == 0
+
+        await eventually(is_flat, limit_s=20, what="closed by the loss limit")
+        assert "trigger" in follower.log.read_text()
+        assert await follower.stop() == 0
+
+
+@pytest.mark.system
+async def test_it_moves_to_another_machine_with_its_folder(tmp_path: Path) -> None:
+    async with world(tmp_path, "alice") as stage:
+        here, there = tmp_path / "here", tmp_path / "there"
+        here.mkdir()
+        first = await stage.follow(stage.write_config("alice", folder=here, data_dir=here / "data"))
+        unit = unit_of(stage)
+        await stage.reported("alice", await stage.publisher.trade(str(unit)))
+        assert await first.stop() == 0
+        missed = await stage.publisher.trade(str(unit / 2), leverage="3")  # between the two machines
+        shutil.copytree(here, there)
+        (there / "tmp").mkdir()
+        config = stage.write_config("alice", folder=there, data_dir=there / "data")
+        second = await stage.follow(config, env={"TMPDIR": str(there / "tmp")})
+        report = await stage.reported("alice", missed)
+        assert report.verdict == "copied"
+        assert await stage.venue.position("alice") == Decimal(report.target_qty)
+        await stage.reported("alice", await stage.publisher.trade("0", leverage="0"))
+        assert await stage.venue.position("alice") == 0
+        assert set((await stage.venue.orders_by_link_id("alice")).values()) == {1}
+        assert await second.stop() == 0
+
+
+@pytest.mark.system
+async def test_the_old_machine_left_running_doubles_no_order(tmp_path: Path) -> None:
+    """Locks end at the machine's edge; an order's name does not."""
+    async with world(tmp_path, "alice") as stage:
+        machines = []
+        for name in ("here", "there"):
+            folder = tmp_path / name
+            (folder / "tmp").mkdir(parents=True)
+            config = stage.write_config("alice", folder=folder, data_dir=folder / "data")
+            machines.append(await stage.follow(config, env={"TMPDIR": str(folder / "tmp")}))
+        unit = unit_of(stage)
+        for share in ("1", "0.5", "-1", "0"):
+            after = unit * Decimal(share)
+            seq = await stage.publisher.trade(str(after), leverage="6" if after else "0")
+            await stage.reported("alice", seq, limit_s=30)
+            await asyncio.sleep(1.0)
+            targets = {Decimal(one.target_qty) for one in stage.reports_of("alice")[seq]}
+            assert await stage.venue.position("alice") in targets, share
+        assert set((await stage.venue.orders_by_link_id("alice")).values()) == {1}
+        assert await stage.venue.position("alice") == 0
+        for machine in machines:
+            assert await machine.stop() == 0
+        for name in ("here", "there"):
+            store = Store.open(tmp_path / name / "data" / "follower.sqlite", read_only=True)
+            assert store.open_orders() == [] and not any(store.positions().values())
+            store.close()
