@@ -82,6 +82,7 @@ async def run_monitor(
     *,
     durable: str = REPORTS_CONSUMER,
     watching: Watching | None = None,
+    keep_ms: int | None = None,
 ) -> None:
     """Write down every signal of these leaders and every report of their followers, until cancelled.
 
@@ -91,6 +92,7 @@ async def run_monitor(
         leaders: leader id -> public key (64 hex digits).
         watching: who hears what is stored, and what the feeds' readers say.
         ready: set once every feed is subscribed and read up to its end.
+        keep_ms: for how long rows are kept; what was counted of them stays.
 
     Raises `StoreError` when the store can't be written, `BusError` when the bus is gone for good. On
     cancellation, what was received is stored before the store is closed.
@@ -99,7 +101,7 @@ async def run_monitor(
     queue: asyncio.Queue[_Work] = asyncio.Queue(QUEUE_ITEMS_MAX)
     watching = watching or Watching(AlarmLimits())
     store.end_alarms(time.time_ns() // 1_000_000)
-    writer = _Writer(store, queue, watching)
+    writer = _Writer(store, queue, watching, keep_ms)
     try:
         async with asyncio.TaskGroup() as tasks:
             feeds = [
@@ -124,10 +126,14 @@ async def run_monitor(
 class _Writer:
     """The only task that writes the store: whatever waits goes into one transaction, then is acknowledged.
 
-    In between it counts hours that are over, a few at a time, so that reports never wait for long.
+    In between it counts hours that are over and takes away rows that are old enough, a few at a time, so that
+    reports never wait for long.
     """
 
-    def __init__(self, store: DriftStore, queue: asyncio.Queue[_Work], watching: Watching) -> None:
+    def __init__(
+        self, store: DriftStore, queue: asyncio.Queue[_Work], watching: Watching, keep_ms: int | None
+    ) -> None:
+        self._keep_ms = keep_ms
         self._store = store
         self._queue = queue
         self._watching = watching
@@ -166,7 +172,10 @@ class _Writer:
         return [self._queue.get_nowait() for _ in range(min(count, self._queue.qsize()))]
 
     async def _count(self) -> None:
-        await asyncio.to_thread(self._store.count, time.time_ns() // 1_000_000)
+        now_ms = time.time_ns() // 1_000_000
+        await asyncio.to_thread(self._store.count, now_ms)
+        if self._keep_ms is not None:
+            await asyncio.to_thread(self._store.prune, now_ms - self._keep_ms)
 
     async def _write(self, batch: list[_Work]) -> None:
         items = [work.item for work in batch]

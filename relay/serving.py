@@ -133,7 +133,7 @@ class _Monitor:
     ) -> None:
         self.leaders_changed = asyncio.Event()
         self._fixed = {leader.id: leader.signing_key for leader in settings.leaders}
-        self._store = settings.store.place
+        self._store = settings.store
         self._bus = bus
         self._registry = registry
         self._ready = ready
@@ -156,6 +156,13 @@ class _Monitor:
 
     async def _monitor(self, keys: dict[str, str]) -> None:
         try:
-            await run_monitor(self._bus, self._store, keys, self._ready, watching=self._watching)
+            await run_monitor(
+                self._bus,
+                self._store.place,
+                keys,
+                self._ready,
+                watching=self._watching,
+                keep_ms=self._store.keep_ms,
+            )
         except (BusError, OSError) as error:
             raise Failed(f"monitor: {error}") from None

@@ -172,7 +172,7 @@ class CopyDrift:
     latency_ms: int
     legs_ms: Mapping[str, int]
     leader_gap_bps: Fraction | None  # mark/last gap at the leader's fill
-    follower_gap_bps: Fraction | None  # and when the follower received it
+    follower_gap_bps: Fraction | None  # and at the follower's, or else when the signal reached him
 
     @property
     def cost(self) -> Fraction:
@@ -198,6 +198,7 @@ def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
         leader_price=leader_price,
         fill_price=fill_price,
         sealed_mid=mid_of(signal.market),
+        venue_mid=_positive(copy.venue_mid),
         received_mid=_positive(copy.received_mid),
         released_mid=_positive(copy.released_mid),
         submitted_mid=_positive(copy.submitted_mid),
@@ -224,7 +225,7 @@ def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
             }
         ),
         leader_gap_bps=mark_last_gap_bps(signal.market.mark, signal.market.last),
-        follower_gap_bps=mark_last_gap_bps(copy.received_mark, copy.received_last),
+        follower_gap_bps=_gap_at_fill(copy),
     )
 
 
@@ -249,6 +250,11 @@ def apportion(values: Sequence[Fraction], places: int) -> list[Fraction]:
     by_remainder = sorted(range(len(values)), key=lambda i: (floors[i] - values[i] * scale, i))
     raised = set(by_remainder[:short])
     return [Fraction(floor + (i in raised), scale) for i, floor in enumerate(floors)]
+
+
+def _gap_at_fill(copy: CopyReport) -> Fraction | None:
+    at_fill = mark_last_gap_bps(copy.executed_mark, copy.executed_last)
+    return mark_last_gap_bps(copy.received_mark, copy.received_last) if at_fill is None else at_fill
 
 
 def _positive(text: str | None) -> Fraction | None:

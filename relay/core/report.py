@@ -20,7 +20,11 @@ from fractions import Fraction
 from typing import Any
 
 from relay.core.drift import LEGS, PARTS, apportion, decimal_text
+from relay.core.money import last_marks, money_columns, pnl_of
+from relay.core.risk import deliveries, risk_rows, symbol_risks
+from relay.core.shortfall import PnlDrift
 from relay.core.tally import MICRO_BPS, SPREAD_UNITS, Tally, TallyKey, spread_quantile, tally
+from relay.core.tracking import Tracking, tracking_columns, tracking_of
 from relay.core.verdicts import Pair, PublishedSignal, ReportRows, judge, presence
 from relay.protocol.messages import StatusReport
 
@@ -57,6 +61,7 @@ class Standing:
     policy: str
     leverage_peak: str
     exposure_gap: str
+    word: StatusReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Figures:
     tallies: Mapping[TallyKey, Tally]
     followers: Mapping[Pair, Standing | None]  # everybody who was heard of; None = no status yet
     policies: Mapping[str, str]  # of a follower, as its last copy named it
+    tracking: Mapping[Pair, Tracking] = field(default_factory=dict)
+    marks: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # by symbol: when, and a newer price
     unknown_signals: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
 
@@ -102,7 +109,7 @@ def figures_of(rows: ReportRows) -> Figures:
         last[pair] = status
         peaks[pair].append(status.leverage_peak)
     standing = {
-        pair: Standing(status.policy, _highest(peaks[pair]), status.exposure_gap)
+        pair: Standing(status.policy, _highest(peaks[pair]), status.exposure_gap, status)
         for pair, status in last.items()
     }
     return Figures(
@@ -110,6 +117,7 @@ def figures_of(rows: ReportRows) -> Figures:
         tallies=tally(item for items in judge(rows).values() for item in items),
         followers={pair: standing.get(pair) for pair in presence(rows)[0]},
         policies={copy.follower_id: copy.policy for copy in sorted(rows.copies, key=lambda c: c.received_ms)},
+        tracking=tracking_of(status for status in rows.statuses if status.sent_ms >= rows.since_ms),
         unknown_signals=sum((c.leader_id, c.epoch, c.seq) not in known for c in rows.copies),
         refused=rows.refused,
     )
@@ -136,6 +144,7 @@ def build_report(figures: Figures, venue: Mapping[str, Any], run: Mapping[str, A
     totals: dict[str, Tally] = {follower: Tally() for follower, _ in sorted(figures.followers)}
     for (follower, _, _), found in sorted(figures.tallies.items()):
         totals.setdefault(follower, Tally()).merge(found)
+    words = [standing.word for standing in figures.followers.values() if standing is not None]
     return {
         "run": {**dict.fromkeys(RUN_KEYS), **run},
         "venue": {
@@ -150,6 +159,8 @@ def build_report(figures: Figures, venue: Mapping[str, Any], run: Mapping[str, A
             _follower(follower, total, figures, counted_at_venue.get(follower, {}))
             for follower, total in totals.items()
         ],
+        "risk": risk_rows(symbol_risks(words, figures.tallies)),
+        "delivery": deliveries(figures.tallies),
     }
 
 
@@ -174,6 +185,11 @@ def validate(report: Mapping[str, Any]) -> list[str]:
             parts = sum((Decimal(part) for part in row["slippage_parts_bps"].values()), Decimal(0))
             if parts != Decimal(row["slippage_bps"]["mean"]):
                 broken.append(f"{row['id']}: parts sum to {parts} bps, mean is {row['slippage_bps']['mean']}")
+        if row["pnl"] is not None:
+            explained = sum((Decimal(part) for part in row["pnl"]["explained"].values()), Decimal(0))
+            drift = Decimal(row["pnl"]["leader"]) - Decimal(row["pnl"]["own"])
+            if not explained == Decimal(row["pnl"]["drift"]) == drift:
+                broken.append(f"{row['id']}: {explained} explained of a PnL drift of {drift}")
     return broken
 
 
@@ -194,7 +210,23 @@ def _follower(follower: str, total: Tally, figures: Figures, counted: Mapping[st
         "leverage_cap": total.leverage_cap,
         "leverage_peak": _highest(found.leverage_peak for found in standing),
         "exposure_gap": _highest(found.exposure_gap for found in standing) if standing else None,
+        **money_columns(total, _pnl(follower, figures)),
+        **tracking_columns(_tracking(follower, figures)),
     }
+
+
+def _pnl(follower: str, figures: Figures) -> PnlDrift | None:
+    own = [(key, found) for key, found in sorted(figures.tallies.items()) if key[0] == follower]
+    return pnl_of(own, last_marks(figures.tallies, figures.marks))
+
+
+def _tracking(follower: str, figures: Figures) -> Tracking | None:
+    """Towards all of its leaders."""
+    own = [found for (name, _), found in sorted(figures.tracking.items()) if name == follower]
+    total = Tracking()
+    for found in own:
+        total.merge(found)
+    return total if own else None
 
 
 def _highest(values: Iterable[str]) -> str:

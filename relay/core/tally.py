@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from relay.core.drift import PARTS, CopyDrift, apportion
+from relay.core.shortfall import QUOTE_UNITS, Stock
 from relay.core.verdicts import EXECUTED_VERDICTS, Judged, is_entry
 from relay.protocol.messages import CopyReport
 
@@ -33,7 +34,6 @@ __all__ = [
 
 MICRO_BPS = 10**6  # sums of slippage: units of one basis point
 SPREAD_UNITS = 100  # spreads of slippage and of the mark/last gap: units of one basis point
-QUOTE_UNITS = 10**8  # sums of money: units of the quote currency
 SIGNIFICANT = 1000
 VIOLATIONS_SHOWN_MAX = 20
 
@@ -58,7 +58,6 @@ class Tally(msgspec.Struct):
     fees: int = 0  # QUOTE_UNITS
     cost: int = 0  # slippage and fees, QUOTE_UNITS
     notional: int = 0  # traded, QUOTE_UNITS
-    shortfall: int = 0  # what the leader made on what was not copied, QUOTE_UNITS
     slippage: Spread = {}  # SPREAD_UNITS
     latency: Spread = {}  # ms
     legs: dict[str, Spread] = {}  # ms, by the step a leg ends at
@@ -67,6 +66,7 @@ class Tally(msgspec.Struct):
     leverage_cap: str = "0"
     violations: list[str] = []  # the first of them
     violated: int = 0  # how many there were
+    stock: Stock = msgspec.field(default_factory=Stock)  # for what was earned, and what was not copied
 
     @property
     def total(self) -> int:
@@ -76,6 +76,7 @@ class Tally(msgspec.Struct):
     def add(self, item: Judged) -> None:
         """Count one more signal."""
         self.signals += 1
+        self.stock.add(item)
         _count(self.verdicts, item.verdict)
         if item.verdict not in EXECUTED_VERDICTS:
             _count(self.reasons, item.reason)
@@ -97,6 +98,7 @@ class Tally(msgspec.Struct):
         for leg, spread in other.legs.items():
             _add_counts(self.legs.setdefault(leg, {}), spread)
         self.parts = [mine + theirs for mine, theirs in zip(self.parts, other.parts, strict=True)]
+        self.stock.merge(other.stock)
         self.leverage_max = _higher(self.leverage_max, other.leverage_max)
         self.leverage_cap = _higher(self.leverage_cap, other.leverage_cap)
         self.violations = (self.violations + other.violations)[:VIOLATIONS_SHOWN_MAX]

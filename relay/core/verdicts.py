@@ -55,6 +55,7 @@ class ReportRows:
     statuses: Sequence[StatusReport]
     joined_ms: Mapping[Pair, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)  # reports kept out at the door, by reason
+    since_ms: int = 0  # a last word may be older; it says where a follower stands, and nothing of this time
 
 
 @dataclass(frozen=True, slots=True)

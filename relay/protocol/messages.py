@@ -110,13 +110,16 @@ class PositionState(_Message, frozen=True, kw_only=True, gc=False):
 
 
 class MarketState(_Message, frozen=True, kw_only=True, gc=False):
-    """Prices at the leader's venue when the message was sealed."""
+    """Prices at the leader's venue when the message was sealed; what is beside them, where it is known."""
 
     mark: UnsignedText
     index: UnsignedText
     last: UnsignedText
     bid: UnsignedText
     ask: UnsignedText
+    venue: Token | None = None  # its name, to be compared with one's own
+    depth_usdt: UnsignedText | None = None  # on the thinner side, within 10 bps of the middle
+    open_interest: UnsignedText | None = None  # base units
 
 
 class StaggerPlan(_Message, frozen=True, kw_only=True, gc=False):
@@ -151,6 +154,7 @@ class Signal(_Message, frozen=True, kw_only=True, gc=False):
     sealed_ms: Count  # the publisher signed it
     expires_ms: Count
     stagger: StaggerPlan = StaggerPlan()
+    fee: SignedText | None = None  # what the step cost him, quote currency; positive = paid
 
 
 class AccountChange(_Message, frozen=True, kw_only=True, gc=False):
@@ -292,6 +296,9 @@ class CopyReport(_Message, frozen=True, kw_only=True, gc=False):
     accepted_mid: Unsigned | None = None
     received_mark: Unsigned | None = None
     received_last: Unsigned | None = None
+    venue_mid: Unsigned | None = None  # own venue's when the signal was sealed; null where it is the leader's
+    executed_mark: Unsigned | None = None  # own venue's at the last fill
+    executed_last: Unsigned | None = None
     orders: Annotated[list[OrderRow], msgspec.Meta(max_length=ORDERS_PER_COPY_MAX)] = []
 
 
@@ -312,4 +319,6 @@ class StatusReport(_Message, frozen=True, kw_only=True, gc=False):
     leverage: Unsigned
     leverage_peak: Unsigned  # highest ever seen, prices included
     unknown_orders: Count
+    funding_paid: Signed | None = None  # of the account, since its first start; negative = received
+    interest_paid: Unsigned | None = None
     mode: Literal["running", "reduce_only", "paused", "stopped"]

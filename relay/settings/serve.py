@@ -118,6 +118,15 @@ class StoreSettings(Section):
     url: Annotated[
         SecretStr | None, Field(description="postgresql://USER:PASSWORD@HOST:PORT/NAME; wins over path")
     ] = None
+    keep_days: Annotated[
+        int | None,
+        Field(ge=2, le=36_500, description="2 to 36500; rows go after it, sums stay; none: all stay"),
+    ] = None
+
+    @property
+    def keep_ms(self) -> int | None:
+        """How long rows are kept."""
+        return None if self.keep_days is None else self.keep_days * 86_400_000
 
     @property
     def place(self) -> Path | str:

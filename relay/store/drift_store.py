@@ -17,18 +17,21 @@ from relay.core.alarms import Alarm
 from relay.core.report import Figures
 from relay.core.verdicts import ReportRows
 from relay.protocol.messages import StatusReport
-from relay.store.counting import count_days, count_hours
+from relay.store.counting import GRACE_MS, count_days, count_hours
 from relay.store.database import Database, SqliteDatabase, StoreError, migrate, versions_missing
 from relay.store.exporting import export_tables
 from relay.store.postgres import PostgresDatabase
+from relay.store.pruning import prune
 from relay.store.reading import Reader, RowFilter
 from relay.store.rows import FeedHead, MarketSample, StoreItem
 from relay.store.stretches import Stretches
+from relay.store.tracking import TrackedHours
 from relay.store.writing import Writer
 
 __all__ = ["TABLES", "DriftStore", "StorePlace", "store_place"]
 
 SIGNAL_NUMBER_LENGTH_MAX = 30
+TRACKED_HOURS_PER_HOUR = 50  # hours of followers' words summed beside each hour of signals
 
 StorePlace = Path | str  # a SQLite file, or the URL of a PostgreSQL database
 
@@ -52,8 +55,9 @@ class DriftStore:
     def __init__(self, database: Database, *, writes: bool) -> None:
         self._database = database
         self._stretches = Stretches(database)
-        self._reader = Reader(database, self._stretches)
-        self._writer = Writer(database, self._stretches) if writes else None
+        self._tracked = TrackedHours(database)
+        self._reader = Reader(database, self._stretches, self._tracked)
+        self._writer = Writer(database, self._stretches, self._tracked) if writes else None
 
     @classmethod
     def open(cls, place: StorePlace) -> Self:
@@ -109,7 +113,17 @@ class DriftStore:
     def count(self, now_ms: int, hours_max: int = 4) -> int:
         """Count hours and days that are over; returns how many. Bounded: writing does not wait for long."""
         done = count_hours(self._database, self._reader, self._stretches, now_ms, hours_max)
+        self._tracked.sum_up(now_ms - GRACE_MS, TRACKED_HOURS_PER_HOUR * hours_max)
         return done + count_days(self._database, self._stretches, now_ms)
+
+    def prune(self, until_ms: int) -> int:
+        """Take away some rows of counted days before this moment; 0 = there are none left."""
+        return prune(self._database, self._stretches, until_ms)
+
+    @property
+    def kept_since_ms(self) -> int:
+        """Before this moment there are sums and no rows; 0 = everything is there."""
+        return self._stretches.read_kept()
 
     def head(self, leader_id: str) -> FeedHead | None:
         """How far this leader's feed is stored; None = nothing of it."""

@@ -35,7 +35,8 @@ _DECIMALS = frozenset(
         *("stop_loss", "equity", "account_leverage", "mark_price", "index_price", "last_price", "bid_price"),
         *("ask_price", "target_qty", "order_qty", "wanted_qty", "leverage_after", "leverage_cap"),
         *("received_mid", "released_mid", "submitted_mid", "accepted_mid", "received_mark", "received_last"),
-        *("target_exposure", "actual_exposure", "exposure_gap", "leverage_peak"),
+        *("target_exposure", "actual_exposure", "exposure_gap", "leverage_peak", "funding_paid"),
+        *("interest_paid", "depth_usdt", "open_interest", "venue_mid", "executed_mark", "executed_last"),
     )
 )
 

@@ -7,7 +7,7 @@ Belongs here: every query that a report asks. Does not belong here: writing, wha
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from relay.protocol.messages import CopyReport, StatusReport
 from relay.store.database import Database
 from relay.store.rows import COPY_KEY, MarketSample, copy_from, signal_from, status_from
 from relay.store.stretches import HOUR_MS, Stretch, Stretches, hour_of
+from relay.store.tracking import TrackedHours
 
 __all__ = ["Reader", "RowFilter"]
 
@@ -58,9 +59,10 @@ class _Where:
 class Reader:
     """Reads a store."""
 
-    def __init__(self, database: Database, stretches: Stretches) -> None:
+    def __init__(self, database: Database, stretches: Stretches, tracked: TrackedHours) -> None:
         self._database = database
         self._stretches = stretches
+        self._tracked = tracked
 
     def figures(self, where: RowFilter) -> Figures:
         """Everything counted: stretches that are, and the rows of the hours that are not."""
@@ -91,6 +93,8 @@ class Reader:
             policies={pair[0]: row["policy"] for pair, row in sorted(pairs.items())},
             unknown_signals=self._waiting(where),
             refused=self._refused(),
+            tracking=self._tracked.read(pairs, where.since_ms),
+            marks=self._marks({symbol for _, _, symbol in tallies}),
         )
 
     def rows(self, where: RowFilter, signals_max: int | None = None) -> ReportRows:
@@ -101,6 +105,7 @@ class Reader:
                 found,
                 copies=[*found.copies, *self._waiting_copies(where)],
                 statuses=self._statuses(where, found.statuses),
+                since_ms=where.since_ms,
             )
 
     def _rows(self, where: RowFilter, signals_max: int | None = None) -> ReportRows:
@@ -273,7 +278,7 @@ class Reader:
         status = self._last_status(pair)
         if status is None:
             return None
-        return Standing(status.policy, presence["leverage_peak"], status.exposure_gap)
+        return Standing(status.policy, presence["leverage_peak"], status.exposure_gap, status)
 
     def _waiting(self, where: RowFilter) -> int:
         found = _Where()
@@ -284,7 +289,16 @@ class Reader:
 
     def _refused(self) -> Counter[str]:
         rows = self._database.rows("SELECT reason, COUNT(*) AS n FROM refused GROUP BY reason")
-        return Counter({row["reason"]: row["n"] for row in rows})
+        found = Counter({row["reason"]: row["n"] for row in rows})
+        found.update(
+            {row["reason"]: row["count"] for row in self._database.rows("SELECT * FROM refused_sums")}
+        )
+        return found
+
+    def _marks(self, symbols: Iterable[str]) -> dict[str, tuple[int, str]]:
+        """The newest mark of each symbol that was recorded beside the feed."""
+        found = {symbol: self._database.rows(_LAST_MARK, (symbol,)) for symbol in symbols}
+        return {symbol: (rows[0]["wall_ms"], rows[0]["mark_price"]) for symbol, rows in found.items() if rows}
 
 
 def _key(row: Any) -> tuple[Any, ...]:
@@ -298,6 +312,10 @@ def _sum_up(leaders: dict[str, Leader], leader_id: str, more: Leader) -> None:
 
 
 _LAST_STATUS = "SELECT * FROM statuses WHERE follower_id = ? AND leader_id = ? ORDER BY sent_ms DESC LIMIT 1"
+_LAST_MARK = (
+    "SELECT wall_ms, mark_price FROM market_samples WHERE symbol = ? AND mark_price IS NOT NULL"
+    " ORDER BY wall_ms DESC LIMIT 1"
+)
 _SAMPLE_COLUMNS = ("symbol", "wall_ms", "market_ms", "index_price", "mark_price", "last_price")
 _SAMPLES = """SELECT symbol, wall_ms, market_ms, index_price, mark_price, last_price FROM market_samples
   WHERE symbol = ? AND wall_ms BETWEEN ? AND ?

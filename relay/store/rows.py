@@ -42,6 +42,7 @@ __all__ = [
     "StoreItem",
     "copy_from",
     "copy_row",
+    "digest_of",
     "fill_rows",
     "order_rows",
     "signal_from",
@@ -110,7 +111,7 @@ ORDER_COLUMNS = (*COPY_KEY, "place", *(name for name in OrderRow.__struct_fields
 FILL_COLUMNS = (*COPY_KEY, "client_order_id", "place", *FillRow.__struct_fields__)
 _SIGNAL_PLAIN = (
     *("signal_id", "cause", "symbol", "side", "qty", "price", "equity", "account_leverage"),
-    *("leader_exec_ms", "seen_ms", "sealed_ms", "expires_ms"),
+    *("leader_exec_ms", "seen_ms", "sealed_ms", "expires_ms", "fee"),
 )
 _POSITION = {
     "position_qty": "qty",
@@ -128,6 +129,9 @@ _MARKET = {
     "last_price": "last",
     "bid_price": "bid",
     "ask_price": "ask",
+    "venue": "venue",
+    "depth_usdt": "depth_usdt",
+    "open_interest": "open_interest",
 }
 SIGNAL_COLUMNS = (
     *("leader_id", "epoch", "seq", "fill_ids", "waves", "spacing_ms"),
@@ -172,7 +176,7 @@ def signal_from(row: Row) -> PublishedSignal:
 def copy_row(copy: CopyReport) -> tuple[Any, ...]:
     """Values for `COPY_COLUMNS`. The digest ranks by executions known, then by time, then by content."""
     fills = sum(len(order.fills) for order in copy.orders)
-    digest = f"{fills:06d}{copy.executed_ms or 0:014d}{_sha256(copy)}"
+    digest = f"{fills:06d}{copy.executed_ms or 0:014d}{digest_of(copy)}"
     return (digest, *_COPY_VALUES(copy))
 
 
@@ -203,7 +207,7 @@ def status_row(status: StatusReport) -> tuple[Any, ...]:
     """Values for `STATUS_COLUMNS`."""
     values = {name: getattr(status, name) for name in StatusReport.__struct_fields__}
     values["positions"] = msgspec.json.encode(status.positions).decode()
-    return (_sha256(status), *values.values())
+    return (digest_of(status), *values.values())
 
 
 def status_from(row: Row) -> StatusReport:
@@ -226,5 +230,6 @@ def _fill_from(row: Row) -> FillRow:
     return FillRow(**values)
 
 
-def _sha256(message: CopyReport | StatusReport) -> str:
+def digest_of(message: CopyReport | StatusReport | Signal) -> str:
+    """What a message is known by, whoever stores it."""
     return hashlib.sha256(msgspec.json.encode(message)).hexdigest()

@@ -40,17 +40,24 @@ class Stretches:
         self._database = database
         self._counted: dict[str, set[Stretch]] = {}
         self._open: dict[str, set[int]] = {}
+        self.kept_ms = 0  # before it there are sums and no rows, and nothing is taken out any more
         self.load()
 
     def load(self) -> None:
         """Read the index anew."""
         self._counted, self._open = {}, {}
+        self.kept_ms = self.read_kept()
         for row in self._database.rows("SELECT DISTINCT leader_id, from_ms, hours FROM counted"):
             self.put_in(row["leader_id"], Stretch(row["from_ms"], row["hours"]))
         for row in self._database.rows(_HOURS_OF_SIGNALS):
             leader, hour = row["leader_id"], row["hour"] * HOUR_MS
-            if Stretch(hour, 1) not in self._counted.get(leader, ()):
+            if hour >= self.kept_ms and Stretch(hour, 1) not in self._counted.get(leader, ()):
                 self._open.setdefault(leader, set()).add(hour)
+
+    def read_kept(self) -> int:
+        """Since when rows are kept, as the store says now."""
+        found: int = self._database.rows("SELECT since_ms FROM kept")[0]["since_ms"]
+        return found
 
     @property
     def leaders(self) -> list[str]:
@@ -81,6 +88,9 @@ class Stretches:
 
     def take_out(self, leader_id: str, from_ms: int, to_ms: int) -> None:
         """Something between these moments changed: what covers it is to be counted again."""
+        if to_ms < self.kept_ms:
+            return
+        from_ms = max(from_ms, self.kept_ms)
         own = self._counted.get(leader_id, set())
         if from_ms == to_ms:
             self._open.setdefault(leader_id, set()).add(hour_of(from_ms))

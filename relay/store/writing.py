@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from relay.protocol.messages import CopyReport, StatusReport
+from relay.core.intake import Refusal
+from relay.protocol import subjects
+from relay.protocol.messages import CopyReport, Signal, StatusReport
 from relay.store.database import Database, insert
 from relay.store.rows import (
     COPY_COLUMNS,
@@ -30,12 +32,14 @@ from relay.store.rows import (
     RefusedReport,
     StoreItem,
     copy_row,
+    digest_of,
     fill_rows,
     order_rows,
     signal_row,
     status_row,
 )
 from relay.store.stretches import Stretches, hour_of
+from relay.store.tracking import TrackedHours
 
 __all__ = ["BATCH_ITEMS_MAX", "Writer"]
 
@@ -66,9 +70,10 @@ class _Presence:
 class Writer:
     """The one writer of a store."""
 
-    def __init__(self, database: Database, stretches: Stretches) -> None:
+    def __init__(self, database: Database, stretches: Stretches, tracked: TrackedHours) -> None:
         self._database = database
         self._stretches = stretches
+        self._tracked = tracked
         self._presence: dict[Pair, _Presence] = {}
         self._sealed: dict[SignalKey, int] = {}  # recent signals
         self._load_presence()
@@ -83,6 +88,7 @@ class Writer:
             self._sealed.clear()
             self._load_presence()
             self._stretches.load()
+            self._tracked.forget()
             raise
 
     def end_alarms(self, now_ms: int) -> None:
@@ -93,7 +99,10 @@ class Writer:
     def _write_groups(self, batch: Sequence[StoreItem]) -> None:
         groups: dict[type, list[Any]] = defaultdict(list)
         for item in batch:
-            groups[type(item)].append(item)
+            kept = self._kept(item)
+            groups[type(kept)].append(kept)
+            if kept is not item and isinstance(item, FeedEntry):
+                groups[FeedEntry].append(FeedEntry(item.head, None))
         changed: set[Pair] = set()
         if entries := groups[FeedEntry]:
             self._write_feed(entries)
@@ -101,6 +110,7 @@ class Writer:
             self._write_copies(copies, changed)
         if statuses := groups[StatusReport]:
             self._database.run_many(_UPSERT_STATUS, [status_row(status) for status in statuses])
+            self._tracked.take_out(statuses)
             for status in statuses:
                 self._note_status(status, changed)
         if refused := groups[RefusedReport]:
@@ -121,6 +131,17 @@ class Writer:
         presence = [(*pair, *self._presence[pair].values()) for pair in sorted(changed)]
         if presence:
             self._database.run_many(_UPSERT_PRESENCE, presence)
+
+    def _kept(self, item: StoreItem) -> StoreItem:
+        """What comes for a time whose rows are gone is refused: its figures are final."""
+        line = self._stretches.kept_ms
+        if isinstance(item, FeedEntry) and item.signal is not None and item.signal.sealed_ms < line:
+            return _too_old(subjects.feed(item.head.leader_id), item.signal)
+        if isinstance(item, CopyReport) and item.received_ms < line:
+            return _too_old(subjects.reports(item.leader_id, item.follower_id), item)
+        if isinstance(item, StatusReport) and item.sent_ms < line:
+            return _too_old(subjects.reports(item.leader_id, item.follower_id), item)
+        return item
 
     # -- the feed -------------------------------------------------------------------------------------------
 
@@ -266,6 +287,11 @@ class Writer:
             since_ms = min(at for at in (stopped_ms, known.stopped_ms) if at is not None)
             self._stretches.take_out(pair[1], since_ms, max(status.sent_ms, self._stretches.last_ms))
         known.last_ms, known.stopped_ms = status.sent_ms, stopped_ms
+
+
+def _too_old(subject: str, message: CopyReport | StatusReport | Signal) -> RefusedReport:
+    refusal = Refusal("older_than_kept", "of a time whose rows were taken away; its figures are final")
+    return RefusedReport(digest_of(message), subject, refusal)
 
 
 _NOTHING = "ON CONFLICT DO NOTHING"

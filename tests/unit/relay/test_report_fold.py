@@ -32,7 +32,7 @@ def follower_row(rows: ReportRows, follower: str = "steady", **venue: Any) -> di
 
 def test_the_document_has_exactly_its_keys() -> None:
     report = build_report(figures_of(sample_run().rows), {**VENUE, "followers": {}}, RUN)
-    assert list(report) == ["run", "venue", "leaders", "followers"]
+    assert list(report) == ["run", "venue", "leaders", "followers", "risk", "delivery"]
     assert report["run"] == RUN
     assert report["venue"] == VENUE
     assert report["leaders"] == [{"id": LEADER, "fills": 26, "signals": 26}]
@@ -48,6 +48,7 @@ def test_the_document_has_exactly_its_keys() -> None:
             "latency_legs_ms",
         ),
         *("leverage_max", "leverage_cap", "leverage_peak", "exposure_gap"),
+        *("costs", "copied_notional", "pnl", "tracking", "carry"),
     ]
     assert list(row["slippage_bps"]) == ["mean", "p50", "p95", "p99"]
     assert tuple(row["slippage_parts_bps"]) == PARTS
