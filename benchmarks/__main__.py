@@ -25,6 +25,7 @@ from benchmarks import (
     margining,
     matching,
     order_entry,
+    reports_ingest,
     rest_orders,
     signal_one_way,
     single_call,
@@ -48,6 +49,7 @@ MODULES: tuple[ModuleType, ...] = (
     follower_submit,
     hosted_copies,
     decide,
+    reports_ingest,
 )
 """Each has `NAMES`, its rows, and `run(only)`, which measures those asked for (None: all)."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -43,9 +43,10 @@ from relay.protocol.feed import (
 from relay.protocol.messages import CopyReport, Signal
 from relay.protocol.signing import GENESIS_HASH, Envelope, PublicKey
 from relay.store import BATCH_ITEMS_MAX, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem, StorePlace
+from relay.venue_watch import VenueWatch
 from relay.watching import RECENT_MAX, Watching
 
-__all__ = ["MonitorBus", "run_monitor"]
+__all__ = ["MonitorBus", "believed", "run_monitor"]
 
 QUEUE_ITEMS_MAX = 4 * BATCH_ITEMS_MAX
 INBOX_MESSAGES_MAX = 4_096  # per leader; a full one slows the subscription down, and what that drops is a gap
@@ -83,6 +84,7 @@ async def run_monitor(
     durable: str = REPORTS_CONSUMER,
     watching: Watching | None = None,
     keep_ms: int | None = None,
+    venue: VenueWatch | None = None,
 ) -> None:
     """Write down every signal of these leaders and every report of their followers, until cancelled.
 
@@ -91,6 +93,7 @@ async def run_monitor(
         place: the SQLite file, made if it is not there, or the URL of a PostgreSQL database.
         leaders: leader id -> public key (64 hex digits).
         watching: who hears what is stored, and what the feeds' readers say.
+        venue: asks the leaders' venue for its own risk.
         ready: set once every feed is subscribed and read up to its end.
         keep_ms: for how long rows are kept; what was counted of them stays.
 
@@ -114,6 +117,9 @@ async def run_monitor(
                 tasks.create_task(feed.run(), name=f"monitor-feed-{feed.leader_id}")
             tasks.create_task(watching.run(), name="monitor-watching")
             tasks.create_task(_collect_reports(bus, queue, durable), name="monitor-reports")
+            if venue is not None:
+                watching.symbols.update(store.names()["symbol"])
+                tasks.create_task(venue.run(_keeper(queue)), name="monitor-venue")
             if ready is not None:
                 ready.set()
     except ExceptionGroup as group:
@@ -283,12 +289,20 @@ class _Feed:
         await self._queue.put(_Work(FeedEntry(head, signal)))
 
 
+def _keeper(queue: asyncio.Queue[_Work]) -> Callable[[Sequence[StoreItem]], Awaitable[None]]:
+    async def keep(items: Sequence[StoreItem]) -> None:
+        for item in items:
+            await queue.put(_Work(item))
+
+    return keep
+
+
 async def _collect_reports(bus: MonitorBus, queue: asyncio.Queue[_Work], durable: str) -> None:
     async for delivery in bus.consume_reports(durable):
-        await queue.put(_Work(_believe(delivery), delivery.ack))
+        await queue.put(_Work(believed(delivery), delivery.ack))
 
 
-def _believe(delivery: Delivery) -> StoreItem:
+def believed(delivery: Delivery) -> StoreItem:
     """The report as an item to store: itself, or the record that it was refused."""
     subject = subjects.reports(delivery.leader_id, delivery.follower_id)
     try:

@@ -24,6 +24,7 @@ from relay.registry import Registry
 from relay.running import cancel, first_of, tell_ready
 from relay.settings import ServeSettings
 from relay.streams import Retention
+from relay.venue_watch import VenueWatch
 from relay.watching import Watching
 
 __all__ = ["make_broker", "retention_of", "serve"]
@@ -138,6 +139,8 @@ class _Monitor:
         self._registry = registry
         self._ready = ready
         self._watching = watching
+        read = settings.venue
+        self._venue = VenueWatch(read.rest_url, read.interval_ms, watching) if read else None
 
     async def run(self) -> None:
         while True:
@@ -163,6 +166,7 @@ class _Monitor:
                 self._ready,
                 watching=self._watching,
                 keep_ms=self._store.keep_ms,
+                venue=self._venue,
             )
         except (BusError, OSError) as error:
             raise Failed(f"monitor: {error}") from None

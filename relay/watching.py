@@ -32,6 +32,7 @@ __all__ = ["News", "Watching"]
 SIGNALS_KEPT_MAX = 20_000
 VERDICTS_KEPT_MAX = 100_000
 RECENT_MAX = 500
+SYMBOLS_MAX = 500
 NEWS_WAITING_MAX = 1_000
 LOOK_SECONDS = 1.0
 
@@ -62,6 +63,7 @@ class Watching:
         self.metrics = Metrics()
         self.watch = Watch(limits)
         self.standing: list[Alarm] = []
+        self.symbols: set[str] = set()  # that leaders signal
         self.recent: deque[Judged] = deque(maxlen=RECENT_MAX)
         self._alarms = Alarms(self.watch)
         self._to_keep: deque[AlarmRecord] = deque(maxlen=RECENT_MAX)
@@ -101,7 +103,7 @@ class Watching:
         now_ms = self._clock_ms()
         for event in events:
             if isinstance(event, Beat):
-                self.watch.hear_beat(leader_id, event.message, now_ms)
+                self.watch.hear_beat(leader_id, now_ms)
             elif isinstance(event, NeedGap):
                 self.metrics.note_gap(leader_id)
                 self.watch.hear_gap(leader_id, now_ms)
@@ -157,6 +159,8 @@ class Watching:
             return
         head = entry.head
         published = PublishedSignal(head.leader_id, head.epoch, head.seq, entry.signal)
+        if len(self.symbols) < SYMBOLS_MAX:
+            self.symbols.add(entry.signal.symbol)
         self._signals[head.leader_id, head.epoch, head.seq] = published
         if len(self._signals) > SIGNALS_KEPT_MAX:
             self._signals.popitem(last=False)

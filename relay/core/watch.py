@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from relay.core.verdicts import EXECUTED_VERDICTS, Judged, PublishedSignal, is_entry
-from relay.protocol.messages import Heartbeat, StatusReport
+from relay.protocol.messages import StatusReport
 
 __all__ = ["AlarmLimits", "FollowerState", "LeaderState", "Watch"]
 
@@ -48,8 +48,7 @@ class LeaderState:
     """What was heard of a leader."""
 
     beat_ms: int | None = None
-    head_seq: int = 0
-    head_ms: int = 0
+    signal_seq: int = 0
     gap_ms: int | None = None
     lost: int = 0
     locked: tuple[str, str, int] | None = None  # reason, detail, when
@@ -86,11 +85,9 @@ class Watch:
         """This leader's feed is listened to from now on."""
         self._leader(leader_id).beat_ms = now_ms
 
-    def hear_beat(self, leader_id: str, beat: Heartbeat, now_ms: int) -> None:
+    def hear_beat(self, leader_id: str, now_ms: int) -> None:
         """A heartbeat."""
-        leader = self._leader(leader_id)
-        leader.beat_ms = now_ms
-        self._move_head(leader, beat.head_seq, now_ms)
+        self._leader(leader_id).beat_ms = now_ms
 
     def hear_gap(self, leader_id: str, now_ms: int) -> None:
         """Messages are missing."""
@@ -112,7 +109,7 @@ class Watch:
     def hear_signal(self, published: PublishedSignal, now_ms: int) -> None:
         """A signal, once, in order."""
         leader, signal = self._leader(published.leader_id), published.signal
-        self._move_head(leader, published.seq, now_ms)
+        leader.signal_seq = max(leader.signal_seq, published.seq)
         earlier = [
             entry.signal
             for entry in leader.entries
@@ -151,7 +148,7 @@ class Watch:
         follower.status, follower.heard_ms = status, now_ms
         follower.skews.append(now_ms - status.sent_ms)
         leader = self._leader(status.leader_id)
-        follower.behind_ms = _since(follower.behind_ms, status.head_seq < leader.head_seq, now_ms)
+        follower.behind_ms = _since(follower.behind_ms, status.head_seq < leader.signal_seq, now_ms)
         follower.unknown_ms = _since(follower.unknown_ms, status.unknown_orders > 0, now_ms)
         is_apart = Decimal(status.exposure_gap) > self.limits.exposure_gap
         follower.gap_ms = _since(follower.gap_ms, is_apart, now_ms)
@@ -175,11 +172,6 @@ class Watch:
 
     def _leader(self, leader_id: str) -> LeaderState:
         return self._leaders.setdefault(leader_id, LeaderState())
-
-    @staticmethod
-    def _move_head(leader: LeaderState, seq: int, now_ms: int) -> None:
-        if seq > leader.head_seq:
-            leader.head_seq, leader.head_ms = seq, now_ms
 
 
 def _grows(published: PublishedSignal) -> bool:

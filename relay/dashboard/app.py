@@ -9,23 +9,19 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from importlib import resources
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import structlog
 from aiohttp import web
 
-from relay.core.tally import SPREAD_UNITS, spread_quantile
-from relay.dashboard import views
+from relay.dashboard import pictures, venue_views, views
 from relay.dashboard.access import HEADERS, Gate
 from relay.dashboard.desk import Desk
+from relay.dashboard.static_files import static_file
 from relay.errors import TryAgain
-from relay.reporting.findings import number
 from relay.reporting.timeline import clock, timeline
-from relay.store import RowFilter, StoreError, StorePlace
+from relay.store import MarketSample, RowFilter, StoreError, StorePlace, VenueFact
 from relay.watching import Watching
 
 __all__ = ["Dashboard"]
@@ -35,6 +31,8 @@ SPAN = "24h"
 SIGNALS_SHOWN_MAX = 100
 SAMPLES_SHOWN_MAX = 2_000
 OPEN_PAGES_MAX = 500
+SYMBOLS_SHOWN_MAX = 12  # in one picture
+VENUE_SPAN_MS_MAX = 30 * 86_400_000
 BEAT_SECONDS = 15.0
 TEXT_LENGTH_MAX = 200
 
@@ -55,6 +53,7 @@ class Dashboard:
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("relay.dashboard"), autoescape=True, undefined=jinja2.StrictUndefined
         )
+        self._templates.filters["short"] = views.short
         self.address = ""
 
     @property
@@ -80,7 +79,7 @@ class Dashboard:
                 web.get("/venue", self._venue),
                 web.get("/events", self._events),
                 web.get("/metrics", self._metrics),
-                web.get("/static/{name}", self._static),
+                web.get("/static/{name}", static_file),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -110,30 +109,20 @@ class Dashboard:
         figures = await self._desk.ask(("figures", where), lambda store: store.figures(where))
         statuses = await self._desk.ask("statuses", lambda store: store.last_statuses())
         now_ms = _now_ms()
-        total = views.totals(figures)
         followers = views.follower_rows(figures, statuses, now_ms)
         watch = self._watching.watch
         ages = {name: watch.beat_age_ms(name, now_ms) for name, _ in watch.leaders()}
         leaders = views.leader_rows(figures, ages, views.risks(figures, statuses))
-        signals = sum(found.signals for found in figures.leaders.values())
-        tiles = [
-            ("Signals", number(signals, 0), f"{len(leaders)} leaders"),
-            ("Copies", f"{total.executed:,}", f"of {total.signals:,} signals x followers"),
-            ("Slippage, mean", _mean(total), "bps; worse is positive"),
-            ("Latency, median", _median(total.latency), "ms, leader's fill to follower's"),
-            ("Copying cost", number(str(total.cost / 10**8)), "slippage and fees, quote currency"),
-            ("Not counted", f"{_anomalies(figures)}", "reports refused, unknown or impossible"),
-        ]
-        pictures = [views.parts_picture(followers), views.legs_picture(followers)]
         return self._page(
             request,
             "overview.html.j2",
-            tiles=tiles,
+            tiles=views.tiles(figures, len(leaders)),
+            answers=views.answers(followers),
             leaders=leaders,
             followers=followers,
             alarms=views.alarm_rows(((alarm, None) for alarm in self._watching.standing), now_ms),
             anomalies=figures.anomalies,
-            pictures=pictures,
+            pictures=[pictures.parts_picture(followers), pictures.legs_picture(followers)],
         )
 
     async def _leader(self, request: web.Request) -> web.Response:
@@ -151,7 +140,7 @@ class Dashboard:
             followers=followers,
             risk=views.risk_row(risk) if risk else None,
             timeline=timeline(rows),
-            pictures=[views.slippage_picture(rows), views.parts_picture(followers)],
+            pictures=[pictures.slippage_picture(rows), pictures.parts_picture(followers)],
         )
 
     async def _follower(self, request: web.Request) -> web.Response:
@@ -171,15 +160,24 @@ class Dashboard:
             row=found[0] if found else None,
             verdicts=[item for item in items if item["follower"] == name],
             pictures=[
-                views.slippage_picture(rows),
-                views.legs_picture(found),
-                views.statuses_picture(spoken),
+                pictures.slippage_picture(rows, [name]),
+                pictures.parts_picture(found),
+                pictures.legs_picture(found),
+                pictures.statuses_picture(spoken),
             ],
         )
 
     async def _signals(self, request: web.Request) -> web.Response:
         rows = await self._recent(self._where(request))
-        return self._page(request, "signals.html.j2", timeline=timeline(rows), pictures=[])
+        shown = timeline(rows)
+        missed = [
+            (signal, item)
+            for signal in shown
+            for item in signal["verdicts"]
+            if item["verdict"] not in views.COPIED
+        ]
+        show = "missed" if request.query.get("show") == "missed" else "all"
+        return self._page(request, "signals.html.j2", timeline=shown, missed=missed, show=show, pictures=[])
 
     async def _signal(self, request: web.Request) -> web.Response:
         name = request.match_info["id"][:TEXT_LENGTH_MAX]
@@ -195,11 +193,8 @@ class Dashboard:
         where = self._where(request, symbol=name)
         rows = await self._recent(where)
         since_ms = min((each.signal.sealed_ms for each in rows.signals), default=where.since_ms)
-        samples = await self._desk.ask(
-            ("samples", name, since_ms), lambda store: store.read_samples(name, since_ms, _now_ms())
-        )
-        pictures = views.prices_picture(samples[-SAMPLES_SHOWN_MAX:], rows)
-        return self._page(request, "symbol.html.j2", name=name, timeline=timeline(rows), pictures=pictures)
+        shown = pictures.prices_picture(await self._samples(name, since_ms), rows)
+        return self._page(request, "symbol.html.j2", name=name, timeline=timeline(rows), pictures=shown)
 
     async def _alarms(self, request: web.Request) -> web.Response:
         history = await self._desk.ask("alarms", lambda store: store.alarms())
@@ -219,11 +214,28 @@ class Dashboard:
         figures = await self._desk.ask(("figures", where), lambda store: store.figures(where))
         statuses = await self._desk.ask("statuses", lambda store: store.last_statuses())
         names = await self._desk.ask("names", lambda store: store.names())
-        total = views.totals(figures)
-        gaps = {p: _spread(total.gaps, p) for p in (50, 95, 99)}
-        risks = {name: views.risk_row(risk) for name, risk in views.risks(figures, statuses).items()}
+        now_ms = _now_ms()
+        since_ms = max(where.since_ms, now_ms - VENUE_SPAN_MS_MAX)
+        kinds = ("fund", "adl", "borrow_rate")
+        funds, contracts, rates = [await self._facts(kind, since_ms) for kind in kinds]
+        traded = names["symbol"][:SYMBOLS_SHOWN_MAX]
+        samples = {symbol: await self._samples(symbol, since_ms) for symbol in traded}
+        heard_ms = max((found[-1].wall_ms for found in samples.values() if found), default=None)
         return self._page(
-            request, "venue.html.j2", gaps=gaps, risks=risks, symbols=names["symbol"], pictures=[]
+            request,
+            "venue.html.j2",
+            gaps=views.gap_tiles(figures),
+            risks={name: views.risk_row(risk) for name, risk in views.risks(figures, statuses).items()},
+            symbols=names["symbol"],
+            heard=views.ago(heard_ms, now_ms) if heard_ms is not None else None,
+            contracts=venue_views.contract_rows(contracts, names["symbol"]),
+            funds=venue_views.fund_rows(funds),
+            rates=venue_views.borrow_rows(rates, names["symbol"]),
+            pictures=[
+                venue_views.gap_picture(samples),
+                venue_views.history_picture("funds", funds, "%", now_ms),
+                venue_views.history_picture("rates", rates, "% a year", now_ms),
+            ],
         )
 
     async def _login(self, request: web.Request) -> web.Response:
@@ -263,21 +275,24 @@ class Dashboard:
         page = self._watching.metrics.page()
         return web.Response(body=page, headers={"Content-Type": self._watching.metrics.content_type})
 
-    async def _static(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
-        if name == "plotly.js":
-            return web.FileResponse(_plotly(), headers={"Cache-Control": "max-age=86400"})
-        if name not in ("dashboard.css", "dashboard.js"):
-            raise web.HTTPNotFound(text="There is no such file.\n")
-        text = (resources.files("relay.dashboard") / "static" / name).read_text(encoding="utf-8")
-        kind = "text/css" if name.endswith("css") else "text/javascript"
-        return web.Response(text=text, content_type=kind, charset="utf-8")
-
     # -- parts ----------------------------------------------------------------------------------------------
 
     async def _recent(self, where: RowFilter) -> Any:
         return await self._desk.ask(
             ("rows", where), lambda store: store.read_rows(where, signals_max=SIGNALS_SHOWN_MAX)
+        )
+
+    async def _samples(self, symbol: str, since_ms: int) -> list[MarketSample]:
+        """Prices of a span, thinned to what a picture can show."""
+        now_ms = _now_ms()
+        return await self._desk.ask(
+            ("samples", symbol, since_ms // 1000),
+            lambda store: store.read_samples(symbol, since_ms, now_ms, SAMPLES_SHOWN_MAX),
+        )
+
+    async def _facts(self, kind: str, since_ms: int) -> list[VenueFact]:
+        return await self._desk.ask(
+            ("facts", kind, since_ms // 1000), lambda store: store.read_venue_facts(kind, since_ms)
         )
 
     async def _known(self, request: web.Request, kind: str, part: str = "id") -> str:
@@ -340,30 +355,5 @@ class Dashboard:
         return page
 
 
-def _mean(total: Any) -> str:
-    return number(str(total.total / (total.executed * 10**6))) if total.executed else "–"
-
-
-def _median(spread: dict[int, int]) -> str:
-    return number(spread_quantile(spread, 50), 0) if spread else "–"
-
-
-def _spread(spread: dict[int, int], percent: int) -> str:
-    return number(str(spread_quantile(spread, percent) / SPREAD_UNITS)) if spread else "–"
-
-
-def _anomalies(figures: Any) -> int:
-    found = figures.anomalies
-    count: int = found.unknown_signals + found.impossible_prices + sum(found.refused.values())
-    return count
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _plotly() -> Path:
-    """The script of the installed plotting library, found without importing the library."""
-    spec = find_spec("plotly")
-    assert spec is not None and spec.submodule_search_locations, "plotly is a dependency of this package"
-    return Path(spec.submodule_search_locations[0]) / "package_data" / "plotly.min.js"

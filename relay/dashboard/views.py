@@ -1,43 +1,41 @@
-"""From figures to what a page shows: rows, tiles and pictures as plain values.
+"""From figures to what a page says: rows, tiles and sentences as plain values.
 
-Belongs here: choosing and wording. Does not belong here: HTML (the templates), asking the store (`desk`),
-figures of its own (`relay.core`).
-
-A picture is `{"id", "kind", "unit", "series": [{"name", "x", "y", "text"}]}`; floats: it is only looked at.
+Belongs here: choosing and wording. Does not belong here: HTML (the templates), pictures (`pictures`), asking
+the store (`desk`), figures of its own (`relay.core`).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
 from relay.core.alarms import Alarm
-from relay.core.drift import LEGS, PARTS
 from relay.core.report import Figures, build_report
 from relay.core.risk import CopyRisk, copy_risk
 from relay.core.tally import SPREAD_UNITS, Tally, spread_quantile
-from relay.core.verdicts import ReportRows, judge
 from relay.protocol.messages import StatusReport
-from relay.reporting.findings import PART_WORDS, STEP_WORDS, number, reason_words
+from relay.reporting.findings import PART_WORDS, number, reason_words
 
 __all__ = [
+    "COPIED",
     "ago",
     "alarm_rows",
+    "answers",
     "follower_rows",
+    "gap_tiles",
     "leader_rows",
-    "legs_picture",
-    "parts_picture",
-    "prices_picture",
     "risk_row",
-    "slippage_picture",
-    "statuses_picture",
+    "risks",
+    "short",
+    "tiles",
     "totals",
 ]
 
+DIGITS_SHOWN = 8
 COPIED = ("copied", "capped")
 
 
@@ -50,12 +48,49 @@ def ago(at_ms: int, now_ms: int) -> str:
     return f"{seconds:.0f} s ago"
 
 
+def short(value: str) -> str:
+    """A number with at most eight digits that count (an average price has thirty); other text as it is."""
+    try:
+        found = Decimal(value)
+    except (InvalidOperation, TypeError, ValueError):
+        return value
+    if not found.is_finite() or len(found.as_tuple().digits) <= DIGITS_SHOWN:
+        return value
+    rounded = Context(prec=DIGITS_SHOWN).plus(found)
+    return f"{rounded.normalize():f}"
+
+
 def totals(figures: Figures) -> Tally:
     """Everything in one."""
     total = Tally()
     for found in figures.tallies.values():
         total.merge(found)
     return total
+
+
+def tiles(figures: Figures, leaders: int) -> list[tuple[str, str, str]]:
+    """The overview's figures: name, value, note."""
+    total = totals(figures)
+    signals = sum(found.signals for found in figures.leaders.values())
+    found = figures.anomalies
+    left_out = found.unknown_signals + found.impossible_prices + sum(found.refused.values())
+    median = number(spread_quantile(total.latency, 50), 0) if total.latency else "–"
+    return [
+        ("Signals", number(signals, 0), f"of {leaders} leader{'' if leaders == 1 else 's'}"),
+        ("Copies", f"{total.executed:,}", f"of {total.signals:,} signals x followers"),
+        ("Slippage, mean", _mean_bps(total), "bps; positive is worse for followers"),
+        ("Latency, median", median, "ms from the leader's fill to the follower's"),
+        ("Copying cost", number(str(total.cost / 10**8)), "slippage and fees, in the quote currency"),
+        ("Not counted", f"{left_out:,}", "reports refused, unknown or impossible"),
+    ]
+
+
+def gap_tiles(figures: Figures) -> list[tuple[str, str]]:
+    """How far the last price was from the mark where copies met it: percentile, basis points."""
+    gaps = totals(figures).gaps
+    return [
+        (f"p{p}", number(str(spread_quantile(gaps, p) / SPREAD_UNITS)) if gaps else "–") for p in (50, 95, 99)
+    ]
 
 
 def leader_rows(
@@ -127,6 +162,36 @@ def follower_rows(figures: Figures, statuses: Iterable[StatusReport], now_ms: in
     return rows
 
 
+def answers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What people ask first: who loses most, by what, and what was not copied."""
+    found = []
+    executed = [row for row in rows if row["slippage_bps"]]
+    if executed:
+        worst = max(executed, key=lambda row: Decimal(row["slippage_bps"]["mean"]))
+        copies = worst["copied"] + worst["capped"]
+        said = f"{worst['mean']} bps on average over {copies:,} copies, p95 {worst['p95']} bps."
+        found.append(_answer("Worst slippage", worst["id"], f"/followers/{worst['id']}", said))
+        parts = worst["slippage_parts_bps"]
+        if parts:
+            name, value = max(parts.items(), key=lambda part: Decimal(part[1]))
+            said = f"{number(value)} bps of {worst['id']}'s {worst['mean']} bps: the largest part."
+            found.append(_answer("Caused by", PART_WORDS[name], "#picture-parts", said))
+    reasons: Counter[str] = Counter()
+    for row in rows:
+        reasons.update(row["skip_reasons"])
+    chances = sum(row["signals"] for row in rows)
+    if chances:
+        ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+        why = ", ".join(f"{reason_words(reason)} {count:,}" for reason, count in ranked) or "nothing"
+        told = f"{sum(reasons.values()):,} of {chances:,}"
+        found.append(_answer("Not copied", told, "/signals?show=missed", f"{why}."))
+    return found
+
+
+def _answer(question: str, answer: str, href: str, said: str) -> dict[str, str]:
+    return {"question": question, "answer": answer, "href": href, "said": said}
+
+
 def alarm_rows(alarms: Iterable[tuple[Alarm, int | None]], now_ms: int) -> list[dict[str, Any]]:
     """What was or is wrong."""
     return [
@@ -141,89 +206,6 @@ def alarm_rows(alarms: Iterable[tuple[Alarm, int | None]], now_ms: int) -> list[
             "lasted": None if until_ms is None else f"{max(0, until_ms - alarm.since_ms) / 1000:.0f} s",
         }
         for alarm, until_ms in alarms
-    ]
-
-
-def parts_picture(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Where slippage comes from, by follower."""
-    return _stacked("parts", "bps", rows, "slippage_parts_bps", {part: PART_WORDS[part] for part in PARTS})
-
-
-def legs_picture(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Where time goes, by follower (medians)."""
-    return _stacked("legs", "ms", rows, "latency_legs_ms", {leg: STEP_WORDS[leg] for leg in LEGS})
-
-
-def _stacked(
-    picture: str, unit: str, rows: Sequence[Mapping[str, Any]], column: str, words: Mapping[str, str]
-) -> dict[str, Any]:
-    """One bar per follower that has this column, its pieces named."""
-    shown = [row for row in rows if row[column]]
-    names = [row["id"] for row in shown]
-    series = [
-        {"name": said, "x": names, "y": [float(row[column].get(piece, 0)) for row in shown]}
-        for piece, said in words.items()
-    ]
-    return {"id": picture, "kind": "stacked", "unit": unit, "series": series if shown else []}
-
-
-def slippage_picture(rows: ReportRows) -> dict[str, Any]:
-    """Every executed copy over time, by follower, and the leader's trades below."""
-    series: dict[str, dict[str, list[Any]]] = defaultdict(lambda: {"x": [], "y": [], "text": []})
-    for follower, items in judge(rows).items():
-        for item in items:
-            if item.drift is not None:
-                points = series[follower]
-                points["x"].append(item.drift.executed_ms)
-                points["y"].append(round(float(item.drift.slippage.total_bps), 3))
-                points["text"].append(f"{item.published.signal.signal_id} {item.verdict}")
-    found = [{"name": name, **points} for name, points in sorted(series.items())]
-    return {"id": "slippage", "kind": "points", "unit": "bps", "series": found}
-
-
-def statuses_picture(statuses: Sequence[StatusReport]) -> dict[str, Any]:
-    """Target and actual exposure over time."""
-    times = [status.sent_ms for status in statuses]
-    series = [
-        {"name": "target exposure", "x": times, "y": [float(status.target_exposure) for status in statuses]},
-        {"name": "actual exposure", "x": times, "y": [float(status.actual_exposure) for status in statuses]},
-    ]
-    return {"id": "exposure", "kind": "lines", "unit": "of equity", "series": series if times else []}
-
-
-def prices_picture(samples: Sequence[Any], rows: ReportRows) -> list[dict[str, Any]]:
-    """Prices with the leader's and the followers' fills, and the gap between last and mark."""
-    lines = [
-        {
-            "name": name,
-            "x": [sample.wall_ms for sample in samples if getattr(sample, name)],
-            "y": [float(getattr(sample, name)) for sample in samples if getattr(sample, name)],
-        }
-        for name in ("index", "mark", "last")
-    ]
-    fills = [
-        {
-            "name": f"{published.leader_id} {published.signal.side}",
-            "x": [published.signal.leader_exec_ms],
-            "y": [float(published.signal.price)],
-            "text": [f"{published.signal.signal_id} {published.signal.qty}"],
-            "mark": published.signal.side,
-        }
-        for published in rows.signals
-    ]
-    both = [sample for sample in samples if sample.mark and sample.last and Decimal(sample.mark) > 0]
-    gap = {
-        "name": "last against mark",
-        "x": [sample.wall_ms for sample in both],
-        "y": [
-            round(float((Fraction(sample.last) - Fraction(sample.mark)) / Fraction(sample.mark)) * 10_000, 3)
-            for sample in both
-        ],
-    }
-    has_prices = any(line["x"] for line in lines)
-    return [
-        {"id": "price", "kind": "lines", "unit": "", "series": [*lines, *fills] if has_prices else []},
-        {"id": "gap", "kind": "lines", "unit": "bps", "series": [gap] if both else []},
     ]
 
 

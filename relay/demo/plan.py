@@ -136,6 +136,7 @@ def relay_settings(
     leader_nkey: str,
     leader_key: str,
     follower_nkeys: dict[str, str],
+    venue_url: str,
 ) -> dict[str, Any]:
     """Settings of `relay serve`: who may speak and who may listen. Keys are public ones."""
     return {
@@ -146,6 +147,7 @@ def relay_settings(
             for follower, nkey in follower_nkeys.items()
         ],
         "store": {"path": str(data_dir / "drift.sqlite")},
+        "venue": {"rest_url": venue_url, "interval_ms": 1_000},
     }
 
 

@@ -133,7 +133,8 @@ class _Demo:
     async def _start(self, progress: RunProgress) -> None:
         system = self.system
         progress.step("starting venue and broker")
-        await _together(system.start_venue(), system.start_relay())
+        await system.start_venue()
+        await system.start_relay()
         scenario = (await system.venue.stats())["scenario"]
         traded = sorted([*scenario["replayed_symbols"], *scenario["synthetic_symbols"]])
         if self.options.leader_symbol not in traded:

@@ -119,6 +119,7 @@ class System:
             data_dir=self.folders.data,
             leader_nkey=create_nkey(keys / "leader.nkey"),
             leader_key=self.leader_key,
+            venue_url=self.rest_url,
             follower_nkeys={
                 plan.follower_id: create_nkey(keys / f"{plan.follower_id}.nkey") for plan in self.followers
             },

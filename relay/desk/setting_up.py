@@ -54,6 +54,10 @@ retention_mib = 1024        # ... and how many MiB per stream, whichever is reac
 [store]
 path = "data/drift.sqlite"
 """
+_VENUE_TOML = """
+[venue]   # the leaders' venue, read without a key: funds, deleveraging, borrow rates, mark and last
+rest_url = {rest_url}
+"""
 _PUBLISHER_TOML = """\
 # `relay publish`: a leader's account as signed signals. Paths are relative to this file.
 # Every key has an environment variable: PUBLISHER_VENUE__REST_URL ...
@@ -142,7 +146,7 @@ def init_leader(setup: LeaderSetup) -> str:
     )
     keys = folder / "keys"
     texts = {
-        folder / "relay.toml": _RELAY_TOML.format(listen=json.dumps(setup.listen)),
+        folder / "relay.toml": _relay_toml(setup),
         folder / "publisher.toml": publisher,
         keys / "venue.api_key": setup.api_key + "\n",
         keys / "venue.api_secret": setup.api_secret + "\n",
@@ -170,6 +174,14 @@ def init_leader(setup: LeaderSetup) -> str:
         "  relay publish           # in another terminal\n"
         "  relay invite create     # prints a token: follower-client join TOKEN"
     )
+
+
+def _relay_toml(setup: LeaderSetup) -> str:
+    """A venue that speaks v5 is read, too."""
+    text = _RELAY_TOML.format(listen=json.dumps(setup.listen))
+    if setup.exchange != "bybit" or not setup.rest_url:
+        return text
+    return text + _VENUE_TOML.format(rest_url=json.dumps(setup.rest_url))
 
 
 def init_ops(folder: Path, listen: str) -> str:

@@ -25,6 +25,7 @@ from relay.errors import wrong
 from relay.settings.reading import (
     BrokerUrl,
     FilePath,
+    HttpUrl,
     Identifier,
     PublicNkey,
     Section,
@@ -158,6 +159,13 @@ class DashboardSettings(Section):
         return host.strip("[]"), int(port)
 
 
+class VenueReadSettings(Section):
+    """The leaders' venue, read without a key: what it says of its own risk."""
+
+    rest_url: Annotated[str, HttpUrl, Field(description="http(s)://HOST[:PORT] of a venue that speaks v5")]
+    interval_ms: Annotated[int, Field(ge=500, le=600_000, description="500 to 600000")] = 2_000
+
+
 class AlarmSettings(Section):
     """Beyond what something is wrong."""
 
@@ -195,6 +203,7 @@ class ServeSettings(BaseSettings):
     followers: Annotated[list[FollowerEntry], Field(description="tables [[followers]]")] = []
     store: Annotated[StoreSettings, Field(description="a table [store]")]
     dashboard: Annotated[DashboardSettings, Field(description="a table [dashboard]")] = DashboardSettings()
+    venue: Annotated[VenueReadSettings | None, Field(description="a table [venue]")] = None
     alarms: Annotated[AlarmSettings, Field(description="a table [alarms]")] = AlarmSettings()
 
     @property

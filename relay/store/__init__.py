@@ -8,7 +8,15 @@ from relay.store.database import StoreError
 from relay.store.drift_store import DriftStore, StorePlace, store_place
 from relay.store.exporting import EXPORT_FORMATS
 from relay.store.reading import RowFilter
-from relay.store.rows import AlarmRecord, FeedEntry, FeedHead, MarketSample, RefusedReport, StoreItem
+from relay.store.rows import (
+    AlarmRecord,
+    FeedEntry,
+    FeedHead,
+    MarketSample,
+    RefusedReport,
+    StoreItem,
+    VenueFact,
+)
 from relay.store.writing import BATCH_ITEMS_MAX
 
 __all__ = [
@@ -24,5 +32,6 @@ __all__ = [
     "StoreError",
     "StoreItem",
     "StorePlace",
+    "VenueFact",
     "store_place",
 ]

@@ -23,7 +23,7 @@ from relay.store.exporting import export_tables
 from relay.store.postgres import PostgresDatabase
 from relay.store.pruning import prune
 from relay.store.reading import Reader, RowFilter
-from relay.store.rows import FeedHead, MarketSample, StoreItem
+from relay.store.rows import FeedHead, MarketSample, StoreItem, VenueFact
 from relay.store.stretches import Stretches
 from relay.store.tracking import TrackedHours
 from relay.store.writing import Writer
@@ -35,7 +35,7 @@ TRACKED_HOURS_PER_HOUR = 50  # hours of followers' words summed beside each hour
 
 StorePlace = Path | str  # a SQLite file, or the URL of a PostgreSQL database
 
-TABLES = ("signals", "copies", "orders", "fills", "statuses", "market_samples", "refused")
+TABLES = ("signals", "copies", "orders", "fills", "statuses", "market_samples", "refused", "venue_facts")
 
 
 def store_place(text: str) -> StorePlace:
@@ -171,6 +171,14 @@ class DriftStore:
         """The last word of every follower to every leader."""
         return self._reader.last_statuses()
 
-    def read_samples(self, symbol: str, from_ms: int, to_ms: int) -> list[MarketSample]:
-        """Prices over wall time: those recorded, and those that the leaders' signals carried."""
-        return self._reader.samples(symbol, from_ms, to_ms)
+    def read_venue_facts(self, kind: str, from_ms: int) -> list[VenueFact]:
+        """What the venue said of its risk since then (`fund`, `adl`, `borrow_rate`), and the last before."""
+        return self._reader.venue_facts(kind, from_ms)
+
+    def read_samples(
+        self, symbol: str, from_ms: int, to_ms: int, count_max: int | None = None
+    ) -> list[MarketSample]:
+        """Prices over wall time: those recorded, evenly thinned to about `count_max`, and those that the
+        leaders' signals carried.
+        """
+        return self._reader.samples(symbol, from_ms, to_ms, count_max)

@@ -19,7 +19,7 @@ from relay.core.tally import Tally, TallyKey
 from relay.core.verdicts import Pair, ReportRows
 from relay.protocol.messages import CopyReport, StatusReport
 from relay.store.database import Database
-from relay.store.rows import COPY_KEY, MarketSample, copy_from, signal_from, status_from
+from relay.store.rows import COPY_KEY, MarketSample, VenueFact, copy_from, signal_from, status_from
 from relay.store.stretches import HOUR_MS, Stretch, Stretches, hour_of
 from relay.store.tracking import TrackedHours
 
@@ -160,10 +160,19 @@ class Reader:
             "symbol": sorted(row["symbol"] for row in self._database.rows(symbols)),
         }
 
-    def samples(self, symbol: str, from_ms: int, to_ms: int) -> list[MarketSample]:
-        """Prices over wall time: those recorded, and those that the leaders' signals carried."""
-        found = self._database.rows(_SAMPLES, (symbol, from_ms, to_ms, symbol, from_ms, to_ms))
+    def samples(self, symbol: str, from_ms: int, to_ms: int, count_max: int | None) -> list[MarketSample]:
+        """Prices over wall time: those recorded (the last of each step), and those that signals carried."""
+        span, step_ms = (symbol, from_ms, to_ms), 1
+        if count_max is not None:
+            [ends] = self._database.rows(_SAMPLED, span)
+            step_ms = max(1, ((ends["last_ms"] or 0) - (ends["first_ms"] or 0)) // count_max)
+        found = self._database.rows(_SAMPLES, (symbol, *span, step_ms, *span))
         return [MarketSample(*(row[name] for name in _SAMPLE_COLUMNS)) for row in found]
+
+    def venue_facts(self, kind: str, from_ms: int) -> list[VenueFact]:
+        """What the venue said since then, oldest first, and the last word before."""
+        found = self._database.rows(_FACTS, (kind, from_ms, kind, from_ms, kind))
+        return [VenueFact(*(row[name] for name in _FACT_COLUMNS)) for row in found]
 
     def alarms(self, count_max: int) -> list[tuple[Alarm, int | None]]:
         """The latest alarms, each with when it was over."""
@@ -317,8 +326,17 @@ _LAST_MARK = (
     " ORDER BY wall_ms DESC LIMIT 1"
 )
 _SAMPLE_COLUMNS = ("symbol", "wall_ms", "market_ms", "index_price", "mark_price", "last_price")
+_FACT_COLUMNS = ("kind", "name", "wall_ms", "value", "detail")
+_FACTS = """SELECT * FROM venue_facts WHERE kind = ? AND wall_ms >= ?
+  UNION ALL SELECT f.* FROM venue_facts f JOIN (SELECT name, MAX(wall_ms) AS wall_ms FROM venue_facts
+    WHERE kind = ? AND wall_ms < ? GROUP BY name) last ON last.name = f.name AND last.wall_ms = f.wall_ms
+    WHERE f.kind = ?
+  ORDER BY 3"""
+_SAMPLED = """SELECT MIN(wall_ms) AS first_ms, MAX(wall_ms) AS last_ms FROM market_samples
+  WHERE symbol = ? AND wall_ms BETWEEN ? AND ?"""
 _SAMPLES = """SELECT symbol, wall_ms, market_ms, index_price, mark_price, last_price FROM market_samples
-  WHERE symbol = ? AND wall_ms BETWEEN ? AND ?
+  WHERE symbol = ? AND wall_ms IN (SELECT MAX(wall_ms) FROM market_samples
+    WHERE symbol = ? AND wall_ms BETWEEN ? AND ? GROUP BY wall_ms / ?)
   UNION SELECT symbol, sealed_ms, NULL, index_price, mark_price, last_price FROM signals
   WHERE symbol = ? AND sealed_ms BETWEEN ? AND ?
   ORDER BY 2"""

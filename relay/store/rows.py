@@ -16,6 +16,7 @@ import msgspec
 
 from relay.core.alarms import Alarm
 from relay.core.intake import Refusal
+from relay.core.venue_risk import VenueFact
 from relay.core.verdicts import PublishedSignal
 from relay.protocol.messages import (
     CopyReport,
@@ -40,6 +41,7 @@ __all__ = [
     "MarketSample",
     "RefusedReport",
     "StoreItem",
+    "VenueFact",
     "copy_from",
     "copy_row",
     "digest_of",
@@ -101,7 +103,7 @@ class AlarmRecord:
     until_ms: int | None
 
 
-StoreItem = FeedEntry | CopyReport | StatusReport | RefusedReport | MarketSample | AlarmRecord
+StoreItem = FeedEntry | CopyReport | StatusReport | RefusedReport | MarketSample | VenueFact | AlarmRecord
 
 _COPY_SKIPPED = ("orders",)
 COPY_KEY = ("follower_id", "leader_id", "epoch", "seq")

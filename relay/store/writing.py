@@ -31,6 +31,7 @@ from relay.store.rows import (
     MarketSample,
     RefusedReport,
     StoreItem,
+    VenueFact,
     copy_row,
     digest_of,
     fill_rows,
@@ -119,6 +120,9 @@ class Writer:
         if samples := groups[MarketSample]:
             rows_of = [(s.symbol, s.wall_ms, s.market_ms, s.index, s.mark, s.last) for s in samples]
             self._database.run_many(_INSERT_SAMPLE, rows_of)
+        if facts := groups[VenueFact]:
+            said = [(fact.kind, fact.name, fact.wall_ms, fact.value, fact.detail) for fact in facts]
+            self._database.run_many(_INSERT_FACT, said)
         if alarms := groups[AlarmRecord]:
             self._database.run_many(
                 _UPSERT_ALARM,
@@ -323,6 +327,7 @@ _UPSERT_HEAD = insert(
     " header_hash = excluded.header_hash"
     " WHERE (excluded.epoch, excluded.seq) > (feed_heads.epoch, feed_heads.seq)",
 )
+_INSERT_FACT = insert("venue_facts", ("kind", "name", "wall_ms", "value", "detail"), "ON CONFLICT DO NOTHING")
 _UPSERT_ALARM = insert(
     "alarms",
     ("rule", "subject", "since_ms", "until_ms", "severity", "what", "todo"),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from relay.venue.bybit import BybitVenue, make_exchange
 from relay.venue.port import Venue, VenueAddress, VenueCallError, VenueUnavailable, Wallet
+from relay.venue.public import PublicVenue
 from relay.venue.unified import UnifiedVenue
 
 __all__ = [
     "BybitVenue",
+    "PublicVenue",
     "UnifiedVenue",
     "Venue",
     "VenueAddress",

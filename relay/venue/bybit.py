@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 
@@ -29,7 +29,7 @@ from relay.venue.port import (
     levels_of,
 )
 
-__all__ = ["BybitVenue", "make_exchange"]
+__all__ = ["BybitVenue", "make_exchange", "quote_of"]
 
 FILLS_PER_PAGE: Final = 100
 EVENTS_PER_PAGE: Final = 50
@@ -108,7 +108,7 @@ class BybitVenue:
     async def watch_quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """The symbols whose prices changed."""
         tickers = await self._ask(self._exchange.watch_tickers(list(symbols)))
-        return {symbol: _quote(ticker["info"]) for symbol, ticker in tickers.items()}
+        return {symbol: quote_of(ticker["info"]) for symbol, ticker in tickers.items()}
 
     async def fetch_fills(self, since_ms: int) -> list[Fill]:
         """All executions since then, oldest first, those of one order in their order."""
@@ -292,7 +292,8 @@ def _leg_of(row: dict[str, Any]) -> Leg:
     )
 
 
-def _quote(info: dict[str, Any]) -> Quote:
+def quote_of(info: Mapping[str, Any]) -> Quote:
+    """A row of tickers."""
     return Quote(
         mark=decimal_of(info.get("markPrice")),
         index=decimal_of(info.get("indexPrice")),

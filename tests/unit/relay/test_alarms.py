@@ -12,17 +12,13 @@ from relay.core.intake import Refusal
 from relay.core.verdicts import judge_copy
 from relay.core.watch import AlarmLimits, Watch
 from relay.protocol.feed import Locked, NeedGap, Resumed
-from relay.protocol.messages import Heartbeat, OrderRow, Signal
+from relay.protocol.messages import OrderRow, Signal
 from relay.store import FeedEntry, FeedHead, RefusedReport
 from relay.watching import Watching
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
 NOW = START_MS
 LIMITS = AlarmLimits()
-
-
-def beat(head_seq: int) -> Heartbeat:
-    return Heartbeat(head_seq=head_seq, head_hash="0" * 64, mode="live", program_version="1", sent_ms=NOW)
 
 
 class Room:
@@ -37,8 +33,8 @@ class Room:
     def word(self, now_ms: int, follower: str = "steady", **changes: object) -> None:
         self.watch.hear_status(a_status(follower, at_ms=now_ms - 10, **changes), now_ms)
 
-    def alive(self, now_ms: int, head_seq: int = 0) -> None:
-        self.watch.hear_beat(LEADER, beat(head_seq), now_ms)
+    def alive(self, now_ms: int) -> None:
+        self.watch.hear_beat(LEADER, now_ms)
 
     def found(self, now_ms: int, rule: str) -> Alarm | None:
         return next((alarm for alarm in self.alarms.look(now_ms) if alarm.rule == rule), None)
@@ -80,12 +76,21 @@ def test_a_follower_that_is_silent_but_not_one_that_stopped() -> None:
 
 def test_a_follower_that_is_behind() -> None:
     room = Room()
-    room.alive(NOW + 1000, head_seq=9)
+    room.watch.hear_signal(a_signal(9), NOW + 1000)
     for at_ms in (2_000, 8_000, 14_000):
         room.word(NOW + at_ms, head_seq=8)
     assert room.found(NOW + 14_000, "stale") is not None
     room.word(NOW + 15_000, head_seq=9)
     assert room.found(NOW + 15_000, "stale") is None
+
+
+def test_messages_that_are_no_signals_owe_nobody_a_verdict() -> None:
+    watching = Watching(LIMITS, clock_ms=lambda: NOW)
+    steps = [FeedEntry(FeedHead(LEADER, 1, 9, "h"), a_signal(9).signal)]
+    steps += [FeedEntry(FeedHead(LEADER, 1, seq, "h"), None) for seq in (10, 11)]
+    watching.hear_stored([*steps, a_status(at_ms=NOW, head_seq=9)])
+    watching.watch.hear_status(a_status(at_ms=NOW + 20_000, head_seq=9), NOW + 20_000)
+    assert not [one for one in Alarms(watching.watch).look(NOW + 21_000) if one.rule == "stale"]
 
 
 def test_orders_whose_ending_is_not_known_and_exposure_apart() -> None:
