@@ -65,8 +65,14 @@ def verdicts(
     config: Config = Path("follower.toml"),
     limit: Annotated[int, typer.Option(min=1, max=VERDICTS_MAX, help="The newest so many.")] = 50,
     as_json: Json = False,
+    reports: Annotated[
+        bool, typer.Option("--reports", help="All, as reported: what `relay statement verify` takes.")
+    ] = False,
 ) -> None:
     """Each signal's verdict, with the reason and the number that decided it."""
+    if reports:
+        _print_reports(config)
+        return
     with one_line_errors():
         rows = [
             {
@@ -107,6 +113,25 @@ def verdicts(
             for row in rows
         ],
     )
+
+
+def _print_reports(config: Path) -> None:
+    """Every signal that got a verdict, with the report on it, one JSON object per line."""
+    with one_line_errors():
+        from follower_client.reports import Identity, copy_report
+        from relay.protocol.codec import encode_payload
+
+        for one, store in _stores(config):
+            paper = one.venue.kind == "paper"
+            for copy in store.copies(limit=VERDICTS_MAX):
+                if copy.verdict is None:
+                    continue
+                identity = Identity(one.follower.id, copy.leader_id, one.to_policy().label, paper)
+                orders = [
+                    (order, store.fills_of(order.client_order_id)) for order in store.orders_of(copy.key)
+                ]
+                report = encode_payload(copy_report(identity, copy, orders))
+                typer.echo(b'{"signal":' + copy.signal + b',"report":' + report + b"}")
 
 
 def replay(

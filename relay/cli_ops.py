@@ -28,10 +28,16 @@ import_app = typer.Typer(help="Bring records in.", no_args_is_help=True, rich_ma
 store_app = typer.Typer(help="The drift store itself.", no_args_is_help=True, rich_markup_mode=None)
 
 
+statement_app = typer.Typer(
+    help="A leader's slippage over a period, signed.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
 def add_commands(app: typer.Typer) -> None:
     """Hang them below the program."""
     app.add_typer(import_app, name="import")
     app.add_typer(store_app, name="store")
+    app.add_typer(statement_app, name="statement")
     app.command()(explain)
 
 
@@ -85,6 +91,60 @@ def export(
             return "\n".join(f"{name}: {count} rows" for name, count in opened.export(out, form))
 
     raise typer.Exit(running.print_result(made))
+
+
+@statement_app.command()
+def sign(
+    leader: Annotated[str, typer.Option("--leader", help="whose score it is")],
+    key: Annotated[Path, typer.Option("--key", help="the file with his signing key", metavar="FILE")],
+    since: Annotated[str, typer.Option("--since", help="the period's begin: 30d, 2026-05-01")] = "30d",
+    until: Annotated[str, typer.Option("--until", help="its end, not included; the same forms")] = "0s",
+    out: Annotated[Path, typer.Option("--out", help="the file to write", metavar="FILE")] = Path(
+        "statement.json"
+    ),
+    store: StoreOption = "drift.sqlite",
+) -> None:
+    """Count the followers' slippage over a period and sign it; followers verify it from their own reports."""
+    from datetime import UTC, datetime
+
+    from relay import keys, running
+    from relay.errors import Failed
+    from relay.reporting.slippage import moment_ms
+    from relay.reporting.statement import make
+    from relay.store import store_place
+
+    def made() -> str:
+        now = datetime.now(UTC)
+        try:
+            period = (moment_ms(since, now), moment_ms(until, now))
+        except ValueError:
+            raise Failed("--since, --until: allowed: 7d, 12h, 30m or 2026-05-01T12:00") from None
+        signing_key = keys.load_signing_key(key, field="--key")
+        return make(store_place(store), leader, signing_key, period, int(now.timestamp() * 1000), out)
+
+    raise typer.Exit(running.print_result(made))
+
+
+@statement_app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="what `sign` wrote", metavar="FILE")],
+    key: Annotated[
+        str, typer.Option("--key", help="the leader's public key that followers pin, 64 hex digits")
+    ],
+    leader: Annotated[str | None, typer.Option("--leader", help="whom it must be about")] = None,
+    reports: Annotated[
+        Path | None,
+        typer.Option(
+            "--reports", help="own reports: follower-client verdicts --reports > FILE", metavar="FILE"
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
+) -> None:
+    """Whether a statement is the leader's, adds up, and tells of one's own reports as they were sent."""
+    from relay import running
+    from relay.reporting.statement import check
+
+    raise typer.Exit(running.print_result(lambda: check(file, key, leader, reports, as_json=as_json)))
 
 
 def explain(

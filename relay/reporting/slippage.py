@@ -23,7 +23,7 @@ from relay.reporting.html import page
 from relay.reporting.table import render_table
 from relay.store import DriftStore, RowFilter, StoreError, StorePlace
 
-__all__ = ["FORMATS", "build_report", "slippage"]
+__all__ = ["FORMATS", "build_report", "moment_ms", "slippage"]
 
 FORMATS = ("table", "json", "csv", "html")
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
@@ -61,7 +61,7 @@ def slippage(
     if format not in FORMATS:
         return _complain(f"--format: was {format!r}, allowed: {', '.join(FORMATS)}", EXIT_USAGE)
     try:
-        since_ms = _since_ms(since, datetime.now(UTC))
+        since_ms = moment_ms(since, datetime.now(UTC))
     except ValueError:
         return _complain(f"--since: was {since!r}, allowed: 7d, 12h, 30m or 2026-05-01T12:00", EXIT_USAGE)
     try:
@@ -149,7 +149,7 @@ def _prices(rows: ReportRows, store: DriftStore) -> dict[str, list[PriceRow]]:
     }
 
 
-def _since_ms(since: str | None, now: datetime) -> int:
+def moment_ms(since: str | None, now: datetime) -> int:
     """Unix milliseconds of an age or a time. Raises `ValueError`."""
     if since is None:
         return 0
