@@ -89,7 +89,7 @@ class _Ear:
     def heard(self, envelope: Envelope, message: object) -> None:
         """Notices and snapshots are not measured."""
 
-    def locked(self, reason: str, detail: str) -> None:
+    def locked(self, reason: str, detail: str, evidence: str) -> None:
         """Raises: a locked feed is no measurement."""
         raise RuntimeError(f"the feed is locked: {reason}: {detail}")
 

@@ -59,6 +59,9 @@ def status(config: Config = Path("follower.toml"), as_json: Json = False) -> Non
         row["follower"] += " (PAPER)" if row["paper"] else ""
         row["positions"] = ", ".join(f"{qty} {symbol}" for symbol, qty in row["positions"].items())
     table(columns, [["-" if row[key] is None else str(row[key]) for key in columns] for row in rows])
+    for row in rows:
+        for found in row["evidence"]:
+            typer.echo(f"{row['follower']}: evidence: {found['proves']} ({found['file']})")
 
 
 def verdicts(
@@ -227,6 +230,7 @@ def _stores(config: Path) -> Iterator[tuple[FollowerSettings, Store]]:
 
 def _status_row(one: FollowerSettings, store: Store) -> dict[str, Any]:
     from follower_client.control import ControlFile
+    from follower_client.evidence import kept_evidence
 
     name, leader = one.follower.id, one.leader.id
     control = ControlFile(one.follower.data_dir).read()
@@ -249,6 +253,7 @@ def _status_row(one: FollowerSettings, store: Store) -> dict[str, Any]:
         "control": control.level.value,
         "control_by": control.by,
         "control_reason": control.reason,
+        "evidence": kept_evidence(one.follower.data_dir),
     }
 
 

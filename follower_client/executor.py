@@ -36,6 +36,7 @@ from follower_client.core.progress import Progress
 from follower_client.core.snapshot import Control, LeaderStep, Snapshot, StepKind
 from follower_client.desk import Desk
 from follower_client.errors import VenueUnavailableError
+from follower_client.evidence import keep_evidence
 from follower_client.leader_view import LeaderFacts, LeaderView
 from follower_client.order_driver import SEND_SLACK_MS, LiveOrder, now_ms
 from follower_client.records import Copy, CopyKey, Head, Order
@@ -131,9 +132,14 @@ class Executor:
     async def _finish_order(self, live: LiveOrder) -> None:
         await self.driver.drive(live, recovered=True)
 
-    def locked(self, reason: str, detail: str) -> None:
+    def locked(self, reason: str, detail: str, evidence: str) -> None:
         """The feed contradicts itself: nothing of it is believed until a person has looked."""
         text = f"the leader's feed is locked ({reason}): {detail}"
+        try:
+            folder = self.desk.control.path.parent
+            text += f"; evidence: {keep_evidence(folder, self.identity.leader_id, evidence)}"
+        except OSError as error:
+            log.error("evidence_not_kept", error=str(error), evidence=evidence)
         self.desk.control.order(Control.LOCK, by=f"trigger:{reason}", reason=text)
 
     # --- what comes in

@@ -50,7 +50,7 @@ class FeedListener(Protocol):
 
     def heard(self, envelope: Envelope, message: object) -> None: ...
 
-    def locked(self, reason: str, detail: str) -> None: ...
+    def locked(self, reason: str, detail: str, evidence: str) -> None: ...
 
 
 class Subscriber:
@@ -156,7 +156,7 @@ class Subscriber:
                     evidence = evidence_of(self._leader_id, self.reader.public_key, event)
                     log.error("leader_locked", reason=reason, seq=seq, detail=detail, evidence=evidence)
                     self._listener.leader_alive = False
-                    self._listener.locked(reason, detail)
+                    self._listener.locked(reason, detail, evidence)
                 case Rejected(code, detail):
                     log.warning("message_rejected", code=code, detail=detail)
 

@@ -7,6 +7,7 @@ command runs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -201,13 +202,18 @@ def leaders_remove(
 
 @leaders_app.command("evidence")
 def leaders_evidence(
-    file: Annotated[Path, typer.Argument(help="what a locked feed's log line has as `evidence`")],
+    file: Annotated[Path | None, typer.Argument(help="a document that somebody shows you")] = None,
+    config: _Config = _RELAY_TOML,
+    as_json: _Json = False,
 ) -> None:
-    """Say what a document proves against a leader, by his public key alone."""
+    """Leaders' contradictions that were kept here; with FILE, what it proves by his public key alone."""
     from relay import running
     from relay.desk.people import examine_evidence
 
-    raise typer.Exit(running.print_result(lambda: examine_evidence(file)))
+    if file is None:
+        _tell(config, as_json, lambda relay: relay.list_evidence())
+    else:
+        raise typer.Exit(running.print_result(partial(examine_evidence, file)))
 
 
 @followers_app.callback()

@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -24,6 +25,7 @@ import structlog
 from relay.broker_config import REPORTS_CONSUMER
 from relay.core.intake import Refusal, copy_refusal, signal_refusal
 from relay.core.watch import AlarmLimits
+from relay.evidence import keep_evidence
 from relay.nats_bus import BusError, BusMessage, Delivery
 from relay.protocol import subjects
 from relay.protocol.codec import decode_report
@@ -85,6 +87,7 @@ async def run_monitor(
     watching: Watching | None = None,
     keep_ms: int | None = None,
     venue: VenueWatch | None = None,
+    evidence_in: Path | None = None,
 ) -> None:
     """Write down every signal of these leaders and every report of their followers, until cancelled.
 
@@ -94,6 +97,7 @@ async def run_monitor(
         leaders: leader id -> public key (64 hex digits).
         watching: who hears what is stored, and what the feeds' readers say.
         venue: asks the leaders' venue for its own risk.
+        evidence_in: the folder that leaders' contradictions are kept below; None: in the log alone.
         ready: set once every feed is subscribed and read up to its end.
         keep_ms: for how long rows are kept; what was counted of them stays.
 
@@ -108,7 +112,7 @@ async def run_monitor(
     try:
         async with asyncio.TaskGroup() as tasks:
             feeds = [
-                _Feed(bus, leader, key, store.head(leader), queue, watching)
+                _Feed(bus, leader, key, store.head(leader), queue, watching, evidence_in)
                 for leader, key in leaders.items()
             ]
             tasks.create_task(writer.run(), name="monitor-writer")
@@ -203,8 +207,10 @@ class _Feed:
         head: FeedHead | None,
         queue: asyncio.Queue[_Work],
         watching: Watching,
+        evidence_in: Path | None,
     ) -> None:
         self.leader_id = leader_id
+        self._evidence_in = evidence_in
         self._watching = watching
         self._bus = bus
         self._queue = queue
@@ -275,10 +281,19 @@ class _Feed:
             elif isinstance(event, Rejected):
                 _log.warning("feed_rejected", leader=self.leader_id, code=event.code, detail=event.detail)
             elif isinstance(event, Locked):
-                evidence = evidence_of(self.leader_id, self._reader.public_key, event)
-                _log.error("feed_locked", reason=event.reason, detail=event.detail, evidence=evidence)
+                await self._keep_evidence(event)
             else:
                 assert isinstance(event, Beat | NeedGap)
+
+    async def _keep_evidence(self, event: Locked) -> None:
+        evidence, file = evidence_of(self.leader_id, self._reader.public_key, event), None
+        if self._evidence_in is not None:
+            try:
+                file = await asyncio.to_thread(keep_evidence, self._evidence_in, self.leader_id, evidence)
+            except OSError as error:
+                _log.error("evidence_not_kept", leader=self.leader_id, reason=str(error))
+        told = {"file": str(file)} if file is not None else {"evidence": evidence}
+        _log.error("feed_locked", leader=self.leader_id, reason=event.reason, detail=event.detail, **told)
 
     async def _keep(self, envelope: Envelope, signal: Signal | None, refusal: Refusal | None) -> None:
         if refusal is not None:

@@ -135,6 +135,7 @@ class _Monitor:
         self.leaders_changed = asyncio.Event()
         self._fixed = {leader.id: leader.signing_key for leader in settings.leaders}
         self._store = settings.store
+        self._evidence_in = settings.registry_path.parent
         self._bus = bus
         self._registry = registry
         self._ready = ready
@@ -167,6 +168,7 @@ class _Monitor:
                 watching=self._watching,
                 keep_ms=self._store.keep_ms,
                 venue=self._venue,
+                evidence_in=self._evidence_in,
             )
         except (BusError, OSError) as error:
             raise Failed(f"monitor: {error}") from None

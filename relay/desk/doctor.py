@@ -19,6 +19,7 @@ from relay.broker_config import ADMIN, SYSTEM
 from relay.desk.people import Told, is_running, running_port
 from relay.door import call
 from relay.errors import RelayError
+from relay.evidence import kept_evidence
 from relay.keys import load_current_key, load_nkey_seed, nkey_public, public_key_hex
 from relay.nats_bus import Bus, BusError
 from relay.outbox import Outbox
@@ -115,6 +116,8 @@ async def _examine_relay(doctor: _Doctor, settings: ServeSettings) -> None:
         more = f", {behind} changes not in force yet" if behind and running else ""
         return f"{leaders} leaders, {followers} followers{more}"
 
+    for file, proves in kept_evidence(settings.registry_path.parent):
+        doctor.note("evidence", f"{proves} ({file})", "wrong")
     running = bool(settings.broker.url) or is_running(settings.broker.data_dir)
     await doctor.check("registry", registry)
     if not running:

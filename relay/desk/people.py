@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.errors import ConfigurationError, Failed, wrong
+from relay.evidence import kept_evidence
 from relay.keys import is_public_nkey, new_nkey
 from relay.protocol.errors import ProtocolError
 from relay.protocol.evidence import proven
@@ -146,6 +147,14 @@ class Relay:
         """He publishes no more; his followers hear him no more."""
         self._changing(lambda: self.registry.remove_leader(leader_id, _now_ms()))
         return self._done(f"leader {leader_id} is removed")
+
+    def list_evidence(self) -> Told:
+        """Contradictions of leaders that the running relay has found and kept."""
+        rows = [
+            {"file": str(file), "proves": proves}
+            for file, proves in kept_evidence(self.settings.registry_path.parent)
+        ]
+        return _table(rows, "no leader has contradicted himself here")
 
     def list_followers(self, leader: str | None = None) -> Told:
         """Followers in force, those of the configuration included."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from typing import Annotated, Final
 
 import msgspec
@@ -18,8 +19,9 @@ from relay.protocol.events import Locked
 from relay.protocol.messages import Hash, Identifier, Text
 from relay.protocol.signing import Envelope, open_envelope
 
-__all__ = ["evidence_of", "proven"]
+__all__ = ["EVIDENCE_FOLDER", "evidence_name", "evidence_of", "proven"]
 
+EVIDENCE_FOLDER: Final = "evidence"  # beside what a program keeps
 EVIDENCE_BYTES_MAX: Final = 64 * 1024
 _Frame = Annotated[str, msgspec.Meta(max_length=24 * 1024)]
 
@@ -36,6 +38,11 @@ def evidence_of(leader_id: str, public_key: str, locked: Locked) -> str:
     frames = [base64.b64encode(frame).decode() for frame in locked.evidence]
     tree = _Evidence(leader_id=leader_id, public_key=public_key, reason=locked.reason, frames=frames)
     return msgspec.json.encode(tree).decode()
+
+
+def evidence_name(leader_id: str, document: str) -> str:
+    """The file it is kept in: the same document has the same name, however often it is found."""
+    return f"{leader_id}-{hashlib.sha256(document.encode()).hexdigest()[:16]}.json"
 
 
 def proven(document: str) -> str:

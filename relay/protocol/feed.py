@@ -100,6 +100,7 @@ class FeedReader:
         self._group_roots: dict[int, tuple[str, int]] = {}
         self._asked_keys: set[int] = set()
         self._beat_place: tuple[int, int, int] = (0, 0, 0)
+        self._beat: tuple[str, bytes] = ("", b"")  # the newest one believed: the head's hash, its frame
 
     @property
     def public_key(self) -> str:
@@ -232,6 +233,7 @@ class FeedReader:
         contradiction = self._contradiction(envelope.seq, envelope.prev_hash, wire)
         if contradiction:
             return [self._lock(contradiction)]
+        self._beat = (envelope.prev_hash, wire)
         if self._joining:
             self._anchor(envelope.seq, envelope.prev_hash, envelope.epoch)
         self._head_seq = max(self._head_seq, envelope.seq)
@@ -366,7 +368,7 @@ class FeedReader:
             envelope, other = self._pending[seq]
             known = (envelope.chain_hash, other)
         if known is None and seq == self._last_seq and seq > 0 and not self._joining:
-            known = (self._last_hash, b"")
+            known = (self._last_hash, self._beat[1] if self._beat[0] == self._last_hash else b"")
         if known is None or known[0] == chain_hash:
             return None
         evidence = (known[1], wire) if known[1] else (wire,)

@@ -329,9 +329,12 @@ async def test_stops_follow_the_leader_and_are_asked_for_again(tmp_path: Path) -
 @pytest.mark.asyncio
 async def test_a_locked_feed_locks_the_follower(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
-        one.executor.locked("equivocation", "two payloads at 7")
+        one.executor.locked("equivocation", "two payloads at 7", '{"frames":[]}')
         state = ControlFile(tmp_path).read()
         assert (state.level, state.by) == (Control.LOCK, "trigger:equivocation")
+        (kept,) = (tmp_path / "evidence").iterdir()
+        assert kept.read_text() == '{"frames":[]}' and str(kept) in state.reason
+        assert kept.stat().st_mode & 0o077 == 0
 
 
 def test_the_control_file_is_read_at_the_cost_of_a_stat(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ class Log:
     def heard(self, envelope: Envelope, message: object) -> None:
         self.seqs.append((type(message).__name__, envelope.seq))
 
-    def locked(self, reason: str, detail: str) -> None:
+    def locked(self, reason: str, detail: str, evidence: str) -> None:
         self.seqs.append((reason, 0))
 
 

@@ -43,6 +43,16 @@ def test_two_messages_at_one_seq_are_proven() -> None:
     assert "two different messages as seq 2" in proven(evidence_of("alice", samples.PUBLIC, by_beat))
 
 
+def test_who_has_heard_heartbeats_alone_can_prove_it_too() -> None:
+    first, second = two_stories()
+    reader = FeedReader("alice", samples.PUBLIC, None)
+    reader.beat(first.beat())
+    (locked,) = reader.receive(second.wires[1], 2)
+    assert isinstance(locked, Locked)
+    proof = proven(evidence_of("alice", samples.PUBLIC, locked))
+    assert proof == "alice has signed two different messages as seq 2"
+
+
 def test_a_broken_chain_and_a_revoked_key_are_proven() -> None:
     first, second = two_stories()
     second.say()
