@@ -20,6 +20,7 @@ from relay.errors import ConfigurationError, Failed
 from relay.external_broker import ExternalBroker
 from relay.monitor import run_monitor
 from relay.nats_bus import Bus, BusError
+from relay.notifying import Notifier, make_sender, read_addresses
 from relay.registry import Registry
 from relay.running import cancel, first_of, tell_ready
 from relay.settings import ServeSettings
@@ -45,7 +46,8 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
         bus = await broker.connect()
         stack.push_async_callback(bus.close)
         listening, admitting = asyncio.Event(), asyncio.Event()
-        watching = Watching(settings.alarms.limits)
+        notifier = _notifier(settings)
+        watching = Watching(settings.alarms.limits, notifier.tell)
         dashboard = await _dashboard(settings, watching)
         stack.push_async_callback(dashboard.stop)
         monitor = _Monitor(settings, bus, registry, listening, watching)
@@ -56,6 +58,7 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
             asyncio.create_task(monitor.run(), name="monitor"),
             asyncio.create_task(admission.run(admitting), name="admission"),
             asyncio.create_task(broker.wait_failed(), name="broker-failed"),
+            asyncio.create_task(notifier.run(), name="notifier"),
         ]
         for task in tasks:
             stack.push_async_callback(cancel, task)
@@ -67,6 +70,12 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
             }
             tell_ready(ready, as_json=as_json)
             await first_of(stop, asyncio.Event(), *tasks)
+
+
+def _notifier(settings: ServeSettings) -> Notifier:
+    own = settings.notify
+    send = make_sender(read_addresses(own.urls_file))
+    return Notifier(send, per_hour_max=own.per_hour_max, least=own.least)
 
 
 def make_broker(settings: ServeSettings, *users: Any) -> Broker | ExternalBroker:

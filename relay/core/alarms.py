@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from relay.core.drift import quantile
 from relay.core.watch import Watch
 
-__all__ = ["RULES", "Alarm", "Alarms"]
+__all__ = ["RULES", "Alarm", "Alarms", "Severity"]
 
 FEW = 10  # of samples, below which nothing is said
 BPS_PLACES = Decimal("0.1")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import (
@@ -190,6 +190,18 @@ class AlarmSettings(Section):
         return AlarmLimits(**self.model_dump())
 
 
+class NotifySettings(Section):
+    """Who is told of alarms (pip install slipstream[notify])."""
+
+    urls_file: Annotated[
+        FilePath | None, Field(description="a file with one apprise address per line; none: nobody is told")
+    ] = None
+    per_hour_max: Annotated[int, Field(ge=1, le=1000, description="1 to 1000; more are counted")] = 20
+    least: Annotated[
+        Literal["warning", "critical"], Field(description="warning or critical: what is told at all")
+    ] = "warning"
+
+
 class ServeSettings(BaseSettings):
     """`relay serve`."""
 
@@ -205,6 +217,7 @@ class ServeSettings(BaseSettings):
     dashboard: Annotated[DashboardSettings, Field(description="a table [dashboard]")] = DashboardSettings()
     venue: Annotated[VenueReadSettings | None, Field(description="a table [venue]")] = None
     alarms: Annotated[AlarmSettings, Field(description="a table [alarms]")] = AlarmSettings()
+    notify: Annotated[NotifySettings, Field(description="a table [notify]")] = NotifySettings()
 
     @property
     def registry_path(self) -> Path:

@@ -174,7 +174,7 @@ def test_an_unknown_table_names_its_nearest(tmp_path: Path) -> None:
     lines = mistakes(tmp_path, SERVE + "[brokerr]\nx = 1\n")
     assert lines == ("brokerr: unknown key; nearest: broker",)
     lines = mistakes(tmp_path, SERVE + "[xyz]\nx = 1\n")
-    allowed = "broker, registry, leaders, followers, store, dashboard, venue, alarms"
+    allowed = "broker, registry, leaders, followers, store, dashboard, venue, alarms, notify"
     assert lines == (f"xyz: unknown key; allowed: {allowed}",)
 
 
