@@ -15,6 +15,7 @@ from types import ModuleType
 from rich.console import Console
 
 from benchmarks import (
+    dashboard_update,
     decide,
     fan_out,
     follower_submit,
@@ -25,6 +26,7 @@ from benchmarks import (
     margining,
     matching,
     order_entry,
+    report_10m,
     reports_ingest,
     rest_orders,
     signal_one_way,
@@ -50,6 +52,8 @@ MODULES: tuple[ModuleType, ...] = (
     hosted_copies,
     decide,
     reports_ingest,
+    report_10m,
+    dashboard_update,
 )
 """Each has `NAMES`, its rows, and `run(only)`, which measures those asked for (None: all)."""
 

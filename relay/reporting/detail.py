@@ -18,6 +18,7 @@ from relay.core.verdicts import Judged, ReportRows, judge
 
 __all__ = [
     "CopyPoint",
+    "ExposurePoint",
     "FillPoint",
     "LiquidationPoint",
     "PriceRow",
@@ -90,6 +91,16 @@ class VerdictPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ExposurePoint:
+    """What a follower said of its exposure, in parts of its equity."""
+
+    follower_id: str
+    wall_ms: int
+    target: str
+    actual: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stretch:
     """A span of wall time that is shaded, and the words above it: `shock`, `from low to high`."""
 
@@ -108,6 +119,7 @@ class ReportDetail:
     follower_fills: Sequence[FillPoint]
     copies: Sequence[CopyPoint]
     verdicts: Sequence[VerdictPoint]
+    exposures: Sequence[ExposurePoint]
     liquidations: Sequence[LiquidationPoint]
     shock: Stretch | None
     dearest: CopyPoint | None  # of all copies, not only of those in `copies`
@@ -146,6 +158,7 @@ def build_detail(
         follower_fills=_thin([point for item in judged for point in _follower_fills(item)]),
         copies=_thin(copies),
         verdicts=_thin([_verdict_point(item) for item in judged]),
+        exposures=_thin(_exposures(rows)),
         liquidations=_thin([_named(point) for point in liquidations]),
         shock=shock,
         dearest=max(copies, key=lambda copy: Decimal(copy.slippage_bps), default=None),
@@ -237,6 +250,15 @@ def _verdict_point(item: Judged) -> VerdictPoint:
         reason=item.reason,
         detail="" if copy is None else copy.detail,
     )
+
+
+def _exposures(rows: ReportRows) -> list[ExposurePoint]:
+    """In the order of time, of all followers."""
+    return [
+        ExposurePoint(said.follower_id, said.sent_ms, said.target_exposure, said.actual_exposure)
+        for said in sorted(rows.statuses, key=lambda said: said.sent_ms)
+        if said.sent_ms >= rows.since_ms
+    ]
 
 
 def _named(point: LiquidationPoint) -> LiquidationPoint:

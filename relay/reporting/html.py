@@ -236,6 +236,7 @@ def _data(
                 "signal": copy.signal_id,
                 "side": copy.side,
                 "verdict": copy.verdict,
+                "x": _second(copy.wall_ms, detail),
                 "bps": float(copy.slippage_bps),
                 "latency": copy.latency_ms,
             }
@@ -246,6 +247,16 @@ def _data(
         "leader_fills": [_point(fill, detail) for fill in detail.leader_fills],
         "follower_fills": [_point(fill, detail) for fill in detail.follower_fills],
         "verdicts": [_verdict(verdict, detail) for verdict in detail.verdicts],
+        "exposures": [
+            {
+                "who": said.follower_id,
+                "x": _second(said.wall_ms, detail),
+                "target": float(said.target),
+                "actual": float(said.actual),
+                "apart": float(abs(Decimal(said.target) - Decimal(said.actual)) * 100),
+            }
+            for said in detail.exposures
+        ],
         "liquidations": [_point(point, detail) for point in detail.liquidations],
         "shock": None
         if shock is None
@@ -303,7 +314,15 @@ def _price(row: PriceRow, detail: ReportDetail) -> dict[str, Any]:
         if market_ms is None
         else datetime.fromtimestamp(market_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     )
-    return {"x": _second(wall_ms, detail), "market": market, "index": index, "mark": mark, "last": last}
+    gap = (last - mark) / mark * 10_000 if last is not None and mark is not None else None
+    return {
+        "x": _second(wall_ms, detail),
+        "market": market,
+        "index": index,
+        "mark": mark,
+        "last": last,
+        "gap": gap,
+    }
 
 
 def _second(wall_ms: int, detail: ReportDetail) -> float:

@@ -1,4 +1,4 @@
-"""The page in a real browser: the three pictures hold data, in a window and on a phone."""
+"""The page in a real browser: the pictures hold data, in a window and on a phone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--virtual-time-budget=6000",),
 )
-PICTURES = ("picture-slippage", "picture-parts", "picture-latency", "picture-price")
+PICTURES = tuple(
+    f"picture-{name}" for name in ("slippage", "parts", "over-time", "latency", "tracking", "price", "gap")
+)
 
 
 class Shapes(HTMLParser):
@@ -114,6 +116,10 @@ def test_the_pictures_hold_data(page: Path, tmp_path: Path) -> None:
     parts = shapes.counts["picture-parts"]
     assert parts["bars"] >= 4
     assert shapes.counts["picture-latency"]["bars"] >= 4
+    over_time = shapes.counts["picture-over-time"]
+    assert over_time["point"] >= executed + len(run.signals)
+    assert shapes.counts["picture-tracking"]["js-line"] >= followers
+    assert shapes.counts["picture-gap"]["js-line"] == 1
     price = shapes.counts["picture-price"]
     assert price["js-line"] == 2 * 3  # index, mark, last, and each once more in the legend
     leader, fills, verdicts = len(run.signals), executed, len(run.copies)

@@ -1,4 +1,4 @@
-/* Draws the three pictures from the data in the page.
+/* Draws the pictures from the data in the page.
    Belongs here: geometry and colour. Does not belong here: any figure that is not in the data already. */
 "use strict";
 (function () {
@@ -231,6 +231,61 @@
     }), config);
   }
 
+  // Every copy when it was made, and the leaders' trades on the line of no slippage.
+  function drawOverTime() {
+    const traces = executed.map((follower) => {
+      const own = data.copies.filter((copy) => copy.follower === follower.id);
+      return {
+        type: "scatter", mode: "markers", name: text(follower.id), x: own.map((copy) => copy.x), y: own.map((copy) => copy.bps), cliponaxis: false,
+        marker: { color: follower.colour, symbol: follower.shape, size: 8, opacity: 0.85, line: { color: colour("--card"), width: 0.8 } },
+        text: own.map((copy) => `${text(copy.signal)} ${copy.side}, ${copy.verdict}<br>${copy.latency} ms after the leader`),
+        hovertemplate: `<b>${text(follower.id)}</b> %{y:.2f} bps at %{x:.1f} s<br>%{text}<extra></extra>`,
+      };
+    });
+    data.leaders.forEach((leader) => {
+      const own = data.leader_fills.filter((fill) => fill.who === leader);
+      const size = Math.max(7, leaderSize(own.length) - 6);
+      traces.push({
+        type: "scatter", mode: "markers", name: `${text(leader)} (leader)`, x: own.map((fill) => fill.x), y: own.map(() => 0), cliponaxis: false,
+        marker: { symbol: own.map((fill) => triangle(fill.side)), size, color: colour("--card"), line: { color: colour("--leader"), width: 1.3 } },
+        text: own.map((fill) => `${fill.side} ${text(fill.qty)} ${text(fill.symbol)} at ${text(fill.shown)}`),
+        hovertemplate: `<b>${text(leader)}</b> %{text}<extra></extra>`,
+      });
+    });
+    Plotly.react("picture-over-time", traces, overTime("bps, worse is up", {}), config);
+  }
+
+  function overTime(unit, extra) {
+    return layout({
+      height: narrow() ? 330 : 340, showlegend: true, legend: legendBelow(6),
+      xaxis: axis({ title: { text: "seconds of the run", standoff: 4 } }),
+      yaxis: axis(Object.assign({ title: { text: narrow() ? "" : unit, standoff: 6 }, zeroline: true, zerolinewidth: 1 }, extra)),
+    });
+  }
+
+  // How far each follower was from where its policy wanted it, by its own words.
+  function drawTracking() {
+    const traces = data.followers.map((follower) => {
+      const own = data.exposures.filter((said) => said.who === follower.id);
+      return {
+        type: "scatter", mode: own.length > 1 ? "lines" : "markers", name: text(follower.id), x: own.map((said) => said.x), y: own.map((said) => said.apart),
+        line: { color: follower.colour, width: 1.8, shape: "hv" }, marker: { color: follower.colour, symbol: follower.shape },
+        text: own.map((said) => `target ${said.target.toFixed(3)}, actual ${said.actual.toFixed(3)}`),
+        hovertemplate: `<b>${text(follower.id)}</b> %{y:.2f} % of equity at %{x:.1f} s<br>%{text}<extra></extra>`,
+      };
+    }).filter((trace) => trace.x.length);
+    Plotly.react("picture-tracking", traces, overTime("% of equity", { rangemode: "tozero" }), config);
+  }
+
+  function drawGap() {
+    const traces = data.symbols.filter((each) => (data.prices[each.name] || []).some((price) => price.gap !== null)).map((each, at) => ({
+      type: "scatter", mode: "lines", name: text(each.name), x: data.prices[each.name].map((price) => price.x), y: data.prices[each.name].map((price) => price.gap),
+      connectgaps: true, line: { color: at === 0 ? colour("--mark") : colour(`--step-${2 + (at % 6)}`), width: 1.6 },
+      hovertemplate: `<b>${text(each.name)}</b> last %{y:+.1f} bps from the mark at %{x:.1f} s<extra></extra>`,
+    }));
+    Plotly.react("picture-gap", traces, Object.assign(overTime("bps of the mark", {}), { showlegend: traces.length > 1 }), config);
+  }
+
   function drawSymbols() {
     const box = document.getElementById("symbols");
     box.hidden = data.symbols.length < 2;
@@ -244,7 +299,7 @@
   }
 
   function draw() {
-    drawSlippage(); drawParts(); drawLatency(); drawSymbols(); drawPrice();
+    drawSlippage(); drawParts(); drawOverTime(); drawLatency(); drawTracking(); drawGap(); drawSymbols(); drawPrice();
   }
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   draw();
