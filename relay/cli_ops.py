@@ -1,4 +1,4 @@
-"""The commands of ops on the command line: import, store, explain, statement.
+"""The commands of ops on the command line: import, store, explain, statement, top.
 
 Belongs here: names, options and help. Does not belong here: anything they do, imported when a command runs.
 """
@@ -39,6 +39,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(store_app, name="store")
     app.add_typer(statement_app, name="statement")
     app.command()(explain)
+    app.command()(top)
 
 
 @import_app.command()
@@ -158,3 +159,28 @@ def explain(
     from relay.store import store_place
 
     raise typer.Exit(running.print_result(lambda: told(signal_id, store_place(store), as_json=as_json)))
+
+
+def top(
+    store: StoreOption = "drift.sqlite",
+    hours: Annotated[
+        float, typer.Option("--hours", min=0.01, max=87_600, help="of the last so many hours")
+    ] = 24.0,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.2, max=3600, help="seconds between two looks")
+    ] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="look once and end")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable output, once")] = False,
+) -> None:
+    """How followers stand right now: modes, copies, slippage, what is wrong, the latest signals."""
+    from relay import running
+    from relay.store import store_place
+
+    def shown() -> str:
+        from relay.top import top as show
+
+        place = store_place(store)
+        show(place, span_ms=int(hours * 3_600_000), interval_s=interval, once=once, as_json=as_json)
+        return ""
+
+    raise typer.Exit(running.print_result(shown))

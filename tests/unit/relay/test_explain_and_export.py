@@ -76,3 +76,17 @@ def test_a_store_is_migrated_once(place: StorePlace) -> None:
     assert store_place(str(place)) == place
     assert "applied 1, 2, 3" in ran("store", "migrate", "--store", str(place))
     assert "nothing to do" in ran("store", "migrate", "--store", str(place))
+
+
+def test_top_prints_once_without_a_terminal(tmp_path: Path) -> None:
+    filled(tmp_path / "drift.sqlite")
+    arguments = ["top", "--store", str(tmp_path / "drift.sqlite"), "--hours", "87600"]
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "140"})
+    assert done.exit_code == 0, done.output
+    for word in ("steady", "tiny", "skipped", "leverage", "nothing is wrong", f"{LEADER}.1.26"):
+        assert word in done.stdout, word
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    rows = {row["id"]: row for row in found["followers"]}
+    assert rows["tiny"]["copied"] == 0 and rows["steady"]["copied"] > 0
+    missing = CliRunner().invoke(app, ["top", "--store", str(tmp_path / "none.sqlite")])
+    assert missing.exit_code == 1 and "there is no such file" in missing.output
