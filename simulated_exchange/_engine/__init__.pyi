@@ -1153,6 +1153,32 @@ class Event:
         ) -> Event.OrderConditions: ...
 
     @final
+    class SpotConditions(Event):
+        """What an accepted order of spot asks for; told, before its other conditions, only of orders that
+        do.
+        """
+
+        order_id: Final[int]
+        account: Final[int]
+        instrument: Final[int]
+        is_leveraged: Final[bool]
+        """Borrows what it cannot pay."""
+        spend: Final[int]
+        """What a market buy is to spend, in the quote coin; 0 for one of so many of the base coin."""
+        __match_args__: ClassVar[tuple[str, ...]]
+        def __new__(
+            cls,
+            order_id: int,
+            account: int,
+            instrument: int,
+            is_leveraged: bool,
+            spend: int,
+            sequence: int,
+            market_ms: int,
+            wall_us: int,
+        ) -> Event.SpotConditions: ...
+
+    @final
     class OrderTriggered(Event):
         """A waiting order's price was reached, by `price`. What follows tells whether it filled, rested
         or was

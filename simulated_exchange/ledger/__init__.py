@@ -77,6 +77,7 @@ class Ledger:
             Event.OrderAmended: self._amended,
             Event.OrderConditions: self._conditions,
             Event.OrderTriggered: self._triggered,
+            Event.SpotConditions: self._spot_conditions,
             Event.OrderCancelled: self._cancelled,
             Event.Trade: self._trade,
             Event.Fill: self._fill,
@@ -158,6 +159,12 @@ class Ledger:
         memory = self._accounts.get(event.account)
         if memory is not None:
             memory.set_conditions(event)
+
+    def _spot_conditions(self, event: Event) -> None:
+        assert isinstance(event, Event.SpotConditions)
+        memory = self._accounts.get(event.account)
+        if memory is not None:
+            memory.set_spot_conditions(event)
 
     def _triggered(self, event: Event) -> None:
         assert isinstance(event, Event.OrderTriggered)

@@ -124,6 +124,12 @@ class AccountMemory:
             record.updated_us = event.wall_us
         return record
 
+    def set_spot_conditions(self, event: Event.SpotConditions) -> None:
+        """Whether an order of spot borrows, and what it is to spend."""
+        record = self.live.get(event.order_id)
+        if record is not None:
+            record.is_leveraged, record.spend = event.is_leveraged, event.spend
+
     def trigger(self, event: Event.OrderTriggered) -> OrderRecord | None:
         """A waiting order's price was reached."""
         record = self.live.get(event.order_id)
@@ -138,6 +144,8 @@ class AccountMemory:
         record = self.live.get(event.order_id)
         if record is not None:
             record.price, record.qty, record.leaves = event.price, event.qty, event.leaves
+            if record.spend and record.status == OrderStatus.UNTRIGGERED:
+                record.spend = event.qty
             record.updated_us = event.wall_us
         return record
 

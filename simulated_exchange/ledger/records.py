@@ -85,6 +85,8 @@ class OrderRecord:
     stop_loss_by: str = ""
     stop_loss_limit: int = 0
     trailing_stop: int = 0
+    is_leveraged: bool = False
+    spend: int = 0  # of a market buy that spends so much of the quote coin
 
 
 class Execution(NamedTuple):

@@ -81,7 +81,14 @@ async def test_spot_changes_hands_and_fees_are_paid_out_of_what_is_got(room: Roo
     for order_id, filled in ((by_base["id"], 0.1), (by_cost["id"], 0.05)):
         order = await taker.fetch_order(order_id, SPOT, {"acknowledged": True})
         assert (order["symbol"], order["filled"], order["status"]) == (SPOT, filled, "closed")
+        assert (order["amount"], order["remaining"]) == (filled, 0)
         assert order["fees"][0]["currency"] == "BTC"
+    asked = {"category": "spot", "symbol": "BTCUSDT"}
+    rows = (await taker.privateGetV5OrderRealtime({**asked, "openOnly": 1}))["result"]["list"]
+    told = [(row["qty"], row["marketUnit"], row["isLeverage"]) for row in rows]
+    assert told == [("5000", "quoteCoin", "0"), ("0.100000", "baseCoin", "0")]
+    fills = (await taker.privateGetV5ExecutionList(asked))["result"]["list"]
+    assert [row["orderQty"] for row in fills] == ["5000", "0.100000"]
     fill = (await taker.fetch_my_trades(SPOT))[-1]
     assert (fill["symbol"], fill["fee"]["currency"]) == (SPOT, "BTC")
     await room.buy(SPOT, 0.1, 99000)
@@ -134,6 +141,9 @@ async def test_spot_on_margin_borrows_what_is_missing(room: Room) -> None:
     taker = room.taker
     await room.sell(SPOT, 2, 100000)
     await taker.create_order(SPOT, "limit", "buy", 1.5, 100000, {"isLeverage": 1, "timeInForce": "IOC"})
+    row = (await taker.fetch_canceled_and_closed_orders(SPOT))[0]["info"]
+    assert (row["isLeverage"], row["marketUnit"], row["qty"]) == ("1", "", "1.500000")
+    assert (await taker.fetch_my_trades(SPOT))[-1]["info"]["isLeverage"] == "1"
     balance = await taker.fetch_balance()
     assert balance["BTC"]["total"] == pytest.approx(10 + 1.5 * (1 - SPOT_FEE))
     assert balance["USDT"]["debt"] == pytest.approx(50000, rel=1e-5)  # with the interest of the hour

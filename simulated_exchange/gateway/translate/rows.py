@@ -87,6 +87,7 @@ EXEC_TYPES = {
 }
 _DIRECTION = {"Rise": 1, "Fall": 2}
 _SELF_MATCH = {"Allow": "None"}
+_LEVERAGE = {False: "0", True: "1"}
 _SLIPPAGE_PERCENT = SCALE // 100
 
 
@@ -217,6 +218,13 @@ def _average_price(order: OrderRecord, instrument: Instrument) -> str:
     )
 
 
+def _market_unit(order: OrderRecord) -> str:
+    """What a market order's quantity is in; clients take that of a buy for the quote coin unless told."""
+    if not order.is_market:
+        return ""
+    return "quoteCoin" if order.spend else "baseCoin"
+
+
 def order_row(order: OrderRecord, instrument: Instrument) -> Row:
     """The row of realtime and history. Clients tell spot by the keys `tpslMode` and `createType`: it has
     none.
@@ -230,9 +238,9 @@ def order_row(order: OrderRecord, instrument: Instrument) -> Row:
         "blockTradeId": "",
         "symbol": instrument.symbol,
         "price": fixed_text(order.price, price),
-        "qty": fixed_text(order.qty, qty),
+        "qty": decimal_text(order.spend) if order.spend else fixed_text(order.qty, qty),
         "side": "Buy" if order.is_buy else "Sell",
-        "isLeverage": "0" if instrument.is_spot else "",
+        "isLeverage": _LEVERAGE[order.is_leveraged] if instrument.is_spot else "",
         "positionIdx": order.position_index,
         "orderStatus": _STATUS[order.status],
         "createType": _create_type(order),
@@ -248,7 +256,7 @@ def order_row(order: OrderRecord, instrument: Instrument) -> Row:
         "orderType": "Market" if order.is_market else "Limit",
         "stopOrderType": stop_order_type(order),
         "orderIv": "",
-        "marketUnit": "",
+        "marketUnit": _market_unit(order) if instrument.is_spot else "",
         **_slippage(order),
         **_stops(order, price),
         "lastPriceOnCreated": fixed_text(order.last_price_on_created, price),
@@ -301,6 +309,13 @@ def _execution_order_type(execution: Execution) -> str:
     return "Market" if execution.order is None or execution.order.is_market else "Limit"
 
 
+def _order_qty(execution: Execution, decimals: int) -> str:
+    order = execution.order
+    if order is not None and order.spend:
+        return decimal_text(order.spend)
+    return fixed_text(order.qty if order else execution.qty, decimals)
+
+
 def execution_row(execution: Execution, instrument: Instrument) -> Row:
     """The row of the execution list; that of spot has no `createType`, by which clients tell it."""
     order = execution.order
@@ -311,7 +326,7 @@ def execution_row(execution: Execution, instrument: Instrument) -> Row:
         "orderLinkId": order.link_id if order else "",
         "side": "Buy" if execution.is_buy else "Sell",
         "orderPrice": fixed_text(order.price if order else execution.price, price),
-        "orderQty": fixed_text(order.qty if order else execution.qty, qty),
+        "orderQty": _order_qty(execution, qty),
         "leavesQty": fixed_text(execution.leaves, qty),
         "createType": _create_type(order) if order else _CREATE_BY_KIND.get(execution.kind, "CreateByUser"),
         "orderType": _execution_order_type(execution),
@@ -336,7 +351,7 @@ def execution_row(execution: Execution, instrument: Instrument) -> Row:
         "closedSize": decimal_text(execution.closed_qty) if execution.closed_qty else "",
         "seq": execution.sequence,
         "extraFees": "",
-        "isLeverage": "0",
+        "isLeverage": _LEVERAGE[order is not None and order.is_leveraged],
     }
     if instrument.is_spot:
         del row["createType"]
@@ -349,7 +364,8 @@ def stream_execution_row(execution: Execution, instrument: Instrument) -> Row:
     del row["execFeeV2"]
     row["extraFees"] = []
     row["category"] = instrument.category
-    row["marketUnit"] = ""
+    order = execution.order
+    row["marketUnit"] = _market_unit(order) if order is not None and instrument.is_spot else ""
     row["execPnl"] = decimal_text(execution.realised_pnl)
     return row
 

@@ -223,6 +223,7 @@ events! {
         take_profit_by: TriggerBy, take_profit_limit: i64, stop_loss: i64, stop_loss_by: TriggerBy,
         stop_loss_limit: i64,
     }
+    SpotConditions { order_id: u64, account: u32, instrument: u16, is_leveraged: bool, spend: i64 }
     OrderTriggered { order_id: u64, account: u32, instrument: u16, price: i64 }
     TradingStopChanged {
         account: u32, instrument: u16, position_index: PositionIndex, take_profit: i64, stop_loss: i64,

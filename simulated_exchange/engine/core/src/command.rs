@@ -188,6 +188,16 @@ impl NewOrder {
         self.qty == Qty(0) && self.reduce_only && self.terms.close_on_trigger
     }
 
+    /// What a market buy of spot is to spend, in its quote coin; 0 for one of so many of the base coin.
+    #[inline]
+    pub fn spend(&self) -> Qty {
+        if self.terms.in_quote {
+            self.qty
+        } else {
+            Qty(0)
+        }
+    }
+
     /// A plain market order.
     pub const fn market(account: AccountId, instrument: InstrumentId, side: Side, qty: Qty) -> Self {
         Self {

@@ -409,6 +409,11 @@ impl Exchange {
     /// Tells what an order asks for beyond the plain, and what it waits for.
     pub(crate) fn emit_conditions(&mut self, id: u64, order: &NewOrder, waiting: Option<&Waiting>) {
         let terms = &order.terms;
+        if terms.is_leveraged || terms.in_quote {
+            let (account, instrument, spend) = (order.account, order.instrument, order.spend());
+            let (order_id, is_leveraged) = (OrderId(id), terms.is_leveraged);
+            self.emit(EventKind::SpotConditions { order_id, account, instrument, is_leveraged, spend });
+        }
         let (slippage_ticks, slippage_ratio) = match terms.slippage {
             SlippageTolerance::None => (0, 0),
             SlippageTolerance::Ticks(ticks) => (i64::from(ticks), 0),

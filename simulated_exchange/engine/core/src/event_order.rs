@@ -92,6 +92,19 @@ macro_rules! with_order_events {
                 /// Limits of spot orders beyond the price band are moved to its edge.
                 spot_moves_to_band: bool,
             }
+            /// What an accepted order of spot asks for; told, before its other conditions, only of orders that do.
+            SpotConditions = 54 {
+                /// Order.
+                order_id: OrderId,
+                /// Owner.
+                account: AccountId,
+                /// Instrument.
+                instrument: InstrumentId,
+                /// Borrows what it cannot pay.
+                is_leveraged: bool,
+                /// What a market buy is to spend, in the quote coin; 0 for one of so many of the base coin.
+                spend: Qty,
+            }
         }
     };
 }

@@ -195,6 +195,11 @@ fn a_market_buy_may_name_what_it_spends() {
     );
     // 30,000 less 0.04 that buy no lot
     assert_eq!(story.coin_of("alice", "USDT"), ("29900".into(), "0".into()));
+    let told = story.happened(|event| match *event {
+        EventKind::SpotConditions { spend, is_leveraged, .. } => Some((shown(spend.0), is_leveraged)),
+        _ => None,
+    });
+    assert_eq!(told, [("30000".to_owned(), false), ("60000".to_owned(), false)]);
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl State {
                     waiting.parent = 0;
                 }
             }
-            self.tell_conditions(order_id.0, before.key, &terms, None);
+            self.tell_conditions(order_id.0, before.key, &terms, Qty(0), None);
         }
         if is_changed {
             self.carry_out(&before, after);

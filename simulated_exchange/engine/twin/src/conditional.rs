@@ -165,7 +165,7 @@ impl State {
         self.last_order = id;
         self.tell_accepted(id, key, &order, waiting.created_by());
         self.waiting.insert(id, waiting);
-        self.tell_conditions(id, key, &order.terms, Some(&waiting));
+        self.tell_conditions(id, key, &order.terms, order.spend(), Some(&waiting));
     }
 
     /// Refuses an index of the other position mode.
@@ -452,7 +452,7 @@ impl State {
             self.tell_resized(&after);
         }
         if order.terms != before.order.terms {
-            self.tell_conditions(before.id, before.key, &order.terms, Some(&after));
+            self.tell_conditions(before.id, before.key, &order.terms, order.spend(), Some(&after));
         }
         Ok(amendment.order_id)
     }
@@ -465,16 +465,29 @@ impl State {
     }
 
     /// Tells what an order asks for beyond the plain, and what it waits for.
-    pub fn tell_conditions(&mut self, id: u64, key: Key, terms: &Terms, waiting: Option<&Waiting>) {
+    pub fn tell_conditions(
+        &mut self,
+        id: u64,
+        key: Key,
+        terms: &Terms,
+        spend: Qty,
+        waiting: Option<&Waiting>,
+    ) {
+        let (order_id, is_leveraged) = (OrderId(id), terms.is_leveraged);
+        let account = AccountId(self.accounts[key.account].id);
+        let instrument = instrument_id(key.instrument);
+        if is_leveraged || terms.in_quote {
+            self.emit(EventKind::SpotConditions { order_id, account, instrument, is_leveraged, spend });
+        }
         let (slippage_ticks, slippage_ratio) = match terms.slippage {
             SlippageTolerance::None => (0, 0),
             SlippageTolerance::Ticks(ticks) => (i64::from(ticks), 0),
             SlippageTolerance::Ratio(ratio) => (0, i64::from(ratio)),
         };
         self.emit(EventKind::OrderConditions {
-            order_id: OrderId(id),
-            account: AccountId(self.accounts[key.account].id),
-            instrument: instrument_id(key.instrument),
+            order_id,
+            account,
+            instrument,
             kind: waiting.map_or(StopKind::Plain, |waiting| waiting.kind),
             trigger_price: terms.trigger_price,
             trigger_by: terms.trigger_by,

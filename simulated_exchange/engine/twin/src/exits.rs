@@ -289,7 +289,7 @@ impl State {
         moved.order.terms.trigger_by = end.by;
         self.waiting.insert(moved.id, moved);
         if is_moved {
-            self.tell_conditions(moved.id, moved.key, &moved.order.terms, Some(&moved));
+            self.tell_conditions(moved.id, moved.key, &moved.order.terms, Qty(0), Some(&moved));
             if !moved.kind.is_partial() {
                 self.tell_trading_stop(moved.key);
             }

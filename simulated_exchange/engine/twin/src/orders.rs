@@ -192,6 +192,7 @@ impl State {
             price,
             qty,
             leaves: qty,
+            spend: new.spend(),
             reduce_only: new.reduce_only,
             terms: new.terms,
             kind: StopKind::Plain,
@@ -289,7 +290,7 @@ impl State {
         };
         self.tell_accepted(order.id, order.key, &as_new, create_type);
         if fired.is_some() || !order.terms.is_none() {
-            self.tell_conditions(order.id, order.key, &order.terms, fired);
+            self.tell_conditions(order.id, order.key, &order.terms, order.spend, fired);
         }
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use exchange_core::{
     AccountLevel, AdlSpec, CoinId, CoinPrice, CoinSpec, Event, EventKind, Genesis, LinkId, MarginMode,
-    OrderSettings, OrderType, PoolId, PositionIndex, Side, StopKind, Strain, Terms, TimeInForce,
+    OrderSettings, OrderType, PoolId, PositionIndex, Qty, Side, StopKind, Strain, Terms, TimeInForce,
     CONVERSION_ACCOUNT, FEE_ACCOUNT, FIRST_POOL_ACCOUNT, LENDING_ACCOUNT, TAKEOVER_ACCOUNT,
 };
 
@@ -129,6 +129,8 @@ pub struct Order {
     pub qty: i128,
     /// Unfilled quantity.
     pub leaves: i128,
+    /// What a market buy is to spend; 0 for one of so many of the base coin.
+    pub spend: Qty,
     /// Never grows a position.
     pub reduce_only: bool,
     /// What it asks for beyond the plain; self-match prevention counts again when it comes in again.
