@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import statistics
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -66,6 +67,10 @@ class Listing(Protocol):
     def min_notional(self) -> int: ...
     @property
     def index_sources(self) -> list[tuple[str, int]]: ...
+    @property
+    def is_spot(self) -> bool: ...
+    @property
+    def is_inverse(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +131,29 @@ def build_world(
             raise ScenarioError(
                 f"{config.name}: symbols: the venue does not list {name}; allowed: {', '.join(by_symbol)}"
             )
+    driven = [symbol.symbol for symbol in config.symbols if symbol.follows is None]
     for file in replay.files if replay is not None else ():
-        if file.spec.symbol not in configured:
+        if file.spec.symbol not in driven:
             raise ScenarioError(
                 f"replay {file.spec.kind}:{file.spec.symbol}: scenario {config.name} has no makers for it; "
-                f"allowed: {', '.join(configured)}"
+                f"allowed: {', '.join(driven)}"
             )
     shock_config = config.shock if replay is None else None
     shock = plan_shock(shock_config, plan)
     account = ACCOUNT_FIRST
     states: list[MarketState] = []
-    for configured_symbol in config.symbols:
-        price = to_decimal(standing.get(configured_symbol.symbol, 0)) or configured_symbol.start_price
-        symbol = configured_symbol.model_copy(update={"start_price": price})
-        shock_bps = shock_config.basis_bps if shock_config is not None else 0.0
-        market = _market(symbol, by_symbol[symbol.symbol], plan, replay, shock, shock_bps)
+    built: dict[str | None, Market] = {}
+    for configured_symbol in sorted(config.symbols, key=lambda symbol: symbol.follows is not None):
+        listing, beside = by_symbol[configured_symbol.symbol], built.get(configured_symbol.follows)
+        if beside is not None:
+            symbol = configured_symbol
+            market = _beside(symbol, listing, plan, beside)
+        else:
+            price = to_decimal(standing.get(listing.symbol, 0)) or configured_symbol.start_price
+            symbol = configured_symbol.model_copy(update={"start_price": price})
+            shock_bps = shock_config.basis_bps if shock_config is not None else 0.0
+            market = _driven(symbol, listing, plan, replay, shock, shock_bps)
+        built[symbol.symbol] = market
         makers: list[Maker] = []
         for maker in symbol.makers:
             makers += [Maker(account + number, maker) for number in range(maker.count)]
@@ -149,21 +162,21 @@ def build_world(
         account += len(noise)
         states.append(MarketState(market, symbol, makers, noise, _fast_threshold_bps(symbol, market, plan)))
     rng = random.Random(f"crowd-{plan.seed}")
-    markets = [state.market for state in states]
-    crowd = draw_crowd(config.crowd, markets, account, plan.wall_ms, rng)
-    followers = _followers(listings, markets)
+    crowd = draw_crowd(config.crowd, [built[name] for name in driven], account, plan.wall_ms, rng)
+    followers = _followers(listings, [built[name] for name in driven], set(configured))
     return World(config, states, crowd, followers, seed=plan.seed, link_tag=f"mm{life:x}")
 
 
-def _followers(listings: Sequence[Listing], markets: Sequence[Market]) -> list[Follower]:
+def _followers(
+    listings: Sequence[Listing], markets: Sequence[Market], traded: AbstractSet[str]
+) -> list[Follower]:
     """Whatever else the venue lists of the coins whose price the scenario moves: its index goes with them."""
-    moved = {market.instrument for market in markets}
     by_base = {listings[market.instrument].base: market.index_paths for market in reversed(markets)}
     followers = []
     for listing in listings:
         over = by_base.get(listing.base)
         under = by_base.get(listing.quote)
-        if listing.instrument in moved or over is None or not (under or listing.quote in DOLLARS):
+        if listing.symbol in traded or over is None or not (under or listing.quote in DOLLARS):
             continue
         paths = tuple(
             RatioPath(over[source % len(over)], under[source % len(under)])
@@ -175,7 +188,7 @@ def _followers(listings: Sequence[Listing], markets: Sequence[Market]) -> list[F
     return followers
 
 
-def _market(
+def _driven(
     symbol: SymbolConfig,
     listing: Listing,
     plan: Plan,
@@ -185,6 +198,27 @@ def _market(
 ) -> Market:
     weights = [weight for _, weight in listing.index_sources]
     index_paths, quote_path, replayed = _paths(symbol, weights, plan, replay, shock, shock_bps)
+    sources = [_for_source(index_paths, symbol, plan, source, replayed) for source in range(len(weights))]
+    return _market(listing, sources, quote_path, replayed=replayed)
+
+
+def _beside(symbol: SymbolConfig, listing: Listing, plan: Plan, other: Market) -> Market:
+    """A market of the same coin: the other's index, quoted around with a basis of its own."""
+    paths = other.index_paths
+    sources = [paths[source % len(paths)] for source in range(len(listing.index_sources))]
+    seed, grid_ms = f"basis-{symbol.symbol}-{plan.seed}", max(1, round(GRID_WALL_MS * plan.factor))
+    basis = OffsetPath(paths[0], _basis(symbol, plan), seed=seed, start_ms=plan.start_ms, grid_ms=grid_ms)
+    return _market(listing, sources, basis, replayed=other.replayed)
+
+
+def _basis(symbol: SymbolConfig, plan: Plan, shock_bps: float = 0.0) -> Offset:
+    reversion_ms = max(1, round(symbol.basis_reversion_ms * plan.factor))
+    return Offset(symbol.basis_mean_bps, symbol.basis_deviation_bps, reversion_ms, shock_bps)
+
+
+def _market(
+    listing: Listing, sources: Sequence[PricePath], quote_path: PricePath, *, replayed: bool
+) -> Market:
     return Market(
         instrument=listing.instrument,
         symbol=listing.symbol,
@@ -194,11 +228,11 @@ def _market(
         qty_max=listing.max_qty,
         qty_market_max=listing.max_market_qty,
         notional_min=listing.min_notional,
-        index_paths=tuple(
-            _for_source(index_paths, symbol, plan, source, replayed) for source in range(len(weights))
-        ),
+        index_paths=tuple(sources),
         quote_path=quote_path,
         replayed=replayed,
+        is_spot=listing.is_spot,
+        is_inverse=listing.is_inverse,
     )
 
 
@@ -225,19 +259,14 @@ def _paths(
                 seed=f"index-{symbol.symbol}-{plan.seed}",
                 start_ms=plan.start_ms,
                 grid_ms=grid_ms,
-                start_price=to_fixed(symbol.start_price),
+                start_price=to_fixed(symbol.start_price or 0),
                 volatility=symbol.volatility if replay is None else symbol.volatility_beside_replay,
                 shock=shock,
             )
         ]
     if files.get("last"):
         return index_paths, files["last"][0], replayed
-    offset = Offset(
-        symbol.basis_mean_bps,
-        symbol.basis_deviation_bps,
-        max(1, round(symbol.basis_reversion_ms * plan.factor)),
-        shock_bps,
-    )
+    offset = _basis(symbol, plan, shock_bps)
     seed = f"basis-{symbol.symbol}-{plan.seed}"
     several = len(index_paths) == len(weights) > 1
     index = MeanPath(index_paths, weights) if several else index_paths[0]

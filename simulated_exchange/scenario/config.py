@@ -86,10 +86,14 @@ class NoiseConfig(_Section):
 
 
 class SymbolConfig(_Section):
-    """One market."""
+    """One market: with a price of its own from `start_price` on, or beside another whose index it follows.
 
-    symbol: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,32}$")]
-    start_price: Annotated[Decimal, Field(gt=0, le=10**9, decimal_places=8)]
+    Pairs of spot are named as in their files (BTC/USDT).
+    """
+
+    symbol: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,32}(/[A-Z0-9]{2,16})?$")]
+    start_price: Annotated[Decimal, Field(gt=0, le=10**9, decimal_places=8)] | None = None
+    follows: Annotated[str, Field(pattern=r"^[A-Z0-9]{2,32}$")] | None = None
     volatility: Annotated[float, Field(ge=0, le=20)] = 0.6  # annualised
     volatility_beside_replay: Annotated[float, Field(ge=0, le=20)] = 0.4  # when another market is replayed
     source_noise_bps: Bps = 0.3
@@ -100,6 +104,12 @@ class SymbolConfig(_Section):
     fast_move: FastMoveConfig = FastMoveConfig()
     impact: ImpactConfig = ImpactConfig()
     noise: NoiseConfig = NoiseConfig()
+
+    @model_validator(mode="after")
+    def _priced(self) -> SymbolConfig:
+        if (self.start_price is None) == (self.follows is None):
+            raise ValueError("needs either start_price or follows")
+        return self
 
 
 class ShockConfig(_Section):
@@ -167,6 +177,10 @@ class ScenarioConfig(_Section):
         names = [symbol.symbol for symbol in self.symbols]
         if len(set(names)) != len(names):
             raise ValueError("symbols: every symbol must be named once")
+        driven = {symbol.symbol for symbol in self.symbols if symbol.follows is None}
+        for symbol in self.symbols:
+            if symbol.follows not in (None, *driven):
+                raise ValueError(f"{symbol.symbol}: follows: {symbol.follows} has no price of its own here")
         quotes = sum(2 * maker.count * maker.levels for symbol in self.symbols for maker in symbol.makers)
         if quotes > self.commands_per_tick_max:
             raise ValueError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from simulated_exchange.scenario.commands import Amend, Cancel, Command, Place
 from simulated_exchange.scenario.config import FastMoveConfig, MakerConfig
-from simulated_exchange.scenario.fixed import MILLI_BPS, SCALE, ceil_to, floor_to, share_of, to_fixed
+from simulated_exchange.scenario.fixed import MILLI_BPS, ceil_to, floor_to, share_of, to_fixed
 from simulated_exchange.scenario.market import Market
 
 __all__ = ["Calm", "Level", "Maker", "quote", "requote", "taken", "weather"]
@@ -76,7 +76,7 @@ def quote(maker: Maker, level: Level, fair: int, calm: Calm, market: Market) -> 
     config = maker.config
     half = round(config.half_spread_bps * 1000)
     limit = max(1, to_fixed(config.inventory_max_usdt))
-    held = maker.inventory * fair // SCALE
+    held = market.worth(maker.inventory, fair)
     held = max(-limit, min(limit, held))
     skew = round(config.skew_share * half) * held // limit
     centre = fair - share_of(fair, skew)
@@ -92,7 +92,7 @@ def quote(maker: Maker, level: Level, fair: int, calm: Calm, market: Market) -> 
         )
     price = max(price, market.tick_size)
     full = abs(held) >= limit and (held > 0) == level.buy
-    qty = 0 if full else max(floor_to(depth * SCALE // price, market.qty_step), market.least_qty(price))
+    qty = 0 if full else max(floor_to(market.size_of(depth, price), market.qty_step), market.least_qty(price))
     return price, min(qty, market.qty_max)
 
 

@@ -36,6 +36,16 @@ class Market:
     index_paths: tuple[PricePath, ...]
     quote_path: PricePath
     replayed: bool = False
+    is_spot: bool = False
+    is_inverse: bool = False
+
+    def worth(self, qty: int, price: int) -> int:
+        """What a quantity is worth at a price, in the quote coin; inverse contracts are counted in it."""
+        return qty if self.is_inverse else qty * price // SCALE
+
+    def size_of(self, notional: int, price: int) -> int:
+        """The quantity of this worth, on no grid."""
+        return notional if self.is_inverse else notional * SCALE // price
 
     def least_qty(self, price: int) -> int:
         """The smallest size that the venue takes at this price."""
@@ -43,5 +53,5 @@ class Market:
 
     def qty_of(self, notional: int, price: int) -> int:
         """`notional` at `price`, rounded down to the step, inside what a market order may be."""
-        qty = floor_to(notional * SCALE // price, self.qty_step)
+        qty = floor_to(self.size_of(notional, price), self.qty_step)
         return min(max(qty, self.least_qty(price)), floor_to(self.qty_market_max, self.qty_step))

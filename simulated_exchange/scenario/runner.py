@@ -97,10 +97,13 @@ class Scenario:
                 source = MARK_SOURCES[self.config.mark_source]
                 self._driver.set_mark_source(instrument=state.market.instrument, source=source)
         for state in self._world.states:
-            for maker in state.makers:
-                fresh &= self._open(maker.account, to_fixed(MAKER_DEPOSIT_USDT), state, MAKER_LEVERAGE)
-            for account in state.noise_accounts:
-                fresh &= self._open(account, to_fixed(NOISE_DEPOSIT_USDT), state, MAKER_LEVERAGE)
+            funded = [(maker.account, to_fixed(MAKER_DEPOSIT_USDT)) for maker in state.makers]
+            funded += [(account, to_fixed(NOISE_DEPOSIT_USDT)) for account in state.noise_accounts]
+            for account, deposit in funded:
+                is_new = self._open(account, deposit, state, MAKER_LEVERAGE)
+                fresh &= is_new
+                if is_new:
+                    self._stock(account, deposit, state)
         states = {state.market.instrument: state for state in self._world.states}
         for trader in self._world.crowd.traders:
             state = states[trader.market.instrument]
@@ -182,8 +185,18 @@ class Scenario:
             raise ScenarioError(
                 f"{self.config.name}: crowd.coin_margin_share: {listed.base} is no listed coin"
             )
-        price = to_fixed(state.config.start_price)
+        price = to_fixed(state.config.start_price or 0)
         return round(deposit * SCALE * COIN_MARGIN_FACTOR / price), coins.index(listed.base)
+
+    def _stock(self, account: int, worth: int, state: MarketState) -> None:
+        """As much again in the coin that the market sells or settles in, where that is another one."""
+        market = state.market
+        listed = self._driver.engine.instruments()[market.instrument]
+        in_base = market.is_spot or market.is_inverse
+        coin = self._driver.engine.coins().index(listed.base if in_base else listed.quote)
+        if coin:
+            price = market.index_paths[0].price_at(self._plan.start_ms) if in_base else SCALE
+            self._driver.deposit(account, worth * SCALE // price, coin)
 
     def _open(self, account: int, deposit: int, state: MarketState, leverage: int, coin: int = 0) -> bool:
         """Open and fund an account; False when it was there already, then its old orders go."""

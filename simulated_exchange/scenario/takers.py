@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from simulated_exchange.scenario.commands import Place
 from simulated_exchange.scenario.config import NoiseConfig
-from simulated_exchange.scenario.fixed import SCALE, to_fixed
+from simulated_exchange.scenario.fixed import to_fixed
 from simulated_exchange.scenario.market import Market
 
 __all__ = ["follow_print", "noise_orders"]
@@ -33,7 +33,7 @@ def noise_orders(
 ) -> list[Place]:
     """Market orders of `elapsed_ms` of wall time; the side leans against what the takers hold together."""
     median = to_fixed(config.median_usdt)
-    full = median * FULL_TRADES * SCALE // fair
+    full = market.size_of(median * FULL_TRADES, fair)
     lean = max(-1.0, min(1.0, position_qty / full)) * LEAN_SHARE if full else 0.0
     orders = []
     for _ in range(_poisson(config.rate_per_second * elapsed_ms / 1000, rng)):

@@ -236,6 +236,8 @@ class World:
         state = self._by_instrument.get(instrument)
         if state is None:
             return
+        if state.market.is_spot:  # no positions there: what came and went since
+            position_qty = state.positions.get(account, 0) + (qty if buy else -qty)
         state.positions[account] = position_qty
         quote = self._resting.get(order_id)
         if quote is not None:
@@ -243,7 +245,7 @@ class World:
             taken(maker, level, leaves, self.tick.wall_ms, self._random)
             if leaves == 0:
                 del self._resting[order_id]
-            self._add_impact(state, -price * qty // SCALE if buy else price * qty // SCALE)
+            self._add_impact(state, state.market.worth(-qty if buy else qty, price))
         if account in self._maker_accounts:
             for maker in state.makers:
                 if maker.account == account:

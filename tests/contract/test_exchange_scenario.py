@@ -12,13 +12,15 @@ import pytest
 from tests.contract.serving import run, served, trading
 
 SYMBOL = "BTC/USDT:USDT"
+BESIDE = {"BTC/USDT": 0.01, "ETH/USDT": 0.1, "BTC/USD:BTC": 1000, "BTC/USDC:USDC": 0.01}
 
 
 @pytest.mark.asyncio
 async def test_market_orders_fill_against_the_makers_and_everything_adds_up(tmp_path: Path) -> None:
     arguments = ("--scenario", "calm", "--seconds", "10", "--seed", "7", "--enable-sim", "--durability", "os")
     with served(tmp_path / "data", *arguments) as venue:
-        async with trading(venue) as client:
+        account = venue.open_account()
+        async with trading(venue, account) as client:
             book = await client.fetch_order_book(SYMBOL)
             assert len(book["bids"]) >= 3
             assert len(book["asks"]) >= 3
@@ -32,6 +34,14 @@ async def test_market_orders_fill_against_the_makers_and_everything_adds_up(tmp_
                 found = await client.fetch_order(order["id"], SYMBOL, {"acknowledged": True})
                 assert (found["status"], found["filled"]) == ("closed", 0.05)
             assert (await client.fetch_position(SYMBOL))["contracts"] in (0.0, None)
+            venue.sim("deposit", {"name": account.name, "coin": "BTC", "amount": "1"})
+            for symbol, size in BESIDE.items():
+                index = float((await client.fetch_ticker(symbol))["info"].get("indexPrice") or 0)
+                by_base = {"marketUnit": "baseCoin"} if ":" not in symbol else {}
+                ordered = await client.create_order(symbol, "market", "buy", size, params=by_base)
+                bought = await client.fetch_order(ordered["id"], symbol, {"acknowledged": True})
+                assert (bought["status"], bought["filled"]) == ("closed", size)
+                assert not index or abs(bought["average"] / index - 1) < 0.002
         stats = venue.sim("stats")
         assert stats["scenario"]["name"] == "calm"
         assert stats["trades"] > 2

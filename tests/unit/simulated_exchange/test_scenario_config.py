@@ -31,7 +31,8 @@ def test_the_scenarios_that_ship_are_usable() -> None:
         config = load_config(name, scenarios_folder())
         assert config.name == name
         assert config.description
-        assert {symbol.symbol for symbol in config.symbols} == {"BTCUSDT", "ETHUSDT"}
+        driven = {symbol.symbol for symbol in config.symbols if symbol.follows is None}
+        assert driven == {"BTCUSDT", "ETHUSDT"}
 
 
 def test_overrides_go_on_top_key_by_key(tmp_path: Path) -> None:
@@ -48,6 +49,12 @@ def test_overrides_go_on_top_key_by_key(tmp_path: Path) -> None:
         (
             TEXT.replace("traders = 3", "traders = -1"),
             "mine.toml: crowd.traders: .*greater than or equal to 0",
+        ),
+        (TEXT.replace('start_price = "100.5"', ""), "symbols.0: needs either start_price or follows"),
+        (TEXT.replace('"100.5"', '"1"\nfollows = "ETHUSDT"'), "needs either start_price or follows"),
+        (
+            TEXT.replace('start_price = "100.5"', 'follows = "ETHUSDT"'),
+            "ETHUSDT has no price of its own",
         ),
         (TEXT.replace('"100.5"', '"-5"'), "mine.toml: symbols.0.start_price: .*greater than 0"),
         (TEXT.replace('symbol = "BTCUSDT"', ""), "mine.toml: symbols.0.symbol: "),
