@@ -216,7 +216,7 @@ def show_environment(
         told = library_settings(bot or "ccxt", rest=rest, data_dir=data_dir, account=account)
         typer.echo(json.dumps(told, indent=2))
         return
-    for line in environment_lines(bot, rest=rest, data_dir=data_dir, account=account):
+    for line in environment_lines(rest=rest, data_dir=data_dir, account=account):
         typer.echo(line)
 
 

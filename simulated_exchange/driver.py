@@ -177,6 +177,7 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         self.engine = engine
         self.clock = clock
         self.recovery = recovery
+        self.source_prices = {}
         self._commits_beside_loop = durability == "fsync"
         self._market_ms = engine.market_ms()
         self._applied = 0

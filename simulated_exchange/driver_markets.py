@@ -23,6 +23,8 @@ class MarketCalls(ABC):
     """What the driver can be asked about markets."""
 
     engine: Engine
+    source_prices: dict[tuple[int, int], int]
+    """What each source of each index said last; nothing after a restart, until it speaks again."""
 
     @abstractmethod
     def _times(self) -> tuple[int, int]:
@@ -34,7 +36,10 @@ class MarketCalls(ABC):
 
     def set_index_source(self, *, instrument: int, source: int, price: int) -> Outcome:
         """A new price of one source of the index."""
-        return self._applied_with(self.engine.set_index_source(*self._times(), instrument, source, price))
+        outcome = self.engine.set_index_source(*self._times(), instrument, source, price)
+        if outcome.reject is None:
+            self.source_prices[instrument, source] = price
+        return self._applied_with(outcome)
 
     def set_mark_source(self, *, instrument: int, source: MarkSource) -> Outcome:
         """What an instrument is marked at from now on."""

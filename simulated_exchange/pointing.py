@@ -22,7 +22,6 @@ ACCOUNTS_NAME = "accounts.json"
 SHIM_FOLDER = Path(__file__).resolve().parent / "bot_shim"
 CATEGORIES = ("spot", "linear", "inverse", "option")
 BOTS = ("pybit", "ccxt", "freqtrade", "hummingbot", "nautilus")
-SHIMMED = ("pybit", "ccxt", "freqtrade", "hummingbot")
 
 
 def note_ready(folder: Path, ready: dict[str, Any]) -> Path:
@@ -63,17 +62,16 @@ def _key(account: str | None, data_dir: Path) -> dict[str, str]:
     return {"BYBIT_API_KEY": keys[0].api_key, "BYBIT_API_SECRET": keys[0].api_secret}
 
 
-def environment_lines(bot: str | None, *, rest: str | None, data_dir: Path, account: str | None) -> list[str]:
+def environment_lines(*, rest: str | None, data_dir: Path, account: str | None) -> list[str]:
     """Lines for a shell: addresses, the shim, the key of an account. Raises ConfigurationError."""
     rest_url, ws_url = _addresses(rest, data_dir)
     values = {"VENUE_REST_URL": rest_url, "VENUE_WS_URL": ws_url, **_key(account, data_dir)}
-    if bot is None or bot in SHIMMED:
-        kept = [
-            entry
-            for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)
-            if entry and Path(entry).resolve() != SHIM_FOLDER
-        ]
-        values["PYTHONPATH"] = os.pathsep.join([str(SHIM_FOLDER), *kept])
+    kept = [
+        entry
+        for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        if entry and Path(entry).resolve() != SHIM_FOLDER
+    ]
+    values["PYTHONPATH"] = os.pathsep.join([str(SHIM_FOLDER), *kept])
     return [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
 
 

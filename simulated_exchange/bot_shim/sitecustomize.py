@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,7 +34,7 @@ def pointed(value: Any) -> Any:
     if not any(host in parts.netloc for host in _HOSTS):
         return value
     base = WS_URL if parts.scheme in ("ws", "wss") else REST_URL
-    return base + (parts.path if parts.path != "/" else "")
+    return base + parts.path
 
 
 def _pybit_http(module: ModuleType) -> None:
@@ -72,6 +72,17 @@ def _constants(module: ModuleType) -> None:
             setattr(module, name, pointed(value))
 
 
+def _functions(module: ModuleType) -> None:
+    """A module of functions that answer an address: every one of them."""
+
+    def pointing(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments, **named: pointed(function(*arguments, **named))
+
+    for name, value in list(vars(module).items()):
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+            setattr(module, name, pointing(value))
+
+
 HOOKS: dict[str, Callable[[ModuleType], None]] = {
     "pybit._http_manager": _pybit_http,
     "pybit.unified_trading": _pybit_streams,
@@ -81,6 +92,7 @@ HOOKS: dict[str, Callable[[ModuleType], None]] = {
     "ccxt.pro.bybit": _ccxt,
     "hummingbot.connector.exchange.bybit.bybit_constants": _constants,
     "hummingbot.connector.derivative.bybit_perpetual.bybit_perpetual_constants": _constants,
+    "nautilus_trader.adapters.bybit.common.urls": _functions,
 }
 
 

@@ -101,6 +101,9 @@ class Gateway:
             connection.respond(TOO_FREQUENT, status=403)
             return
         if request.is_upgrade and self._sockets.serves(request.path):
+            if self._limiter.opens_too_many(request.peer, self._venue.now_ms()):
+                connection.respond(TOO_FREQUENT, status=403)
+                return
             if self._sockets.is_full:
                 self._refuse(connection, rate_limited(), self._allowance("connect"))
                 return

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["ADDRESS_BAN_MS", "ADDRESS_REQUESTS_MAX", "PUBLISHED", "Allowance", "RateLimiter"]
+__all__ = [
+    "ADDRESS_BAN_MS",
+    "ADDRESS_REQUESTS_MAX",
+    "ADDRESS_SOCKETS_MAX",
+    "SOCKETS_WINDOW_MS",
+    "PUBLISHED",
+    "Allowance",
+    "RateLimiter",
+]
 
 SECOND_MS = 1000
 MINUTE_MS = 60_000
@@ -37,6 +45,8 @@ PUBLISHED: dict[str, tuple[int, int]] = {
 ADDRESS_REQUESTS_MAX = 600
 ADDRESS_WINDOW_MS = 5000
 ADDRESS_BAN_MS = 600_000
+ADDRESS_SOCKETS_MAX = 500
+SOCKETS_WINDOW_MS = 300_000
 
 
 class Allowance(NamedTuple):
@@ -56,6 +66,7 @@ class RateLimiter:
         self._is_published = is_published
         self._windows: dict[tuple[int, str], list[int]] = {}
         self._addresses: dict[str, list[int]] = {}
+        self._sockets: dict[str, list[int]] = {}
 
     def take(self, account: int, group: str, now_ms: int, cost: int = 1) -> Allowance:
         """Use `cost` calls. Reset is now, or lies ahead when there is nothing left."""
@@ -94,3 +105,17 @@ class RateLimiter:
             window[2] = now_ms + ADDRESS_BAN_MS
             return True
         return False
+
+    def opens_too_many(self, address: str, now_ms: int) -> bool:
+        """Count a socket that an address opens; true when it opened too many of late. Only as published."""
+        if not self._is_published:
+            return False
+        window = self._sockets.get(address)
+        if window is None:
+            if len(self._sockets) >= WINDOWS_MAX:
+                self._sockets.clear()
+            window = self._sockets[address] = [now_ms, 0]
+        if now_ms - window[0] >= SOCKETS_WINDOW_MS or now_ms < window[0]:
+            window[0], window[1] = now_ms, 0
+        window[1] += 1
+        return window[1] > ADDRESS_SOCKETS_MAX

@@ -128,6 +128,20 @@ async def test_time_status_and_rates_of_borrowing(client: Caller) -> None:
     assert [row["currency"] for row in level["list"]] == ["ETH"]
 
 
+async def test_an_index_tells_what_each_of_its_sources_said(client: Caller, venue: VenueProcess) -> None:
+    asked = {"indexName": "ETHUSDT"}
+    before = (await client.publicGetV5MarketIndexPriceComponents(asked))["result"]
+    price = float(before["lastPrice"])
+    venue.sim("index", {"symbol": "ETHUSDT", "price": f"{price * 1.001:.2f}", "source": 1})
+    after = (await client.publicGetV5MarketIndexPriceComponents(asked))["result"]
+    told = [round(float(part["price"]) / price - 1, 4) for part in after["components"]]
+    assert told == [0, 0.001, 0]
+    assert after["components"][1]["exchange"] == "spot-2"
+    mean = sum(float(part["equivalentPrice"]) * float(part["weight"]) for part in after["components"])
+    assert mean == pytest.approx(float(after["lastPrice"]), rel=1e-6)
+    venue.sim("index", {"symbol": "ETHUSDT", "price": before["lastPrice"]})
+
+
 async def test_tables(client: Caller) -> None:
     pools = (await client.publicGetV5MarketInsurance())["result"]["list"]
     usdt = next(row for row in pools if row["coin"] == "USDT" and "BTCUSDT" in row["symbols"].split(","))

@@ -151,6 +151,8 @@ def test_positions(pair: Pair) -> None:
     assert code_of(http.add_or_reduce_margin, **LINEAR, margin="10") == 110015
     assert code_of(http.switch_position_mode, category="linear", symbol="BTCUSDT", mode=0) == 110025
     assert code_of(http.switch_position_mode, category="linear", symbol="BTCUSDT", mode=3) == 110024
+    for _ in range(2):  # of a whole coin as often as one likes: freqtrade does at every start
+        http.switch_position_mode(category="linear", coin="USDC", mode=0)
     http.switch_position_mode(category="linear", symbol="ETHUSDT", mode=3)
     both = pair.rows("get_positions", category="linear", symbol="ETHUSDT")
     assert [entry["positionIdx"] for entry in both] == [1, 2]

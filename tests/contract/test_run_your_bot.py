@@ -102,6 +102,58 @@ def test_an_unmodified_ccxt_bot_stays_here_whatever_network_it_switches_to(tmp_p
     assert lines[-4:] == ["100000.0", "100000.0", "100000.0", "BTC/USDT:USDT 1"]
 
 
+ADDRESSES = """
+def get_http_base_url(is_testnet):
+    return "https://api-testnet.bybit.com" if is_testnet else "https://api.bybit.com"
+def get_ws_base_url_public(product_type, is_testnet):
+    return f"wss://stream.bybit.com/v5/public/{product_type}"
+def elsewhere():
+    return "https://example.com/x"
+"""
+
+
+def test_functions_that_answer_addresses_are_pointed_here_too(tmp_path: Path) -> None:
+    """As nautilus_trader has them, which has no setting for its public sockets."""
+    package = tmp_path / "nautilus_trader" / "adapters" / "bybit" / "common"
+    package.mkdir(parents=True)
+    (package / "urls.py").write_text(ADDRESSES)
+    bot = (
+        "from nautilus_trader.adapters.bybit.common.urls import *;"
+        "print(get_http_base_url(True), get_ws_base_url_public('spot', is_testnet=False), elsewhere())"
+    )
+    point = (
+        'export PYTHONPATH="$PWD"\neval "$(simulated-exchange env --bot nautilus --rest http://127.0.0.1:1)"'
+    )
+    ended = shell(f"{point}\n{shlex.quote(sys.executable)} -c {shlex.quote(bot)}", tmp_path)
+    assert ended.stdout.split() == [
+        "http://127.0.0.1:1",
+        "ws://127.0.0.1:1/v5/public/spot",
+        "https://example.com/x",
+    ], ended.stderr
+
+
+CONSTANTS = """
+REST_URLS = {"main": "https://api.bybit.com/", "test": "https://api-testnet.bybit.com"}
+WSS_URLS = {"main": "wss://stream.bybit.com/v5/public/linear"}
+"""
+
+
+def test_constants_keep_their_paths_to_the_last_slash(tmp_path: Path) -> None:
+    """As hummingbot has them: one connector adds paths that begin with a slash, one paths that do not."""
+    package = tmp_path / "hummingbot" / "connector" / "derivative" / "bybit_perpetual"
+    package.mkdir(parents=True)
+    (package / "bybit_perpetual_constants.py").write_text(CONSTANTS)
+    name = "hummingbot.connector.derivative.bybit_perpetual.bybit_perpetual_constants"
+    bot = f"from {name} import *; print(REST_URLS['main'], REST_URLS['test'], WSS_URLS['main'])"
+    point = 'export PYTHONPATH="$PWD"\neval "$(simulated-exchange env --bot hummingbot --rest http://127.0.0.1:1)"'
+    ended = shell(f"{point}\n{shlex.quote(sys.executable)} -c {shlex.quote(bot)}", tmp_path)
+    assert ended.stdout.split() == [
+        "http://127.0.0.1:1/",
+        "http://127.0.0.1:1",
+        "ws://127.0.0.1:1/v5/public/linear",
+    ], ended.stderr
+
+
 @pytest.mark.parametrize(
     ("bot", "path"),
     [

@@ -41,13 +41,15 @@ Result = dict[str, Any]
 _LEGS = (PositionIndex.HedgeBuy, PositionIndex.HedgeSell)
 
 
-def performed(command: Callable[[], Outcome], instrument: Instrument | None = None) -> Outcome:
-    """Give a command; refusals in the wire's words."""
+def performed(
+    command: Callable[[], Outcome], instrument: Instrument | None = None, *, passing: Reject | None = None
+) -> Outcome:
+    """Give a command; refusals in the wire's words, but for one that counts as done."""
     try:
         outcome = command()
     except VenueBusyError:
         raise server_busy() from None
-    if outcome.reject is not None:
+    if outcome.reject is not None and outcome.reject != passing:
         raise engine_refusal(outcome.reject, instrument)
     return outcome
 
@@ -145,7 +147,9 @@ def _switch_mode(call: Call) -> Result:
             mode=request.mode,
             instrument=request.instrument.index if request.instrument else None,
             coin=coin.index if coin else None,
-        )
+        ),
+        # a whole coin may be asked for again: freqtrade does at every start
+        passing=Reject.PositionModeUnchanged if request.instrument is None else None,
     )
     return {}
 

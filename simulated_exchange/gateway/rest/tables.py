@@ -115,8 +115,9 @@ def _adl_alert(call: Call) -> Result:
 
 def _index_components(call: Call) -> Result:
     instrument = queries.index_instrument(call.query, call.venue.catalogue)
-    index = call.venue.ledger.markets[instrument.index].index_price
-    return rows.index_components_row(instrument, index, call.now_ms)
+    index, told = call.venue.ledger.markets[instrument.index].index_price, call.venue.driver.source_prices
+    prices = [told.get((instrument.index, at), index) for at in range(len(instrument.index_sources))]
+    return rows.index_components_row(instrument, index, prices, call.now_ms)
 
 
 def _fee_groups(call: Call) -> Result:

@@ -12,6 +12,7 @@ from simulated_exchange.gateway.rest.market import funding_of, quote_price
 from simulated_exchange.gateway.streams.books import BookChain
 from simulated_exchange.gateway.translate.frames import public_frame
 from simulated_exchange.gateway.translate.market import (
+    BEST_PRICES,
     stream_adl_row,
     stream_kline_row,
     stream_ticker_row,
@@ -118,6 +119,8 @@ class _TickerFeed:
         if self._instrument.is_spot:
             frame = self.snapshot(now_ms)
             return [] if frame is None else [frame]
+        if not BEST_PRICES.isdisjoint(changed):  # a quote is told whole: readers make one of each message
+            changed |= {name: after[name] for name in BEST_PRICES}
         data = {"symbol": self._instrument.symbol, **changed}
         return [public_frame(self._text, "delta", data, now_ms, cs=self._venue.ledger.sequence)]
 

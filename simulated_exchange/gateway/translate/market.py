@@ -23,6 +23,7 @@ from simulated_exchange.ledger.candles import Bar, bar_end_ms
 from simulated_exchange.ledger.market import MarketView, PublicTrade
 
 __all__ = [
+    "BEST_PRICES",
     "NO_RETAIL_PRICES",
     "Funding",
     "contract_type",
@@ -43,7 +44,7 @@ __all__ = [
 Row = dict[str, Any]
 
 NO_RETAIL_PRICES = {"myRpiPermission": False, "isPublicRpi": False}
-_BEST = frozenset({"bid1Price", "bid1Size", "ask1Price", "ask1Size"})
+BEST_PRICES = frozenset({"bid1Price", "bid1Size", "ask1Price", "ask1Size"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ def stream_ticker_row(
     """The ticker as the socket has it; that of spot has neither best prices nor direction."""
     row = ticker_row(instrument, market, prices, funding, usd_price)
     if instrument.is_spot:
-        return {name: row[name] for name in row if name not in _BEST}
+        return {name: row[name] for name in row if name not in BEST_PRICES}
     return {"tickDirection": market.tick_direction, **row}
 
 

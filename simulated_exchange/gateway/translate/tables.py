@@ -106,24 +106,24 @@ def price_limit_row(instrument: Instrument, prices: PriceView, now_ms: int) -> R
     }
 
 
-def index_components_row(instrument: Instrument, index: int, now_ms: int) -> Row:
-    """The sources of an index with their shares; each at the index, because only the mean is public here."""
-    price = fixed_text(index, instrument.price_decimals)
+def index_components_row(instrument: Instrument, index: int, prices: Sequence[int], now_ms: int) -> Row:
+    """The sources of an index with their shares and what each said last."""
+    decimals = instrument.price_decimals
     total = sum(weight for _, weight in instrument.index_sources)
     return {
         "indexName": f"{instrument.base}{instrument.quote}",
-        "lastPrice": price,
+        "lastPrice": fixed_text(index, decimals),
         "updateTime": str(now_ms),
         "components": [
             {
                 "exchange": name,
                 "spotPair": f"{instrument.base}{instrument.quote}",
-                "equivalentPrice": price,
+                "equivalentPrice": fixed_text(price, decimals),
                 "multiplier": "1",
-                "price": price,
+                "price": fixed_text(price, decimals),
                 "weight": rate_text(weight, total),
             }
-            for name, weight in instrument.index_sources
+            for (name, weight), price in zip(instrument.index_sources, prices, strict=True)
         ],
     }
 

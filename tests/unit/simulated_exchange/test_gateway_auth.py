@@ -16,7 +16,12 @@ from simulated_exchange.gateway.auth import (
     verify_request,
     verify_socket,
 )
-from simulated_exchange.gateway.rate_limit import ADDRESS_BAN_MS, RateLimiter
+from simulated_exchange.gateway.rate_limit import (
+    ADDRESS_BAN_MS,
+    ADDRESS_SOCKETS_MAX,
+    SOCKETS_WINDOW_MS,
+    RateLimiter,
+)
 from simulated_exchange.gateway.translate.frames import AuthFrame
 from simulated_exchange.gateway.translate.refusals import RefusedError
 
@@ -168,6 +173,10 @@ def test_published_limits_are_by_call_and_by_address() -> None:
     assert limiter.is_banned("10.0.0.1", NOW_MS + ADDRESS_BAN_MS - 1)
     assert not limiter.is_banned("10.0.0.1", NOW_MS + ADDRESS_BAN_MS)
     assert not limiter.is_banned("10.0.0.2", NOW_MS)
+    opened = [limiter.opens_too_many("10.0.0.1", NOW_MS) for _ in range(ADDRESS_SOCKETS_MAX + 1)]
+    assert opened == [False] * ADDRESS_SOCKETS_MAX + [True]
+    assert not limiter.opens_too_many("10.0.0.2", NOW_MS)
+    assert not limiter.opens_too_many("10.0.0.1", NOW_MS + SOCKETS_WINDOW_MS)
 
 
 def test_sub_accounts_and_further_keys_survive_on_disk(tmp_path: Path) -> None:
