@@ -11,8 +11,8 @@ __all__ = [
     "ADDRESS_BAN_MS",
     "ADDRESS_REQUESTS_MAX",
     "ADDRESS_SOCKETS_MAX",
-    "SOCKETS_WINDOW_MS",
     "PUBLISHED",
+    "SOCKETS_WINDOW_MS",
     "Allowance",
     "RateLimiter",
 ]
