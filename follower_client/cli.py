@@ -123,6 +123,8 @@ def join(
 
         joined = run_join(sys.stdin.read() if token == "-" else token, name, folder)
     typer.echo(f"joined {joined.leader_id} as {joined.follower_id}; wrote {joined.config} (PAPER)")
+    for line in joined.said:
+        typer.echo(line)
     typer.echo(f"next: {PROGRAM} doctor -c {joined.config}; {PROGRAM} run -c {joined.config}")
 
 

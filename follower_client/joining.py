@@ -28,10 +28,12 @@ from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
 from relay.protocol.errors import ProtocolError
 from relay.protocol.invite import Invite, decode_join_answer, encode_join_request, parse_invite
+from relay.protocol.profile import OpenProfile, open_profile
 
 __all__ = ["Joined", "join", "read_invite", "request_leave", "run_join"]
 
 NKEY_FILE, BOX_FILE, CA_FILE, CONFIG_FILE = "follower.nkey", "follower.box", "broker.pem", "follower.toml"
+PROFILE_FILE = "leader.profile"  # as he signed it
 REQUEST_LIMIT_S = 15.0
 DEFAULT_VENUE = ("https://api-testnet.bybit.com", "wss://stream-testnet.bybit.com")
 
@@ -43,6 +45,20 @@ class Joined:
     follower_id: str
     leader_id: str
     config: Path
+    profile: OpenProfile | None = None  # what the leader says of himself, signed by the pinned key
+
+    @property
+    def said(self) -> list[str]:
+        """The profile for people."""
+        if self.profile is None:
+            return []
+        said, score = self.profile.profile, self.profile.score_text
+        words = f": {said.text}" if said.text else ""
+        lines = [f"{said.leader_id} trades {', '.join(said.symbols)} at {said.exchange}{words}"]
+        if said.recommended_leverage is not None:
+            lines.append(f"{said.leader_id} recommends a leverage of {said.recommended_leverage}x")
+        lines.append(f"what copying cost his followers: {score or 'no signed statement'}")
+        return lines
 
 
 def read_invite(token: str) -> Invite:
@@ -85,7 +101,20 @@ async def join(invite: Invite, follower_id: str, folder: Path) -> Joined:
         _write(folder / CA_FILE, invite.ca_pem)
     _write(config, _configuration(invite, found.follower_id, url))
     load_settings(config)  # what was written can be read
-    return Joined(found.follower_id, invite.leader_id, config)
+    profile = _profile(invite, found.profile)
+    if profile is not None and found.profile is not None:
+        _write(folder / PROFILE_FILE, found.profile)
+    return Joined(found.follower_id, invite.leader_id, config, profile)
+
+
+def _profile(invite: Invite, document: str | None) -> OpenProfile | None:
+    """What the leader himself says of himself; None for what anybody else says of him."""
+    if document is None:
+        return None
+    try:
+        return open_profile(document.encode(), invite.leader_key, invite.leader_id)
+    except ProtocolError:
+        return None
 
 
 def _prepared(folder: Path) -> Path:

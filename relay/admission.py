@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -26,6 +26,7 @@ from relay.protocol import subjects
 from relay.protocol.codec import decimal_text
 from relay.protocol.errors import BadSignature, ProtocolError
 from relay.protocol.invite import JoinAnswer, decode_join_request, encode_join_answer
+from relay.protocol.profile import ProfileAnswer, open_profile
 from relay.registry import Refused, Registry
 
 __all__ = ["Admission", "people"]
@@ -72,12 +73,16 @@ class Admission:
         *,
         leaders: Sequence[LeaderUser] = (),
         followers: Sequence[FollowerUser] = (),
+        signing_keys: Mapping[str, str] | None = None,
         on_leaders: Callable[[], None] = lambda: None,
     ) -> None:
-        """`leaders`, `followers`: those of the configuration, who are no matter of the registry."""
+        """`leaders`, `followers`: those of the configuration, who are no matter of the registry;
+        `signing_keys`: those leaders' public keys.
+        """
         self._broker = broker
         self._registry = registry
         self._fixed = (leaders, followers)
+        self._fixed_keys = dict(signing_keys or {})
         self._on_leaders = on_leaders
         self._presence = Presence()
         self._known_leaders = {leader.id for leader in registry.leaders()}
@@ -92,6 +97,7 @@ class Admission:
             await bus.answer(subjects.LEAVES, self._on_leave)
             await bus.answer(subjects.MEMBERS, self._on_members)
             await bus.answer(subjects.CROWDS, self._on_crowd)
+            await bus.answer(subjects.PROFILES, self._on_profile)
             await bus.subscribe(subjects.REPORTS_SUBJECTS, self._presence.hear)
             ready.set()
             await self._look(bus)
@@ -149,7 +155,14 @@ class Admission:
         if self._registry.revision != before and not await self._in_force():
             return _refusal("try_again", "let in, but the broker does not know it yet: ask again")
         _log.info("joined", follower=request.follower_id, leaders=list(leaders))
-        return encode_join_answer(JoinAnswer(follower_id=request.follower_id, leaders=list(leaders)))
+        leader_id = next(row.leader for row in self._registry.invites() if row.id == invite_id)
+        return encode_join_answer(
+            JoinAnswer(
+                follower_id=request.follower_id,
+                leaders=list(leaders),
+                profile=self._registry.profile(leader_id),
+            )
+        )
 
     async def _on_leave(self, message: BusMessage) -> bytes:
         _, leader_id, follower_id = message.subject.split(".")
@@ -165,6 +178,22 @@ class Admission:
     async def _on_crowd(self, message: BusMessage) -> bytes:
         followers, equity = self._presence.of(message.subject.partition(".")[2])
         return msgspec.json.encode({"followers": followers, "equity_usdt": decimal_text(equity)})
+
+    async def _on_profile(self, message: BusMessage) -> bytes:
+        leader_id, error = message.subject.partition(".")[2], ""
+        try:
+            opened = open_profile(message.data, self._signing_key(leader_id), leader_id)
+            document, issued_ms = message.data.decode(), opened.profile.issued_ms
+            if not self._registry.set_profile(leader_id, issued_ms, document):
+                error = "a newer one is here"
+        except (ProtocolError, UnicodeDecodeError) as problem:
+            error = str(problem)
+        _log.info("profile", leader=leader_id, refused=error or None)
+        return msgspec.json.encode(ProfileAnswer(error=error[:500]))
+
+    def _signing_key(self, leader_id: str) -> str:
+        keys = {leader.id: leader.signing_key for leader in self._registry.leaders()} | self._fixed_keys
+        return keys.get(leader_id, "")
 
     async def _on_members(self, message: BusMessage) -> bytes:
         """One page of who may hear a leader and the keys to wrap for them, from the last id seen on."""

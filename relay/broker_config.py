@@ -225,6 +225,7 @@ def _leader_rights(leader: LeaderUser) -> Rights:
             subjects.group_key(leader.id, "*", "*"),
             subjects.members(leader.id),
             subjects.crowd(leader.id),
+            subjects.profile(leader.id),
         ),
         subscribe=(f"{subjects.inbox_prefix(leader.id)}.>",),
     )
@@ -278,7 +279,13 @@ def _relay_account(users: BrokerUsers) -> dict[str, Any]:
         "exports": [
             *(
                 {"service": subject, "accounts": ["LEADERS"]}
-                for subject in ("signals.*", subjects.KEYS_SUBJECTS, subjects.MEMBERS, subjects.CROWDS)
+                for subject in (
+                    "signals.*",
+                    subjects.KEYS_SUBJECTS,
+                    subjects.MEMBERS,
+                    subjects.CROWDS,
+                    subjects.PROFILES,
+                )
             ),
             {"stream": "feed.*", "accounts": ["FOLLOWERS"]},
             {
@@ -308,6 +315,7 @@ def _leaders_account(users: list[dict[str, Any]]) -> dict[str, Any]:
                 subjects.KEYS_SUBJECTS,
                 subjects.MEMBERS,
                 subjects.CROWDS,
+                subjects.PROFILES,
             )
         ],
     }

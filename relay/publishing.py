@@ -7,6 +7,7 @@ step becomes which message (`relay.leading`), any rule of the parts.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from relay.keys import load_current_key, load_nkey_seed
 from relay.leading import Leading
 from relay.nats_bus import Bus, BusUnavailable, NotPermitted
 from relay.outbox import Outbox
+from relay.profiling import publish_profile
 from relay.protocol import subjects
 from relay.protocol.signing import key_id_of
 from relay.running import cancel, first_of, tell_ready, wait_for_stop
@@ -84,6 +86,8 @@ async def _publish_one(
         stack.callback(leading.close)
         positions, newest_exec_ms = outbox.state if venue else None, outbox.told_through_ms
         await leading.publisher.start(take_over=take_over)
+        links, now_ms = leading.publisher.links, time.time_ns() // 1_000_000
+        await publish_profile(settings, signing_key, links, bus, now_ms)
         sender = asyncio.create_task(leading.publisher.run(), name="publisher")
         stack.push_async_callback(cancel, sender)
         keeper = asyncio.create_task(leading.group.run(), name="group")

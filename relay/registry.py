@@ -48,6 +48,9 @@ CREATE TABLE IF NOT EXISTS invite (
   follower TEXT, note TEXT NOT NULL, since_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
   uses_max INTEGER NOT NULL, uses INTEGER NOT NULL DEFAULT 0, revoked_ms INTEGER
 ) STRICT;
+CREATE TABLE IF NOT EXISTS profile (
+  leader TEXT PRIMARY KEY, issued_ms INTEGER NOT NULL, document TEXT NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS log (
   number INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL,
   detail TEXT NOT NULL
@@ -249,6 +252,20 @@ class Registry:
         """After a rotation: what new invites pin."""
         with self._change(now_ms, "leader_key_changed", leader_id, signing_key):
             self._one("UPDATE leader SET signing_key = ? WHERE id = ?", (signing_key, leader_id), leader_id)
+
+    def set_profile(self, leader_id: str, issued_ms: int, document: str) -> bool:
+        """What a leader says of himself now; False if a newer one is here."""
+        sql = (
+            "INSERT INTO profile VALUES (?, ?, ?) ON CONFLICT (leader) DO UPDATE SET issued_ms = "
+            "excluded.issued_ms, document = excluded.document WHERE issued_ms <= excluded.issued_ms"
+        )
+        return self._database.execute(sql, (leader_id, issued_ms, document)).rowcount == 1
+
+    def profile(self, leader_id: str) -> str | None:
+        """The document as he signed it."""
+        sql = "SELECT document FROM profile WHERE leader = ?"
+        row = self._database.execute(sql, (leader_id,)).fetchone()
+        return row[0] if row else None
 
     def remove_leader(self, leader_id: str, now_ms: int) -> None:
         """He publishes no more, and nobody reads him."""

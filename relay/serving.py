@@ -52,7 +52,12 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
         stack.push_async_callback(dashboard.stop)
         monitor = _Monitor(settings, bus, registry, listening, watching)
         admission = Admission(
-            broker, registry, leaders=leaders, followers=followers, on_leaders=monitor.leaders_changed.set
+            broker,
+            registry,
+            leaders=leaders,
+            followers=followers,
+            signing_keys={leader.id: leader.signing_key for leader in settings.leaders},
+            on_leaders=monitor.leaders_changed.set,
         )
         tasks = [
             asyncio.create_task(monitor.run(), name="monitor"),

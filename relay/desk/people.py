@@ -25,6 +25,7 @@ from relay.keys import is_public_nkey, new_nkey
 from relay.protocol.errors import ProtocolError
 from relay.protocol.evidence import proven
 from relay.protocol.invite import URLS_MAX, Invite, VenueHint, encode_invite
+from relay.protocol.profile import open_profile
 from relay.registry import InviteRow, Leader, Refused, Registry
 from relay.settings import ServeSettings, load_serve
 
@@ -130,9 +131,20 @@ class Relay:
         kept = [(one.id, one.signing_key, _day(one.since_ms)) for one in self.registry.leaders()]
         rows = [
             {"leader": name, "public_key": key, "followers": granted.count(name), "since": since}
+            | self._profile(name, key)
             for name, key, since in [*fixed, *(row for row in kept if row[0] not in known)]
         ]
         return _table(rows, "no leaders; `relay init leader` or `relay leaders add` makes one")
+
+    def _profile(self, leader_id: str, public_key: str) -> dict[str, Any]:
+        """What he says of himself, and his score; empty where he says nothing that he has signed."""
+        document = self.registry.profile(leader_id)
+        try:
+            found = open_profile((document or "").encode(), public_key, leader_id)
+        except ProtocolError:
+            return {"leverage": "", "slippage": "", "profile": ""}
+        leverage, text = found.profile.recommended_leverage, found.profile.text
+        return {"leverage": leverage or "", "slippage": found.score_text, "profile": text}
 
     def add_leader(self, leader_id: str, nkey: str, signing_key: str) -> Told:
         """A leader who runs elsewhere, by his public keys."""

@@ -44,6 +44,7 @@ __all__ = [
 INVITE_PREFIX: Final = "slip1_"
 INVITE_LENGTH_MAX: Final = 8_192
 JOIN_BYTES_MAX: Final = 4_096
+ANSWER_BYTES_MAX: Final = 48 * 1024  # with a profile in it
 URLS_MAX: Final = 8
 _CHECK_BYTES = 4
 _PROOF_DOMAIN = b"slipstream join v1\0"
@@ -93,13 +94,15 @@ class JoinRequest(msgspec.Struct, frozen=True, kw_only=True):
 class JoinAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """`error` empty: the follower is known to the broker now, under `follower_id`, and may hear `leaders`.
 
-    Else one of: id_taken, invite_used, invite_expired, invite_revoked, malformed, proof.
+    Else one of: id_taken, invite_used, invite_expired, invite_revoked, malformed, proof. `profile`: what the
+    invite's leader says of himself, as he signed it.
     """
 
     follower_id: Text
     leaders: list[Identifier]
     error: Text = ""
     detail: Text = ""
+    profile: Annotated[str, msgspec.Meta(max_length=ANSWER_BYTES_MAX)] | None = None
 
 
 def encode_invite(invite: Invite) -> str:
@@ -174,7 +177,7 @@ def encode_join_answer(answer: JoinAnswer) -> bytes:
 
 def decode_join_answer(raw: bytes) -> JoinAnswer:
     """The relay's answer. Raises a `ProtocolError`."""
-    return decode_strictly(raw, JoinAnswer, JOIN_BYTES_MAX, "join")
+    return decode_strictly(raw, JoinAnswer, ANSWER_BYTES_MAX, "join")
 
 
 def _proven(*fields: str) -> bytes:

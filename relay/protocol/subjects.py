@@ -17,6 +17,7 @@ __all__ = [
     "KEYS_SUBJECTS",
     "LEAVES",
     "MEMBERS",
+    "PROFILES",
     "REPORTS_STREAM",
     "REPORTS_SUBJECTS",
     "beat",
@@ -31,6 +32,7 @@ __all__ = [
     "leave",
     "members",
     "parse_report_subject",
+    "profile",
     "reports",
     "signals",
     "stream",
@@ -43,6 +45,7 @@ KEYS_STREAM = "KEYS"
 KEYS_SUBJECTS = "keys.*.*.*"
 MEMBERS = "members.*"
 CROWDS = "crowd.*"
+PROFILES = "profile.*"
 JOINS = "join.*"
 LEAVES = "leave.*.*"
 
@@ -102,6 +105,11 @@ def crowd(leader_id: str) -> str:
 def members(leader_id: str) -> str:
     """Where a leader asks who may hear him; answered by the relay."""
     return f"members.{check_identifier(leader_id)}"
+
+
+def profile(leader_id: str) -> str:
+    """Where a leader publishes what he says of himself (`profile`); answered by the relay."""
+    return f"profile.{check_identifier(leader_id)}"
 
 
 def parse_report_subject(subject: str) -> tuple[str, str]:

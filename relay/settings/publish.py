@@ -144,6 +144,20 @@ class DoorSettings(Section):
         return host, int(port)
 
 
+class ProfileSettings(Section):
+    """What the leader says of himself to who may follow."""
+
+    text: Annotated[str, Field(max_length=500, description="a few words, at most 500 characters")] = ""
+    recommended_leverage: Annotated[
+        str | None,
+        StringConstraints(pattern=r"\A(0|[1-9][0-9]{0,3})(\.[0-9]{1,2})?\z"),
+        Field(description="a leverage (5, 2.5)"),
+    ] = None
+    statement_file: Annotated[
+        FilePath | None, Field(description="what `relay statement sign` wrote: the score")
+    ] = None
+
+
 class PublishSettings(BaseSettings):
     """`relay publish`."""
 
@@ -156,6 +170,7 @@ class PublishSettings(BaseSettings):
     broker: Annotated[BrokerAddress, Field(description="a table [broker]")]
     signals: Annotated[SignalSettings, Field(description="a table [signals]")]
     door: Annotated[DoorSettings, Field(description="a table [door]")] = DoorSettings()
+    profile: Annotated[ProfileSettings, Field(description="a table [profile]")] = ProfileSettings()
 
     @classmethod
     def settings_customise_sources(

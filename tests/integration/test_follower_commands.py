@@ -80,6 +80,8 @@ async def test_from_a_token_to_flat_on_paper_without_editing_a_file(tmp_path: Pa
         home.mkdir()
         try:
             said, _ = await client(home, "join", token, "--id", "mia")
+            assert "zoe trades BTC/USDT:USDT" in said and "his followers: no signed statement" in said
+            assert (home / "leader.profile").exists()
             assert "PAPER" in said and (home / "follower.toml").stat().st_mode & 0o077 == 0
             assert token not in (home / "follower.toml").read_text()
             again = (await client(home, "join", token, "--id", "mia", status=1))[1]

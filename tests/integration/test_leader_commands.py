@@ -92,8 +92,12 @@ async def test_from_nothing_to_a_follower_who_hears_a_trade(tmp_path: Path) -> N
         early = (await desk("invite", "create", "--note", "before the start"))[1]
         assert "not running" in early
         serve = await room.start("relay", "serve", "--config", str(tmp_path / "relay.toml"), "--json")
+        with (tmp_path / "publisher.toml").open("a") as settings:
+            settings.write('[profile]\ntext = "slow and steady"\nrecommended_leverage = "5"\n')
         publish = await room.start("relay", "publish", "--config", str(tmp_path / "publisher.toml"), "--json")
         assert publish.ready["leader"] == "zoe", publish.errors()
+        (row,) = await desk.json("leaders")
+        assert (row["profile"], row["leverage"], row["slippage"]) == ("slow and steady", "5", "")
         token, remark = await desk("invite", "create")
         assert remark.startswith("invite i")
         assert "running" not in remark
