@@ -13,6 +13,7 @@ from follower_client.core.decide import Action, Decision, is_exit_step
 from follower_client.core.policy import WAVE_WAIT_MAX_MS
 from follower_client.core.snapshot import Quote
 from follower_client.records import Copy, Order
+from follower_client.venue.account import AccountState
 from follower_client.venue.outcomes import NOTHING_TO_REDUCE
 from follower_client.venue.port import VenueFill
 from relay.protocol.codec import encode_payload
@@ -25,10 +26,12 @@ __all__ = [
     "conclude",
     "describe",
     "mark_accepted",
+    "mark_executed",
     "mark_released",
     "mark_submitted",
     "open_copy",
     "refusal",
+    "venue_mid",
 ]
 
 OrderAndFills = tuple[Order, Sequence[VenueFill]]
@@ -73,6 +76,21 @@ def mark_accepted(copy: Copy, quote: Quote | None, at_ms: int) -> None:
     """The venue has said yes for the first time."""
     if copy.accepted_ms is None:
         copy.accepted_ms, copy.accepted_mid = at_ms, quote.mid if quote else None
+
+
+def venue_mid(own_venue: str, signal: Signal, account: AccountState) -> Decimal | None:
+    """The own venue's mid when the signal was sealed, where that is another one than the leader's."""
+    if not own_venue or signal.market.venue in (None, own_venue):
+        return None
+    quote = account.quote_at(signal.symbol, signal.sealed_ms)
+    return quote.mid if quote else None
+
+
+def mark_executed(copy: Copy, account: AccountState) -> None:
+    """Mark and last price at the last fill, as they were heard."""
+    quote = None if copy.executed_ms is None else account.quote_at(copy.symbol, copy.executed_ms)
+    if quote is not None:
+        copy.executed_mark, copy.executed_last = quote.mark, quote.last
 
 
 def refusal(reason: str, detail: str) -> Decision:

@@ -24,10 +24,12 @@ from follower_client.copies import (
     conclude,
     describe,
     mark_accepted,
+    mark_executed,
     mark_released,
     mark_submitted,
     open_copy,
     refusal,
+    venue_mid,
 )
 from follower_client.core.decide import Action, Decision, decide
 from follower_client.core.order import OrderState, client_order_id
@@ -155,6 +157,7 @@ class Executor:
         self._failpoints.reach("received")
         quote = self.desk.quote(signal.symbol)
         copy = open_copy(self.identity.follower_id, envelope, signal, quote, now_ms())
+        copy.venue_mid = venue_mid(self.identity.venue, signal, self.desk.port.account)
         self._spawn(self._group, copy, [])
 
     def heard(self, envelope: Envelope, message: object) -> None:
@@ -369,6 +372,7 @@ class Executor:
             (order, self._store.fills_of(order.client_order_id)) for order in self._store.orders_of(copy.key)
         ]
         conclude(copy, last, orders)
+        mark_executed(copy, self.desk.port.account)
         if copy.target_qty is None and last.reason not in NO_TARGET:
             self.targets[copy.symbol] = last.target_qty
         self.progress.settle(copy.epoch, copy.seq)

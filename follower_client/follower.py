@@ -37,6 +37,7 @@ from follower_client.watch import Watch
 from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
 from relay.protocol.feed import NeedKey
+from relay.protocol.venues import venue_name
 
 __all__ = ["STOP_LIMIT_S", "Follower"]
 
@@ -122,7 +123,8 @@ class Follower:
     def _follow(self, leader: LeaderSection, bus: Bus, desk: Desk, reporter: Reporter) -> None:
         """One leader's copies and feed, not started."""
         paper = self.settings.venue.kind == "paper"
-        identity = Identity(self.follower_id, leader.id, self.policy.label, paper)
+        venue = venue_name(self.settings.venue.exchange, self.settings.venue.rest_url)
+        identity = Identity(self.follower_id, leader.id, self.policy.label, paper, venue)
         executor = Executor(identity, self.policy, desk, reporter)
         executor.prepare()
         self._executors.append(executor)

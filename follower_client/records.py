@@ -67,6 +67,9 @@ class Copy(msgspec.Struct, kw_only=True):
     accepted_mid: Decimal | None = None
     received_mark: Decimal | None = None
     received_last: Decimal | None = None
+    venue_mid: Decimal | None = None
+    executed_mark: Decimal | None = None
+    executed_last: Decimal | None = None
     verdict: Verdict | None = None
 
     @property

@@ -43,6 +43,7 @@ class Identity:
     leader_id: str
     policy: str
     paper: bool
+    venue: str = ""  # `venue_name` of where the copies are made; empty = not known
 
 
 class ReportSink(Protocol):
@@ -147,6 +148,9 @@ def copy_report(
         accepted_mid=_text(copy.accepted_mid),
         received_mark=_text(copy.received_mark),
         received_last=_text(copy.received_last),
+        venue_mid=_text(copy.venue_mid),
+        executed_mark=_text(copy.executed_mark),
+        executed_last=_text(copy.executed_last),
         orders=[_order_row(order, fills) for order, fills in orders],
     )
 

@@ -67,6 +67,11 @@ class RiskWatch:
             clock_fault=self.clock_fault(),
         )
 
+    def carry(self) -> tuple[Decimal, Decimal]:
+        """Funding and interest paid by the account since its first start here."""
+        funding, interest = (self._marks.get(name, ZERO) for name in CARRY)
+        return funding, interest
+
     def clock_fault(self) -> bool:
         """Whether this machine's clock is too far from the venue's, as far as anybody knows."""
         offset_ms = self._account.clock_offset_ms()
@@ -110,11 +115,14 @@ class RiskWatch:
         flows, self._account.flows[:] = list(self._account.flows), []
         if not flows:
             return
-        total = sum((flow.amount for flow in flows), ZERO)
+        for flow in flows:
+            if flow.carry:
+                self._marks[flow.carry] = self._marks.get(flow.carry, ZERO) - flow.amount
+        total = sum((flow.amount for flow in flows if not flow.carry), ZERO)
         for name in ("day_start", "week_start"):
             if name in self._marks:
                 self._marks[name] += total
-        if "peak" in self._marks:
+        if "peak" in self._marks and total:
             before = equity - total
             self._marks["peak"] = self._marks["peak"] * equity / before if before > 0 < equity else equity
         self._days["flows_ms"] = str(max(flow.at_ms for flow in flows))
@@ -172,7 +180,8 @@ class RiskWatch:
             self._sent_ms.popleft()
 
 
-MARKS = ("day_start", "week_start", "peak", "equity")
+CARRY = ("funding_paid", "interest_paid")
+MARKS = ("day_start", "week_start", "peak", "equity", *CARRY)
 DAYS = ("day_start_date", "week_start_date", "flows_ms")
 
 

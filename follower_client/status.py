@@ -58,6 +58,7 @@ def status_report(
         (abs(target.get(symbol, ZERO) - actual.get(symbol, ZERO)) for symbol in {*target, *actual}), ZERO
     )
     identity = executor.identity
+    funding, interest = executor.desk.risk.carry()
     return StatusReport(
         follower_id=identity.follower_id,
         leader_id=identity.leader_id,
@@ -83,5 +84,7 @@ def status_report(
         leverage=wire_number(executor.desk.note_leverage()),
         leverage_peak=wire_number(executor.desk.leverage_peak),
         unknown_orders=executor.driver.unknown_count(),
+        funding_paid=None if identity.paper else wire_number(funding),
+        interest_paid=None if identity.paper else wire_number(max(ZERO, interest)),
         mode=mode,
     )

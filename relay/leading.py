@@ -30,6 +30,7 @@ from relay.nats_bus import Bus, BusError
 from relay.outbox import Outbox
 from relay.protocol.codec import decimal_text, decode_strictly
 from relay.protocol.messages import Identifier, Notice, StaggerPlan, Text, Unsigned
+from relay.protocol.venues import venue_name
 from relay.publisher import Publisher
 from relay.sampling import Sampler
 from relay.settings import PublishSettings
@@ -84,11 +85,10 @@ class Leading:
             links=saved_links(settings.leader.signing_key_file),
             is_live=lambda: self.feed is None or self.feed.is_live,
         )
+        self.sampler = None if venue is None else Sampler(venue, signals.symbols)
         self.spreader = (
-            Spreader(
-                bus, settings.leader.id, Sampler(venue, signals.symbols), self, signals.stagger.window_ms_max
-            )
-            if venue is not None and signals.stagger.auto
+            Spreader(bus, settings.leader.id, self.sampler, self, signals.stagger.window_ms_max)
+            if self.sampler is not None and signals.stagger.auto
             else None
         )
         self.group = Group(self._groups, bus, self.publisher, settings.leader.id)
@@ -164,7 +164,13 @@ class Leading:
 
     def _terms(self, symbol: str) -> SignalTerms:
         plan = self.spreader.plan(symbol) if self.spreader else self._fixed
-        return SignalTerms(self._settings.signals.expires_ms, plan)
+        venue = self._settings.venue
+        return SignalTerms(
+            self._settings.signals.expires_ms,
+            plan,
+            None if venue.is_external else venue_name(venue.exchange, venue.rest_url, sandbox=venue.sandbox),
+            None if self.sampler is None else self.sampler.depth_usdt(symbol),
+        )
 
     def _tell_step(self, fills: tuple[Fill, ...], account: Account) -> None:
         terms = self._terms(fills[0].symbol)

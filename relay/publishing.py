@@ -93,10 +93,10 @@ async def _publish_one(
         keeper = asyncio.create_task(leading.group.run(), name="group")
         stack.push_async_callback(cancel, keeper)
         tasks, ready = [sender, keeper], asyncio.Event()
-        if leading.spreader is not None:
-            spreading = asyncio.create_task(leading.spreader.run(), name="spreader")
-            stack.push_async_callback(cancel, spreading)
-            tasks.append(spreading)
+        sampling = _sampling(leading)
+        if sampling is not None:
+            stack.push_async_callback(cancel, sampling)
+            tasks.append(sampling)
         if leading.feed is not None:
             watching = leading.feed.run(
                 ready, positions=load_positions(positions), newest_exec_ms=newest_exec_ms
@@ -116,6 +116,15 @@ async def _publish_one(
         for task in tasks[1:]:
             await cancel(task)
         await leading.publisher.stop()
+
+
+def _sampling(leading: Leading) -> asyncio.Task[None] | None:
+    """Looks at the market; plans waves out of that where the settings say so."""
+    if leading.spreader is not None:
+        return asyncio.create_task(leading.spreader.run(), name="spreader")
+    if leading.sampler is not None:
+        return asyncio.create_task(leading.sampler.run(leading), name="sampler")
+    return None
 
 
 async def _is_current(stop: asyncio.Event, ready: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> bool:

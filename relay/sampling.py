@@ -76,6 +76,10 @@ class Sampler:
             if symbol in self._depth and symbol in self._variance
         }
 
+    def depth_usdt(self, symbol: str) -> Decimal | None:
+        """The thinner side within REACH_BPS, as it was read last."""
+        return self._depth.get(symbol)
+
     async def run(self, latest: AccountSource) -> None:
         """Look every LOOK_INTERVAL_S until cancelled."""
         turn = 0

@@ -33,6 +33,7 @@ __all__ = ["Action", "Decision", "decide", "is_exit_step"]
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
+FINEST_STEP = Decimal("1E-8")
 EXITS = (StepKind.CLOSE, StepKind.REDUCTION)
 
 
@@ -127,6 +128,22 @@ def _target(
     )
 
 
+def _unrounded(
+    step: LeaderStep,
+    snapshot: Snapshot,
+    policy: Policy,
+    instrument: Instrument,
+    quote: Quote,
+    own: Decimal,
+) -> Decimal:
+    """What would be wanted if the venue took any quantity: what a skip is worth is measured by it."""
+    finest = replace(instrument, qty_step=FINEST_STEP)
+    try:
+        return abs(_target(step, snapshot, policy, finest, quote, own, exiting=False))
+    except SizingError:
+        return ZERO
+
+
 def _newest_within(step: LeaderStep, snapshot: Snapshot) -> Decimal:
     """The leader's position that an entry is held to: after this step, or his newest where that is less.
 
@@ -158,7 +175,8 @@ def _enter(
     if target == 0:
         smallest = max(instrument.qty_min, instrument.notional_min_usdt / quote.mark)
         if policy.below_minimum is not BelowMinimum.ROUND_UP or own != 0:
-            return _below_minimum(policy, ZERO, smallest, target)
+            asked = _unrounded(step, snapshot, policy, instrument, quote, own)
+            return _below_minimum(policy, asked, smallest, target)
         target = instrument.qty_step * sign(step.qty_after)
         wanted = instrument.qty_step
     if wanted <= 0:

@@ -7,9 +7,11 @@ asking the venue (adapters), deciding (`core`).
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal
 
 from follower_client.core.snapshot import Instrument, Quote
 from follower_client.core.stops import Stops
@@ -39,11 +41,14 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class CashFlow:
-    """Money that came (positive) or went by a transfer, USDT; when, by the venue's clock."""
+    """Money that came (positive) or went without a trade, USDT; when, by the venue's clock. `carry` = what
+    holding a position or a loan cost; empty for a transfer.
+    """
 
     flow_id: str
     amount: Decimal
     at_ms: int
+    carry: Literal["", "funding_paid", "interest_paid"] = ""
 
 
 @dataclass(slots=True)
@@ -60,6 +65,7 @@ class AccountState:
     instruments: dict[str, Instrument] = field(default_factory=dict)
     leverage_settings: dict[str, Decimal] = field(default_factory=dict)
     quotes: dict[str, Quote] = field(default_factory=dict)
+    earlier: dict[str, deque[Quote]] = field(default_factory=dict)  # the latest of each symbol, oldest first
     holdings: dict[str, Holding] = field(default_factory=dict)
     wallet_balance: Decimal | None = None
     depth: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
@@ -71,6 +77,11 @@ class AccountState:
     flows_from_ms: int | None = None
     unexplained_s: float | None = None
     _clock: tuple[int, int] | None = None  # (venue - wall, wall - monotonic), ms, when they were compared
+
+    def quote_at(self, symbol: str, at_ms: int) -> Quote | None:
+        """The newest quote that had been heard at a moment; None where that is too long ago."""
+        known = reversed(self.earlier.get(symbol, ()))
+        return next((quote for quote in known if quote.at_ms <= at_ms), None)
 
     def compare_clocks(self, venue_ms: int, wall_ms: int) -> None:
         """The venue's time at a moment of this machine's clock."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -28,6 +29,8 @@ BOOK_DEPTH = 50
 DEPTH_BPS = 10
 FIRST_BOOK_S = 5.0
 
+EARLIER_MAX = 512  # some seconds of a busy symbol
+
 BookSide = list[tuple[Decimal, Decimal]]
 log = structlog.get_logger(__name__)
 
@@ -35,9 +38,9 @@ log = structlog.get_logger(__name__)
 class MarketData:
     """Keeps `quotes` current. With `depth` it also keeps whole books, which paper fills walk through.
 
-    The dictionaries `quotes`, `depth` (visible bid and ask quantity: of the touch, or with `depth` of the
-    levels within `DEPTH_BPS` of it) and `warnings` (alarms of the market, `market_news`) are shared: accounts
-    hold a reference and read them at any time.
+    The dictionaries `quotes`, `earlier` (the latest quotes), `depth` (visible bid and ask quantity: of the
+    touch, or with `depth` of the levels within `DEPTH_BPS` of it) and `warnings` (alarms of the market,
+    `market_news`) are shared: accounts hold a reference and read them at any time.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class MarketData:
         self.exchange = exchange
         self.symbols = list(symbols)
         self.quotes: dict[str, Quote] = {}
+        self.earlier: dict[str, deque[Quote]] = {}
         self.depth: dict[str, tuple[Decimal, Decimal]] = {}
         self.warnings: dict[str, Decimal] = {}
         self._accounts: list[AccountState] = []
@@ -86,6 +90,7 @@ class MarketData:
         found = AccountState(
             instruments=dict(instruments),
             quotes=self.quotes,
+            earlier=self.earlier,
             depth=self.depth,
             market_warnings=self.warnings,
         )
@@ -149,7 +154,9 @@ class MarketData:
         self._heard_ms[symbol] = now_ms
         touch, marks = self._touch.get(symbol), self._marks.get(symbol)
         if touch is not None and marks is not None:
-            self.quotes[symbol] = Quote(touch[0], touch[1], marks[0], marks[1], now_ms)
+            quote = Quote(touch[0], touch[1], marks[0], marks[1], now_ms)
+            self.quotes[symbol] = quote
+            self.earlier.setdefault(symbol, deque(maxlen=EARLIER_MAX)).append(quote)
 
     async def _poll(self) -> None:
         while True:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -21,7 +21,12 @@ from follower_client.venue.v5_rows import LONG_LEG, SHORT_LEG, decimal_of, stops
 
 __all__ = ["V5Holdings"]
 
-FLOW_TYPES = ("TRANSFER_IN", "TRANSFER_OUT")
+FLOW_TYPES: dict[str, Literal["", "funding_paid", "interest_paid"]] = {
+    "TRANSFER_IN": "",
+    "TRANSFER_OUT": "",
+    "SETTLEMENT": "funding_paid",
+    "INTEREST": "interest_paid",
+}
 FLOW_WINDOW_MS = 7 * 86_400_000  # the longest span of the transaction log that the venue tells at once
 FLOW_WINDOWS_MAX = 8
 FLOW_OVERLAP_MS = 60_000
@@ -128,7 +133,9 @@ class V5Holdings:
         return is_new
 
     async def read_flows(self) -> None:
-        """Transfers since the last look into `account.flows`, each once, oldest first."""
+        """What moved money without a trade since the last look, into `account.flows`, each once, oldest
+        first.
+        """
         account, now_ms = self._account, self._account.venue_ms()
         asked_s = time.monotonic()
         if not self._flows_since_ms:
@@ -136,15 +143,16 @@ class V5Holdings:
             self._flows_since_ms = max(first_ms, now_ms - FLOW_WINDOWS_MAX * FLOW_WINDOW_MS)
         found: list[CashFlow] = []
         for begin in range(self._flows_since_ms, now_ms + 1, FLOW_WINDOW_MS):
-            for kind in FLOW_TYPES:
+            for kind, carry in FLOW_TYPES.items():
                 query = {"accountType": "UNIFIED", "currency": "USDT", "type": kind, "limit": 50}
                 query |= {"startTime": begin, "endTime": min(begin + FLOW_WINDOW_MS - 1, now_ms + 1000)}
                 rows = await self._reads.pages("transfers", "/v5/account/transaction-log", query)
-                found += [flow for flow in map(_flow, rows) if flow.flow_id not in self._flows_seen]
+                flows = [_flow(row, carry) for row in rows]
+                found += [flow for flow in flows if flow.flow_id not in self._flows_seen]
         for flow in sorted(found, key=lambda one: one.at_ms):
             self._flows_seen[flow.flow_id] = None
             account.flows.append(flow)
-            log.info("cash_flow", amount=str(flow.amount))
+            log.info(flow.carry or "cash_flow", amount=str(flow.amount))
         while len(self._flows_seen) > FLOWS_SEEN_MAX:
             del self._flows_seen[next(iter(self._flows_seen))]
         self._flows_since_ms = max(self._flows_since_ms, now_ms - FLOW_OVERLAP_MS)
@@ -157,5 +165,5 @@ def _leg(row: dict[str, Any]) -> int:
     return int(row.get("positionIdx") or 0)
 
 
-def _flow(row: dict[str, Any]) -> CashFlow:
-    return CashFlow(str(row["id"]), decimal_of(row.get("change")), int(row["transactionTime"]))
+def _flow(row: dict[str, Any], carry: Literal["", "funding_paid", "interest_paid"]) -> CashFlow:
+    return CashFlow(str(row["id"]), decimal_of(row.get("change")), int(row["transactionTime"]), carry)

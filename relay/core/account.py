@@ -127,6 +127,7 @@ class Quote:
     last: Decimal
     bid: Decimal
     ask: Decimal
+    open_interest: Decimal = ZERO  # base units
 
 
 @dataclass(frozen=True, slots=True)

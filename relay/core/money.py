@@ -56,7 +56,7 @@ def money_columns(total: Tally, pnl: PnlDrift | None) -> dict[str, Any]:
 
 
 def _copied(stock: Stock) -> dict[str, str | None]:
-    """Of the executed copies: what was wanted before caps, ordered after them, and filled."""
+    """Of the executed copies: what was wanted before caps; of all orders: what was sent, and filled."""
     filled = Fraction(stock.filled, stock.ordered) if stock.ordered else None
     return {
         "wanted": _money(stock.wanted),

@@ -47,7 +47,7 @@ class Stock(msgspec.Struct):
     own_target: int = 0  # what the policy wanted to hold after his entries, in the leader's direction
     leader_target: int = 0  # and what he held
     wanted: int = 0  # of the copies, before caps, in money at the leader's price
-    ordered: int = 0
+    ordered: int = 0  # in all orders that were sent, those that a later one completed included
     filled: int = 0
     fees_compared: int = 0  # own fees on copies of trades whose fee the leader told
     leader_fees: int = 0  # and what they would have been at his rate
@@ -66,6 +66,8 @@ class Stock(msgspec.Struct):
         moved = [round(sign * qty * QTY_UNITS), round(sign * qty * price * QUOTE_UNITS), 0, 0]
         if copy is not None:
             self._add_target(signal, copy)
+            sent = sum((Fraction(order.qty) for order in copy.orders), Fraction(0))
+            self.ordered += round(sent * price * QUOTE_UNITS)
         if copy is not None and drift is not None:
             own = _sign(_filled_side(copy)) * drift.filled_qty
             moved[2:] = [round(own * QTY_UNITS), round(own * price * QUOTE_UNITS)]
@@ -91,6 +93,8 @@ class Stock(msgspec.Struct):
 
     def _add_target(self, signal: Signal, copy: CopyReport) -> None:
         held, target = Fraction(signal.position.qty), Fraction(copy.target_qty)
+        if target == 0:  # less than the venue's smallest: what was wanted before rounding
+            target = Fraction(copy.wanted_qty) * (1 if held > 0 else -1)
         if copy.is_exit or target == 0 or held == 0:
             return
         self.own_target += round(target * (1 if held > 0 else -1) * QTY_UNITS)
@@ -101,7 +105,6 @@ class Stock(msgspec.Struct):
         rounded = [int(part * QUOTE_UNITS) for part in apportion(lost, 8)]
         self.parts = [mine + part for mine, part in zip(self.parts, rounded, strict=True)]
         self.wanted += round(Fraction(copy.wanted_qty) * price * QUOTE_UNITS)
-        self.ordered += round(Fraction(copy.order_qty) * price * QUOTE_UNITS)
         self.filled += round(drift.filled_qty * price * QUOTE_UNITS)
         if signal.fee is not None:
             self.fees_compared += round(drift.fees * QUOTE_UNITS)

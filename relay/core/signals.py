@@ -39,6 +39,8 @@ class SignalTerms:
 
     expires_ms: int
     stagger: StaggerPlan = field(default_factory=StaggerPlan)
+    venue: str | None = None
+    depth_usdt: Decimal | None = None  # as it was seen last; None = never
 
 
 def build_signal(
@@ -64,12 +66,13 @@ def build_signal(
         position=_position_state(account, first.symbol),
         equity=decimal_text(account.equity_usdt),
         account_leverage=decimal_text(account.leverage),
-        market=_market_state(account, first.symbol, price),
+        market=_market_state(account, first.symbol, price, terms),
         leader_exec_ms=max(fill.exec_ms for fill in fills),
         seen_ms=max(fill.seen_ms for fill in fills),
         sealed_ms=sealed_ms,
         expires_ms=terms.expires_ms,
         stagger=terms.stagger,
+        fee=_fee(fills),
     )
 
 
@@ -206,7 +209,13 @@ def _price_or_none(price: Decimal) -> str | None:
     return decimal_text(price) if price else None
 
 
-def _market_state(account: Account, symbol: str, price: Decimal) -> MarketState:
+def _fee(fills: Sequence[Fill]) -> str | None:
+    """What the step cost; None where no venue has told a fee (or one in a coin that is not counted)."""
+    total = sum((fill.fee for fill in fills), ZERO)
+    return decimal_text(total) if any(fill.fee for fill in fills) else None
+
+
+def _market_state(account: Account, symbol: str, price: Decimal, terms: SignalTerms) -> MarketState:
     quote = account.quotes.get(symbol) or Quote(price, price, price, price, price)
     return MarketState(
         mark=decimal_text(quote.mark),
@@ -214,4 +223,7 @@ def _market_state(account: Account, symbol: str, price: Decimal) -> MarketState:
         last=decimal_text(quote.last),
         bid=decimal_text(quote.bid),
         ask=decimal_text(quote.ask),
+        venue=terms.venue,
+        depth_usdt=None if terms.depth_usdt is None else decimal_text(terms.depth_usdt),
+        open_interest=decimal_text(quote.open_interest) if quote.open_interest else None,
     )

@@ -92,10 +92,13 @@ def check(file: Path, public_key: str, leader_id: str | None, reports: Path | No
         about = leader_id or _leader_named(read.statement)
         statement = open_statement(read.statement.encode(), public_key, about)
         check_rows(statement, read.rows)
-        own = None if reports is None else own_row(statement, _reports(reports))
+        told = None if reports is None else list(_reports(reports))
+        own = None if told is None else own_row(statement, told)
     except ProtocolError as error:
         raise Failed(f"{file}: {error}") from None
     is_in = own is not None and any(_same(own, row) for row in read.rows)
+    if told and told[0][1].paper:
+        raise Failed(f"{reports}: these are copies on paper, which no statement counts")
     if own is not None and not is_in:
         raise Failed(f"{file}: no row is made of the {own.signals} reports in {reports}")
     if as_json:

@@ -300,6 +300,7 @@ def quote_of(info: Mapping[str, Any]) -> Quote:
         last=decimal_of(info.get("lastPrice")),
         bid=decimal_of(info.get("bid1Price")),
         ask=decimal_of(info.get("ask1Price")),
+        open_interest=decimal_of(info.get("openInterest")),
     )
 
 

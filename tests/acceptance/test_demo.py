@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
+import tomllib
 from decimal import Decimal
 from pathlib import Path
 
@@ -51,6 +53,47 @@ def test_slippage_parts_and_latency_are_there_for_who_copied(run: DemoRun) -> No
         parts = sum(Decimal(value) for value in row["slippage_parts_bps"].values())
         assert parts == Decimal(row["slippage_bps"]["mean"])
         assert 0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p99"]
+
+
+def test_every_drift_of_profit_is_explained_and_every_measure_is_there(run: DemoRun) -> None:
+    followers = run.followers
+    for row in followers.values():
+        explained = sum(Decimal(value) for value in row["pnl"]["explained"].values())
+        assert explained == Decimal(row["pnl"]["drift"]), row["id"]
+        assert row["tracking"]["observed_hours"] != "0"
+    assert Decimal(followers["tiny"]["pnl"]["explained"]["skipped"]) != 0, "what it skipped has a price"
+    assert followers["steady"]["costs"]["fee_difference"] is not None
+    assert followers["steady"]["carry"] is not None
+    [risk] = run.report["risk"]
+    assert Decimal(risk["share_of_depth"]) > 0 and Decimal(risk["share_of_open_interest"]) > 0
+    factors = Decimal(risk["leverage"]) * Decimal(risk["correlation"]) * Decimal(risk["divergence"])
+    assert abs(Decimal(risk["copy_risk"]) - factors) < Decimal("0.00001")
+    [delivery] = run.report["delivery"]
+    assert delivery["spread_ms"] >= 0
+
+
+def test_the_leader_signs_his_score_and_a_follower_finds_its_own_reports_in_it(run: DemoRun) -> None:
+    data, statement, reports = run.out / "data", run.out / "statement.json", run.out / "mine.jsonl"
+    key = (data / "keys" / "leader.signing").as_posix()
+    sign = ("statement", "sign", "--leader", "alice", "--since", "1d", "--key", key)
+    told("relay", *sign, "--store", f"{data}/drift.sqlite", "--out", str(statement))
+    own = data / "followers" / "steady.toml"
+    reports.write_text(told("follower_client", "verdicts", "--reports", "--config", str(own)))
+    public = tomllib.loads(own.read_text())["leader"]["public_key"]
+    verify = ("statement", "verify", str(statement), "--key", public, "--json")
+    found = json.loads(told("relay", *verify, "--reports", str(reports)))
+    live = [row for name, row in run.followers.items() if name != "paper"]
+    assert found["own_reports"] == run.followers["steady"]["signals"]
+    assert found["copies"] == sum(row["copied"] + row["capped"] for row in live)
+    assert found["followers"] == len(live)
+
+
+def told(program: str, *arguments: str) -> str:
+    """What one of the commands prints."""
+    command = [sys.executable, "-m", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_shock_liquidates_part_of_the_crowd(run: DemoRun) -> None:

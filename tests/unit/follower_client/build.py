@@ -52,6 +52,7 @@ def signal(
     stagger: StaggerPlan | None = None,
     leader: str = "leader",
     epoch: int = 1,
+    venue: str | None = None,
 ) -> Signal:
     """The leader's position goes from `before` to `after` (signed) at `price`."""
     step = Decimal(after) - Decimal(before)
@@ -73,7 +74,7 @@ def signal(
         ),
         equity=equity,
         account_leverage=leverage if leverage is not None else decimal_text(abs(exposure)),
-        market=MarketState(mark=price, index=price, last=price, bid=price, ask=price),
+        market=MarketState(mark=price, index=price, last=price, bid=price, ask=price, venue=venue),
         leader_exec_ms=sealed_ms - 3,
         seen_ms=sealed_ms - 1,
         sealed_ms=sealed_ms,

@@ -193,7 +193,8 @@ def test_below_the_minimum_is_skipped_or_rounded_up_within_the_caps() -> None:
     small = signal(before="0", after="0.004", leverage="2")
     skipped = decide(small, snapshot(equity="1000"), POLICY, NOW_MS)
     assert (skipped.action, skipped.reason) == (Action.SKIP, "below_minimum")
-    assert (skipped.limit_value, skipped.observed_value) == (Decimal("0.001"), Decimal(0))
+    assert (skipped.limit_value, skipped.observed_value) == (Decimal("0.001"), Decimal("0.00002"))
+    assert skipped.wanted_qty == Decimal("0.00002"), "before rounding: what the skip is measured by"
     up = Policy(label="up", leverage_max=Decimal(10), below_minimum=BelowMinimum.ROUND_UP)
     raised = decide(small, snapshot(equity="1000"), up, NOW_MS)
     assert raised.action is Action.ORDER and raised.qty == Decimal("0.001")

@@ -12,6 +12,7 @@ from follower_client import risk as risk_module
 from follower_client.core.policy import LossAction, Policy
 from follower_client.core.reconcile import differences, external_part
 from follower_client.core.snapshot import Control
+from follower_client.status import status_report
 from follower_client.venue.account import AccountState, CashFlow, Holding
 from tests.unit.follower_client.build import BTC
 from tests.unit.follower_client.executor_bench import bench
@@ -119,3 +120,24 @@ def test_both_legs_count_for_profit_margin_and_notional() -> None:
     assert account.positions() == {BTC: Decimal("0.009")} and account.hedges() == {BTC: Decimal("0.006")}
     assert account.unrealised_pnl() == Decimal("0.009") * 100
     assert account.notional() == Decimal("0.021") * mark
+
+
+@pytest.mark.asyncio
+async def test_what_holding_costs_is_summed_over_restarts(tmp_path: Path) -> None:
+    """Funding and interest are no transfers: the wallet is poorer by them, and reports say by how much."""
+    now_ms = time.time_ns() // 1_000_000
+    venue = FakeVenue()
+    async with bench(tmp_path, venue, policy=LIMITED) as one:
+        one.desk.risk.tick(0)
+        assert not any(one.desk.risk.carry())
+        venue.account.flows.append(CashFlow("f1", Decimal("-3"), now_ms, "funding_paid"))
+        venue.account.flows.append(CashFlow("f2", Decimal("1.25"), now_ms, "funding_paid"))
+        venue.account.flows.append(CashFlow("i1", Decimal("-0.5"), now_ms, "interest_paid"))
+        move(venue, -2, told=False)
+        one.desk.risk.tick(0)
+        assert one.desk.risk.guard().daily_loss_usdt == 2
+    async with bench(tmp_path, policy=LIMITED) as again:
+        again.desk.risk.tick(0)
+        assert again.desk.risk.carry() == (Decimal("1.75"), Decimal("0.5"))
+        word = status_report(again.executor, LIMITED, again.venue.account, mode="running")
+    assert (word.funding_paid, word.interest_paid) == ("1.75", "0.5")

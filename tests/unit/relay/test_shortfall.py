@@ -57,7 +57,9 @@ def drift_of(items: list[Judged], mark: str) -> PnlDrift:
 def test_a_skipped_trade_costs_what_it_made_afterwards() -> None:
     """He buys ten at 100 and sells them at 130; the policy wanted one of them, and none was copied."""
     entry, leave = step(1, "buy", "100", "10"), step(2, "sell", "130", "0")
-    found = drift_of([skipped(entry, target_qty="1"), skipped(leave, target_qty="0", is_exit=True)], "77")
+    found = drift_of(
+        [skipped(entry, target_qty="1"), skipped(leave, target_qty="0", wanted_qty="0", is_exit=True)], "77"
+    )
     assert [found.leader, found.own] == [30, 0]
     assert found.explained["skipped"] == 30
 
@@ -100,7 +102,7 @@ def test_a_follower_who_takes_the_other_side_is_held_against_the_other_side() ->
 
 
 def test_without_a_target_nothing_is_said_of_what_was_not_copied() -> None:
-    found = drift_of([skipped(step(1, "buy", "100", "10"), target_qty="0")], "200")
+    found = drift_of([skipped(step(1, "buy", "100", "10"), target_qty="0", wanted_qty="0")], "200")
     assert [found.leader, found.own, found.unscaled] == [0, 0, 1]
 
 
@@ -109,6 +111,11 @@ def test_a_fill_at_an_impossible_price_is_in_no_figure() -> None:
     stock = Stock()
     stock.add(copied(entry, "500"))
     assert stock == Stock()
+
+
+def test_what_was_less_than_the_smallest_order_is_measured_by_what_was_wanted() -> None:
+    found = drift_of([skipped(step(1, "buy", "100", "10"), target_qty="0", wanted_qty="0.001")], "200")
+    assert found.explained["skipped"] == Fraction("0.1")
 
 
 def test_fees_are_compared_where_the_leader_told_his() -> None:

@@ -91,6 +91,12 @@ def _cheaper(copy: CopyReport) -> CopyReport:
     return structs.replace(copy, orders=orders)
 
 
+def test_copies_on_paper_are_in_no_statement(run: SampleRun, tmp_path: Path) -> None:
+    reports = reports_of(run, "paper", tmp_path / "mine.jsonl")
+    with pytest.raises(Failed, match="copies on paper"):
+        check(tmp_path / "statement.json", PUBLIC, None, reports, as_json=False)
+
+
 def test_rows_that_do_not_add_up_are_refused(run: SampleRun, tmp_path: Path) -> None:
     read = msgspec.json.decode((tmp_path / "statement.json").read_bytes())
     statement = open_statement(read["statement"].encode(), PUBLIC, LEADER)
