@@ -39,6 +39,7 @@ SPOT_BATCH_MAX = 10
 
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
 _SIDES = {"Buy": Side.Buy, "Sell": Side.Sell}
+_SPOT_SIDES = {**_SIDES, "BUY": Side.Buy, "SELL": Side.Sell}  # as hummingbot's connector of spot writes them
 _ORDER_TYPES = {"Market": OrderType.Market, "Limit": OrderType.Limit}
 _TIMES_IN_FORCE = {
     "GTC": TimeInForce.GoodTillCancel,
@@ -161,7 +162,7 @@ def position_index(body: Body) -> PositionIndex:
 def order_request(body: Body, catalogue: Catalogue, category: str) -> OrderRequest:
     """A body of order create in a market, which a batch names once."""
     instrument = instrument_of(body, catalogue, category)
-    side = word(body, "side", _SIDES)
+    side = word(body, "side", _SPOT_SIDES if instrument.is_spot else _SIDES)
     if side is None:
         raise bad_request("params error: side invalid")
     order_type = word(body, "orderType", _ORDER_TYPES)
@@ -202,8 +203,18 @@ def _price_and_time(body: Body, order_type: OrderType) -> tuple[int, TimeInForce
     return price, time_in_force
 
 
+def _named_instrument(body: Body, catalogue: Catalogue, category: str) -> Instrument:
+    """The instrument of an order that is named by its id; hummingbot writes the pair as BTC-USDT then."""
+    symbol = body.get("symbol")
+    if category == "spot" and isinstance(symbol, str) and "-" in symbol:
+        instrument = catalogue.by_symbol(symbol.replace("-", "", 1), category)
+        if instrument is not None:
+            return instrument
+    return instrument_of(body, catalogue, category)
+
+
 def _reference(body: Body, catalogue: Catalogue, category: str) -> OrderReference:
-    instrument = instrument_of(body, catalogue, category)
+    instrument = _named_instrument(body, catalogue, category)
     wire_id, link_id = body.get("orderId"), body.get("orderLinkId")
     if wire_id:
         return OrderReference(instrument, parse_order_id(wire_id), "")

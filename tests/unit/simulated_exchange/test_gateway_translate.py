@@ -144,6 +144,7 @@ def test_orders_are_understood(change: dict[str, Any], expected: dict[str, Any])
         ({"symbol": None}, "symbol invalid"),
         ({"symbol": ["BTCUSDT"]}, "symbol invalid"),
         ({"side": "buy"}, "side invalid"),
+        ({"side": "BUY"}, "side invalid"),
         ({"side": ["Buy"]}, "side invalid"),
         ({"orderType": {}}, "orderType invalid"),
         ({"orderType": "Stop"}, "orderType invalid"),
@@ -192,6 +193,16 @@ def test_spot_orders_spend_the_quote_coin_unless_told_otherwise() -> None:
     assert margin.terms == Terms(is_leveraged=True)
     with pytest.raises(RefusedError, match="marketUnit is not supported"):
         requests.order_request({**body, "side": "Sell", "marketUnit": "quoteCoin"}, CATALOGUE, "spot")
+
+
+def test_spot_is_spoken_to_as_hummingbot_speaks() -> None:
+    order = requests.order_request({**ORDER, "side": "BUY", "marketUnit": "baseCoin"}, CATALOGUE, "spot")
+    assert order.side == Side.Buy
+    named = {"symbol": "BTC-USDT", "orderLinkId": "mine"}
+    assert requests.cancel_request(named, CATALOGUE, "spot").instrument is order.instrument
+    for body, category in ((named, "linear"), ({**named, "symbol": "BTC-EUR"}, "spot")):
+        with pytest.raises(RefusedError, match="symbol invalid"):
+            requests.cancel_request(body, CATALOGUE, category)
 
 
 def test_what_is_to_end_a_position_is_understood() -> None:
