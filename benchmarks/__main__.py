@@ -20,6 +20,7 @@ from benchmarks import (
     fan_out,
     follower_submit,
     followers_fan_out,
+    followers_scale,
     gap_fill,
     hosted_copies,
     key_wrap,
@@ -30,6 +31,7 @@ from benchmarks import (
     reports_ingest,
     rest_orders,
     signal_one_way,
+    signal_to_decision,
     single_call,
 )
 from benchmarks.interleave import ForeignCpu
@@ -45,7 +47,9 @@ MODULES: tuple[ModuleType, ...] = (
     order_entry,
     fan_out,
     signal_one_way,
+    signal_to_decision,
     followers_fan_out,
+    followers_scale,
     gap_fill,
     key_wrap,
     follower_submit,

@@ -1,4 +1,5 @@
-"""A thousand followers in one process: `python -m benchmarks.followers_crowd FOLDER URL COUNT`.
+"""A thousand followers in one process: `python -m benchmarks.followers_crowd FOLDER URLS COUNT [ours]`; each
+goes to one of the addresses (with commas between them). With `ours` there are no bare clients beside them.
 
 Belongs here: the connections of both sides, and when the last of them had a message. Does not belong here:
 who publishes, what the times mean (`followers_fan_out`).
@@ -63,7 +64,9 @@ class _Crowd:
 async def _follow(room: Room, number: int, public_key: str, crowd: _Crowd) -> Bus:
     name = follower_name(number)
     seed = load_nkey_seed(room.folder / f"{name}.nk")
-    bus = await Bus.connect(room.url, seed, subjects.inbox_prefix(name), name, timeout_s=WAIT_SECONDS_MAX)
+    urls = room.url.split(",")
+    url = urls[number % len(urls)]
+    bus = await Bus.connect(url, seed, subjects.inbox_prefix(name), name, timeout_s=WAIT_SECONDS_MAX)
     reader = FeedReader(LEADER, public_key, None)
 
     async def hear(message: BusMessage) -> None:
@@ -86,18 +89,19 @@ async def _hear_plain(room: Room, crowd: _Crowd) -> Any:
     return client
 
 
-async def main(room: Room, count: int) -> None:
+async def main(room: Room, count: int, *, alone: bool) -> None:
     crowd, window = _Crowd(count), asyncio.Semaphore(CONNECTING_AT_ONCE)
     public_key = public_key_hex(load_signing_key(room.folder / "signing"))
 
-    async def both(number: int) -> tuple[Bus, Any]:
+    async def connect(number: int) -> list[Any]:
         async with window:
-            return await _follow(room, number, public_key, crowd), await _hear_plain(room, crowd)
+            bus = await _follow(room, number, public_key, crowd)
+            return [bus] if alone else [bus, await _hear_plain(room, crowd)]
 
-    made = await asyncio.gather(*(both(number) for number in range(count)))
+    made = await asyncio.gather(*(connect(number) for number in range(count)))
     await answering({"ready": True}, crowd.collect)
-    await asyncio.gather(*(one.close() for pair in made for one in pair))
+    await asyncio.gather(*(one.close() for group in made for one in group))
 
 
 if __name__ == "__main__":
-    run_loop(main(Room(Path(sys.argv[1]), sys.argv[2]), int(sys.argv[3])))
+    run_loop(main(Room(Path(sys.argv[1]), sys.argv[2]), int(sys.argv[3]), alone=sys.argv[4:] == ["ours"]))

@@ -28,7 +28,7 @@ from relay.protocol.codec import encode_payload
 from relay.protocol.feed import Accepted, FeedReader
 from relay.protocol.signing import GENESIS_HASH, Sealed, seal_chained
 
-__all__ = ["NAMES", "run"]
+__all__ = ["NAMES", "Chain", "allow_many_files", "run"]
 
 NAMES = ("fanout_1000", "hosted_followers")
 FOLLOWERS = 1_000
@@ -45,8 +45,7 @@ def run(only: set[str] | None) -> list[Row]:
     """The rows that are asked for."""
     rows = []
     if only is None or "fanout_1000" in only:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES_WANTED)), hard))
+        allow_many_files()
         with work_folder() as folder:
             rows.append(_row(run_loop(_measure(folder))))
     if only is None or "hosted_followers" in only:
@@ -54,7 +53,13 @@ def run(only: set[str] | None) -> list[Row]:
     return rows
 
 
-class _Chain:
+def allow_many_files() -> None:
+    """A connection is a file, at both of its ends."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES_WANTED)), hard))
+
+
+class Chain:
     """A leader's signals, one after the other."""
 
     def __init__(self, key: SigningKey) -> None:
@@ -83,8 +88,8 @@ async def _measure(folder: Path) -> dict[str, list[list[float]]]:
         crowd_arguments = [str(folder), room.url, str(FOLLOWERS)]
         async with started("crowd", "benchmarks.followers_crowd", crowd_arguments, folder) as crowd:
             leader, plain = await room.bus(LEADER), await room.plain_client()
-            chain, stream = _Chain(load_signing_key(folder / "signing")), plain.jetstream()
-            size = len(_Chain(load_signing_key(folder / "signing")).next())
+            chain, stream = Chain(load_signing_key(folder / "signing")), plain.jetstream()
+            size = len(Chain(load_signing_key(folder / "signing")).next())
 
             async def send_plain() -> None:
                 await stream.publish(PLAIN_SUBJECT, b"x" * size)
@@ -102,7 +107,7 @@ async def _measure(folder: Path) -> dict[str, list[list[float]]]:
                 await plain.close()
 
 
-async def _send_ours(bus: Bus, chain: _Chain) -> None:
+async def _send_ours(bus: Bus, chain: Chain) -> None:
     wire = chain.next()
     await bus.publish_signal(LEADER, wire, chain.seq - 1, f"{LEADER}.{EPOCH}.{chain.seq}")
 
@@ -139,7 +144,7 @@ def _row(results: dict[str, list[list[float]]]) -> Row:
 def _hosted() -> Row:
     """Readers of one leader in one process, without the network: what is left is theirs."""
     key, verifications = SigningKey.generate(), 0
-    chain, verify = _Chain(key), VerifyKey.verify
+    chain, verify = Chain(key), VerifyKey.verify
     public_key = bytes(key.verify_key).hex()
     readers = [FeedReader(LEADER, public_key, 0, GENESIS_HASH, last_epoch=EPOCH) for _ in range(FOLLOWERS)]
 

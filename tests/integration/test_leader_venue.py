@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import urllib.request
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -12,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from relay.core.account import Account, Fill, WalletEvent
+from relay.core.account import Account, Fill, Position, WalletEvent
 from relay.feed import LeaderFeed
 from relay.settings import VenueSettings
 from relay.venue import BybitVenue, UnifiedVenue, Venue, make_exchange
 from tests.integration.broker_room import eventually
-from tests.integration.relay_programs import Program, programs
+from tests.integration.relay_programs import ROOT, Program, programs
 from tests.integration.test_relay_programs import SYMBOL, trader
 
 pytestmark = pytest.mark.asyncio
@@ -53,6 +54,7 @@ class Told:
 
     def __init__(self, venue: Venue) -> None:
         self.steps: list[tuple[str, Decimal, Decimal]] = []
+        self.causes: list[str] = []
         self.events: list[tuple[str, Decimal, Decimal]] = []
         self.corrections: list[Account] = []
         self.feed = LeaderFeed(
@@ -67,6 +69,7 @@ class Told:
 
     def _step(self, fills: Sequence[Fill], account: Account) -> None:
         qty = sum((fill.qty for fill in fills), Decimal(0))
+        self.causes.append(fills[0].cause)
         self.steps.append((fills[0].side, qty, account.position(SYMBOL).qty))
 
     def _event(self, event: WalletEvent, account: Account) -> None:
@@ -111,3 +114,100 @@ async def test_trades_deposits_and_withdrawals_are_told_apart(
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             await asyncio.gather(port.close(), maker.close(), leader.close())
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.system
+async def test_what_a_venue_does_to_a_leader_is_labelled_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stops, funding, liquidation, auto-deleveraging, as both ways of watching tell them of one account."""
+    monkeypatch.setenv("SIMULATED_EXCHANGE_INSURANCE_FUND_USDT", "0")
+    listed = shutil.copytree(ROOT / "configs" / "instruments", tmp_path / "instruments")
+    file = listed / "BTCUSDT.toml"
+    interval = "funding_interval_ms = 28800000"
+    assert interval in file.read_text()
+    file.write_text(file.read_text().replace(interval, "funding_interval_ms = 60000"))
+    monkeypatch.setenv("SIMULATED_EXCHANGE_INSTRUMENTS", str(listed))
+    async with programs(tmp_path) as room:
+        venue = await room.start(
+            "simulated_exchange", "serve", "--data-dir", str(tmp_path / "venue"), "--durability", "os",
+            "--account", "leader:3000", "--account", "maker:10000000", "--account", "gambler:1000",
+            "--enable-sim", "--json",
+        )  # fmt: skip
+        ports = [bybit(venue), unified(venue)]
+        tellers, ready = [Told(port) for port in ports], [asyncio.Event() for _ in ports]
+        running = [
+            asyncio.create_task(told.feed.run(begun, positions=None, newest_exec_ms=0))
+            for told, begun in zip(tellers, ready, strict=True)
+        ]
+        people = {name: trader(venue, name) for name in ("leader", "maker", "gambler")}
+        try:
+            for begun in ready:
+                await asyncio.wait_for(begun.wait(), 30)
+            await _play(venue, people, tellers)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*(one.close() for one in (*ports, *people.values())))
+
+
+async def _play(venue: Program, people: dict[str, Any], tellers: list[Told]) -> None:
+    leader, maker, gambler = people["leader"], people["maker"], people["gambler"]
+
+    async def all_told(condition: Callable[[Told], bool], seconds: float = 30) -> None:
+        await eventually(lambda: all(condition(told) for told in tellers), seconds)
+
+    def position(told: Told) -> Position:
+        return told.feed.account.position(SYMBOL)
+
+    async def index(price: int) -> None:
+        await sim(venue, "index", {"symbol": "BTCUSDT", "price": str(price)})
+
+    async def steps_to(count: int, price: int, by: int) -> None:
+        """The market goes on until so many steps were told."""
+        for _ in range(40):
+            if all(len(told.steps) >= count for told in tellers):
+                return
+            await index(price)
+            await asyncio.sleep(0.5)
+            price += by
+        raise AssertionError(f"not told: {[told.causes for told in tellers]}")
+
+    funding = {"interval_minutes": 1, "lower": "0.001", "upper": "0.002"}
+    await sim(venue, "market", {"symbol": "BTCUSDT", "funding": funding})
+    await maker.create_order(SYMBOL, "limit", "sell", 0.05, 100_000)
+    await leader.create_order(SYMBOL, "market", "buy", 0.05)
+    await all_told(lambda told: len(told.steps) == 1)
+    stops = {"category": "linear", "symbol": "BTCUSDT", "positionIdx": 0, "tpslMode": "Full"}
+    await leader.privatePostV5PositionTradingStop(
+        stops | {"stopLoss": "98000", "takeProfit": "110000", "slTriggerBy": "IndexPrice"}
+    )
+    await all_told(lambda told: position(told).stop_loss == 98_000 and position(told).take_profit == 110_000)
+    await all_told(lambda told: bool(told.events), 80)
+    for told in tellers:
+        cause, amount, _ = told.events[0]
+        assert cause == "funding" and amount < 0  # the rate's bounds are above zero: a long pays
+
+    await maker.create_order(SYMBOL, "limit", "buy", 0.05, 97_500)
+    await index(97_900)
+    await all_told(lambda told: len(told.steps) == 2)
+    assert [told.steps[1] for told in tellers] == [("sell", Decimal("0.05"), Decimal(0))] * 2
+
+    await leader.create_order(SYMBOL, "limit", "sell", 0.15, 97_900)
+    await gambler.set_leverage(20, SYMBOL)
+    await gambler.create_order(SYMBOL, "market", "buy", 0.15)
+    await all_told(lambda told: len(told.steps) == 3)
+    await steps_to(4, 96_000, -1_000)  # nobody buys: the gambler is taken over, and no fund stands behind him
+    assert [told.steps[3][0] for told in tellers] == ["buy", "buy"]
+
+    await all_told(lambda told: position(told).qty == 0)
+    await index(90_000)
+    await maker.create_order(SYMBOL, "limit", "sell", 0.3, 90_000)
+    await leader.create_order(SYMBOL, "market", "buy", 0.3)
+    await all_told(lambda told: len(told.steps) == 5)
+    await steps_to(6, 86_000, -1_000)
+    assert [told.causes for told in tellers] == [
+        ["trade", "trade", "trade", "adl", "trade", "liquidation"]
+    ] * 2
