@@ -23,7 +23,7 @@ RUST_SOURCES := $(shell find $(RUST) -name '*.rs' -not -path '*/target/*' 2>/dev
 	$(shell find $(RUST) -name Cargo.toml -not -path '*/target/*' 2>/dev/null) $(RUST)/Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-data test-system lint types bench soak soak-follower soak-feed lock all
+.PHONY: help setup demo test test-data test-system lint types bench soak soak-follower soak-feed soak-monitor lock all
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ soak-follower: setup ## 2,000 copied orders under 200 kill -9 and a misbehaving 
 soak-feed: setup ## the feed under kills, power loss, flipped bytes; a million changed messages; FAULT_SEED=N plays one again
 	MUTATIONS=$${MUTATIONS:-1000000} FAULT_ROUNDS=$${FAULT_ROUNDS:-20} $(BIN)/pytest -s -o timeout=3600 \
 	  tests/integration/test_feed_faults.py tests/property/test_protocol_mutations.py
+
+soak-monitor: setup ## the drift monitor under 100 kill -9 while reports come in; MONITOR_SEED=N plays one again
+	MONITOR_KILLS=$${MONITOR_KILLS:-100} $(BIN)/pytest -s -o timeout=900 tests/integration/test_monitor_kills.py
 
 lock: ## write requirements.lock anew from pyproject.toml: hashes, no addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \

@@ -177,6 +177,8 @@ class _Writer:
                 return  # the store can't be written: nothing was acknowledged, all of it comes again
         while batch := self._waiting(BATCH_ITEMS_MAX):
             await self._write(batch)
+        if records := [_Work(record) for record in self._watching.records()]:
+            await self._write(records)
 
     def _waiting(self, count: int) -> list[_Work]:
         return [self._queue.get_nowait() for _ in range(min(count, self._queue.qsize()))]

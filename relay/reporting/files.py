@@ -19,8 +19,9 @@ import orjson
 from relay.core.drift import PARTS, decimal_text
 from relay.core.report import BPS_PLACES
 from relay.core.verdicts import Judged, ReportRows, judge
+from relay.store import DECIMAL, write_parquet
 
-__all__ = ["CSV_COLUMNS", "csv_text", "json_text", "write_atomically", "write_json"]
+__all__ = ["CSV_COLUMNS", "csv_text", "json_text", "parquet_file", "write_atomically", "write_json"]
 
 PRICE_PLACES = 8
 CSV_COLUMNS = (
@@ -29,6 +30,7 @@ CSV_COLUMNS = (
     *(f"{part}_bps" for part in PARTS),
     *("latency_ms", "leverage_after", "leverage_cap", "client_order_ids"),
 )
+_NUMBERS = ("leader_price", "arrival_mid", "fill_price", "qty", "fees", "leverage_after", "leverage_cap")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -68,6 +70,24 @@ def csv_text(pieces: Iterable[ReportRows]) -> str:
         for items in judge(rows).values():
             writer.writerows(_csv_row(item) for item in items)
     return out.getvalue()
+
+
+def parquet_file(pieces: Iterable[ReportRows], target: Path) -> None:
+    """The same lines as Parquet, with decimals, times and counts as such. Raises `Failed`, `OSError`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        table, made = Path(folder) / "report.csv", Path(folder) / "report.parquet"
+        table.write_text(csv_text(pieces), encoding="utf-8")
+        write_parquet(table, made, _kind)
+        made.replace(target)
+
+
+def _kind(column: str) -> str:
+    if column == "time":
+        return "TIMESTAMPTZ"
+    if column == "latency_ms":
+        return "BIGINT"
+    return DECIMAL if column in _NUMBERS or column.endswith("_bps") else "VARCHAR"
 
 
 def _csv_row(item: Judged) -> dict[str, Any]:

@@ -17,15 +17,17 @@ from typing import Any
 from relay.core.report import Figures
 from relay.core.report import build_report as fold
 from relay.core.verdicts import ReportRows
+from relay.errors import Failed
 from relay.reporting.detail import PriceRow, build_detail, plain_symbol
-from relay.reporting.files import csv_text, json_text, write_atomically
+from relay.reporting.files import csv_text, json_text, parquet_file, write_atomically
 from relay.reporting.html import page
 from relay.reporting.table import render_table
-from relay.store import DriftStore, RowFilter, StoreError, StorePlace
+from relay.store import DriftStore, RowFilter, StorePlace
 
 __all__ = ["FORMATS", "build_report", "moment_ms", "slippage"]
 
-FORMATS = ("table", "json", "csv", "html")
+FORMATS = ("table", "json", "csv", "html", "parquet")
+BY_SIGNAL = ("csv", "html", "parquet")  # made from rows, which may be gone where sums are not
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 PIPE_WIDTH_MIN = 100
 NAMES_SHOWN_MAX = 20
@@ -60,6 +62,8 @@ def slippage(
     """
     if format not in FORMATS:
         return _complain(f"--format: was {format!r}, allowed: {', '.join(FORMATS)}", EXIT_USAGE)
+    if format == "parquet" and output is None:
+        return _complain("--format parquet: needs --output FILE", EXIT_USAGE)
     try:
         since_ms = moment_ms(since, datetime.now(UTC))
     except ValueError:
@@ -71,16 +75,27 @@ def slippage(
             unmatched = _unmatched(figures, where, opened)
             if unmatched:
                 return _complain(unmatched, EXIT_FAILED)
-            text = _formatted(format, figures, where, opened)
-        if output is not None:
-            write_atomically(output, text)
-        else:
-            sys.stdout.write(text)
-    except (StoreError, OSError) as error:
+            if format in BY_SIGNAL and where.since_ms < opened.kept_since_ms:
+                told = datetime.fromtimestamp(opened.kept_since_ms / 1000, UTC)
+                _complain(f"signal by signal it begins {told:%Y-%m-%d}: earlier rows are gone", EXIT_DONE)
+            _write(format, figures, where, opened, output)
+    except (Failed, OSError) as error:
         return _complain(str(error), EXIT_FAILED)
     for line in _warnings(figures):
         _complain(line, EXIT_DONE)
     return EXIT_DONE
+
+
+def _write(name: str, figures: Figures, where: RowFilter, store: DriftStore, output: Path | None) -> None:
+    if name == "parquet":
+        assert output is not None, "asked for above"
+        parquet_file(store.read_hours(where), output)
+        return
+    text = _formatted(name, figures, where, store)
+    if output is not None:
+        write_atomically(output, text)
+    else:
+        sys.stdout.write(text)
 
 
 def _spelt(symbol: str | None, store: DriftStore) -> str | None:

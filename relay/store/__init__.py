@@ -6,7 +6,7 @@ Does not belong here: figures (`relay.core`), the bus (`relay.monitor`).
 
 from relay.store.database import StoreError
 from relay.store.drift_store import DriftStore, StorePlace, store_place
-from relay.store.exporting import EXPORT_FORMATS
+from relay.store.exporting import DECIMAL, EXPORT_FORMATS, write_parquet
 from relay.store.reading import RowFilter
 from relay.store.rows import (
     AlarmRecord,
@@ -21,6 +21,7 @@ from relay.store.writing import BATCH_ITEMS_MAX
 
 __all__ = [
     "BATCH_ITEMS_MAX",
+    "DECIMAL",
     "EXPORT_FORMATS",
     "AlarmRecord",
     "DriftStore",
@@ -34,4 +35,5 @@ __all__ = [
     "StorePlace",
     "VenueFact",
     "store_place",
+    "write_parquet",
 ]

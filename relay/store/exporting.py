@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from relay.errors import Failed
 from relay.store.database import Database, Row
 
-__all__ = ["EXPORT_FORMATS", "EXPORT_TABLES", "export_tables"]
+__all__ = ["DECIMAL", "EXPORT_FORMATS", "EXPORT_TABLES", "export_tables", "write_parquet"]
 
 EXPORT_FORMATS = ("csv", "json", "parquet")
 PIECE_ROWS = 10_000
+DECIMAL = "DECIMAL(38, 12)"
 # table: columns that order it; everything of it is exported
 EXPORT_TABLES = {
     "signals": ("leader_id", "epoch", "seq"),
@@ -89,29 +90,34 @@ def _rows(database: Database, table: str, key: tuple[str, ...]) -> Iterator[Row]
 def _parquet(file: Path, target: Path, count: int) -> tuple[str, int]:
     """The CSV as Parquet; the CSV goes."""
     try:
+        if count:
+            write_parquet(file, target, _kind)
+            return target.name, count
+        return f"{target.name} (empty, not written)", 0
+    finally:
+        file.unlink()
+
+
+def write_parquet(csv_file: Path, target: Path, kind_of: Callable[[str], str]) -> None:
+    """A CSV file with a header as Parquet; `kind_of` says which SQL type a column has. Raises `Failed`."""
+    try:
         import duckdb
     except ImportError:
         raise Failed("Parquet needs duckdb: pip install 'slipstream[parquet]'") from None
-    if count == 0:
-        file.unlink()
-        return f"{target.name} (empty, not written)", 0
     with duckdb.connect() as database:
-        names = [column[0] for column in database.read_csv(str(file), all_varchar=True).description]
-        chosen = ", ".join(_typed(name) for name in names)
-        database.read_csv(str(file), all_varchar=True).query("t", f"SELECT {chosen} FROM t").write_parquet(
-            str(target), compression="zstd"
-        )
-    file.unlink()
-    return target.name, count
+        read = database.read_csv(str(csv_file), header=True, all_varchar=True)
+        names = [column[0] for column in read.description]
+        chosen = ", ".join(f'CAST("{name}" AS {kind_of(name)}) AS "{name}"' for name in names)
+        read.query("t", f"SELECT {chosen} FROM t").write_parquet(str(target), compression="zstd")
 
 
-def _typed(name: str) -> str:
+def _kind(name: str) -> str:
     if name in _DECIMALS:
-        kind = "DECIMAL(38, 12)"
+        kind = DECIMAL
     elif name.endswith("_ms") or name in ("epoch", "seq", "place", "head_seq", "unknown_orders", "waves"):
         kind = "BIGINT"
     elif name in ("paper", "is_exit", "reduce_only", "is_maker"):
         kind = "BOOLEAN"
     else:
         kind = "VARCHAR"
-    return f'CAST("{name}" AS {kind}) AS "{name}"'
+    return kind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -60,6 +61,34 @@ def test_exported_tables_read_back(form: str, tmp_path: Path) -> None:
         assert duckdb.sql(f"SELECT typeof(price) FROM '{file}' LIMIT 1").fetchall() == [("DECIMAL(38,12)",)]
     assert len(prices) == counts["fills"] and all(float(price) > 0 for price in prices)
     assert not list(out.glob(".*")), "nothing is left behind"
+
+
+def test_the_slippage_report_as_parquet_holds_the_lines_of_the_csv(tmp_path: Path) -> None:
+    store, table, file = (str(tmp_path / name) for name in ("drift.sqlite", "r.csv", "r.parquet"))
+    filled(Path(store))
+    report = ("report", "slippage", "--store", store)
+    ran(*report, "--format", "csv", "--output", table)
+    ran(*report, "--format", "parquet", "--output", file)
+    with Path(table).open() as opened:
+        lines = list(csv.DictReader(opened))
+    rows = duckdb.sql(f"SELECT follower, signal_id, slippage_bps, transit_bps, latency_ms FROM '{file}'")
+    assert [row[:2] for row in rows.fetchall()] == [(line["follower"], line["signal_id"]) for line in lines]
+    total = sum(Decimal(line["slippage_bps"]) for line in lines if line["slippage_bps"])
+    assert duckdb.sql(f"SELECT sum(slippage_bps) FROM '{file}'").fetchall() == [(total,)]
+    kinds = dict(duckdb.sql(f"SELECT column_name, column_type FROM (DESCRIBE FROM '{file}')").fetchall())
+    assert (kinds["leader_price"], kinds["latency_ms"]) == ("DECIMAL(38,12)", "BIGINT")
+    assert kinds["time"].startswith("TIMESTAMP")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "nothing is left behind"
+    assert "needs --output" in ran(*report, "--format", "parquet", status=2)
+
+
+def test_a_parquet_report_of_nothing_is_a_table_without_rows(tmp_path: Path) -> None:
+    with DriftStore.open(tmp_path / "drift.sqlite"):
+        pass
+    file = tmp_path / "r.parquet"
+    ran(*("report", "slippage", "--store", str(tmp_path / "drift.sqlite"), "--format", "parquet"),
+        *("--output", str(file)))  # fmt: skip
+    assert duckdb.sql(f"SELECT count(*) FROM '{file}'").fetchall() == [(0,)]
 
 
 def test_what_can_not_be_exported_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,176 @@
+"""The monitor is killed again and again while reports come in: the figures are those of a run that was not.
+
+`MONITOR_KILLS` says how often (`make soak-monitor`: 100), `MONITOR_SEED` plays one again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from relay.broker import Broker
+from relay.broker_config import MONITOR, FollowerUser, LeaderUser
+from relay.core.report import build_report
+from relay.keys import create_nkey, load_nkey_seed, nkey_public
+from relay.nats_bus import Bus
+from relay.protocol import subjects
+from relay.protocol.codec import encode_report
+from relay.protocol.messages import CopyReport, Notice, StatusReport
+from relay.store import DriftStore, FeedEntry, FeedHead
+from tests.integration.relay_programs import ROOT
+from tests.integration.test_monitor_on_broker import PUBLIC, Leader
+from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(420), pytest.mark.system]
+
+KILLS = int(os.environ.get("MONITOR_KILLS", "10"))
+SEED = int(os.environ.get("MONITOR_SEED", "7"))
+SIGNALS = 15 * KILLS
+FOLLOWERS = ("steady", "bold", "tiny")
+LIFE_S = (0.05, 1.0)
+REDELIVERED_S = 90.0  # what a dead monitor had not acknowledged comes again within half a minute
+
+
+class Load:
+    """What a leader and his followers say, with doubles, late ones and a word now and then."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.signals = [
+            a_signal(seq, at_ms=START_MS + seq * 700, price=str(rng.randrange(59_000, 61_000)))
+            for seq in range(2, SIGNALS + 2)
+        ]
+        self.reports: list[tuple[int, CopyReport | StatusReport]] = []  # after which signal
+        for published in self.signals:
+            for follower in FOLLOWERS:
+                price = str(rng.randrange(59_000, 61_000)) if rng.random() < 0.8 else None
+                copy = a_copy(published, follower, price=price)
+                late = published.seq + rng.choice((-3, 0, 0, 0, 5, 20))
+                self.reports += [(late, copy)] * rng.choice((1, 1, 1, 2))
+                if published.seq % 4 == 0:
+                    word = a_status(follower, at_ms=published.signal.sealed_ms, exposure_gap="0.1")
+                    self.reports.append((published.seq, word))
+        self.reports.sort(key=lambda pair: pair[0])
+
+    async def send(self, leader: Bus, followers: dict[str, Bus], rng: random.Random) -> None:
+        """All of it, about as fast as it is lived through."""
+        publisher, waiting = Leader(leader), list(reversed(self.reports))
+        await publisher.publish(Notice(notice="started", text="", sealed_ms=START_MS))
+        for published in self.signals:
+            await publisher.publish(published.signal)
+            while waiting and waiting[-1][0] <= published.seq:
+                await self._report(followers, waiting.pop()[1], rng)
+            await asyncio.sleep(0.02)
+        while waiting:
+            await self._report(followers, waiting.pop()[1], rng)
+
+    async def _report(
+        self, followers: dict[str, Bus], report: CopyReport | StatusReport, rng: random.Random
+    ) -> None:
+        name = f"{rng.random()}"  # a double under another name: the broker passes it on
+        await followers[report.follower_id].publish_report(
+            LEADER, report.follower_id, encode_report(report), name
+        )
+
+    def undisturbed(self, path: Path) -> None:
+        """The same in a store that nobody killed."""
+        items = [FeedEntry(FeedHead(LEADER, 1, p.seq, "h"), p.signal) for p in self.signals]
+        with DriftStore.open(path) as store:
+            store.write(items)
+            for at in range(0, len(self.reports), 1_000):
+                store.write([report for _, report in self.reports[at : at + 1_000]])
+
+
+class Lives:
+    """Monitors, one at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def begin(self) -> int:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        await self._process.stdin.drain()
+        return await self._number()
+
+    async def kill(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        assert await self._number() == -signal.SIGKILL, "it had ended by itself"
+
+    async def _number(self) -> int:
+        assert self._process.stdout is not None
+        return int(await asyncio.wait_for(self._process.stdout.readline(), 60))
+
+
+@asynccontextmanager
+async def lives(*arguments: str) -> AsyncIterator[Lives]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.integration.monitor_lives", *arguments),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield Lives(process)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_monitor_killed_under_load_has_the_figures_of_one_that_was_not(tmp_path: Path) -> None:
+    rng = random.Random(SEED)
+    load = Load(rng)
+    seeds = {}
+    for name in (LEADER, *FOLLOWERS):
+        create_nkey(tmp_path / f"{name}.nk")
+        seeds[name] = load_nkey_seed(tmp_path / f"{name}.nk")
+    users = [FollowerUser(name, nkey_public(seeds[name]), (LEADER,)) for name in FOLLOWERS]
+    broker = Broker(tmp_path / "broker", [LeaderUser(LEADER, nkey_public(seeds[LEADER]))], users)
+    killed, whole = tmp_path / "killed.sqlite", tmp_path / "whole.sqlite"
+    DriftStore.open(killed).close()
+    await broker.start()
+    try:
+        buses = {
+            name: await Bus.connect(broker.url, seed, subjects.inbox_prefix(name), name)
+            for name, seed in seeds.items()
+        }
+        sending = asyncio.create_task(load.send(buses[LEADER], buses, rng))
+        key = load_nkey_seed(tmp_path / "broker" / f"{MONITOR}.nk")
+        seen = set()
+        async with lives(broker.url, key, str(killed), LEADER, PUBLIC) as monitors:
+            for _ in range(KILLS):
+                pid = await monitors.begin()
+                await asyncio.sleep(rng.uniform(*LIFE_S))
+                await monitors.kill(pid)
+                seen.add(sum(_counts(killed).values()))
+            await sending
+            load.undisturbed(whole)
+            pid = await monitors.begin()
+            async with asyncio.timeout(REDELIVERED_S):
+                while _counts(killed) != _counts(whole):  # noqa: ASYNC110 - another process writes it
+                    await asyncio.sleep(0.1)
+            await monitors.kill(pid)
+        for bus in buses.values():
+            await bus.close()
+    finally:
+        await broker.stop()
+    sys.stdout.write(f"\n{KILLS} kills, {len(seen)} after new rows, seed {SEED}: {_counts(killed)}\n")
+    assert len(seen) > KILLS // 4, "lives must have stored something before they ended"
+    assert _report(killed) == _report(whole)
+
+
+def _counts(path: Path) -> dict[str, int]:
+    with DriftStore.open_for_reading(path) as store:
+        return store.counts()
+
+
+def _report(path: Path) -> dict[str, object]:
+    with DriftStore.open_for_reading(path) as store:
+        return build_report(store.figures(), {}, {})
