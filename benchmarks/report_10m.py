@@ -128,7 +128,7 @@ def _must_be_counted_so(store: DriftStore, place: Path) -> None:
     """Raises `RuntimeError` unless an hour that was moved counts as its copied count says."""
     hour = FROM_MS + (HOURS // 2) * HOUR_MS
     where = RowFilter(hour, LEADER, until_ms=hour + HOUR_MS)
-    [rows] = list(store.read_hours(where))[:1]
+    rows = next(store.read_hours(where))
     counted = tally(item for items in judge(rows).values() for item in items)
     with closing(sqlite3.connect(place)) as database:
         kept = database.execute(

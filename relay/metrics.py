@@ -71,6 +71,8 @@ class Metrics:
         self._locked = Gauge("relay_equivocation", told, _LEADER, registry=own)
         told = "What is wrong just now"
         self._alarms = Gauge("relay_alarms", told, ("rule", "severity"), registry=own)
+        told = "1 where the broker syncs what it acknowledges to disk"
+        self._durable = Gauge("relay_broker_sync_always", told, registry=own)
         Info("relay_build", "This program", registry=own).info({"version": _version()})
 
     def page(self) -> bytes:
@@ -115,6 +117,10 @@ class Metrics:
     def note_gap(self, leader_id: str) -> None:
         """Messages were missing."""
         self._gaps.labels(leader_id).inc()
+
+    def note_broker(self, *, syncs_always: bool) -> None:
+        """Whether an acknowledged signal survives the loss of power."""
+        self._durable.set(syncs_always)
 
     def note_doubled(self, leader_id: str) -> None:
         """A report that was counted already."""

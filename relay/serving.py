@@ -48,6 +48,7 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
         listening, admitting = asyncio.Event(), asyncio.Event()
         notifier = _notifier(settings)
         watching = Watching(settings.alarms.limits, notifier.tell)
+        watching.metrics.note_broker(syncs_always=True)  # it would not have started otherwise
         dashboard = await _dashboard(settings, watching)
         stack.push_async_callback(dashboard.stop)
         monitor = _Monitor(settings, bus, registry, listening, watching)

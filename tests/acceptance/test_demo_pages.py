@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import sys
-import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 import tomli_w
 
 from tests.browser import Page, browser_page
+from tests.unit.relay.test_dashboard import filled
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 SECONDS_MAX = 240
@@ -104,23 +104,26 @@ async def test_somebody_new_watches_a_demonstration(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_an_open_page_outlives_a_killed_monitor(tmp_path: Path) -> None:
-    """`relay serve` on a demonstration's data, killed and started again below an open page."""
-    out = tmp_path / "run"
-    async with asyncio.timeout(SECONDS_MAX), started("demo", "--seconds", "20", "--out", str(out)) as demo:
-        assert await demo.wait() == 0
-    settings = tomllib.loads((out / "data" / "relay.toml").read_text())
+    """`relay serve`, killed and started again below an open page."""
+    filled(tmp_path / "drift.sqlite")
     token, config = tmp_path / "token", tmp_path / "relay.toml"
     token.write_text("a-token-of-the-tests\n")
     board = {"listen": "127.0.0.1:0", "token_file": str(token)}
+    settings = {
+        "broker": {"listen": "127.0.0.1:0", "data_dir": str(tmp_path / "broker")},
+        "store": {"path": str(tmp_path / "drift.sqlite")},
+        "dashboard": board,
+    }
     async with asyncio.timeout(SECONDS_MAX), browser_page() as page:
         for turn in range(3):
-            config.write_text(tomli_w.dumps({**settings, "dashboard": board}))
+            config.write_text(tomli_w.dumps(settings))
             async with started("serve", "--config", str(config)) as relay:
                 url = await said(relay, r"dashboard (http\S+?),")
                 if turn == 0:
                     address = url.partition("/?")[0]
                     board["listen"] = address.removeprefix("http://")
                     await page.open(url)
+                    await page.open(f"{address}/?since=all")
                 await page.until(f"{LIVE} && document.body.textContent.includes('steady')")
                 relay.kill()
                 await relay.wait()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from relay.core.intake import Refusal
 from relay.core.watch import AlarmLimits
+from relay.dashboard import Dashboard
 from relay.protocol.feed import Locked, NeedGap
-from relay.store import FeedEntry, FeedHead, RefusedReport
+from relay.store import DriftStore, FeedEntry, FeedHead, RefusedReport
 from relay.watching import Watching
-from tests.unit.relay.drift_samples import LEADER, a_copy, a_signal, a_status
+from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
 FOLDER = Path(__file__).parents[2] / "configs" / "monitoring"
 METRIC = re.compile(r"\brelay_[a-z_]+\b")
@@ -23,14 +26,25 @@ METRIC = re.compile(r"\brelay_[a-z_]+\b")
 
 def metrics_page() -> str:
     """The page of a relay to which everything has happened once."""
-    watching = Watching(AlarmLimits())
+    watching = everything_wrong()
+    watching.look()
+    return watching.metrics.page().decode()
+
+
+def everything_wrong() -> Watching:
+    """A relay of which, ten seconds ago, everything that can be wrong was heard."""
+    now_ms = [START_MS]
+    watching = Watching(AlarmLimits(), clock_ms=lambda: now_ms[0])
+    watching.metrics.note_broker(syncs_always=True)
     signal = a_signal(1)
     entry = FeedEntry(FeedHead(LEADER, 1, 1, "h"), signal.signal)
     refused = RefusedReport("d", "reports.alice.steady", Refusal("malformed", "no JSON"))
-    watching.hear_stored([entry, a_copy(signal), a_copy(signal), a_status(), refused])
+    status = a_status(at_ms=START_MS - 2_000, unknown_orders=2, exposure_gap="0.2")
+    watching.watch.expect(LEADER, START_MS)
+    watching.hear_stored([entry, a_copy(signal), a_copy(signal), status, refused])
     watching.hear_feed(LEADER, [NeedGap(3, 2), Locked("equivocation", 7, "two at 7", ())], is_whole=False)
-    watching.look()
-    return watching.metrics.page().decode()
+    now_ms[0] += 10_000
+    return watching
 
 
 def names_in(text: str) -> set[str]:
@@ -70,6 +84,64 @@ def test_prometheus_takes_the_rules_and_raises_them(tmp_path: Path) -> None:
     ran("test", "rules", "rules_test.yml")
 
 
+NAMES = """
+relay_signal_publish_lag_seconds relay_signal_transit_seconds relay_decide_seconds relay_order_ack_seconds
+relay_slippage_bps relay_signals_total relay_orders_total relay_orders_unknown relay_seq_gap_total
+relay_duplicate_suppressed_total relay_clock_skew_seconds relay_heartbeat_age_seconds relay_cap_used_ratio
+relay_mode relay_build_info
+"""
+
+
+def test_every_promised_name_is_on_the_page() -> None:
+    names = {
+        re.sub("_(bucket|sum|count)$", "", line.split("{")[0].split(" ")[0])
+        for line in metrics_page().splitlines()
+    }
+    assert set(NAMES.split()) <= names
+    page = metrics_page()
+    for label in ('component="spread_impact"', 'verdict="copied"', 'outcome="accepted"', 'cap="leverage"'):
+        assert label in page, label
+
+
+@pytest.mark.system
+@pytest.mark.asyncio
+async def test_the_rules_rise_on_a_live_metrics_page(tmp_path: Path) -> None:
+    """What a running relay serves over HTTP, held for two minutes under the rules as they are."""
+    promtool = shutil.which("promtool")
+    assert promtool is not None, "this test needs promtool: apt-get install prometheus"
+    DriftStore.open(tmp_path / "drift.sqlite").close()
+    watching = everything_wrong()
+    watching.look()
+    board = Dashboard(tmp_path / "drift.sqlite", watching, "a-token-of-the-tests", public_metrics=True)
+    await board.start("127.0.0.1", 0)
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"{board.address}/metrics") as answer:
+            page = await answer.text()
+    finally:
+        await board.stop()
+    series = [
+        {"series": line.rpartition(" ")[0], "values": f"{float(line.rpartition(' ')[2])}x40"}
+        for line in page.splitlines()
+        if line and line[0] != "#"
+    ]
+    expected = ("OrdersUnknown", "HeartbeatLost", "ClockSkew", "GapUnresolved", "Equivocation", "ExposureGap")
+    rising = {
+        "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+        "eval_time": "150s",
+        "exp_samples": [
+            {"labels": f'{{alertname="Slipstream{name}"}}', "value": 1} for name in sorted(expected)
+        ],
+    }
+    tests = [{"interval": "5s", "input_series": series, "promql_expr_test": [rising]}]
+    document = {"rule_files": [str(FOLDER / "alerts.yml")], "evaluation_interval": "5s", "tests": tests}
+    (tmp_path / "live.yml").write_text(json.dumps(document))
+    command = [promtool, "test", "rules", "live.yml"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 RAISED = """
 rule_files: [RULES]
 evaluation_interval: 5s
@@ -81,7 +153,16 @@ tests:
       - { series: 'relay_equivocation{leader="alice"}', values: '0x5 1x20' }
       - { series: 'relay_orders_total{leader="alice", follower="bob", outcome="rejected"}', values: '0+1x40' }
       - { series: 'relay_orders_total{leader="alice", follower="bob", outcome="accepted"}', values: '0+1x40' }
+      - { series: 'relay_broker_sync_always', values: '1x5 0x20' }
     alert_rule_test:
+      - { eval_time: 10s, alertname: SlipstreamBrokerNotDurable, exp_alerts: [] }
+      - eval_time: 80s
+        alertname: SlipstreamBrokerNotDurable
+        exp_alerts:
+          - exp_labels: { severity: critical }
+            exp_annotations:
+              summary: Nothing says that the broker syncs signals to disk before it acknowledges them
+              action: Look whether relay serve runs and is scraped; it refuses a broker that does not sync.
       - { eval_time: 10s, alertname: SlipstreamOrdersUnknown, exp_alerts: [] }
       - eval_time: 40s
         alertname: SlipstreamOrdersUnknown
