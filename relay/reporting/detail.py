@@ -169,8 +169,8 @@ def build_detail(
 
 
 def plain_symbol(symbol: str) -> str:
-    """`BTC/USDT:USDT` and `BTCUSDT` are the same market: the venue's spelling."""
-    return symbol.split(":", 1)[0].replace("/", "")
+    """`BTC/USDT:USDT` and `BTCUSDT` are the same market: the venue's spelling. A raw id stays raw."""
+    return symbol.split(":", 1)[0].replace("/", "") if "/" in symbol else symbol
 
 
 def _cut_by(figures: Figures) -> Counter[str]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from relay.core.report import build_report, figures_of
+from relay.core.verdicts import ReportRows
+from relay.protocol.messages import MarketState
 from relay.reporting import LiquidationPoint, Stretch, build_detail, write_html
+from tests.browser import browser_page
 from tests.unit.relay.drift_samples import START_MS, SYMBOL, sample_run
 
 pytestmark = pytest.mark.system
@@ -157,3 +163,35 @@ def test_a_phone_shows_the_whole_width(page: Path, tmp_path: Path) -> None:
     widths = [int(width) for width in found[1].split()]
     assert len(widths) > len(PICTURES)
     assert max(widths) <= 390
+
+
+@pytest.mark.asyncio
+async def test_a_recording_without_quotes_draws_what_it_has(tmp_path: Path) -> None:
+    """No mids, no marks, no words of followers, several days: as records of another relay are."""
+    run = sample_run()
+    names = (
+        "received_mid",
+        "released_mid",
+        "submitted_mid",
+        "accepted_mid",
+        "received_mark",
+        "received_last",
+    )
+    copies = [structs.replace(copy, **dict.fromkeys(names)) for copy in run.copies]
+    nothing = MarketState(mark="0", index="0", last="0", bid="0", ask="0")
+    signals = [
+        replace(each, signal=structs.replace(each.signal, market=nothing, symbol="xyz:CXMT"))
+        for each in run.signals
+    ]
+    copies = [structs.replace(copy, symbol="xyz:CXMT") for copy in copies]
+    rows = ReportRows(signals, copies, [])
+    detail = build_detail(rows, figures_of(rows), prices={}, started_ms=START_MS - 3 * 86_400_000)
+    file = tmp_path / "report.html"
+    write_html(build_report(figures_of(rows), {}, {"version": "1"}), detail, file)
+    async with browser_page() as page, asyncio.timeout(BROWSER_SECONDS_MAX):
+        await page.open(file.as_uri())
+        await page.until("document.querySelector('#picture-price svg.main-svg') !== null")
+        text = await page.value("document.body.innerText")
+        assert page.errors == []
+    assert "No quotes are known between the fills" in text and "No mark prices are known" in text
+    assert "days of the run" in text and "xyz:CXMT" in text

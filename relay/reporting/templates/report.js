@@ -9,6 +9,14 @@
   const text = (value) => String(value).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const config = { displayModeBar: false, responsive: true, doubleClick: "reset" };
   const rowHeight = (count) => Math.max(150, 64 + count * (count > 12 ? 22 : 38));
+  // Long spans are drawn in hours or days; what happens per second (liquidations) is drawn in seconds only.
+  const timed = [data.copies, data.leader_fills, data.follower_fills, data.verdicts, data.exposures, ...Object.values(data.prices)];
+  const longest = timed.flat().reduce((most, point) => Math.max(most, point.x), 0);
+  const unit = data.liquidations.length || longest < 7200 ? { seconds: 1, name: "seconds", short: "s" }
+    : longest < 172800 ? { seconds: 3600, name: "hours", short: "h" } : { seconds: 86400, name: "days", short: "d" };
+  timed.flat().forEach((point) => { point.x /= unit.seconds; });
+  if (data.shock) { data.shock.from /= unit.seconds; data.shock.to /= unit.seconds; }
+  document.getElementById("price-unit").textContent = `price over ${unit.name} of the run`;
   let symbol = data.symbols.length ? data.symbols[0].name : null;
 
   function axis(extra) {
@@ -38,6 +46,14 @@
     tickfont: { color: colour("--ink"), size: 12.5 }, ticklabelstandoff: 6,
   }, extra));
 
+  // A picture without data says why, instead of showing empty axes.
+  function put(id, traces, drawn, why) {
+    const place = document.getElementById(id);
+    if (traces.some((trace) => trace.x.length)) { place.classList.remove("nothing"); Plotly.react(place, traces, drawn, config); return; }
+    place.classList.add("nothing");
+    place.textContent = why;
+  }
+
   function drawSlippage() {
     const traces = executed.map((follower) => {
       const copies = data.copies.filter((copy) => copy.follower === follower.id);
@@ -50,43 +66,44 @@
         hovertemplate: "<b>%{y}</b> %{x:.2f} bps<br>%{text}<extra></extra>",
       };
     });
-    traces.push(means());
-    Plotly.react("picture-slippage", traces, layout({
+    traces.push(means(executed));
+    put("picture-slippage", traces, layout({
       height: rowHeight(executed.length), xaxis: axis({ title: { text: "bps per copy" }, zeroline: true, zerolinewidth: 1 }), yaxis: rows(),
-    }), config);
+    }), "No copy was executed.");
   }
 
-  function means() {
+  function means(of) {
     return {
-      type: "scatter", mode: "markers", x: executed.map((follower) => follower.slippage.mean), y: names, cliponaxis: false,
+      type: "scatter", mode: "markers", x: of.map((follower) => follower.slippage.mean), y: of.map((follower) => text(follower.id)), cliponaxis: false,
       marker: { symbol: "diamond", size: 10, color: colour("--ink"), line: { color: colour("--card"), width: 1.6 } },
-      customdata: executed.map((follower) => follower.copies),
+      customdata: of.map((follower) => follower.copies),
       hovertemplate: "<b>%{y}</b> mean %{x:.2f} bps<br>over %{customdata} copies<extra></extra>",
     };
   }
 
-  function step(definition, values, format) {
+  function step(definition, of, values, format) {
     return {
-      type: "bar", orientation: "h", name: text(definition.label), x: values, y: names, width: 0.56,
+      type: "bar", orientation: "h", name: text(definition.label), x: values, y: of.map((follower) => text(follower.id)), width: 0.56,
       marker: {
         color: colour(definition.colour), line: { color: colour("--card"), width: 1 },
         pattern: { shape: definition.deliberate ? "/" : "", size: 5, solidity: 0.45, fgcolor: colour("--card"), fillmode: "overlay" },
       },
-      customdata: names.map(() => text(definition.note ? `${definition.words}<br>${definition.note}` : definition.words)),
+      customdata: of.map(() => text(definition.note ? `${definition.words}<br>${definition.note}` : definition.words)),
       hovertemplate: `<b>%{y}</b> ${text(definition.label)}: ${format}<br>%{customdata}<extra></extra>`,
     };
   }
 
   function drawParts() {
+    const split = executed.filter((follower) => follower.parts);
     const traces = data.parts
-      .map((part, at) => [part, executed.map((follower) => follower.parts[at])])
+      .map((part, at) => [part, split.map((follower) => follower.parts[at])])
       .filter(([, values]) => values.some((value) => value !== 0))
-      .map(([part, values]) => step(part, values, "%{x:+.2f} bps"));
-    traces.push(Object.assign(means(), { showlegend: false }));
-    Plotly.react("picture-parts", traces, layout({
+      .map(([part, values]) => step(part, split, values, "%{x:+.2f} bps"));
+    if (split.length) traces.push(Object.assign(means(split), { showlegend: false }));
+    put("picture-parts", traces, layout({
       height: rowHeight(executed.length) + 58, barmode: "relative", showlegend: true, legend: legendBelow(executed.length),
       xaxis: axis({ title: { text: "mean bps", standoff: 4 }, zeroline: true, zerolinewidth: 1 }), yaxis: rows(),
-    }), config);
+    }), "No quotes are known between the fills, so nothing says which part of the way it was lost on.");
   }
 
   function legendBelow(count) {
@@ -95,10 +112,11 @@
   }
 
   function drawLatency() {
+    const legged = executed.filter((follower) => follower.legs);
     const traces = data.legs
-      .map((leg, at) => [leg, executed.map((follower) => follower.legs[at])])
+      .map((leg, at) => [leg, legged.map((follower) => follower.legs[at])])
       .filter(([, values]) => values.some((value) => value))
-      .map(([leg, values]) => step(leg, values, "%{x} ms"));
+      .map(([leg, values]) => step(leg, legged, values, "%{x} ms"));
     traces.push({
       type: "scatter", mode: "markers", x: executed.map((follower) => follower.latency.p50), y: names, showlegend: false, cliponaxis: false,
       error_x: {
@@ -109,10 +127,10 @@
       customdata: executed.map((follower) => [follower.latency.p95, follower.latency.p99]),
       hovertemplate: "<b>%{y}</b> whole way<br>p50 %{x} ms, p95 %{customdata[0]} ms, p99 %{customdata[1]} ms<extra></extra>",
     });
-    Plotly.react("picture-latency", traces, layout({
+    put("picture-latency", traces, layout({
       height: rowHeight(executed.length) + 58, barmode: "relative", showlegend: true, legend: legendBelow(executed.length),
       xaxis: axis({ title: { text: "ms after the leader's fill", standoff: 4 }, rangemode: "tozero", zeroline: true }), yaxis: rows(),
-    }), config);
+    }), "No copy was executed.");
   }
 
   function marketTime(prices, second) {
@@ -143,7 +161,7 @@
     const line = (key, name, style) => ({
       type: "scatter", mode: "lines", name, x: prices.map((price) => price.x), y: prices.map((price) => price[key]), line: style, connectgaps: true,
       text: prices.map((price) => (price.market ? `<br>market time ${price.market}` : "")),
-      hovertemplate: `${name} %{y:,.8~f} at %{x:.1f} s%{text}<extra></extra>`,
+      hovertemplate: `${name} %{y:,.8~f} at %{x:.1f} ${unit.short}%{text}<extra></extra>`,
     });
     return [
       line("last", "last", { color: colour("--last"), width: 1.3 }),
@@ -224,7 +242,7 @@
     Plotly.react("picture-price", traces, layout({
       height: (narrow() ? 500 : 600) + Math.max(0, data.followers.length - 8) * 8, hovermode: "closest", showlegend: true, shapes: shade, annotations: label, margin: { l: 8, r: 12, t: 24, b: 34 },
       legend: { orientation: "h", x: 0, xanchor: "left", y: -0.12, yanchor: "top", font: { color: colour("--muted"), size: 12 }, traceorder: "normal" },
-      xaxis: axis({ title: { text: "seconds of the run", standoff: 6 }, anchor: counted ? "y2" : "y3", rangemode: "tozero" }),
+      xaxis: axis({ title: { text: `${unit.name} of the run`, standoff: 6 }, anchor: counted ? "y2" : "y3", rangemode: "tozero" }),
       yaxis: axis({ domain: [laneFrom + laneShare + 0.03, 1], tickformat: ",~f", title: { text: narrow() ? "" : text(symbol || ""), standoff: 6 } }),
       yaxis2: axis({ domain: [0, 0.09], visible: counted, fixedrange: true, nticks: 3, showgrid: false, title: { text: narrow() ? "" : "liq./s", standoff: 6 } }),
       yaxis3: rows({ domain: [laneFrom, laneFrom + laneShare], categoryarray: data.followers.map((each) => text(each.id)).reverse(), tickfont: { color: colour("--ink"), size: data.followers.length > 12 ? 9 : 11.5 } }),
@@ -239,7 +257,7 @@
         type: "scatter", mode: "markers", name: text(follower.id), x: own.map((copy) => copy.x), y: own.map((copy) => copy.bps), cliponaxis: false,
         marker: { color: follower.colour, symbol: follower.shape, size: 8, opacity: 0.85, line: { color: colour("--card"), width: 0.8 } },
         text: own.map((copy) => `${text(copy.signal)} ${copy.side}, ${copy.verdict}<br>${copy.latency} ms after the leader`),
-        hovertemplate: `<b>${text(follower.id)}</b> %{y:.2f} bps at %{x:.1f} s<br>%{text}<extra></extra>`,
+        hovertemplate: `<b>${text(follower.id)}</b> %{y:.2f} bps at %{x:.1f} ${unit.short}<br>%{text}<extra></extra>`,
       };
     });
     data.leaders.forEach((leader) => {
@@ -252,14 +270,14 @@
         hovertemplate: `<b>${text(leader)}</b> %{text}<extra></extra>`,
       });
     });
-    Plotly.react("picture-over-time", traces, overTime("bps, worse is up", {}), config);
+    put("picture-over-time", traces, overTime("bps, worse is up", {}), "No copy was executed.");
   }
 
-  function overTime(unit, extra) {
+  function overTime(heights, extra) {
     return layout({
       height: narrow() ? 330 : 340, showlegend: true, legend: legendBelow(6),
-      xaxis: axis({ title: { text: "seconds of the run", standoff: 4 } }),
-      yaxis: axis(Object.assign({ title: { text: narrow() ? "" : unit, standoff: 6 }, zeroline: true, zerolinewidth: 1 }, extra)),
+      xaxis: axis({ title: { text: `${unit.name} of the run`, standoff: 4 } }),
+      yaxis: axis(Object.assign({ title: { text: narrow() ? "" : heights, standoff: 6 }, zeroline: true, zerolinewidth: 1 }, extra)),
     });
   }
 
@@ -271,19 +289,19 @@
         type: "scatter", mode: own.length > 1 ? "lines" : "markers", name: text(follower.id), x: own.map((said) => said.x), y: own.map((said) => said.apart),
         line: { color: follower.colour, width: 1.8, shape: "hv" }, marker: { color: follower.colour, symbol: follower.shape },
         text: own.map((said) => `target ${said.target.toFixed(3)}, actual ${said.actual.toFixed(3)}`),
-        hovertemplate: `<b>${text(follower.id)}</b> %{y:.2f} % of equity at %{x:.1f} s<br>%{text}<extra></extra>`,
+        hovertemplate: `<b>${text(follower.id)}</b> %{y:.2f} % of equity at %{x:.1f} ${unit.short}<br>%{text}<extra></extra>`,
       };
     }).filter((trace) => trace.x.length);
-    Plotly.react("picture-tracking", traces, overTime("% of equity", { rangemode: "tozero" }), config);
+    put("picture-tracking", traces, overTime("% of equity", { rangemode: "tozero" }), "No follower told of its exposure.");
   }
 
   function drawGap() {
     const traces = data.symbols.filter((each) => (data.prices[each.name] || []).some((price) => price.gap !== null)).map((each, at) => ({
       type: "scatter", mode: "lines", name: text(each.name), x: data.prices[each.name].map((price) => price.x), y: data.prices[each.name].map((price) => price.gap),
       connectgaps: true, line: { color: at === 0 ? colour("--mark") : colour(`--step-${2 + (at % 6)}`), width: 1.6 },
-      hovertemplate: `<b>${text(each.name)}</b> last %{y:+.1f} bps from the mark at %{x:.1f} s<extra></extra>`,
+      hovertemplate: `<b>${text(each.name)}</b> last %{y:+.1f} bps from the mark at %{x:.1f} ${unit.short}<extra></extra>`,
     }));
-    Plotly.react("picture-gap", traces, Object.assign(overTime("bps of the mark", {}), { showlegend: traces.length > 1 }), config);
+    put("picture-gap", traces, Object.assign(overTime("bps of the mark", {}), { showlegend: traces.length > 1 }), "No mark prices are known.");
   }
 
   function drawSymbols() {
