@@ -242,16 +242,20 @@ class Reader:
         found.add("c.follower_id = ?", where.follower_id)
         keyed = "k.leader_id = c.leader_id AND k.epoch = c.epoch AND k.seq = c.seq"
         keyed += " AND k.follower_id = c.follower_id" if keys == "waiting" else ""
+        chosen = f"{keys} k JOIN copies c ON {keyed}"
+        # orders and fills have an index by follower first: reading them beside their copies uses it
+        own = " AND ".join(f"o.{name} = c.{name}" for name in COPY_KEY)
 
         def read(table: str, order: str) -> Sequence[Any]:
-            sql = f"SELECT c.* FROM {keys} k JOIN {table} c ON {keyed} {found} ORDER BY {order}"
+            part = ("c", "") if table == "copies" else ("o", f" JOIN {table} o ON {own}")
+            sql = f"SELECT {part[0]}.* FROM {chosen}{part[1]} {found} ORDER BY {order}"
             return self._database.rows(sql, [*values, *found.values])
 
         orders: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
         fills: dict[tuple[Any, ...], dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-        for row in read("orders", "c.place"):
+        for row in read("orders", "o.place"):
             orders[_key(row)].append(row)
-        for row in read("fills", "c.place"):
+        for row in read("fills", "o.place"):
             fills[_key(row)][row["client_order_id"]].append(row)
         copies = read("copies", ", ".join(f"c.{name}" for name in COPY_KEY))
         return [copy_from(row, orders.get(_key(row), []), fills.get(_key(row), {})) for row in copies]
