@@ -107,6 +107,27 @@ def test_keys_are_changed_frozen_and_taken_back(addressed: VenueProcess) -> None
         transfer(other, uid, own, "1")
 
 
+def test_what_was_made_is_listed_and_ended(addressed: VenueProcess) -> None:
+    account = rich_account(addressed, "10000")
+    main = session(account.api_key, account.api_secret)
+    uid = int(main.create_sub_uid(username=f"sub-{uuid.uuid4().hex[:8]}", memberType=1)["result"]["uid"])
+    made = main.create_sub_api_key(subuid=uid, readOnly=0, permissions={"ContractTrade": ["Order"]})["result"]
+    (key,) = main.get_all_sub_api_keys(subMemberId=uid)["result"]["result"]
+    assert (key["apiKey"], key["secret"], key["readOnly"]) == (made["apiKey"], "******", False)
+    listed = main.get_sub_uid_list_unlimited()["result"]["subMembers"]
+    assert [row["uid"] for row in listed] == [str(uid)]
+    assert main.get_sub_deposit_records(subMemberId=uid)["result"]["rows"] == []
+    main.delete_sub_uid(subMemberId=uid)
+    (ended,) = main.get_sub_uid_list_unlimited()["result"]["subMembers"]
+    assert ended["status"] == 4, "frozen, so that its money can be fetched"
+    assert refused(session(made["apiKey"], made["secret"]).get_account_info) == 10003
+    spare = addressed.sim("keys", {"name": account.name})
+    ending = session(spare["api_key"], spare["api_secret"])
+    ending.delete_master_api_key()
+    assert refused(ending.get_account_info) == 10003
+    assert main.get_account_info()["retCode"] == 0
+
+
 def test_a_key_is_as_narrow_as_it_was_made(addressed: VenueProcess) -> None:
     account = rich_account(addressed, "10000")
 

@@ -100,14 +100,13 @@ async def test_loans_are_taken_charged_to_the_limit_and_paid_back(purse: Purse) 
     assert balance["USDT"]["debt"] == pytest.approx(20000, rel=1e-4)
     (row,) = (await client.privateGetV5AccountCollateralInfo({"currency": "USDT"}))["result"]["list"]
     assert (row["borrowAmount"], row["borrowable"]) == ("20000", True)
-    owed = (
-        (await client.privateGetV5SpotMarginTradeLiability({"currency": "USDT"}))["result"]
-        if hasattr(client.client, "privateGetV5SpotMarginTradeLiability")
-        else {"spotTotalBorrow": "20000"}
-    )
-    assert owed["spotTotalBorrow"] == "20000"
+    owed = await client.request("v5/spot-margin-trade/liability", ["private"], "GET", {"currency": "USDT"})
+    assert owed["result"]["spotTotalBorrow"] == "20000"
+    asked = ("v5/spot-margin-trade/flexible-available-inventory", ["public"], "GET", {"currency": "USDT"})
+    left = float((await client.request(*asked))["result"]["availableInventory"])
     await client.repay_cross_margin("USDT", 5000)
     assert (await client.fetch_balance())["USDT"]["total"] == 115000
+    assert float((await client.request(*asked))["result"]["availableInventory"]) == pytest.approx(left + 5000)
     await client.privatePostV5AccountNoConvertRepay({"coin": "USDT"})
     balance = await client.fetch_balance()
     assert (balance["USDT"]["total"], balance["USDT"]["debt"]) == (100000, 0)

@@ -157,6 +157,12 @@ async def test_both_sides_of_a_hedge(room: Room) -> None:
     with pytest.raises(ccxt.NoChange):
         await taker.set_position_mode(True, ETH)
     await room.sell(ETH, 3, 4000)
+    asked = ("v5/position/symbol-info", ["private"], "GET", {"category": "linear", "symbol": "ETHUSDT"})
+    await taker.set_leverage(7, ETH)
+    legs = (await taker.request(*asked))["result"]["list"]
+    told = [(row["positionIdx"], row["side"], row["leverage"]) for row in legs]
+    assert told == [(1, "Buy", "7"), (2, "Sell", "7")]
+    await taker.set_leverage(10, ETH)
     await taker.create_order(ETH, "market", "buy", 2, params={"hedged": True})
     await room.buy(ETH, 3, 3999)
     await taker.create_order(ETH, "market", "sell", 1, params={"hedged": True})
