@@ -121,6 +121,13 @@ async def test_a_stop_of_spot_holds_what_it_sells(room: Room) -> None:
     gone = await taker.privatePostV5OrderCancelAll({**query, "orderFilter": "tpslOrder"})
     assert [entry["orderId"] for entry in gone["result"]["list"]] == [stop["id"]]
     assert (await taker.fetch_balance())["BTC"]["used"] == 0
+    terms = {"side": "Buy", "orderType": "Market", "qty": "500", "triggerPrice": "101000"}
+    by_cost = await taker.privatePostV5OrderCreate({**query, **terms, "orderFilter": "StopOrder"})
+    order_id = by_cost["result"]["orderId"]
+    await taker.privatePostV5OrderAmend({**query, "orderId": order_id, "qty": "600"})
+    (row,) = (await taker.privateGetV5OrderRealtime({**query, "orderId": order_id}))["result"]["list"]
+    assert (row["orderStatus"], row["qty"], row["marketUnit"]) == ("Untriggered", "600", "quoteCoin")
+    await taker.cancel_order(order_id, SPOT, {"trigger": True})
 
 
 async def test_spot_refusals_have_their_own_codes(room: Room) -> None:
