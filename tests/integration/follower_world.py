@@ -58,10 +58,12 @@ async def eventually(check: Callable[[], Any], *, limit_s: float = 10.0, what: s
 
 
 async def start_program(
-    *arguments: str, env: dict[str, str] | None = None, log: Path
+    *arguments: str, env: dict[str, str] | None = None, log: Path, inside: str = ""
 ) -> asyncio.subprocess.Process:
+    """`python -m ARGUMENTS`; `inside` names a network namespace."""
     with log.open("ab") as errors:
         return await asyncio.create_subprocess_exec(
+            *(["ip", "netns", "exec", inside] if inside else []),
             sys.executable,
             "-m",
             *arguments,
@@ -246,7 +248,13 @@ leverage_max = 10
         return path
 
     async def follow(
-        self, config: Path, *, failpoint: str = "", wait: bool = True, env: dict[str, str] | None = None
+        self,
+        config: Path,
+        *,
+        failpoint: str = "",
+        wait: bool = True,
+        env: dict[str, str] | None = None,
+        inside: str = "",
     ) -> FollowerProcess:
         log = config.with_suffix(".log")
         process = await start_program(
@@ -257,6 +265,7 @@ leverage_max = 10
             "--json",
             env={"SLIPSTREAM_FAILPOINT": failpoint, **(env or {})},
             log=log,
+            inside=inside,
         )
         follower = FollowerProcess(process, log)
         self.processes.append(follower)

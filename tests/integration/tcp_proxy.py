@@ -1,8 +1,12 @@
-"""A TCP proxy on the loopback that can swallow what passes, as a cut line without a reset does."""
+"""A TCP proxy on the loopback that can swallow what passes, as a cut line without a reset does.
+
+`python -m tests.integration.tcp_proxy PORT=HOST:PORT ...` hands loopback ports on until it is ended.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -55,13 +59,28 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_to(host: str, port: int) -> AsyncIterator[Proxy]:
+async def proxy_to(host: str, port: int, *, listen: str = "127.0.0.1") -> AsyncIterator[Proxy]:
     """Listening until the block ends."""
     proxy = Proxy(host, port)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(proxy.serve, listen, 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy
     finally:
         server.close()
         await proxy.stop()
+
+
+async def _hand_on(pairs: list[str]) -> None:
+    servers = []
+    for pair in pairs:
+        port, _, target = pair.partition("=")
+        host, _, there = target.rpartition(":")
+        servers.append(await asyncio.start_server(Proxy(host, int(there)).serve, "127.0.0.1", int(port)))
+    sys.stdout.write("{}\n")
+    sys.stdout.flush()
+    await asyncio.gather(*(server.serve_forever() for server in servers))
+
+
+if __name__ == "__main__":
+    asyncio.run(_hand_on(sys.argv[1:]))
