@@ -69,9 +69,11 @@ soak: ## ten million random commands with every invariant after each; SOAK_COMMA
 	cd $(RUST) && SOAK_COMMANDS=$${SOAK_COMMANDS:-10000000} \
 	  cargo test --release --locked --quiet --package exchange-soak -- --nocapture
 
-soak-follower: setup ## 2,000 copied orders under 200 kill -9 and a misbehaving venue; SOAK_SEED=N plays one again
+soak-follower: setup ## 2,000 copied orders under 200 kill -9 and a misbehaving venue, a minute's partition, 10,000 signals behind; SOAK_SEED=N plays one again
 	SOAK_ORDERS=$${SOAK_ORDERS:-2000} SOAK_KILLS=$${SOAK_KILLS:-200} \
 	  $(BIN)/pytest -s tests/integration/test_follower_soak.py
+	PARTITION_S=$${PARTITION_S:-60} FLOOD=$${FLOOD:-10000} \
+	  $(BIN)/pytest -s -o timeout=3600 tests/integration/test_follower_table.py -k "f11 or f22"
 
 soak-feed: setup ## the feed under kills, power loss, flipped bytes; a million changed messages; FAULT_SEED=N plays one again
 	MUTATIONS=$${MUTATIONS:-1000000} FAULT_ROUNDS=$${FAULT_ROUNDS:-20} $(BIN)/pytest -s -o timeout=3600 \

@@ -10,12 +10,15 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from follower_client import cli_memory, cli_operator
 from follower_client.cli_words import PROGRAM, Config, Json, log_to_stderr, one_line_errors, table
+
+if TYPE_CHECKING:
+    from follower_client.settings import FollowerSettings
 
 __all__ = ["app", "main"]
 
@@ -63,12 +66,18 @@ def run(
     paper: Annotated[bool, typer.Option("--paper", help="Live prices, paper orders.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Follow until stopped. Many followers run in one process when --config is a folder."""
+    """Follow until stopped. Many followers run in one process when --config is a folder. SIGHUP takes changed
+    settings.
+    """
     with one_line_errors():
         from follower_client.reading import check_secrets, load_folder_or_file
 
-        settings = load_folder_or_file(config, paper=paper)
-        check_secrets(settings)
+        def read() -> list[FollowerSettings]:
+            found = load_folder_or_file(config, paper=paper)
+            check_secrets(found)
+            return found
+
+        settings = read()
         log_to_stderr()
         import asyncio
 
@@ -87,9 +96,9 @@ def run(
         try:
             import uvloop
 
-            status = uvloop.run(serve(settings, announce))
+            status = uvloop.run(serve(settings, announce, read))
         except ImportError:
-            status = asyncio.run(serve(settings, announce))
+            status = asyncio.run(serve(settings, announce, read))
         raise typer.Exit(status)
 
 

@@ -39,9 +39,10 @@ from follower_client.venue.v5_adapter import DirectTransport
 __all__ = ["Market", "live_port", "private_transport", "serve"]
 
 START_LIMIT_S = 30.0  # and so much more for each follower beyond the first:
-START_EACH_S = 0.2
+START_EACH_S = 0.4
 START_TOGETHER = 16  # more at once, and connections wait for each other longer than they may
-CALLS_MAX, CALLS_WINDOW_S = 500, 5.0  # orders of all followers behind this address; the venue bans at 600
+CALLS_MAX, CALLS_WINDOW_S = 500, 5.0  # calls of all followers behind this address; the venue bans at 600
+LOOKS_MAX = 25  # of them together within that time for what a stream may have dropped, four calls each
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +61,7 @@ class Market:
         self.instruments: dict[str, Instrument] = {}
         self.data: MarketData | None = None
         self.budget = Budget(CALLS_MAX, CALLS_WINDOW_S)
+        self.looks = Budget(LOOKS_MAX, CALLS_WINDOW_S)
 
     async def start(self) -> MarketData:
         self.instruments = await load_instruments(self.exchange, self.symbols, required=self.required)
@@ -92,6 +94,7 @@ class Market:
             leverage_max=policy.leverage_max,
             orders_per_s=venue.orders_per_s,
             shared_budget=self.budget,
+            shared_looks=self.looks,
         )
 
     async def run(self) -> None:
@@ -130,12 +133,44 @@ def private_transport(settings: FollowerSettings) -> Transport:
     return CcxtTransport(make_exchange(venue.rest_url, venue.ws_url, key, secret))
 
 
-async def serve(settings: Sequence[FollowerSettings], announce: Callable[[list[str]], None]) -> int:
-    """Run all of them until SIGINT or SIGTERM; returns the exit status. Raises what forbids the start."""
-    stop = asyncio.Event()
+async def serve(
+    settings: Sequence[FollowerSettings],
+    announce: Callable[[list[str]], None],
+    reload: Callable[[], Sequence[FollowerSettings]] | None = None,
+) -> int:
+    """Run all of them until SIGINT or SIGTERM; returns the exit status. Raises what forbids the start.
+
+    SIGHUP reads the settings again with `reload`: when they are right, everybody is stopped in order and
+    started with them, so that a copy is decided under the old ones or the new ones and never under both.
+    """
+    stop, coming = asyncio.Event(), list[Sequence[FollowerSettings]]()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+
+    def read_again() -> None:
+        assert reload is not None
+        try:
+            coming[:] = [reload()]
+        except ConfigurationError as error:
+            log.error("settings_not_taken", lines=error.lines)
+        else:
+            stop.set()
+
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, read_again)
+    while True:
+        status = await _serve(settings, announce, stop)
+        if not coming:
+            return status
+        settings = coming.pop()
+        stop.clear()
+        log.info("settings_taken", followers=[one.follower.id for one in settings])
+
+
+async def _serve(
+    settings: Sequence[FollowerSettings], announce: Callable[[list[str]], None], stop: asyncio.Event
+) -> int:
     groups: dict[tuple[str, str], list[FollowerSettings]] = {}
     for one in settings:
         groups.setdefault((one.venue.rest_url, one.venue.ws_url), []).append(one)

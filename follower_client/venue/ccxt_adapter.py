@@ -191,6 +191,7 @@ class CcxtAdapter(V5Account):
         leverage_max: Decimal,
         orders_per_s: int = ORDERS_PER_S,
         shared_budget: Budget | None = None,
+        shared_looks: Budget | None = None,
     ) -> None:
         exchange.set_markets_from_exchange(market_data.exchange)
         super().__init__(
@@ -200,6 +201,7 @@ class CcxtAdapter(V5Account):
             leverage_max=leverage_max,
             orders_per_s=orders_per_s,
             shared_budget=shared_budget,
+            shared_looks=shared_looks,
         )
 
 

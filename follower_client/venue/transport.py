@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-__all__ = ["Budget", "CallError", "StreamListener", "Transport"]
+__all__ = ["Budget", "CallError", "PacedTransport", "StreamListener", "Transport"]
 
 Rows = list[dict[str, Any]]
 
@@ -65,6 +65,25 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class PacedTransport:
+    """A transport whose reads wait for room among the calls of everybody behind one address. Orders are
+    counted by whoever sends them (`VenuePort.reserve`).
+    """
+
+    def __init__(self, inner: Transport, budget: Budget) -> None:
+        self._inner, self._budget = inner, budget
+        self.start, self.post, self.create_order = inner.start, inner.post, inner.create_order
+        self.run, self.close = inner.run, inner.close
+
+    async def get(self, path: str, query: Mapping[str, Any]) -> Any:
+        await self._budget.take(urgent=False)
+        return await self._inner.get(path, query)
+
+    async def read_clock(self) -> tuple[int, int]:
+        await self._budget.take(urgent=False)
+        return await self._inner.read_clock()
 
 
 class Budget:

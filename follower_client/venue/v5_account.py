@@ -34,7 +34,7 @@ from follower_client.venue.port import (
     VenueListener,
     VenueOrder,
 )
-from follower_client.venue.transport import Budget, CallError, Rows, Transport
+from follower_client.venue.transport import Budget, CallError, PacedTransport, Rows, Transport
 from follower_client.venue.v5_holdings import V5Holdings
 from follower_client.venue.v5_reads import Reads
 from follower_client.venue.v5_rows import (
@@ -68,7 +68,9 @@ log = structlog.get_logger(__name__)
 
 
 class V5Account:
-    """One account. `shared_budget` counts the calls of everybody behind one address."""
+    """One account. `shared_budget` counts the calls of everybody behind one address, `shared_looks` how often
+    they look whether a stream has dropped something.
+    """
 
     paper = False
     recv_window_ms = RECV_WINDOW_MS
@@ -82,7 +84,11 @@ class V5Account:
         leverage_max: Decimal,
         orders_per_s: int = ORDERS_PER_S,
         shared_budget: Budget | None = None,
+        shared_looks: Budget | None = None,
     ) -> None:
+        if shared_budget is not None:
+            transport = PacedTransport(transport, shared_budget)
+        self._looks = shared_looks
         self.account = market_data.account(instruments)
         self._transport = transport
         self._reads = Reads(transport)
@@ -262,6 +268,9 @@ class V5Account:
             with suppress(TimeoutError):
                 async with asyncio.timeout(BACKFILL_S):
                     await self._look.wait()
+            is_asked = self._look.is_set()
+            if self._looks is not None:
+                await self._looks.take(urgent=is_asked)
             self._look.clear()
             try:
                 if not self._modes_known:

@@ -38,6 +38,7 @@ SILENT_S = 3.0
 RECONNECT_WAIT_S = 0.25
 RECONNECT_WAIT_MAX_S = 5.0
 OPEN_LIMIT_S = 5.0
+CLOSE_LIMIT_S = 0.5  # a line that is dead answers no farewell
 CLOCK_READS = 5
 FRAME_BYTES_MAX = 4 * 1024 * 1024
 TOPICS = ("order", "execution", "wallet", "dcp.future")
@@ -102,6 +103,7 @@ class _Socket:
                     compression=None,
                     open_timeout=OPEN_LIMIT_S,
                     ping_interval=None,
+                    close_timeout=CLOSE_LIMIT_S,
                     max_size=FRAME_BYTES_MAX,
                     proxy=None,
                 ) as connection:
@@ -133,6 +135,7 @@ class _Socket:
                 if isinstance(frame, dict):
                     self._on_frame(frame)
         finally:
+            self.connection = None  # nothing more is sent on it
             pinging.cancel()
 
     async def _ping(self, connection: ClientConnection) -> None:

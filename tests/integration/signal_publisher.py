@@ -12,7 +12,15 @@ from nacl.signing import SigningKey
 from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
 from relay.protocol.codec import encode_payload, kind_of
-from relay.protocol.messages import Heartbeat, MarketState, Notice, PositionState, Signal, StaggerPlan
+from relay.protocol.messages import (
+    Heartbeat,
+    MarketState,
+    Notice,
+    PositionState,
+    Signal,
+    Snapshot,
+    StaggerPlan,
+)
 from relay.protocol.signing import GENESIS_HASH, open_envelope, seal
 
 __all__ = ["BTC", "EPOCH", "LEADER", "Publisher", "now_ms"]
@@ -38,6 +46,12 @@ class Publisher:
         self.qty = Decimal(0)
         self.signals: list[int] = []
         self.beating: asyncio.Task[None] | None = None
+        self.last_wire = b""
+
+    async def replay(self, wire: bytes) -> None:
+        """The very same bytes once more, as if they were the next message."""
+        self.seq += 1
+        await self.bus.publish_signal(LEADER, wire, self.seq - 1, f"again.{self.seq}")
 
     async def start(self) -> None:
         await self.send(Notice(notice="started", text="", sealed_ms=now_ms()))
@@ -49,7 +63,7 @@ class Publisher:
             await asyncio.gather(self.beating, return_exceptions=True)
         await self.bus.close()
 
-    async def send(self, message: Signal | Notice) -> int:
+    async def send(self, message: Signal | Notice | Snapshot) -> int:
         seq = self.seq + 1
         wire = seal(
             self.key,
@@ -61,6 +75,7 @@ class Publisher:
             payload=encode_payload(message),
         )
         await self.bus.publish_signal(LEADER, wire, self.seq, f"{LEADER}.{EPOCH}.{seq}")
+        self.last_wire = wire
         self.seq, self.hash = seq, open_envelope(wire, self.key.verify_key, LEADER).chain_hash
         return seq
 
@@ -74,6 +89,8 @@ class Publisher:
         price: Decimal | None = None,
         stagger: StaggerPlan | None = None,
         patient: bool = False,
+        symbol: str = BTC,
+        age_ms: int = 0,
     ) -> int:
         """The leader's position goes to `after`; returns the signal's seq. `patient` waits for the broker."""
         at = price or self.price
@@ -84,20 +101,20 @@ class Publisher:
         signal = Signal(
             signal_id=f"{LEADER}.{EPOCH}.{self.seq + 1}",
             cause="trade",
-            symbol=BTC,
+            symbol=symbol,
             side="buy" if step > 0 else "sell",
             qty=str(abs(step)),
             price=text,
             fill_ids=[f"f{self.seq + 1}"],
             position=PositionState(
-                symbol=BTC, qty=after, entry_price=text, exposure=format(exposure, "f"), leverage="10"
+                symbol=symbol, qty=after, entry_price=text, exposure=format(exposure, "f"), leverage="10"
             ),
             equity=equity,
             account_leverage=leverage,
             market=MarketState(mark=text, index=text, last=text, bid=text, ask=text),
             leader_exec_ms=now_ms() - 2,
             seen_ms=now_ms() - 1,
-            sealed_ms=now_ms(),
+            sealed_ms=now_ms() - age_ms,
             expires_ms=expires_ms,
             stagger=stagger or StaggerPlan(),
         )

@@ -18,6 +18,7 @@ import pytest
 
 from follower_client.errors import StoreError
 from follower_client.store import Store
+from relay.protocol.messages import PositionState, Snapshot
 from tests.integration.follower_world import ROOT, World, die_with_parent, eventually, world
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(150)]
@@ -158,17 +159,42 @@ def facts(path: Path) -> object:
         store.close()
 
 
+async def contradict(stage: World, qty: Decimal) -> None:
+    """A snapshot that says otherwise than every signal before it."""
+    text = str(stage.venue.price)
+    state = PositionState(
+        symbol="BTC/USDT:USDT", qty=str(qty), entry_price=text, exposure="900", leverage="100"
+    )
+    now_ms = time.time_ns() // 1_000_000
+    await stage.publisher.send(
+        Snapshot(positions=[state], equity="100000", account_leverage="900", sealed_ms=now_ms)
+    )
+
+
+async def listed(config: Path) -> list[dict[str, str]]:
+    """What `verdicts` tells the owner."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "follower_client", "verdicts", "-c", str(config), "--json", "--limit", "500",
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0
+    found: list[dict[str, str]] = json.loads(output)
+    return found
+
+
 async def test_a_hostile_leader_stays_inside_every_cap_and_each_refusal_is_listed(tmp_path: Path) -> None:
     policy = "\n".join(
         (
             "scale = 1",
             "notional_per_symbol_max_usdt = 3000",
             "notional_per_order_max_usdt = 2000",
-            "orders_per_10_s_max = 1000",
+            "notional_total_max_usdt = 3500",
+            "orders_per_10_s_max = 20",
         )
-    ).replace("leverage_max", "#")
+    )
     async with world(tmp_path, "alice") as stage:
-        config = stage.write_config("alice", policy=policy)
+        config = stage.write_config("alice", policy=policy, kind="v5")
         follower = await stage.follow(config)
         unit, price = await unit_of(stage), stage.venue.price
         trades = [
@@ -178,28 +204,43 @@ async def test_a_hostile_leader_stays_inside_every_cap_and_each_refusal_is_liste
             {"after": str(unit * 2), "equity": "100000000000", "leverage": "2"},
             {"after": str(unit * 3), "price": price * 2, "leverage": "3"},  # a price nobody saw
             {"after": str(unit * 4), "expires_ms": 0, "leverage": "4"},  # too late already
+            {"after": str(unit * 5), "age_ms": 90_000, "leverage": "5"},  # stale, and says so
+            {"after": str(unit * 6), "symbol": "DOGE/USDT:USDT", "leverage": "6"},  # not on the list
+            {"after": str(unit * 7), "symbol": "NOSUCH/USDT:USDT", "leverage": "7"},
         ]
         for terms in trades:
             await stage.publisher.trade(**terms)  # type: ignore[arg-type]
+        for qty in (unit * 1000, unit * -1000):
+            await contradict(stage, qty)
         start_s = time.monotonic()
         for number in range(60):  # a flood
             await stage.publisher.trade(str(unit * (500 + number % 7)), leverage="100")
-        last = stage.publisher.seq
-        await stage.reported("alice", last, limit_s=60)
-        assert time.monotonic() - start_s < 60
+        last = stage.publisher.last_wire
         await eventually(
             lambda: set(stage.publisher.signals) <= set(stage.reports_of("alice")),
             limit_s=60,
             what="verdicts",
         )
+        assert time.monotonic() - start_s < 60
         held = await stage.venue.position("alice")
         assert abs(held) * price <= 3000
-        reports = [found[0] for found in stage.reports_of("alice").values()]
-        for report in reports:
+        reports = {seq: found[0] for seq, found in stage.reports_of("alice").items()}
+        for report in reports.values():
             for order in report.orders:
                 assert Decimal(order.qty) * price <= 2010 or order.reduce_only
             if report.leverage_after is not None and report.leverage_cap is not None:
                 assert Decimal(report.leverage_after) <= Decimal(report.leverage_cap)
-        reasons = {report.reason for report in reports}
-        assert {"expired", "leader_equity_jump"} <= reasons, reasons
+        reasons = {report.reason for report in reports.values()}
+        assert {"expired", "leader_equity_jump", "symbol_unknown"} <= reasons, reasons
+        sent = len(await stage.venue.orders("alice"))
+        await stage.publisher.replay(last)  # it stands where it was not signed for
+        await eventually(lambda: "wrong_place" in follower.log.read_text(), limit_s=20, what="the refusal")
+        assert len(await stage.venue.orders("alice")) == sent
+        assert await stage.venue.position("alice") == held
+        rows = {row["signal_id"]: row for row in await listed(config)}
+        assert set(rows) == {f"lead.7.{seq}" for seq in reports}
+        for seq, report in reports.items():
+            row = rows[f"lead.7.{seq}"]
+            assert (row["verdict"], row["reason"]) == (report.verdict, report.reason)
+            assert row["detail"]
         assert await follower.stop() == 0
