@@ -38,7 +38,8 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "busy"},
     {"kind": "rate_limit"},
 )
-EVERYTHING_TOLD_S = 120.0
+EVERYTHING_TOLD_S = 300.0
+BEHIND_MAX = 40  # signals: more would be copied as one, and no order more be sent
 
 
 @dataclass
@@ -108,7 +109,7 @@ async def _kill(
     while figures.kills < kills or figures.orders < orders:
         follower = await stage.follow(configs)
         running.set()
-        await asyncio.sleep(dice.uniform(0.05, 4.0))
+        await asyncio.sleep(dice.uniform(0.05, 4.0 if figures.kills < kills else 20.0))
         running.clear()
         follower.process.kill()
         await follower.ended()
@@ -138,6 +139,10 @@ async def _trade(
     """Mostly while somebody copies; a signal now and then finds nobody."""
     while not enough.is_set():
         if not running.is_set() and dice.random() < 0.8:
+            await asyncio.sleep(0.1)
+            continue
+        told = min(len(stage.reports_of(name)) for name in FOLLOWERS)
+        if len(stage.publisher.signals) - told > BEHIND_MAX:
             await asyncio.sleep(0.1)
             continue
         step = dice.choice([step for step in STEPS if unit * Decimal(step) != stage.publisher.qty])
