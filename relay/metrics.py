@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from relay.core.alarms import Alarm
-from relay.core.drift import PARTS
+from relay.core.drift import PARTS, clocks_apart
 from relay.core.verdicts import Judged, is_entry
 from relay.protocol.messages import StatusReport
 
@@ -90,7 +90,9 @@ class Metrics:
         if item.copy is None:
             return
         copy = item.copy
-        self._transit.labels(*pair).observe(max(0, copy.received_ms - item.published.signal.sealed_ms) / 1000)
+        signal = item.published.signal
+        if not clocks_apart(signal, copy):
+            self._transit.labels(*pair).observe(max(0, copy.received_ms - signal.sealed_ms) / 1000)
         for order in copy.orders:
             self._orders.labels(*pair, order.outcome).inc()
         if is_entry(copy) and float(copy.leverage_cap or 0) > 0:

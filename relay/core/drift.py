@@ -30,6 +30,7 @@ __all__ = [
     "Decomposition",
     "PricePath",
     "apportion",
+    "clocks_apart",
     "decimal_text",
     "decompose",
     "latency_legs",
@@ -44,6 +45,7 @@ PARTS = ("leader_lag", "venue_basis", "transit", "stagger", "decision", "venue",
 STEPS = ("leader_exec", "seen", "sealed", "received", "released", "submitted", "accepted", "executed")
 LEGS = STEPS[1:]  # a leg is named after the step it ends at
 BPS = 10_000
+CLOCKS_APART_MS = 250  # beyond it, an effect before its cause says that two clocks disagree
 PRICE_RATIO_MAX = 2  # a fill at more than double or less than half of the leader's price is no copy of it
 
 
@@ -170,7 +172,8 @@ class CopyDrift:
     fees: Fraction  # as charged, positive = paid
     executed_ms: int
     latency_ms: int
-    legs_ms: Mapping[str, int]
+    legs_ms: Mapping[str, int]  # empty where the clocks were apart: what is between them is not known
+    clocks_apart: bool
     leader_gap_bps: Fraction | None  # mark/last gap at the leader's fill
     follower_gap_bps: Fraction | None  # and at the follower's, or else when the signal reached him
 
@@ -193,6 +196,17 @@ def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
     executed_ms = (
         copy.executed_ms if copy.executed_ms is not None else max(f.executed_ms for f, _, _ in fills)
     )
+    are_apart = clocks_apart(signal, copy)
+    times_ms = {
+        "leader_exec": signal.leader_exec_ms,
+        "seen": signal.seen_ms,
+        "sealed": signal.sealed_ms,
+        "received": copy.received_ms,
+        "released": copy.released_ms,
+        "submitted": copy.submitted_ms,
+        "accepted": copy.accepted_ms,
+        "executed": executed_ms,
+    }
     path = PricePath(
         side=filled_orders[0].side,
         leader_price=leader_price,
@@ -212,21 +226,23 @@ def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
         fees=sum((Fraction(fill.fee) for fill, _, _ in fills), Fraction(0)),
         executed_ms=executed_ms,
         latency_ms=executed_ms - signal.leader_exec_ms,
-        legs_ms=latency_legs(
-            {
-                "leader_exec": signal.leader_exec_ms,
-                "seen": signal.seen_ms,
-                "sealed": signal.sealed_ms,
-                "received": copy.received_ms,
-                "released": copy.released_ms,
-                "submitted": copy.submitted_ms,
-                "accepted": copy.accepted_ms,
-                "executed": executed_ms,
-            }
-        ),
+        legs_ms={} if are_apart else latency_legs(times_ms),
+        clocks_apart=are_apart,
         leader_gap_bps=mark_last_gap_bps(signal.market.mark, signal.market.last),
         follower_gap_bps=_gap_at_fill(copy),
     )
+
+
+def clocks_apart(signal: Signal, copy: CopyReport) -> bool:
+    """Whether the follower heard of the signal before it was sealed, or the venue filled before he sent.
+
+    The whole latency is between two times of venues and stays known.
+    """
+    if copy.received_ms < signal.sealed_ms - CLOCKS_APART_MS:
+        return True
+    if copy.submitted_ms is None or copy.executed_ms is None:
+        return False
+    return copy.submitted_ms > copy.executed_ms + CLOCKS_APART_MS
 
 
 def quantile(ordered: Sequence[Value], percent: int) -> Value:

@@ -52,6 +52,7 @@ class Anomalies:
     unknown_signals: int  # verdicts on signals that the feed has not shown (yet)
     impossible_prices: int  # executed, but at a price that cannot be a copy of the leader's
     refused: Mapping[str, int]
+    clocks_apart: int = 0  # copies whose latency legs are not in the figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ class Figures:
     def anomalies(self) -> Anomalies:
         """What was heard but is not in the figures, so that nothing is left out in silence."""
         impossible = sum(found.impossible for found in self.tallies.values())
-        return Anomalies(self.unknown_signals, impossible, dict(self.refused))
+        apart = sum(found.apart for found in self.tallies.values())
+        return Anomalies(self.unknown_signals, impossible, dict(self.refused), apart)
 
     @property
     def cap_violations(self) -> list[str]:

@@ -52,6 +52,7 @@ class Tally(msgspec.Struct):
     executed: int = 0  # copies with a measured price
     unsplit: int = 0  # of these, copies on whose way no quote was known
     impossible: int = 0  # copies at a price that cannot be one of the leader's
+    apart: int = 0  # copies whose latency legs are left out, since two clocks disagreed
     parts: list[int] = msgspec.field(
         default_factory=lambda: [0] * len(PARTS)
     )  # sums, MICRO_BPS, in the order of `PARTS`
@@ -118,6 +119,7 @@ class Tally(msgspec.Struct):
     def _add_drift(self, drift: CopyDrift) -> None:
         self.executed += 1
         self.unsplit += not drift.is_split
+        self.apart += drift.clocks_apart
         parts = [int(part * MICRO_BPS) for part in apportion(drift.slippage.parts_bps, 6)]
         self.parts = [mine + part for mine, part in zip(self.parts, parts, strict=True)]
         self.fees += round(drift.fees * QUOTE_UNITS)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from relay.core.drift import clocks_apart
 from relay.core.verdicts import EXECUTED_VERDICTS, Judged, PublishedSignal, is_entry
 from relay.protocol.messages import StatusReport
 
@@ -133,7 +134,8 @@ class Watch:
             leader.lags_bps.append(Decimal(lag.numerator) / Decimal(lag.denominator))
         if follower is None:
             return
-        follower.transits.append(item.copy.received_ms - item.published.signal.sealed_ms)
+        if not clocks_apart(item.published.signal, item.copy):
+            follower.transits.append(item.copy.received_ms - item.published.signal.sealed_ms)
         if item.verdict in EXECUTED_VERDICTS or item.copy.orders:
             follower.orders.extend(order.outcome == "rejected" for order in item.copy.orders)
 

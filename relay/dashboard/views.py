@@ -73,7 +73,8 @@ def tiles(figures: Figures, leaders: int) -> list[tuple[str, str, str]]:
     total = totals(figures)
     signals = sum(found.signals for found in figures.leaders.values())
     found = figures.anomalies
-    left_out = found.unknown_signals + found.impossible_prices + sum(found.refused.values())
+    left_out = found.unknown_signals + found.impossible_prices + found.clocks_apart
+    left_out += sum(found.refused.values())
     median = number(spread_quantile(total.latency, 50), 0) if total.latency else "–"
     return [
         ("Signals", number(signals, 0), f"of {leaders} leader{'' if leaders == 1 else 's'}"),

@@ -185,6 +185,8 @@ def _footer(report: Mapping[str, Any], detail: ReportDetail) -> str:
         left_out.append(f"{detail.anomalies.unknown_signals} verdicts on signals that the feed did not show")
     if detail.anomalies.impossible_prices:
         left_out.append(f"{detail.anomalies.impossible_prices} fills at impossible prices")
+    if detail.anomalies.clocks_apart:
+        left_out.append(f"latency legs of {detail.anomalies.clocks_apart} copies by clocks that are apart")
     left_out += [
         f"{count} reports refused ({reason_words(name)})" for name, count in detail.anomalies.refused.items()
     ]

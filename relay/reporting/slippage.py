@@ -185,6 +185,10 @@ def _warnings(figures: Figures) -> list[str]:
         lines.append(f"{found.unknown_signals} verdicts on unknown signals were left out")
     if found.impossible_prices:
         lines.append(f"{found.impossible_prices} fills at impossible prices were left out")
+    if found.clocks_apart:
+        lines.append(
+            f"{found.clocks_apart} copies by clocks that are apart: their latency legs were left out"
+        )
     return lines + [
         f"{count} reports were refused: {reason}" for reason, count in sorted(found.refused.items())
     ]
