@@ -33,8 +33,8 @@ PART_WORDS = {
     "spread_impact": "spread and market impact",
 }
 PART_NOTES = {
-    "venue_basis": "0 where leader and follower trade on one venue; between two it is not measured yet and "
-    "is counted as transit",
+    "venue_basis": "0 where leader and follower trade on one venue; between two, the follower's own middle "
+    "price when the signal was sealed against the leader's",
 }
 CAP_WORDS = {
     "cap_leverage": "its own leverage cap",

@@ -91,6 +91,21 @@ def test_a_copy_is_measured_by_all_its_fills() -> None:
     assert drift.follower_gap_bps == 1
 
 
+def test_between_two_venues_the_basis_is_apart_from_the_transit() -> None:
+    """The follower's venue stood ten above the leader's at the seal, and fell by nine on the way."""
+    signal = a_signal(price="60000")
+    drift = measure(
+        signal.signal, a_copy(signal, venue_mid="60010", executed_mark="60000", executed_last="60012")
+    )
+    assert drift is not None
+    parts = dict(zip(PARTS, drift.slippage.parts, strict=True))
+    assert (parts["venue_basis"], parts["transit"]) == (Fraction(10), Fraction(-9))
+    assert sum(drift.slippage.parts) == drift.slippage.total
+    assert drift.follower_gap_bps == 2, "mark against last as they were at the fill"
+    alone = measure(signal.signal, a_copy(signal))
+    assert alone is not None and dict(zip(PARTS, alone.slippage.parts, strict=True))["venue_basis"] == 0
+
+
 @pytest.mark.parametrize("price", ["29999", "120001"])
 def test_a_fill_at_an_impossible_price_is_no_copy(price: str) -> None:
     signal = a_signal(price="60000")

@@ -193,14 +193,14 @@ def test_twelve_followers_can_be_told_apart(tmp_path: Path) -> None:
     assert "hidden at first" not in _page(a_report(sample_run().rows), tmp_path)
 
 
-def test_the_page_shows_the_median_beside_the_mean_and_owns_up_to_what_is_not_measured(
+def test_the_page_shows_the_median_beside_the_mean_and_says_what_a_basis_is(
     tmp_path: Path,
 ) -> None:
     report = a_report(sample_run().rows)
     text = _page(report, tmp_path)
     figures = report["followers"][0]["slippage_bps"]
     assert f"{float(figures['p50']):.2f} · {float(figures['p95']):.2f}" in text
-    assert "between two it is not measured yet" in text
+    assert "0 where leader and follower trade on one venue; between two" in text
 
 
 def test_csv_has_a_line_per_verdict_and_no_formulas() -> None:
