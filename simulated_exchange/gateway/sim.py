@@ -16,6 +16,7 @@ from simulated_exchange.gateway.faults import Fault, FaultKind
 from simulated_exchange.gateway.rest import ROUTES
 from simulated_exchange.gateway.sim_faults import fault_from, fault_row
 from simulated_exchange.gateway.sim_market import change_market
+from simulated_exchange.gateway.sim_money import MoneyRoutes
 from simulated_exchange.gateway.translate.keys import addresses, scopes_of
 from simulated_exchange.gateway.translate.numbers import decimal_text, parse_decimal
 from simulated_exchange.gateway.translate.openapi import openapi_document
@@ -68,6 +69,7 @@ class SimRoutes:
             ("GET", "/sim/stats"): self._stats,
             ("GET", "/sim/history"): self._history,
             ("GET", "/sim/invariants"): self._invariants,
+            **MoneyRoutes(venue).steps,
         }
 
     def answer(self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any]) -> Result:

@@ -33,6 +33,11 @@ SIM_FIELDS: dict[str, str] = {
     "POST /sim/level": "name! level!",
     "POST /sim/index": "symbol! price! source:int",
     "POST /sim/market": "symbol! mark_source funding:object risk_limits:list effective_ms:int",
+    "POST /sim/collateral": "coin! enabled!:bool",
+    "POST /sim/smp-group": "name! group!:int",
+    "POST /sim/lending/supply": "name! amount! coin",
+    "POST /sim/lending/redeem": "name! amount coin",
+    "GET /sim/lending": "coin",
     "POST /sim/scenario": "action!",
     "POST /sim/faults": (
         "kind! channel path name topics:words applied:bool silent:bool delay_ms:int status:int count:int "
