@@ -76,10 +76,30 @@ def _sections(told: dict[str, Any]) -> Iterable[tuple[str, Sequence[tuple[str, s
         "Insurance fund",
         [
             ("start, lowest, end", f"{_usdt(fund['start'])}, {_usdt(fund['lowest'])}, {_usdt(fund['end'])}"),
+            ("drawn at the lowest", _percent(fund["drawn"])),
             ("gained, paid", f"{_usdt(fund['gained'])}, {_usdt(fund['paid'])}"),
         ],
     )
-    yield ("Auto-deleveraging", [("positions closed", f"{len(told['adl']['deleveraged'])}")])
+    yield (
+        "Auto-deleveraging",
+        [
+            *(_begun(told["adl"]["begun"]) or [("begun", "never")]),
+            ("positions closed", f"{len(told['adl']['deleveraged'])}"),
+        ],
+    )
+
+
+def _begun(rows: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
+    """How often for each contract, and how much of the fund its losses had come to when it began first."""
+    symbols = dict.fromkeys(row["symbol"] for row in rows)
+    ratios = {symbol: [row["ratio"] for row in rows if row["symbol"] == symbol] for symbol in symbols}
+    return [
+        (
+            f"begun for {symbol}",
+            f"{'once' if len(found) == 1 else f'{len(found)} times'}, with {_percent(found[0])} of the fund",
+        )
+        for symbol, found in ratios.items()
+    ]
 
 
 def _largest(positions: Sequence[dict[str, str]]) -> str:

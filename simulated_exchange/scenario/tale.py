@@ -21,6 +21,7 @@ RATE_SCALE = Decimal(10**12)
 HOURS_PER_YEAR = Decimal(24 * 365)
 SETTLE_COIN = 0
 PLACES_KEPT = 10
+SHARE_ONE = 10**8
 
 
 def money(value: int) -> str:
@@ -71,6 +72,7 @@ class Tale:
         self._deleveraged: list[dict[str, Any]] = []
         self._queues: dict[tuple[int, bool], dict[int, tuple[int, int]]] = {}
         self._rankings: dict[int, list[dict[str, Any]]] = {}
+        self._adl_begun: list[dict[str, str]] = []
         self._interest = self._converted = self._forced = 0
         self._pool = Pool()
         self._fund_start = self._fund_min = driver.insurance_pool()
@@ -86,6 +88,7 @@ class Tale:
             Event.Repaid: self._repayment,
             Event.LendingPoolChanged: self._lend,
             Event.InsuranceFundChanged: self._fund,
+            Event.AdlStarted: self._adl_start,
             Event.Deleveraged: self._deleverage,
         }
         driver.subscribe(self._hear)
@@ -134,6 +137,9 @@ class Tale:
         if event.pool == 0:
             self._fund_min = min(self._fund_min, event.balance)
             self._fund_flow["gained" if event.change > 0 else "paid"] += event.change
+
+    def _adl_start(self, event: Any) -> None:
+        self._adl_begun.append({"symbol": self._symbols[event.instrument], "ratio": share(event.ratio)})
 
     def _deleverage(self, event: Any) -> None:
         """The place is that of the last look: before the fall of this tick."""
@@ -219,10 +225,12 @@ class Tale:
                 "start": money(self._fund_start),
                 "lowest": money(self._fund_min),
                 "end": money(self._driver.insurance_pool()),
+                "drawn": share(SHARE_ONE - self._fund_min * SHARE_ONE // max(1, self._fund_start)),
                 "gained": money(self._fund_flow["gained"]),
                 "paid": money(-self._fund_flow["paid"]),
             },
             "adl": {
+                "begun": self._adl_begun,
                 "deleveraged": self._deleveraged,
                 "ranking_before": {
                     self._symbols[instrument]: places for instrument, places in self._rankings.items()

@@ -37,11 +37,22 @@ def test_a_cascade_shows_every_stage_and_loses_nothing() -> None:
     pool, fund = told["lending_pool"], told["insurance_fund"]
     assert Decimal(pool["utilisation_max"]) > Decimal("0.1")
     assert Decimal(pool["borrow_rate_year_max"]) > Decimal(pool["borrow_rate_year_min"])
-    assert Decimal(fund["lowest"]) < Decimal(fund["start"])
+    start, lowest, end, gained, paid = (
+        Decimal(fund[name]) for name in ("start", "lowest", "end", "gained", "paid")
+    )
+    assert 0 < lowest < start * Decimal("0.7"), "it pays what one contract may cost it"
+    assert end == start + gained - paid
+    begun = told["adl"]["begun"]
+    assert {row["symbol"] for row in begun} == {"BTCUSDT", "ETHUSDT"}
+    assert all(Decimal(row["ratio"]) <= Decimal("-0.3") for row in begun), "beyond the trigger, not before"
+    assert told["adl"]["deleveraged"], "what the fund does not bear, winners do"
+    for places in told["adl"]["ranking_before"].values():
+        lights = [row["lights"] for row in places]
+        assert lights == sorted(lights, reverse=True) and lights[0] == 5
+        assert [row["place"] for row in places] == list(range(1, len(places) + 1))
     ranked = [row for row in told["adl"]["deleveraged"] if row["place_before"] is not None]
     assert ranked, "who was deleveraged stood in a queue"
     assert ranked[0]["lights_before"] == 5, "the first in line is taken first"
-    assert all(places[0]["lights"] == 5 for places in told["adl"]["ranking_before"].values())
     assert (told["conservation_delta"], told["positions_sum_to_zero"]) == ("0", True)
 
 
