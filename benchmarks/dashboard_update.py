@@ -35,8 +35,8 @@ __all__ = ["NAMES", "run"]
 
 NAMES = ("dashboard_update",)
 TARGET_MS = 250
-UPDATES = 60
-SIGNALS = 200
+UPDATES = 40
+SIGNALS = 60
 FOLLOWERS = [f"f{number}" for number in range(5)]
 RELOAD_PAUSE_SECONDS = 0.04  # as the page's script waits for more news
 COPIES = re.compile(r'>Copies</div><div class="value">([0-9,]+)<')

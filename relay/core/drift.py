@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property, lru_cache
+from math import lcm
 from typing import TypeVar
 
 from relay.protocol.messages import CopyReport, MarketState, Signal
@@ -30,9 +32,11 @@ __all__ = [
     "Decomposition",
     "PricePath",
     "apportion",
+    "apportion_units",
     "clocks_apart",
     "decimal_text",
     "decompose",
+    "exact",
     "latency_legs",
     "mark_last_gap_bps",
     "measure",
@@ -84,7 +88,7 @@ class PricePath:
         return any(quote is not None for quote in self.quotes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decomposition:
     """The parts in price units, in the order of `PARTS`; they sum to `total` exactly."""
 
@@ -92,13 +96,19 @@ class Decomposition:
     parts: tuple[Fraction, ...]
     total: Fraction
 
-    @property
+    @cached_property
     def total_bps(self) -> Fraction:
         return self.total * BPS / self.leader_price
 
-    @property
+    @cached_property
     def parts_bps(self) -> tuple[Fraction, ...]:
         return tuple(part * BPS / self.leader_price for part in self.parts)
+
+
+@lru_cache(maxsize=4_096)
+def exact(text: str) -> Fraction:
+    """A number of the wire. What a leader said is read once for all of his followers."""
+    return Fraction(text)
 
 
 def decompose(path: PricePath) -> Decomposition:
@@ -125,7 +135,7 @@ def volume_weighted_price(fills: Sequence[tuple[Fraction, Fraction]]) -> Fractio
 
 def mid_of(market: MarketState) -> Fraction | None:
     """Middle of best bid and ask; None when a side of the book is empty or the two are crossed."""
-    bid, ask = Fraction(market.bid), Fraction(market.ask)
+    bid, ask = exact(market.bid), exact(market.ask)
     return (bid + ask) / 2 if 0 < bid <= ask else None
 
 
@@ -155,7 +165,7 @@ def mark_last_gap_bps(mark: str | None, last: str | None) -> Fraction | None:
     """How far last stood from mark, in basis points of the mark; None when either is unknown."""
     if mark is None or last is None:
         return None
-    mark_price, last_price = Fraction(mark), Fraction(last)
+    mark_price, last_price = exact(mark), exact(last)
     if mark_price <= 0 or last_price <= 0:
         return None
     return (last_price - mark_price) * BPS / mark_price
@@ -186,9 +196,9 @@ class CopyDrift:
 def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
     """Measure one copy; None when nothing was executed or its price cannot be a copy of the leader's."""
     filled_orders = [order for order in copy.orders if order.fills]
-    fills = [(fill, Fraction(fill.qty), Fraction(fill.price)) for o in filled_orders for fill in o.fills]
+    fills = [(fill, exact(fill.qty), exact(fill.price)) for o in filled_orders for fill in o.fills]
     fill_price = volume_weighted_price([(qty, price) for _, qty, price in fills])
-    leader_price = Fraction(signal.price)
+    leader_price = exact(signal.price)
     if fill_price is None or leader_price <= 0 or fill_price <= 0:
         return None
     if not leader_price / PRICE_RATIO_MAX <= fill_price <= leader_price * PRICE_RATIO_MAX:
@@ -223,7 +233,7 @@ def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
         is_split=path.knows_a_quote,
         fill_price=fill_price,
         filled_qty=sum((qty for _, qty, _ in fills), Fraction(0)),
-        fees=sum((Fraction(fill.fee) for fill, _, _ in fills), Fraction(0)),
+        fees=sum((exact(fill.fee) for fill, _, _ in fills), Fraction(0)),
         executed_ms=executed_ms,
         latency_ms=executed_ms - signal.leader_exec_ms,
         legs_ms={} if are_apart else latency_legs(times_ms),
@@ -260,12 +270,20 @@ def decimal_text(value: Fraction, places: int) -> str:
 
 def apportion(values: Sequence[Fraction], places: int) -> list[Fraction]:
     """Round each value so that the rounded ones sum to the rounded sum (largest remainder first)."""
-    scale = 10**places
-    floors = [value * scale // 1 for value in values]
-    short = round(sum(values, Fraction(0)) * scale) - sum(floors)
-    by_remainder = sorted(range(len(values)), key=lambda i: (floors[i] - values[i] * scale, i))
-    raised = set(by_remainder[:short])
-    return [Fraction(floor + (i in raised), scale) for i, floor in enumerate(floors)]
+    return [Fraction(units, 10**places) for units in apportion_units(values, 10**places)]
+
+
+def apportion_units(values: Sequence[Fraction], scale: int) -> list[int]:
+    """The same in whole units of 1 / `scale`. Over one denominator, since this is done for every copy."""
+    whole = lcm(*(value.denominator for value in values))
+    scaled = [value.numerator * (whole // value.denominator) * scale for value in values]
+    floors = [each // whole for each in scaled]
+    total, left = divmod(sum(scaled), whole)
+    total += 2 * left > whole or (2 * left == whole and total % 2 == 1)  # half to even
+    by_remainder = sorted(range(len(values)), key=lambda i: (floors[i] * whole - scaled[i], i))
+    for i in by_remainder[: total - sum(floors)]:
+        floors[i] += 1
+    return floors
 
 
 def _gap_at_fill(copy: CopyReport) -> Fraction | None:
@@ -277,5 +295,5 @@ def _positive(text: str | None) -> Fraction | None:
     """A quote, or None where it is missing or zero (an empty book)."""
     if text is None:
         return None
-    price = Fraction(text)
+    price = exact(text)
     return price if price > 0 else None

@@ -21,7 +21,7 @@ from fractions import Fraction
 
 import msgspec
 
-from relay.core.drift import PARTS, CopyDrift, apportion
+from relay.core.drift import PARTS, CopyDrift, apportion_units, exact
 from relay.core.verdicts import Judged
 from relay.protocol.messages import CopyReport, Signal
 
@@ -61,12 +61,12 @@ class Stock(msgspec.Struct):
         signal, copy, drift = item.published.signal, item.copy, item.drift
         if drift is None and copy is not None and any(order.fills for order in copy.orders):
             return  # at a price that cannot be: it is in no figure
-        price, qty = Fraction(signal.price), Fraction(signal.qty)
+        price, qty = exact(signal.price), exact(signal.qty)
         sign = _sign(signal.side)
         moved = [round(sign * qty * QTY_UNITS), round(sign * qty * price * QUOTE_UNITS), 0, 0]
         if copy is not None:
             self._add_target(signal, copy)
-            sent = sum((Fraction(order.qty) for order in copy.orders), Fraction(0))
+            sent = sum((exact(order.qty) for order in copy.orders), Fraction(0))
             self.ordered += round(sent * price * QUOTE_UNITS)
         if copy is not None and drift is not None:
             own = _sign(_filled_side(copy)) * drift.filled_qty
@@ -92,9 +92,9 @@ class Stock(msgspec.Struct):
         return Fraction(self.own_target, self.leader_target) if self.leader_target else None
 
     def _add_target(self, signal: Signal, copy: CopyReport) -> None:
-        held, target = Fraction(signal.position.qty), Fraction(copy.target_qty)
+        held, target = exact(signal.position.qty), exact(copy.target_qty)
         if target == 0:  # less than the venue's smallest: what was wanted before rounding
-            target = Fraction(copy.wanted_qty) * (1 if held > 0 else -1)
+            target = exact(copy.wanted_qty) * (1 if held > 0 else -1)
         if copy.is_exit or target == 0 or held == 0:
             return
         self.own_target += round(target * (1 if held > 0 else -1) * QTY_UNITS)
@@ -102,15 +102,13 @@ class Stock(msgspec.Struct):
 
     def _add_copy(self, signal: Signal, copy: CopyReport, drift: CopyDrift, price: Fraction) -> None:
         lost = [part * drift.filled_qty for part in drift.slippage.parts]
-        rounded = [int(part * QUOTE_UNITS) for part in apportion(lost, 8)]
+        rounded = apportion_units(lost, QUOTE_UNITS)
         self.parts = [mine + part for mine, part in zip(self.parts, rounded, strict=True)]
-        self.wanted += round(Fraction(copy.wanted_qty) * price * QUOTE_UNITS)
+        self.wanted += round(exact(copy.wanted_qty) * price * QUOTE_UNITS)
         self.filled += round(drift.filled_qty * price * QUOTE_UNITS)
         if signal.fee is not None:
             self.fees_compared += round(drift.fees * QUOTE_UNITS)
-            self.leader_fees += round(
-                Fraction(signal.fee) / Fraction(signal.qty) * drift.filled_qty * QUOTE_UNITS
-            )
+            self.leader_fees += round(exact(signal.fee) / exact(signal.qty) * drift.filled_qty * QUOTE_UNITS)
 
     def _note_market(self, at_ms: int, known: tuple[str, str, str]) -> None:
         """Keep the newest; of two of one moment the same one, whichever came first."""
@@ -163,7 +161,7 @@ def _made(qty: int, value: int, mark: Fraction) -> Fraction:
 
 def _mark(signal: Signal) -> str:
     """The mark when it was sealed; a record without quotes is marked at its own price."""
-    return next((p for p in (signal.market.mark, signal.market.last) if Fraction(p) > 0), signal.price)
+    return next((p for p in (signal.market.mark, signal.market.last) if exact(p) > 0), signal.price)
 
 
 def _sign(side: str) -> int:

@@ -11,12 +11,11 @@ basis point, to three significant digits, so a quantile is at most half a percen
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from typing import Any
 
 import msgspec
 
-from relay.core.drift import PARTS, CopyDrift, apportion
+from relay.core.drift import PARTS, CopyDrift, apportion_units, exact
 from relay.core.shortfall import QUOTE_UNITS, Stock
 from relay.core.verdicts import EXECUTED_VERDICTS, Judged, is_entry
 from relay.protocol.messages import CopyReport
@@ -111,7 +110,7 @@ class Tally(msgspec.Struct):
         after, cap = copy.leverage_after or "0", copy.leverage_cap or "0"
         self.leverage_max = _higher(self.leverage_max, after)
         self.leverage_cap = _higher(self.leverage_cap, cap)
-        if Fraction(after) > Fraction(cap):
+        if exact(after) > exact(cap):
             self.violated += 1
             told = f"{copy.follower_id}: {copy.signal_id} went to {after}x, cap was {cap}x"
             self.violations = [*self.violations, told][:VIOLATIONS_SHOWN_MAX]
@@ -120,7 +119,7 @@ class Tally(msgspec.Struct):
         self.executed += 1
         self.unsplit += not drift.is_split
         self.apart += drift.clocks_apart
-        parts = [int(part * MICRO_BPS) for part in apportion(drift.slippage.parts_bps, 6)]
+        parts = apportion_units(drift.slippage.parts_bps, MICRO_BPS)
         self.parts = [mine + part for mine, part in zip(self.parts, parts, strict=True)]
         self.fees += round(drift.fees * QUOTE_UNITS)
         self.cost += round(drift.cost * QUOTE_UNITS)
@@ -178,4 +177,4 @@ def _add_counts(counts: dict[Any, int], others: Mapping[Any, int]) -> None:
 
 
 def _higher(one: str, other: str) -> str:
-    return one if Fraction(one) >= Fraction(other) else other
+    return one if exact(one) >= exact(other) else other

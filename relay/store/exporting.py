@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from relay.errors import Failed
 from relay.store.database import Database, Row
@@ -18,7 +19,7 @@ from relay.store.database import Database, Row
 __all__ = ["DECIMAL", "EXPORT_FORMATS", "EXPORT_TABLES", "export_tables", "write_parquet"]
 
 EXPORT_FORMATS = ("csv", "json", "parquet")
-PIECE_ROWS = 10_000
+PIECE_ROWS = 20_000
 DECIMAL = "DECIMAL(38, 12)"
 # table: columns that order it; everything of it is exported
 EXPORT_TABLES = {
@@ -56,23 +57,27 @@ def _export(database: Database, table: str, key: tuple[str, ...], folder: Path, 
     file = folder / (f".{table}.csv" if form == "parquet" else f"{table}.{form}")
     count = 0
     with file.open("w", encoding="utf-8", newline="") as out:
-        writer = None
-        for row in _rows(database, table, key):
-            values = dict(row)
+        writer = csv.writer(out, lineterminator="\n")
+        for piece in _pieces(database, table, key):
             if form == "json":
-                out.write(json.dumps(values) + "\n")
+                out.writelines(json.dumps(dict(row)) + "\n" for row in piece)
             else:
-                if writer is None:
-                    writer = csv.DictWriter(out, list(values), lineterminator="\n")
-                    writer.writeheader()
-                writer.writerow({name: int(v) if isinstance(v, bool) else v for name, v in values.items()})
-            count += 1
+                if count == 0 and piece:
+                    writer.writerow(piece[0].keys())
+                # a row of either database gives its values when it is gone through, not its names
+                writer.writerows(map(_values, cast("Sequence[Iterable[Any]]", piece)))
+            count += len(piece)
     if form == "parquet":
         return _parquet(file, folder / f"{table}.parquet", count)
     return file.name, count
 
 
-def _rows(database: Database, table: str, key: tuple[str, ...]) -> Iterator[Row]:
+def _values(row: Iterable[Any]) -> list[Any]:
+    """A row's values; PostgreSQL has truth values where SQLite has 0 and 1."""
+    return [int(value) if isinstance(value, bool) else value for value in row]
+
+
+def _pieces(database: Database, table: str, key: tuple[str, ...]) -> Iterator[Sequence[Row]]:
     """All rows by their key, a piece at a time."""
     names, marks = ", ".join(key), ", ".join("?" * len(key))
     last: tuple[object, ...] | None = None
@@ -81,7 +86,7 @@ def _rows(database: Database, table: str, key: tuple[str, ...]) -> Iterator[Row]
         piece = database.rows(
             f"SELECT * FROM {table} {where} ORDER BY {names} LIMIT {PIECE_ROWS}", last or ()
         )
-        yield from piece
+        yield piece
         if len(piece) < PIECE_ROWS:
             return
         last = tuple(piece[-1][name] for name in key)
