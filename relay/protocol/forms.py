@@ -50,7 +50,7 @@ def shape_of(struct: type[msgspec.Struct]) -> re.Pattern[bytes]:
 
 def wrong_text(message: msgspec.Struct) -> str | None:
     """Name of the first text in a message that has not the form its type asks for; None if all have."""
-    for name, hint in _hints(type(message)):
+    for name, hint in _looked_at(type(message)):
         wrong = _wrong_in(name, hint, getattr(message, name))
         if wrong is not None:
             return wrong
@@ -72,6 +72,22 @@ def _wrong_in(name: str, hint: Any, value: Any) -> str | None:
 @cache
 def _hints(struct: type[msgspec.Struct]) -> list[tuple[str, Any]]:
     return list(typing.get_type_hints(struct, include_extras=True).items())
+
+
+@cache
+def _looked_at(struct: type[msgspec.Struct]) -> list[tuple[str, Any]]:
+    """The fields in which a text with a form can be; reports have next to none, and come by the thousand."""
+    return [(name, hint) for name, hint in _hints(struct) if _has_forms(hint)]
+
+
+def _has_forms(hint: Any) -> bool:
+    if _forms_of(hint):
+        return True
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return bool(_looked_at(hint))
+    if typing.get_origin(hint) is Literal:
+        return False
+    return any(_has_forms(one) for one in typing.get_args(hint))
 
 
 def _forms_of(hint: Any) -> list[Form]:

@@ -18,8 +18,9 @@ from relay.protocol.codec import (
     encode_report,
 )
 from relay.protocol.errors import Malformed, ProtocolError, TooLarge, UnknownKind
-from relay.protocol.messages import FILLS_PER_SIGNAL_MAX, StatusReport
+from relay.protocol.messages import FILLS_PER_SIGNAL_MAX, PositionState, StatusReport
 from tests.unit.relay import feed_samples as samples
+from tests.unit.relay.drift_samples import a_status
 
 
 def tree() -> dict[str, Any]:
@@ -177,3 +178,10 @@ def test_decimal_text_speaks_the_grammar(value: str, text: str) -> None:
 def test_decimal_text_refuses_what_has_no_form(value: str) -> None:
     with pytest.raises(Malformed):
         decimal_text(Decimal(value))
+
+
+def test_a_wrong_number_deep_in_a_report_is_found() -> None:
+    """Positions are looked at wherever they are: reports have most of their fields checked elsewhere."""
+    position = PositionState(symbol="BTC/USDT:USDT", qty="1e5", entry_price="1", exposure="0", leverage="1")
+    with pytest.raises(Malformed, match=r"positions\.qty"):
+        encode_report(a_status(positions=[position]))
