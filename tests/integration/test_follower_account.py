@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import sys
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from follower_client.store import Store
-from tests.integration.follower_world import BTC_ID, World, eventually, world
+from tests.integration.follower_world import BTC_ID, ROOT, World, eventually, world
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(150)]
 
@@ -127,3 +129,53 @@ async def test_the_old_machine_left_running_doubles_no_order(tmp_path: Path) -> 
             store = Store.open(tmp_path / name / "data" / "follower.sqlite", read_only=True)
             assert store.open_orders() == [] and not any(store.positions().values())
             store.close()
+
+
+@pytest.mark.system
+async def test_who_joins_late_waits_or_takes_the_whole_position_at_the_next_step(tmp_path: Path) -> None:
+    joins = {"waits": "wait", "takes": "copy_now", "picks": "if_not_worse"}
+    async with world(tmp_path, *joins) as stage:
+        unit = unit_of(stage)
+        await stage.publisher.trade(str(unit))
+        folder = tmp_path / "followers"
+        folder.mkdir()
+        for name, late_join in joins.items():
+            stage.write_config(name, folder=folder, policy=f'late_join = "{late_join}"')
+        followers = await stage.follow(folder)
+        await asyncio.sleep(1)
+        more = await stage.publisher.trade(str(unit * Decimal("1.5")), leverage="9")
+        reports = {name: await stage.reported(name, more, limit_s=30) for name in joins}
+        assert (reports["waits"].verdict, reports["waits"].reason) == ("skipped", "late_join")
+        assert reports["takes"].verdict in ("copied", "capped")
+        half = unit * Decimal("1.5") / 2 / 10  # half of his exposure on a tenth of his equity
+        assert abs(await stage.venue.position("takes") - half) <= Decimal("0.002")
+        assert (
+            reports["picks"].verdict in ("copied", "capped") or reports["picks"].reason == "late_join_price"
+        )
+        end = await stage.publisher.trade("0", leverage="0")
+        for name in joins:
+            await stage.reported(name, end, limit_s=30)
+            assert await stage.venue.position(name) == 0
+        again = await stage.publisher.trade(str(unit))  # from flat: nothing is late any more
+        assert (await stage.reported("waits", again, limit_s=30)).verdict == "copied"
+        assert await followers.stop() == 0
+
+
+@pytest.mark.system
+async def test_leaving_closes_what_was_copied_and_starts_no_more(tmp_path: Path) -> None:
+    async with world(tmp_path, "alice") as stage:
+        config = stage.write_config("alice")
+        follower = await stage.follow(config)
+        await stage.reported("alice", await stage.publisher.trade(str(unit_of(stage))))
+        assert await stage.venue.position("alice") > 0
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "follower_client", "leave", "lead", "--flatten",
+            "-c", str(config), "--json", cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        output, _ = await asyncio.wait_for(process.communicate(), 90)
+        row = json.loads(output)[0]
+        assert (process.returncode, row["flat"]) == (0, True)
+        assert await stage.venue.position("alice") == 0 and not config.exists()
+        refused = await stage.reported("alice", await stage.publisher.trade(str(unit_of(stage) * 2)))
+        assert (refused.verdict, refused.reason) == ("skipped", "flattened")
+        assert await follower.stop() == 0
