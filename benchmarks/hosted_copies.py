@@ -37,6 +37,7 @@ FOLLOWERS = int(os.environ.get("HOSTED_FOLLOWERS", "100"))  # 1,000 take some te
 SIGNALS = 5
 CPU_SHARE_MAX = 1.3
 MAKER, SPREAD = "maker", Decimal(1)
+READY_S, READY_EACH_S = 60.0, 1.0
 REPORTS_LIMIT_S = 120.0
 
 
@@ -116,7 +117,10 @@ async def _measure(folder: Path, count: int) -> dict[str, float]:
             hearing = asyncio.create_task(leader.hear(monitor))
             arguments = ["run", "--json", "--config", str(configs)]
             try:
-                async with started("followers", "follower_client", arguments, folder) as program:
+                limit_s = READY_S + READY_EACH_S * count
+                async with started(
+                    "followers", "follower_client", arguments, folder, ready_seconds_max=limit_s
+                ) as program:
                     return await _signals(leader, hearing, program.process.pid, count)
             finally:
                 hearing.cancel()

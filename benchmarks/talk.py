@@ -69,9 +69,18 @@ async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def started(name: str, module: str, arguments: list[str], folder: Path) -> AsyncIterator[Program]:
+async def started(
+    name: str, module: str, arguments: list[str], folder: Path, *, ready_seconds_max: float = 30.0
+) -> AsyncIterator[Program]:
     """A child process, ready; ended when the block ends."""
-    program = await start_program(name, module, arguments, log=folder / f"{name}.log", spoken_to=True)
+    program = await start_program(
+        name,
+        module,
+        arguments,
+        log=folder / f"{name}.log",
+        ready_seconds_max=ready_seconds_max,
+        spoken_to=True,
+    )
     try:
         yield program
     finally:
