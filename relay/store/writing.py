@@ -100,7 +100,7 @@ class Writer:
     def _write_groups(self, batch: Sequence[StoreItem]) -> None:
         groups: dict[type, list[Any]] = defaultdict(list)
         for item in batch:
-            kept = self._kept(item)
+            kept = self._kept(item) if self._stretches.kept_ms else item
             groups[type(kept)].append(kept)
             if kept is not item and isinstance(item, FeedEntry):
                 groups[FeedEntry].append(FeedEntry(item.head, None))
