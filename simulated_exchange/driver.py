@@ -1,15 +1,13 @@
 """The one owner of the engine: commands in, events out after they are durable.
 
-Belongs here: stamping both clocks onto commands, the group commit, handing events on. Does not belong here:
-rules (the engine's), wire shapes (`gateway`), prices (`scenario`). Only this module and the calls by subject
-beside it (`driver_...`) import `_engine`; others take the engine's types from here.
+Belongs here: stamping both clocks onto commands, handing events on. Does not belong here: rules (the
+engine's), the group commit (`driver_commits`), wire shapes (`gateway`), prices (`scenario`). Only this module
+and those beside it (`driver_...`) import `_engine`; others take the engine's types from here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,17 +61,15 @@ from simulated_exchange._engine import (
     WalletReason,
 )
 from simulated_exchange.clock import MarketClock
-from simulated_exchange.disk import DiskThread
 from simulated_exchange.driver_accounts import AccountCalls
+from simulated_exchange.driver_commits import EVENTS_PENDING_MAX, GroupCommit
 from simulated_exchange.driver_markets import MarketCalls
 from simulated_exchange.driver_orders import OrderCalls
 from simulated_exchange.driver_positions import PositionCalls
 from simulated_exchange.errors import (
     ConfigurationError,
     InvariantBrokenError,
-    JournalFailedError,
     JournalUnreadableError,
-    VenueBusyError,
 )
 
 __all__ = [
@@ -127,10 +123,6 @@ __all__ = [
     "verify_journal_file",
 ]
 
-EVENTS_PENDING_MAX = 500_000  # events that may wait for the journal before commands are refused
-COMMIT_SECONDS_MAX = 30.0  # a disk that takes longer counts as broken
-LAST_COMMIT_SECONDS_MAX = 2.0  # as much as a venue that closes has time for
-
 Callback = Callable[[Sequence[Event]], None]
 
 
@@ -169,7 +161,7 @@ def verify_journal_file(journal_path: Path) -> Verification:
 
 
 class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
-    """Sole owner of the engine. All methods belong to the loop's thread; only the commit runs beside it."""
+    """Sole owner of the engine. All methods belong to the loop's thread; the disk works beside it."""
 
     def __init__(
         self, engine: Engine, clock: MarketClock, durability: str, recovery: Recovery | None
@@ -178,18 +170,9 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         self.clock = clock
         self.recovery = recovery
         self.source_prices = {}
-        self._commits_beside_loop = durability == "fsync"
+        self.commits = GroupCommit(engine, is_beside_loop=durability == "fsync")
         self._market_ms = engine.market_ms()
-        self._applied = 0
-        self._durable = 0
-        self._pending: list[Event] = []
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._subscribers: list[Callback] = []
-        self._durable_subscribers: list[Callback] = []
-        self._wake = asyncio.Event()
-        self._failure: JournalFailedError | None = None
-        self._deferred: deque[tuple[int, Callable[[], None], Callable[[], None]]] = deque()
-        self._thread = DiskThread("commit")
 
     @classmethod
     def open(cls, settings: DriverSettings) -> Driver:
@@ -207,7 +190,7 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
 
     def subscribe_durable(self, callback: Callback) -> None:
         """Call with events once they are durable; what leaves the venue listens here."""
-        self._durable_subscribers.append(callback)
+        self.commits.listen(callback)
 
     def market_ms(self) -> int:
         """Market time; never goes backwards, across restarts neither."""
@@ -222,7 +205,7 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
 
     def apply_batch(self, records: bytes) -> BatchOutcome:
         """Fixed-size command records; the layout stands in the engine's stub."""
-        self._refuse_when_behind()
+        self.commits.check()
         outcome = self.engine.apply_batch(records)
         self._publish(outcome.events())
         return outcome
@@ -261,13 +244,7 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
 
     async def committed(self) -> None:
         """Return when everything applied so far is durable. Raises JournalFailedError if it never will be."""
-        if self._failure is not None:
-            raise self._failure
-        if self._durable >= self._applied:
-            return
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append((self._applied, waiter))
-        await waiter
+        await self.commits.committed()
 
     def when_durable(
         self, callback: Callable[[], None], otherwise: Callable[[], None] = lambda: None
@@ -275,104 +252,36 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         """Call once everything applied so far is durable: now, or after a commit, in the order of asking.
         `otherwise` is called instead when it never will be.
         """
-        if self._failure is not None:
-            otherwise()
-        elif self._durable >= self._applied:
-            callback()
-        else:
-            self._deferred.append((self._applied, callback, otherwise))
+        self.commits.when_durable(callback, otherwise)
 
     async def run(self) -> None:
-        """The group commit: one commit at a time covers everything applied meanwhile. Ends by failing."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._durable < self._applied:
-                applied, events = self._applied, self._pending
-                self._pending = []
-                try:
-                    if self._commits_beside_loop:
-                        await self._synced()
-                    else:
-                        self.engine.sync()
-                except Exception as error:
-                    self._fail(error)
-                    raise self._failure from error  # type: ignore[misc]
-                self._release(applied, events)
-
-    async def _synced(self) -> None:
-        """Return when the disk has it. Raises what the journal raises, or TimeoutError."""
-        done = self._thread.ask_from_loop(self.engine.sync)
-        late = asyncio.get_running_loop().call_later(COMMIT_SECONDS_MAX, _give_up, done)
-        try:
-            await done
-        finally:
-            late.cancel()
+        """The group commit, for as long as the venue lives. Ends by failing."""
+        await self.commits.run()
 
     def commit(self) -> None:
         """Make everything durable and hand it out now; for runs without a loop."""
-        events, self._pending = self._pending, []
-        self.engine.sync()
-        self._release(self._applied, events)
+        self.commits.commit()
 
     def close(self) -> None:
         """Make everything durable and hand out what is left; the loop's commit task has ended before."""
-        try:
-            if self._failure is None and self._durable < self._applied:
-                events, self._pending = self._pending, []
-                self._thread.ask(self.engine.sync).result(LAST_COMMIT_SECONDS_MAX)
-                self._release(self._applied, events)
-        except TimeoutError as error:
-            self._fail(error)
-            raise self._failure from error  # type: ignore[misc]
-        finally:
-            self._thread.close()
+        self.commits.close()
 
     def _times(self) -> tuple[int, int]:
-        self._refuse_when_behind()
-        return self.market_ms(), self.clock.wall_us()
-
-    def _refuse_when_behind(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        if len(self._pending) > EVENTS_PENDING_MAX:
-            raise VenueBusyError(f"more than {EVENTS_PENDING_MAX} events wait for the journal")
+        self.commits.check()
+        clock = self.clock
+        market_ms = clock.market_ms()
+        market_ms = max(market_ms, self._market_ms)
+        self._market_ms = market_ms
+        return market_ms, clock.wall_us()
 
     def _applied_with(self, outcome: Outcome) -> Outcome:
-        self._publish(outcome.events)
+        events = outcome.events
+        self.commits.note(events)
+        for callback in self._subscribers:
+            callback(events)
         return outcome
 
     def _publish(self, events: Sequence[Event]) -> None:
-        self._applied += 1
-        self._pending.extend(events)
-        self._wake.set()
+        self.commits.note(events)
         for callback in self._subscribers:
             callback(events)
-
-    def _release(self, applied: int, events: list[Event]) -> None:
-        """Wake who waits first, so that an acknowledgement is written before the streams that follow it."""
-        self._durable = applied
-        waiting = self._waiters
-        self._waiters = [entry for entry in waiting if entry[0] > applied]
-        for number, waiter in waiting:
-            if number <= applied and not waiter.done():
-                waiter.set_result(None)
-        for callback in self._durable_subscribers:
-            callback(events)
-        while self._deferred and self._deferred[0][0] <= applied:
-            self._deferred.popleft()[1]()
-
-    def _fail(self, error: Exception) -> None:
-        cause = "the disk does not answer" if isinstance(error, TimeoutError) else error
-        self._failure = JournalFailedError(f"the journal cannot be written any more: {cause}")
-        for _, waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(self._failure)
-        self._waiters = []
-        while self._deferred:
-            self._deferred.popleft()[2]()
-
-
-def _give_up(done: asyncio.Future[int]) -> None:
-    if not done.done():
-        done.set_exception(TimeoutError())

@@ -7,9 +7,13 @@ subscriptions (`driver`).
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from simulated_exchange._engine import (
+    COMMAND_BYTES,
+    BatchOutcome,
     Engine,
     OrderSettings,
     OrderType,
@@ -23,7 +27,14 @@ from simulated_exchange._engine import (
     TriggerBy,
 )
 
-__all__ = ["OrderCalls"]
+__all__ = ["OrderCalls", "PlainOrder"]
+
+PlainOrder = tuple[int, Side, TimeInForce, int, int, str]
+"""Instrument, side, time in force, quantity, price, the client's own identifier."""
+
+_RECORD = struct.Struct(f"<6BHIIqqQqq36s{COMMAND_BYTES - 92}x")
+_PLACE = 4
+_LIMIT = int(OrderType.Limit)
 
 
 class OrderCalls(ABC):
@@ -34,6 +45,10 @@ class OrderCalls(ABC):
     @abstractmethod
     def _times(self) -> tuple[int, int]:
         """Both clocks, for the next command."""
+
+    @abstractmethod
+    def apply_batch(self, records: bytes) -> BatchOutcome:
+        """Fixed-size command records; the layout stands in the engine's stub."""
 
     @abstractmethod
     def _applied_with(self, outcome: Outcome) -> Outcome:
@@ -70,6 +85,31 @@ class OrderCalls(ABC):
             terms,
         )
         return self._applied_with(outcome)
+
+    def place_orders(self, account: int, orders: Iterable[PlainOrder]) -> BatchOutcome:
+        """New limit orders that ask for nothing more, as one call of the engine at one time."""
+        market_ms, wall_us = self._times()
+        records = [
+            _RECORD.pack(
+                _PLACE,
+                int(side),
+                _LIMIT,
+                int(time_in_force),
+                0,
+                len(link_id),
+                instrument,
+                account,
+                0,
+                market_ms,
+                wall_us,
+                0,
+                price,
+                qty,
+                link_id.encode(),
+            )
+            for instrument, side, time_in_force, qty, price, link_id in orders
+        ]
+        return self.apply_batch(b"".join(records))
 
     def amend_order(
         self, *, account: int, order_id: int, price: int | None = None, qty: int | None = None

@@ -40,6 +40,7 @@ __all__ = [
     "CancelReason",
     "CoinConservation",
     "CoinView",
+    "Committer",
     "Conservation",
     "CreateType",
     "Engine",
@@ -2412,6 +2413,25 @@ class Replay:
     def __next__(self) -> BatchOutcome: ...
 
 @final
+class Committer:
+    """Commits beside the interpreter, one at a time, as `Engine.sync` does it."""
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when a commit has ended."""
+
+    def begin(self) -> None:
+        """Ask for a commit of everything applied so far; returns at once."""
+
+    def ended(self) -> int | None:
+        """The last command of the commit that has ended, told once; None when none has.
+
+        Raises JournalError; nothing may be acknowledged then.
+        """
+
+    def close(self) -> None:
+        """No more commits; one that runs is not waited for."""
+
+@final
 class Engine:
     """The exchange behind its journal. Commands are numbered from 1; each is journaled before it is
     applied.
@@ -2841,6 +2861,9 @@ class Engine:
         go on. Callers that wait at the same time share one commit. Without a journal it returns at once.
         Raises JournalError; nothing may be acknowledged then, and no command is accepted any more.
         """
+
+    def committer(self) -> Committer | None:
+        """A thread of its own for commits; None without a journal. Raises OSError when there can be none."""
 
     def begin_snapshot(self) -> SnapshotDraft | None:
         """Copies the state, commands waiting meanwhile; None without a journal."""

@@ -23,6 +23,7 @@ from simulated_exchange.gateway.auth import require_scope, verify_request
 from simulated_exchange.gateway.desk import OrderDesk
 from simulated_exchange.gateway.faults import Channel, Fault, FaultKind
 from simulated_exchange.gateway.json_object import parse_object
+from simulated_exchange.gateway.order_route import OrderRoute
 from simulated_exchange.gateway.rate_limit import Allowance, RateLimiter
 from simulated_exchange.gateway.rest import ROUTES
 from simulated_exchange.gateway.rest.route import Call, Route
@@ -69,6 +70,7 @@ class Gateway:
         self._limiter = RateLimiter(limits.requests_per_second_max, is_published=limits.published_limits)
         self.hub = StreamHub(venue)
         self._sockets = Sockets(venue, self._desk, self.hub, self._limiter)
+        self._orders = OrderRoute(venue, self._desk, self._limiter, self._respond)
         self._sim = SimRoutes(venue, self._sockets.cut)
         self._requests = 0
         self._server = Server(
@@ -97,8 +99,11 @@ class Gateway:
             self._refuse(connection, internal_error(), self._allowance("market"))
 
     def _dispatch(self, request: Request, connection: HttpConnection) -> None:
-        if self._limiter.is_banned(request.peer, self._venue.now_ms()):
+        now_ms = self._venue.now_ms()
+        if self._limiter.is_banned(request.peer, now_ms):
             connection.respond(TOO_FREQUENT, status=403)
+            return
+        if not self._venue.faults and self._orders.takes(request, now_ms, connection):
             return
         if request.is_upgrade and self._sockets.serves(request.path):
             if self._limiter.opens_too_many(request.peer, self._venue.now_ms()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from functools import lru_cache
 
 from simulated_exchange.accounts import ApiKey, KeyStore
 from simulated_exchange.gateway.translate.frames import AuthFrame
@@ -34,11 +35,20 @@ __all__ = [
 FUTURE_MS_MAX = 1000  # a signed time may lie this far ahead of ours
 RECV_WINDOW_MS_MAX = 600_000
 ORIGIN_TEXT_MAX = 512
+SIGNERS_MAX = 4096
 
 
 def sign(secret: str, text: bytes) -> str:
     """Lower-case hex HMAC-SHA256."""
-    return hmac.digest(secret.encode(), text, "sha256").hex()
+    signer = _signer(secret).copy()
+    signer.update(text)
+    return signer.hexdigest()
+
+
+@lru_cache(maxsize=SIGNERS_MAX)
+def _signer(secret: str) -> hmac.HMAC:
+    """A secret made ready: a copy of it costs half of what beginning anew does."""
+    return hmac.new(secret.encode(), digestmod="sha256")
 
 
 def verify_request(

@@ -67,7 +67,14 @@ class OrderDesk:
 
     def create_batch(self, account: int, body: Body) -> Reply:
         """Place several orders; each has its own outcome."""
-        return self._batch(self._create, account, body, is_create=True)
+        category, entries = requests.batch_requests(body)
+        orders: list[requests.OrderRequest] = []
+        for entry in entries:
+            order = requests.plain_order(entry, self._catalogue, category)
+            if order is None:
+                return self._batch(self._create, account, body, is_create=True)
+            orders.append(order)
+        return self._place_all(account, category, entries, orders)
 
     def amend_batch(self, account: int, body: Body) -> Reply:
         """Change several orders."""
@@ -98,7 +105,10 @@ class OrderDesk:
         return cancelled_rows(gone), _NOTHING
 
     def _create(self, account: int, body: Body, category: str) -> dict[str, Any]:
-        request = requests.order_request(body, self._catalogue, category)
+        return self.place(account, requests.order_request(body, self._catalogue, category))
+
+    def place(self, account: int, request: requests.OrderRequest) -> dict[str, Any]:
+        """Place one order that is read already."""
         instrument = request.instrument
         if instrument.is_spot and request.time_in_force == TimeInForce.PostOnly:
             self._refuse_taking(request)
@@ -190,6 +200,31 @@ class OrderDesk:
             return order
         raise spot_order_not_found() if reference.instrument.is_spot else order_not_found()
 
+    def _place_all(
+        self, account: int, category: str, entries: list[Body], orders: list[requests.OrderRequest]
+    ) -> Reply:
+        """A batch of plain orders only: the engine is called once."""
+        plain = [
+            (order.instrument.index, order.side, order.time_in_force, order.qty, order.price, order.link_id)
+            for order in orders
+        ]
+        try:
+            outcome = self._driver.place_orders(account, plain)
+        except VenueBusyError:
+            raise server_busy() from None
+        created_ms, rejects = self._venue.now_ms(), dict(outcome.rejects())
+        rows: list[dict[str, Any]] = []
+        refusals: list[RefusedError | None] = []
+        for at, order_id in enumerate(outcome.order_ids()):
+            reject, order = rejects.get(at), orders[at]
+            if reject is None:
+                reference, refusal = order_reference_row(order_id, order.link_id), None
+            else:
+                reference, refusal = {}, self._refused(reject, order)
+            rows.append(batch_row(category, entries[at], reference, 0 if refusal else created_ms))
+            refusals.append(refusal)
+        return batch_answer(rows, refusals)
+
     def _batch(
         self,
         one: Callable[[int, Body, str], dict[str, Any]],
@@ -198,19 +233,20 @@ class OrderDesk:
         *,
         is_create: bool = False,
     ) -> Reply:
-        rows, codes = [], []
+        rows: list[dict[str, Any]] = []
+        refusals: list[RefusedError | None] = []
         category, entries = requests.batch_requests(body)
+        created_ms = self._venue.now_ms() if is_create else None
         for entry in entries:
             try:
                 reference = one(account, entry, category)
             except RefusedError as refusal:
                 rows.append(batch_row(category, entry, {}, 0 if is_create else None))
-                codes.append((refusal.code, refusal.text))
+                refusals.append(refusal)
             else:
-                created_ms = self._venue.now_ms() if is_create else None
                 rows.append(batch_row(category, entry, reference, created_ms))
-                codes.append((0, "OK"))
-        return batch_answer(rows, codes)
+                refusals.append(None)
+        return batch_answer(rows, refusals)
 
 
 def _cancelled(outcomes: Iterable[Outcome], account: int, live: list[OrderView]) -> list[tuple[int, str]]:

@@ -7,7 +7,7 @@ wire text, clocks. Brought back after a restart by `keeping`, or by folding the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -72,7 +72,7 @@ class Ledger:
         self.sequence = 0
         self.market_ms = 0
         self._accounts: dict[int, AccountMemory] = {}
-        self._handlers: dict[type, Callable[[Event], None]] = {
+        self._handlers: dict[type, Callable[[Any], None]] = {
             Event.OrderAccepted: self._accepted,
             Event.OrderAmended: self._amended,
             Event.OrderConditions: self._conditions,
@@ -136,20 +136,28 @@ class Ledger:
         if handler is not None:
             handler(event)
 
+    def fold_all(self, events: Sequence[Event]) -> None:
+        """Take many events, as `fold` would one by one."""
+        handlers = self._handlers
+        for event in events:
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(event)
+        if events:
+            self.sequence, self.market_ms = events[-1].sequence, events[-1].market_ms
+
     def pass_time(self, market_ms: int) -> None:
         """Market time is this now."""
         for market in self.markets:
             market.pass_time(market_ms)
 
-    def _accepted(self, event: Event) -> None:
-        assert isinstance(event, Event.OrderAccepted)
+    def _accepted(self, event: Event.OrderAccepted) -> None:
         self.counters.orders += 1
         memory = self._accounts.get(event.account)
         if memory is not None:
             memory.accept(event, self.markets[event.instrument].last_price)
 
-    def _amended(self, event: Event) -> None:
-        assert isinstance(event, Event.OrderAmended)
+    def _amended(self, event: Event.OrderAmended) -> None:
         memory = self._accounts.get(event.account)
         if memory is not None:
             memory.amend(event)
@@ -172,15 +180,13 @@ class Ledger:
         if memory is not None:
             memory.trigger(event)
 
-    def _cancelled(self, event: Event) -> None:
-        assert isinstance(event, Event.OrderCancelled)
+    def _cancelled(self, event: Event.OrderCancelled) -> None:
         self.counters.cancels += 1
         memory = self._accounts.get(event.account)
         if memory is not None:
             memory.cancel(event, is_spot=event.instrument in self._spot)
 
-    def _trade(self, event: Event) -> None:
-        assert isinstance(event, Event.Trade)
+    def _trade(self, event: Event.Trade) -> None:
         self.counters.trades += 1
         self.markets[event.instrument].add_trade(
             event.trade_id,
@@ -192,16 +198,14 @@ class Ledger:
             sequence=event.sequence,
         )
 
-    def _fill(self, event: Event) -> None:
-        assert isinstance(event, Event.Fill)
+    def _fill(self, event: Event.Fill) -> None:
         memory = self._accounts.get(event.account)
         if memory is not None:
             at = event.instrument
             mark_price = self.markets[at].mark_price
             memory.fill(event, mark_price, is_inverse=at in self._inverse, is_spot=at in self._spot)
 
-    def _position(self, event: Event) -> None:
-        assert isinstance(event, Event.PositionChanged)
+    def _position(self, event: Event.PositionChanged) -> None:
         memory = self._accounts.get(event.account)
         if memory is not None:
             memory.change_position(event)
@@ -218,14 +222,12 @@ class Ledger:
         if memory is not None:
             memory.set_leverage(event.instrument, event.buy, event.sell)
 
-    def _wallet(self, event: Event) -> None:
-        assert isinstance(event, Event.WalletChanged)
+    def _wallet(self, event: Event.WalletChanged) -> None:
         memory = self._accounts.get(event.account)
         if memory is not None:
             memory.move(event)
 
-    def _book(self, event: Event) -> None:
-        assert isinstance(event, Event.BookChanged)
+    def _book(self, event: Event.BookChanged) -> None:
         self.markets[event.instrument].set_level(
             event.side == Side.Buy, event.price, event.qty, event.sequence, event.wall_us // 1000
         )

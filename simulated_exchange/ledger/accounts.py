@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from simulated_exchange.driver import Event, OrderType, Side, TimeInForce
+from simulated_exchange.driver import Event
 from simulated_exchange.instruments import SCALE
 from simulated_exchange.ledger.money import MoneyMemory
 from simulated_exchange.ledger.records import (
@@ -18,6 +18,7 @@ from simulated_exchange.ledger.records import (
     FundingPayment,
     OrderRecord,
     OrderStatus,
+    PaidFunding,
     PositionMemory,
     WalletMovement,
 )
@@ -86,24 +87,7 @@ class AccountMemory:
 
     def accept(self, event: Event.OrderAccepted, last_price: int) -> None:
         """An order was taken."""
-        record = OrderRecord(
-            order_id=event.order_id,
-            account=self.account,
-            instrument=event.instrument,
-            is_buy=event.side == Side.Buy,
-            is_market=event.order_type == OrderType.Market,
-            time_in_force=_TIME_IN_FORCE[event.time_in_force],
-            price=event.price,
-            qty=event.qty,
-            reduce_only=event.reduce_only,
-            link_id=event.link_id,
-            leaves=event.qty,
-            created_us=event.wall_us,
-            updated_us=event.wall_us,
-            last_price_on_created=last_price,
-            position_index=int(event.position_index),
-            create_type=event.create_type.name,
-        )
+        record = OrderRecord(event, last_price)
         self.live[record.order_id] = self._by_id[record.order_id] = record
         if record.link_id:
             self._by_link[record.link_id] = record
@@ -163,48 +147,30 @@ class AccountMemory:
             record.counterparty = event.counterparty
             record.leaves = 0
             record.updated_us = event.wall_us
-            self._retire(record)
+            self._retire(record, event.instrument)
         return record
 
     def fill(
         self, event: Event.Fill, mark_price: int, *, is_inverse: bool = False, is_spot: bool = False
     ) -> Execution:
         """Something was bought or sold."""
-        record = self.live.get(event.order_id) if event.order_id else None
-        price, qty, fee, wall_us = event.price, event.qty, event.fee, event.wall_us
-        value, leaves = traded_value(qty, price, is_inverse), event.leaves
-        execution = Execution(
-            event.sequence,
-            event.trade_id,
-            record,
-            self.account,
-            event.instrument,
-            event.side == Side.Buy,
-            price,
-            qty,
-            value,
-            fee,
-            event.is_maker,
-            leaves,
-            event.closed_qty,
-            event.realised_pnl,
-            event.kind.name,
-            mark_price,
-            wall_us,
-            int(event.position_index),
-        )
+        qty, price = event.qty, event.price
+        value = price * qty // SCALE if not is_inverse else traded_value(qty, price, True)
+        record = self.live.get(event.order_id)
+        execution = Execution(event, record, value, mark_price)
         if not is_spot:
             self._remember_position(event, execution, is_inverse)
         if record is not None:
             record.filled_qty += qty
             record.filled_value += value
-            record.fee += fee
-            record.leaves = leaves
-            record.updated_us = wall_us
-            record.status = OrderStatus.PARTIALLY_FILLED
+            record.fee += event.fee
+            record.leaves = event.leaves
+            record.updated_us = event.wall_us
             if record.filled_qty >= record.qty:
                 record.status = OrderStatus.FILLED
-                self._retire(record)
+                self._retire(record, event.instrument)
+            else:
+                record.status = OrderStatus.PARTIALLY_FILLED
         self.executions.append(execution)
         self._last_execution = execution
         return execution
@@ -212,20 +178,12 @@ class AccountMemory:
     def move(self, event: Event.WalletChanged) -> None:
         """The unified wallet changed."""
         reason = event.reason.name
-        self.movements.append(
-            WalletMovement(
-                event.sequence,
-                reason,
-                event.change,
-                event.balance,
-                self._last_execution if reason in _TRADING_REASONS else None,
-                event.wall_us,
-                self._last_funding if reason == "Funding" else None,
-                event.coin,
-            )
-        )
-        if reason not in _TRADING_REASONS:  # one fill of spot moves two coins
-            self._last_execution = self._last_funding = None
+        if reason in _TRADING_REASONS:
+            movement = WalletMovement(event, self._last_execution)
+        else:
+            movement = WalletMovement(event, None, self._last_funding if reason == "Funding" else None)
+            self._last_execution = self._last_funding = None  # one fill of spot moves two coins
+        self.movements.append(movement)
 
     def pay_funding(self, event: Event.FundingPaid, *, is_inverse: bool = False) -> None:
         """Funding was paid or received; the movement of the wallet follows."""
@@ -234,29 +192,20 @@ class AccountMemory:
         memory.realised -= event.fee
         memory.realised_ever -= event.fee
         is_long = event.qty > 0
-        self.executions.append(
-            Execution(
-                sequence=event.sequence,
-                trade_id=0,
-                order=None,
-                account=self.account,
-                instrument=event.instrument,
-                is_buy=is_long,
-                price=event.mark,
-                qty=abs(event.qty),
-                value=traded_value(abs(event.qty), event.mark, is_inverse),
-                fee=event.fee,
-                is_maker=False,
-                leaves=0,
-                closed_qty=0,
-                realised_pnl=0,
-                kind="Funding",
-                mark_price=event.mark,
-                wall_us=event.wall_us,
-                position_index=int(event.position_index),
-                rate=event.rate if is_long else -event.rate,
-            )
+        paid = PaidFunding(
+            event.sequence,
+            event.account,
+            event.instrument,
+            int(event.position_index),
+            is_long,
+            event.mark,
+            abs(event.qty),
+            event.fee,
+            event.rate if is_long else -event.rate,
+            event.wall_us,
         )
+        value = traded_value(paid.qty, paid.price, is_inverse)
+        self.executions.append(Execution(paid, None, value, paid.price))
 
     def set_leverage(self, instrument: int, buy: int, sell: int) -> None:
         """The leverage of an instrument's positions, in hundredths."""
@@ -275,11 +224,15 @@ class AccountMemory:
 
     def _remember_position(self, event: Event.Fill, execution: Execution, is_inverse: bool) -> None:
         memory = self.position(event.instrument, int(event.position_index))
-        closed, fee = event.closed_qty, event.fee
+        closed, fee, pnl = event.closed_qty, event.fee, event.realised_pnl
+        realised = pnl - fee
+        memory.realised += realised
+        memory.realised_ever += realised
+        if not closed:
+            memory.open_fee += fee
+            return
         close_fee = fee * closed // event.qty if event.qty else 0
-        memory.realised += event.realised_pnl - fee
-        memory.realised_ever += event.realised_pnl - fee
-        if closed and memory.qty:
+        if memory.qty:
             open_fee = memory.open_fee * closed // abs(memory.qty)
             memory.open_fee -= open_fee
             closure = self._closure(memory, execution)
@@ -288,7 +241,7 @@ class AccountMemory:
             closure.exit_value += traded_value(closed, event.price, is_inverse)
             closure.open_fee += open_fee
             closure.close_fee += close_fee
-            closure.pnl += event.realised_pnl - open_fee - close_fee
+            closure.pnl += pnl - open_fee - close_fee
             closure.fills += 1
             closure.updated_us = event.wall_us
             if execution.order is not None:
@@ -311,15 +264,18 @@ class AccountMemory:
             self.closures.append(closure)
         return closure
 
-    def _retire(self, record: OrderRecord) -> None:
+    def _retire(self, record: OrderRecord, instrument: int) -> None:
         del self.live[record.order_id]
-        closed = self._closed.setdefault(record.instrument, deque())
+        closed = self._closed.get(instrument)
+        if closed is None:
+            closed = self._closed[instrument] = deque()
         closed.append(record)
         if len(closed) > CLOSED_ORDERS_MAX:
             oldest = closed.popleft()
             self._by_id.pop(oldest.order_id, None)
-            if self._by_link.get(oldest.link_id) is oldest:
-                del self._by_link[oldest.link_id]
+            link_id = oldest.link_id
+            if link_id and self._by_link.get(link_id) is oldest:
+                del self._by_link[link_id]
 
 
 def _guard(record: OrderRecord, event: Event.OrderConditions) -> None:
@@ -332,10 +288,4 @@ def _guard(record: OrderRecord, event: Event.OrderConditions) -> None:
     record.trailing_stop = event.trailing_stop
 
 
-_TIME_IN_FORCE = {
-    TimeInForce.GoodTillCancel: "GTC",
-    TimeInForce.ImmediateOrCancel: "IOC",
-    TimeInForce.FillOrKill: "FOK",
-    TimeInForce.PostOnly: "PostOnly",
-}
 _TRADING_REASONS = frozenset({"Trade", "TakeOver", "Adl", "Netting", "Delivery"})

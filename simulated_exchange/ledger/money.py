@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from simulated_exchange.driver import Event
-from simulated_exchange.ledger.records import CashFlow, InterestCharge, TransferRecord
+from simulated_exchange.ledger.money_records import CashFlow, InterestCharge, TransferRecord
 
 __all__ = ["FLOWS_MAX", "MoneyMemory"]
 

@@ -1,6 +1,7 @@
-"""What is remembered of an account: orders, executions, closed profit, wallet movements, loans' interest.
+"""What is remembered of an account's trading: orders, executions, closed profit, movements of the wallet.
 
-Belongs here: the shapes. Does not belong here: how they come about (`ledger.accounts`) and wire text.
+Belongs here: the shapes. Does not belong here: how they come about (`ledger.accounts`), other money
+(`money_records`) and wire text.
 Amounts are fixed point; times are wall microseconds.
 """
 
@@ -8,20 +9,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from simulated_exchange.driver import Event, OrderType, Side, TimeInForce
+from simulated_exchange.ledger.event_rows import event_of_row, event_row
 
 __all__ = [
-    "CashFlow",
     "Closure",
     "Execution",
     "FundingPayment",
-    "InterestCharge",
     "OrderRecord",
     "OrderStatus",
+    "PaidFunding",
     "PositionMemory",
-    "TransferRecord",
     "WalletMovement",
 ]
+
+
+_TIME_IN_FORCE = {
+    TimeInForce.GoodTillCancel: "GTC",
+    TimeInForce.ImmediateOrCancel: "IOC",
+    TimeInForce.FillOrKill: "FOK",
+    TimeInForce.PostOnly: "PostOnly",
+}
 
 
 class OrderStatus(StrEnum):
@@ -41,32 +51,19 @@ class OrderStatus(StrEnum):
         return self in {OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNTRIGGERED}
 
 
-@dataclass(slots=True)
 class OrderRecord:
-    """One order through its whole life."""
+    """One order through its whole life: the event that began it, and what has become of it since.
 
-    order_id: int
-    account: int
-    instrument: int
-    is_buy: bool
-    is_market: bool
-    time_in_force: str
-    price: int
-    qty: int
-    reduce_only: bool
-    link_id: str
-    leaves: int
-    created_us: int
-    updated_us: int
-    last_price_on_created: int
+    What never changes is read from the event when somebody asks; what mostly stays as it is costs nothing
+    until it changes.
+    """
+
     status: OrderStatus = OrderStatus.NEW
     cancel_reason: str = ""
     filled_qty: int = 0
     filled_value: int = 0
     fee: int = 0
     closed_pnl: int = 0
-    position_index: int = 0
-    create_type: str = "User"
     kind: str = "Plain"
     trigger_price: int = 0
     trigger_by: str = ""
@@ -88,30 +85,196 @@ class OrderRecord:
     is_leveraged: bool = False
     spend: int = 0  # of a market buy that spends so much of the quote coin
 
+    def __init__(self, event: Event.OrderAccepted, last_price: int) -> None:
+        self._event = event
+        self.order_id = event.order_id
+        self.link_id = event.link_id
+        self.price = event.price
+        self.qty = self.leaves = event.qty
+        self.updated_us = event.wall_us
+        self.last_price_on_created = last_price
 
-class Execution(NamedTuple):
-    """One fill of one account, or one payment of funding. `order` is None where no order was filled."""
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_event": event_row(self._event)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _event=event_of_row(state["_event"]))
+
+    @property
+    def account(self) -> int:
+        """Whose it is."""
+        return self._event.account
+
+    @property
+    def instrument(self) -> int:
+        """What it is for."""
+        return self._event.instrument
+
+    @property
+    def position_index(self) -> int:
+        """Which of the account's positions it is for."""
+        return int(self._event.position_index)
+
+    @property
+    def is_buy(self) -> bool:
+        """Its side."""
+        return self._event.side == Side.Buy
+
+    @property
+    def is_market(self) -> bool:
+        """Whether it takes any price."""
+        return self._event.order_type == OrderType.Market
+
+    @property
+    def time_in_force(self) -> str:
+        """How long it lives, in the wire's word."""
+        return _TIME_IN_FORCE[self._event.time_in_force]
+
+    @property
+    def reduce_only(self) -> bool:
+        """Whether it may only make a position smaller."""
+        return self._event.reduce_only
+
+    @property
+    def created_us(self) -> int:
+        """When it was taken."""
+        return self._event.wall_us
+
+    @property
+    def create_type(self) -> str:
+        """Who made it."""
+        return self._event.create_type.name
+
+
+class Execution:
+    """One fill of one account. `order` is None where no order was filled; `value` is in the quote coin."""
+
+    __slots__ = ("_event", "mark_price", "order", "value")
+
+    def __init__(
+        self, event: Event.Fill | PaidFunding, order: OrderRecord | None, value: int, mark_price: int
+    ) -> None:
+        self._event = event
+        self.order = order
+        self.value = value
+        self.mark_price = mark_price
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        event = self._event
+        row = event if isinstance(event, PaidFunding) else event_row(event)
+        return row, self.order, self.value, self.mark_price
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        row, self.order, self.value, self.mark_price = state
+        self._event = row if isinstance(row, PaidFunding) else event_of_row(row)
+
+    @property
+    def sequence(self) -> int:
+        """Number of the event."""
+        return self._event.sequence
+
+    @property
+    def trade_id(self) -> int:
+        """The trade it is a side of; 0 for none."""
+        return self._event.trade_id
+
+    @property
+    def account(self) -> int:
+        """Whose it is."""
+        return self._event.account
+
+    @property
+    def instrument(self) -> int:
+        """What was bought or sold."""
+        return self._event.instrument
+
+    @property
+    def is_buy(self) -> bool:
+        """Its side; of funding whether the position is long."""
+        return self._event.side == Side.Buy
+
+    @property
+    def price(self) -> int:
+        """At what price; of funding the mark."""
+        return self._event.price
+
+    @property
+    def qty(self) -> int:
+        """How much."""
+        return self._event.qty
+
+    @property
+    def fee(self) -> int:
+        """What it cost; below zero it was paid."""
+        return self._event.fee
+
+    @property
+    def is_maker(self) -> bool:
+        """Whether the order rested before."""
+        return self._event.is_maker
+
+    @property
+    def leaves(self) -> int:
+        """What is left of the order."""
+        return self._event.leaves
+
+    @property
+    def closed_qty(self) -> int:
+        """How much of it closed a position."""
+        return self._event.closed_qty
+
+    @property
+    def realised_pnl(self) -> int:
+        """What closing realised."""
+        return self._event.realised_pnl
+
+    @property
+    def kind(self) -> str:
+        """How it came about."""
+        kind = self._event.kind
+        return kind if isinstance(kind, str) else kind.name
+
+    @property
+    def wall_us(self) -> int:
+        """When it happened."""
+        return self._event.wall_us
+
+    @property
+    def position_index(self) -> int:
+        """Which of the account's positions it changed."""
+        return int(self._event.position_index)
+
+    @property
+    def rate(self) -> int:
+        """Of funding, 10**-12; 0 for what is traded."""
+        event = self._event
+        return event.rate if isinstance(event, PaidFunding) else 0
+
+
+class PaidFunding(NamedTuple):
+    """One payment of funding in the fields of a fill."""
 
     sequence: int
-    trade_id: int
-    order: OrderRecord | None
     account: int
     instrument: int
-    is_buy: bool
+    position_index: int
+    is_long: bool
     price: int
     qty: int
-    value: int
     fee: int
-    is_maker: bool
-    leaves: int
-    closed_qty: int
-    realised_pnl: int
-    kind: str
-    mark_price: int
+    rate: int
     wall_us: int
-    position_index: int = 0
-    rate: int = 0
-    """Of funding, 10**-12; 0 for what is traded."""
+    trade_id: int = 0
+    is_maker: bool = False
+    leaves: int = 0
+    closed_qty: int = 0
+    realised_pnl: int = 0
+    kind: str = "Funding"
+
+    @property
+    def side(self) -> Side:
+        """As if it were a fill."""
+        return Side.Buy if self.is_long else Side.Sell
 
 
 @dataclass(slots=True)
@@ -160,50 +323,54 @@ class FundingPayment(NamedTuple):
     rate: int
 
 
-class WalletMovement(NamedTuple):
-    """One change of a unified wallet."""
+class WalletMovement:
+    """One change of a unified wallet, and the fill or the payment that made it."""
 
-    sequence: int
-    reason: str
-    change: int
-    balance: int
-    execution: Execution | None
-    wall_us: int
-    funding: FundingPayment | None = None
-    coin: int = 0
+    __slots__ = ("_event", "execution", "funding")
 
+    def __init__(
+        self,
+        event: Event.WalletChanged,
+        execution: Execution | None = None,
+        funding: FundingPayment | None = None,
+    ) -> None:
+        self._event = event
+        self.execution = execution
+        self.funding = funding
 
-class TransferRecord(NamedTuple):
-    """Money that left one of an account's wallets for another wallet; `ordinal` counts from 1."""
+    def __getstate__(self) -> tuple[Any, ...]:
+        return event_row(self._event), self.execution, self.funding
 
-    ordinal: int
-    sequence: int
-    source: int
-    target: int
-    coin: int
-    amount: int
-    from_wallet: str
-    to_wallet: str
-    wall_us: int
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        row, self.execution, self.funding = state
+        self._event = event_of_row(row)
 
+    @property
+    def sequence(self) -> int:
+        """Number of the event."""
+        return self._event.sequence
 
-class CashFlow(NamedTuple):
-    """Money that came into the venue, or left it; `ordinal` counts from 1 within its kind."""
+    @property
+    def reason(self) -> str:
+        """Why."""
+        return self._event.reason.name
 
-    ordinal: int
-    sequence: int
-    coin: int
-    amount: int
-    wall_us: int
+    @property
+    def change(self) -> int:
+        """By how much."""
+        return self._event.change
 
+    @property
+    def balance(self) -> int:
+        """What there is now."""
+        return self._event.balance
 
-class InterestCharge(NamedTuple):
-    """Interest on one loan; the rate is of one hour, 10**-12."""
+    @property
+    def wall_us(self) -> int:
+        """When."""
+        return self._event.wall_us
 
-    sequence: int
-    coin: int
-    borrowed: int
-    free: int
-    rate: int
-    interest: int
-    wall_us: int
+    @property
+    def coin(self) -> int:
+        """Of which coin."""
+        return self._event.coin

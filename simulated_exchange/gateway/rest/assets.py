@@ -27,7 +27,7 @@ from simulated_exchange.gateway.translate.refusals import (
 from simulated_exchange.gateway.translate.rejects import asset_refusal
 from simulated_exchange.gateway.translate.wallets import funding_balance_row
 from simulated_exchange.instruments import SCALE
-from simulated_exchange.ledger.records import CashFlow, TransferRecord
+from simulated_exchange.ledger.money_records import CashFlow, TransferRecord
 
 __all__ = ["ROUTES"]
 

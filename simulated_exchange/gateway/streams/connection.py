@@ -81,7 +81,10 @@ class Connection:
         Some clients send first and register what they wait for afterwards; an answer that comes at once
         finds nobody.
         """
-        encoded = text_frame(orjson.dumps(frame))
+        self.answer_encoded(text_frame(orjson.dumps(frame)), then)
+
+    def answer_encoded(self, encoded: bytes, then: Callable[[], None] | None = None) -> None:
+        """The same for a frame that is encoded already."""
         if not self._ack_delay_seconds:
             self.send(encoded)
             if then is not None:

@@ -35,6 +35,11 @@ class StreamHub:
         Whoever waited for this commit was woken before; the pushes run behind them in the loop's queue, so
         that an acknowledgement is on its way before what follows from it.
         """
+        if not events:
+            return
+        if self.private.is_idle and all(streams.is_idle for streams in self.public.values()):
+            self._ledger.fold_all(events)
+            return
         fold = self._ledger.fold
         handlers = self.private.handlers
         for event in events:
@@ -45,7 +50,7 @@ class StreamHub:
                 handler(event)
             if kind in _PUBLIC:
                 self._tell_public(event)
-        if events and not self._is_flush_due:
+        if not self._is_flush_due:
             self._is_flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)
 

@@ -17,6 +17,7 @@ from simulated_exchange.errors import JournalFailedError, VenueBusyError
 from simulated_exchange.gateway.auth import check_key, check_timestamp, require_scope
 from simulated_exchange.gateway.desk import OrderDesk, Reply
 from simulated_exchange.gateway.faults import OPERATION_PATHS, Channel, Fault, FaultKind
+from simulated_exchange.gateway.order_route import charge
 from simulated_exchange.gateway.rate_limit import PUBLISHED, Allowance, RateLimiter
 from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.translate import frames
@@ -30,6 +31,8 @@ from simulated_exchange.gateway.translate.refusals import (
     unknown_api_key,
     unknown_operation,
 )
+from simulated_exchange.gateway.translate.requests import plain_order
+from simulated_exchange.gateway.transport.frames import text_frame
 from simulated_exchange.gateway.venue import Venue
 
 __all__ = ["OrderEntry"]
@@ -40,8 +43,7 @@ REQUESTS_IN_FLIGHT_MAX = 1000
 REQUEST_IDS_MAX = 100_000
 
 Frame = dict[str, Any]
-Tell = Callable[[Reply | None, RefusedError | None], None]
-"""What becomes of an answer: the reply, or why there is none."""
+_NOTHING: Reply = ({}, {})
 
 
 class OrderEntry:
@@ -54,47 +56,42 @@ class OrderEntry:
 
     def take(self, connection: Connection, frame: Frame) -> None:
         """One request, unless a fault meets it."""
-        budget, cost = _charge(frame)
-        allowance = self._limiter.take(connection.account or 0, budget, self._venue.now_ms(), cost)
-        tell = partial(self._answer, connection, frame, allowance)
+        now_ms = self._venue.now_ms()
+        budget, cost, category = _charge(frame)
+        allowance = self._limiter.take(connection.account or 0, budget, now_ms, cost)
+        answer = _Answer(self, connection, frame, allowance)
         fault = self._meet(connection, frame) if self._venue.faults else None
         if fault is None:
-            self._carry_out(connection, frame, allowance, tell)
+            self._carry_out(answer, category, now_ms)
         elif fault.applied:
-            self._carry_out(connection, frame, allowance, partial(self._misbehave, fault, connection, tell))
+            answer.fault = fault
+            self._carry_out(answer, category, now_ms)
         else:
-            begin = partial(self._carry_out, connection, frame, allowance, tell)
-            self._misbehave(fault, connection, tell, None, None, begin)
+            self._misbehave(fault, answer, partial(self._begin, answer, category))
 
-    def _carry_out(self, connection: Connection, frame: Frame, allowance: Allowance, tell: Tell) -> None:
+    def _begin(self, answer: _Answer, category: str) -> None:
+        self._carry_out(answer, category, self._venue.now_ms())
+
+    def _carry_out(self, answer: _Answer, category: str, now_ms: int) -> None:
         """Apply now, in the order of arrival; answer once durable, refusals as well."""
-        refusal: RefusedError | None = None
-        reply: Reply = ({}, {})
+        connection = answer.connection
         try:
-            reply = self._apply(connection, frame, allowance, self._venue.now_ms())
+            answer.reply = self._apply(connection, answer.frame, answer.allowance, category, now_ms)
         except RefusedError as error:
-            refusal = error
+            answer.refusal = error
         except (VenueBusyError, JournalFailedError):
-            refusal = server_busy()
+            answer.refusal = server_busy()
         except Exception:
             log.exception("request failed", connection=connection.name)
-            refusal = internal_error()
+            answer.refusal = internal_error()
         connection.in_flight += 1
         if connection.in_flight >= REQUESTS_IN_FLIGHT_MAX:
             connection.socket.hold()
-        self._venue.driver.when_durable(
-            partial(self._tell, connection, tell, reply, refusal),
-            partial(self._tell, connection, tell, None, server_busy()),
-        )
+        self._venue.driver.commits.when_durable(answer.tell, answer.fail)
 
-    def _tell(
-        self, connection: Connection, tell: Tell, reply: Reply | None, refusal: RefusedError | None
-    ) -> None:
-        connection.in_flight -= 1
-        connection.socket.go_on()
-        tell(reply, refusal)
-
-    def _apply(self, connection: Connection, frame: Frame, allowance: Allowance, now_ms: int) -> Reply:
+    def _apply(
+        self, connection: Connection, frame: Frame, allowance: Allowance, category: str, now_ms: int
+    ) -> Reply:
         request = frames.trade_frame(frame)
         if connection.account is None:
             raise not_authenticated()
@@ -103,63 +100,132 @@ class OrderEntry:
         step = self._desk.operations.get(request.operation)
         if step is None:
             raise unknown_operation()
+        self._admit(connection, request, category, now_ms)
+        return step(connection.account, request.body)
+
+    def _admit(self, connection: Connection, request: frames.TradeFrame, category: str, now_ms: int) -> None:
         venue = self._venue
         check_timestamp(request.timestamp, request.recv_window, now_ms, venue.limits.recv_window_ms)
         key = venue.keys.by_key(connection.api_key)  # it may have changed since the socket signed in
         if key is None:
             raise unknown_api_key()
         check_key(key, venue.keys, now_ms, connection.address)
-        require_scope(key, "order", is_write=True, category=_category(request.body))
-        seen = connection.request_ids
-        if request.request_id:
-            if request.request_id in seen:
+        require_scope(key, "order", is_write=True, category=category)
+        seen, request_id = connection.request_ids, request.request_id
+        if request_id:
+            if request_id in seen:
                 raise request_id_repeated()
             if len(seen) >= REQUEST_IDS_MAX:
                 seen.clear()
-            seen.add(request.request_id)
-        return step(connection.account, request.body)
+            seen.add(request_id)
+
+    def takes_plain(self, connection: Connection, message: bytes) -> bool:
+        """The short way of a plain new order from its bytes to its answer's; False when it is none."""
+        account, venue = connection.account, self._venue
+        if account is None or venue.faults:
+            return False
+        request = frames.plain_trade_frame(message)
+        if request is None or request.operation != "order.create":
+            return False
+        category = request.body.get("category", "")
+        if type(category) is not str:
+            return False
+        order = plain_order(request.body, venue.catalogue, category)
+        if order is None:
+            return False
+        now_ms = venue.now_ms()
+        allowance = self._limiter.take(account, request.operation, now_ms)
+        frame = {"reqId": request.request_id, "op": request.operation}
+        answer = _Answer(self, connection, frame, allowance)
+        try:
+            if allowance.is_exceeded:
+                raise rate_limited()
+            self._admit(connection, request, category, now_ms)
+            answer.placed = self._desk.place(account, order)
+        except RefusedError as error:
+            answer.refusal = error
+        except (VenueBusyError, JournalFailedError):
+            answer.refusal = server_busy()
+        except Exception:
+            log.exception("request failed", connection=connection.name)
+            answer.refusal = internal_error()
+        connection.in_flight += 1
+        if connection.in_flight >= REQUESTS_IN_FLIGHT_MAX:
+            connection.socket.hold()
+        venue.driver.commits.when_durable(answer.tell, answer.fail)
+        return True
 
     def _meet(self, connection: Connection, frame: Frame) -> Fault | None:
         path = OPERATION_PATHS.get(str(frame.get("op")), "/v5/")
         return self._venue.faults.meet(Channel.TRADE, path, connection.account, self._venue.now_ms())
 
-    def _misbehave(
-        self,
-        fault: Fault,
-        connection: Connection,
-        tell: Tell,
-        reply: Reply | None,
-        refusal: RefusedError | None,
-        then: Callable[[], None] | None = None,
-    ) -> None:
-        """Do the wrong that was asked for instead of answering, or of `then`, or before it."""
+    def _misbehave(self, fault: Fault, answer: _Answer, then: Callable[[], None]) -> None:
+        """Do the wrong that was asked for instead of `then`, or before it."""
         if fault.kind is FaultKind.DELAY:
-            go_on = then or partial(tell, reply, refusal)
-            asyncio.get_running_loop().call_later(fault.delay_ms / 1000, go_on)
+            asyncio.get_running_loop().call_later(fault.delay_ms / 1000, then)
         elif fault.kind in (FaultKind.BUSY, FaultKind.ERROR):
-            tell(None, server_busy())
+            answer.refusal = server_busy()
+            self._answer(answer)
         elif fault.kind is FaultKind.RATE_LIMIT:
-            tell(None, rate_limited())
+            answer.refusal = rate_limited()
+            self._answer(answer)
         elif not fault.is_silent:
-            connection.end("disconnected on purpose")
-            connection.socket.abort()
+            answer.connection.end("disconnected on purpose")
+            answer.connection.socket.abort()
 
-    def _answer(
-        self,
-        connection: Connection,
-        frame: Frame,
-        allowance: Allowance,
-        reply: Reply | None,
-        refusal: RefusedError | None,
-    ) -> None:
-        now_ms = self._venue.now_ms()
-        headers = frames.rate_limit_headers(
-            allowance.limit, allowance.remaining, allowance.reset_ms, now_ms, connection.name
-        )
-        data, extra = ({}, {}) if refusal or reply is None else reply
+    def _tell(self, answer: _Answer) -> None:
+        """What was asked for has taken its effect, or never will."""
+        connection, fault = answer.connection, answer.fault
+        connection.in_flight -= 1
+        connection.socket.go_on()
+        if fault is None:
+            self._answer(answer)
+        else:
+            self._misbehave(fault, answer, partial(self._answer, answer))
+
+    def _answer(self, answer: _Answer) -> None:
+        connection, refusal = answer.connection, answer.refusal
+        limit, remaining, reset_ms, _ = answer.allowance
+        if answer.placed is not None and refusal is None:
+            order_id, link_id = answer.placed.values()
+            now_ms, name = self._venue.now_ms(), connection.name
+            told = frames.placed_answer(
+                answer.frame["reqId"], order_id, link_id, (limit, remaining, reset_ms), now_ms, name
+            )
+            connection.answer_encoded(text_frame(told))
+            return
+        headers = frames.rate_limit_headers(limit, remaining, reset_ms, self._venue.now_ms(), connection.name)
+        data, extra = _NOTHING if refusal is not None else answer.reply
         connection.answer(
-            frames.trade_answer(frame, connection.name, headers, data=data, extra=extra, refusal=refusal)
+            frames.trade_answer(
+                answer.frame, connection.name, headers, data=data, extra=extra, refusal=refusal
+            )
         )
+
+
+class _Answer:
+    """One request on its way to its answer: what was asked, then the reply, or why there is none."""
+
+    __slots__ = ("allowance", "connection", "entry", "fault", "frame", "placed", "refusal", "reply")
+
+    def __init__(self, entry: OrderEntry, connection: Connection, frame: Frame, allowance: Allowance) -> None:
+        self.entry = entry
+        self.connection = connection
+        self.frame = frame
+        self.allowance = allowance
+        self.reply: Reply = _NOTHING
+        self.placed: dict[str, Any] | None = None  # by the short way
+        self.refusal: RefusedError | None = None
+        self.fault: Fault | None = None
+
+    def tell(self) -> None:
+        """It is durable."""
+        self.entry._tell(self)
+
+    def fail(self) -> None:
+        """It never will be."""
+        self.refusal = server_busy()
+        self.entry._tell(self)
 
 
 def _category(body: Mapping[str, Any]) -> str:
@@ -167,15 +233,12 @@ def _category(body: Mapping[str, Any]) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _charge(frame: Frame) -> tuple[str, int]:
-    """The budget that a request uses, which it shares with REST, and how much of it."""
+def _charge(frame: Frame) -> tuple[str, int, str]:
+    """The budget that a request uses, which it shares with REST, how much of it, and the market it names."""
     operation, arguments = frame.get("op"), frame.get("args")
-    if not isinstance(operation, str) or operation not in PUBLISHED:
-        return "order", 1
-    body = arguments[0] if isinstance(arguments, list) and arguments else None
-    if not isinstance(body, dict):
-        return operation, 1
-    named = f"{operation}.{_category(body)}"
-    entries = body.get("request")
-    cost = len(entries) if operation.endswith("-batch") and isinstance(entries, list) else 1
-    return named if named in PUBLISHED else operation, max(cost, 1)
+    body = arguments[0] if type(arguments) is list and arguments else None
+    is_known = isinstance(operation, str) and operation in PUBLISHED
+    group = str(operation) if is_known else "order"
+    if type(body) is not dict:
+        return group, 1, ""
+    return charge(group, body)

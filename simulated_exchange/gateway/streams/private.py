@@ -67,6 +67,11 @@ class PrivateStreams:
             Event.Transferred: self._on_transfer,
         }
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody listens."""
+        return not self._listeners
+
     def subscribe(self, topics: list[str], connection: Connection) -> None:
         """Push these topics of the connection's account; there is no snapshot."""
         assert connection.account is not None

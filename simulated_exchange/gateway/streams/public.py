@@ -52,6 +52,11 @@ class PublicStreams:
 
     # -- subscriptions ---------------------------------------------------------------------------------------
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody listens."""
+        return not self._listeners
+
     def knows(self, text: str) -> bool:
         """Whether this is a topic of something that is traded here."""
         topic = parse_topic(text)

@@ -92,7 +92,10 @@ class Sockets:
             channel=channel,
         )
         self._connections[connection.name] = connection
-        socket.on_message = partial(self._take, connection, self._handler(request.path))
+        hear = partial(self._take, connection, self._handler(request.path))
+        if channel is Channel.TRADE:
+            hear = partial(self._take_order, connection, hear)
+        socket.on_message = hear
         socket.on_writable = connection.catch_up
         socket.on_end = partial(self._ended, connection, adopt(socket))
         socket.open(http, answer)
@@ -115,6 +118,17 @@ class Sockets:
             if fault.channel in (None, connection.channel) and fault.account in (None, connection.account):
                 connection.end("disconnected on purpose")
                 connection.socket.abort()
+
+    def _take_order(self, connection: Connection, hear: Callable[[bytes], None], message: bytes) -> None:
+        """Most messages of a trade socket are plain orders."""
+        try:
+            is_taken = self._order_entry.takes_plain(connection, message)
+        except Exception:  # as below
+            log.exception("frame failed", connection=connection.name)
+            connection.drop("internal error", INTERNAL_ERROR)
+            return
+        if not is_taken:
+            hear(message)
 
     def _take(self, connection: Connection, handle: Handler, message: bytes) -> None:
         try:

@@ -25,14 +25,8 @@ from simulated_exchange.gateway.translate.rows import (
     side_text,
 )
 from simulated_exchange.instruments import Catalogue, Instrument
-from simulated_exchange.ledger.records import (
-    CashFlow,
-    Closure,
-    Execution,
-    InterestCharge,
-    TransferRecord,
-    WalletMovement,
-)
+from simulated_exchange.ledger.money_records import CashFlow, InterestCharge, TransferRecord
+from simulated_exchange.ledger.records import Closure, Execution, WalletMovement
 
 __all__ = [
     "closure_row",

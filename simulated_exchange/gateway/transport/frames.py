@@ -174,4 +174,4 @@ def _unmasked(payload: bytes, mask: bytes) -> bytes:
     """Exclusive or with the repeated mask, as one operation on long integers."""
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
-    return (int.from_bytes(payload) ^ int.from_bytes(key)).to_bytes(size)
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")

@@ -18,6 +18,7 @@ __all__ = ["Handler", "HttpConnection", "Request", "Terms"]
 HEAD_BYTES_MAX = 16_384
 PIPELINED_MAX = 16  # requests read ahead of the one being answered
 WRITE_BUFFER_BYTES = 262_144  # answers that nobody reads; no further request is taken beyond
+HEADER_NAMES_MAX = 1000  # spellings that are remembered
 LINGER_SECONDS = 1.0  # for the last words to arrive before the connection is cut
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -42,6 +43,19 @@ class Request(NamedTuple):
 Handler = Callable[[Request, "HttpConnection"], None]
 
 
+class _Names(dict[bytes, str]):
+    """Header names in upper case, by how clients write them: the same few again and again."""
+
+    def __missing__(self, raw: bytes) -> str:
+        name = raw.upper().decode("latin-1")
+        if len(self) < HEADER_NAMES_MAX:
+            self[raw] = name
+        return name
+
+
+_NAMES = _Names()
+
+
 class Terms(NamedTuple):
     """What every connection of a server is told."""
 
@@ -59,6 +73,8 @@ class HttpConnection(asyncio.Protocol):
         self._terms = terms
         self._loop = asyncio.get_running_loop()
         self._requests: deque[Request] = deque()
+        self._fields: dict[bytes, bytes] = {}
+        self.on_header = self._fields.__setitem__  # of equal names the last counts
         self._tail = b""
         self._is_parted = False
         self._is_busy = self._is_working = self._is_ending = self._is_stalled = False
@@ -77,6 +93,7 @@ class HttpConnection(asyncio.Protocol):
         self.is_receiving = self._has_head = False
         self._head_bytes = 0
         self._target = b""
+        self._fields.clear()
         self._headers: dict[str, str] = {}
         self._body = b""
         self._fault = ""
@@ -114,7 +131,8 @@ class HttpConnection(asyncio.Protocol):
         if not self.is_receiving:
             self.is_receiving = True
             self.since = self._loop.time()
-            data = _with_escaped_blanks(data)
+            if data.count(b" ", 0, data.find(b"\r\n")) > 2:
+                data = _with_escaped_blanks(data)
         if not self._has_head:
             self._head_bytes += len(data)
         try:
@@ -134,21 +152,20 @@ class HttpConnection(asyncio.Protocol):
         """A piece of the request's target."""
         self._target += target
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; of equal names the last counts."""
-        self._headers[name.upper().decode("latin-1")] = value.decode("latin-1")
-
     def on_headers_complete(self) -> None:
         """The head is here; what it announces may be too much."""
         self._has_head = True
-        length = self._headers.get("CONTENT-LENGTH", "0")
+        names = _NAMES
+        headers = {names[name]: value.decode("latin-1") for name, value in self._fields.items()}
+        self._headers = headers
+        length = headers.get("CONTENT-LENGTH", "0")
         if not self._target.isascii() or (self._head_bytes > HEAD_BYTES_MAX and self._is_head_too_long()):
             self._is_bad = True
-        elif self._headers.get("CONTENT-ENCODING", "identity") != "identity":
+        elif headers.get("CONTENT-ENCODING", "identity") != "identity":
             self._fault = "body cannot be read: it must not be compressed"
         elif int(length) > self._terms.body_bytes_max:
             self._announce_too_large()
-        elif "EXPECT" in self._headers:
+        elif "EXPECT" in headers:
             self.transport.write(CONTINUE)
 
     def _is_head_too_long(self) -> bool:
@@ -179,19 +196,11 @@ class HttpConnection(asyncio.Protocol):
 
     def _enqueue(self, *, keeps_alive: bool) -> None:
         path, _, query = self._target.decode("ascii").partition("?")
-        method = self._parser.get_method().decode("ascii")
-        upgrade = bool(self._parser.should_upgrade())
+        parser = self._parser
+        method, upgrade = parser.get_method().decode("ascii"), bool(parser.should_upgrade())
         self._requests.append(
             Request(
-                method,
-                path,
-                query,
-                self._headers,
-                self._body,
-                self._peer,
-                self._fault,
-                upgrade,
-                keeps_alive,
+                method, path, query, self._headers, self._body, self._peer, self._fault, upgrade, keeps_alive
             )
         )
 

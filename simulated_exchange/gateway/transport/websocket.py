@@ -102,10 +102,16 @@ class WebSocket(asyncio.Protocol):
             return
         self._heard = self._loop.time()
         try:
-            self._inbox += self._reader.feed(data)
+            messages = self._reader.feed(data)
         except FrameError as error:
             self.close(error.code, str(error))
             return
+        if len(messages) == 1 and not self._inbox and not self._is_held and not self._is_due:
+            self._take(messages[0])
+            if self._is_held or self._is_paused:
+                self._regulate()
+            return
+        self._inbox += messages
         if not self._is_due:
             self._work()
 

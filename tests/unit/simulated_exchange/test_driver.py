@@ -24,6 +24,7 @@ from simulated_exchange.driver import (
 from simulated_exchange.errors import JournalFailedError
 from simulated_exchange.instruments import SCALE
 from simulated_exchange.ledger import Ledger
+from tests.unit.simulated_exchange.held_commits import HeldCommitter
 from tests.unit.simulated_exchange.listing_rooms import shipped_genesis
 
 GENESIS = shipped_genesis()
@@ -44,6 +45,9 @@ class SlowJournal:
     def create_account(self, market_ms: int, wall_us: int, account: int) -> Any:
         event = Event.AccountCreated(account=account, sequence=account, market_ms=market_ms, wall_us=wall_us)
         return SimpleNamespace(reject=None, events=[event])
+
+    def committer(self) -> HeldCommitter:
+        return HeldCommitter(self.sync)
 
     def sync(self) -> int:
         assert self.may_end.wait(10)
@@ -137,8 +141,8 @@ async def test_a_failed_commit_acknowledges_nothing_and_ends_the_driver() -> Non
 async def test_a_disk_that_does_not_answer_ends_the_driver_and_the_process_may_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("simulated_exchange.driver.COMMIT_SECONDS_MAX", 0.05)
-    monkeypatch.setattr("simulated_exchange.driver.LAST_COMMIT_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("simulated_exchange.driver_commits.COMMIT_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("simulated_exchange.driver_commits.LAST_COMMIT_SECONDS_MAX", 0.05)
     driver, journal = slow_driver()
     commits = asyncio.create_task(driver.run())
     driver.create_account(ALICE)

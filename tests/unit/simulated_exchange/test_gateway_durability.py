@@ -27,6 +27,7 @@ from simulated_exchange.gateway.venue import Venue
 from simulated_exchange.instruments import SCALE, Catalogue
 from simulated_exchange.ledger import Ledger
 from simulated_exchange.settings import GatewaySettings
+from tests.unit.simulated_exchange.held_commits import HeldCommitter
 from tests.unit.simulated_exchange.listing_rooms import shipped_genesis
 
 GENESIS = shipped_genesis()
@@ -45,6 +46,9 @@ class HeldJournal:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
+
+    def committer(self) -> HeldCommitter:
+        return HeldCommitter(self.sync)
 
     def sync(self) -> int:
         self.began += 1

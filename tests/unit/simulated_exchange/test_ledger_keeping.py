@@ -6,7 +6,6 @@ import os
 import pickle
 import random
 from collections import deque
-from dataclasses import asdict, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -47,8 +46,8 @@ def plain(value: Any) -> Any:
         return [plain(entry) for entry in value]
     if isinstance(value, Enum) or value is None or isinstance(value, int | str):
         return value
-    if is_dataclass(value):
-        return asdict(value)  # type: ignore[arg-type]
+    if "__getstate__" in vars(type(value)):
+        return plain(value.__getstate__())
     names = getattr(value, "__slots__", None) or vars(value)
     return {name: plain(getattr(value, name)) for name in names if name != "_handlers"}
 

@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
 use crate::arguments::{self, Argument};
+use crate::committer::Committer;
 use crate::errors;
 use crate::machine::{Failure, Machine};
 use crate::outcome::{BatchOutcome, Outcome};
@@ -320,6 +321,11 @@ impl Engine {
             Some(journal) => py.detach(|| journal.sync()).map_err(|error| errors::journal(&error)),
             None => self.ask(py, Exchange::command_count),
         }
+    }
+
+    /// A thread of its own for commits; None without a journal.
+    fn committer(&self) -> PyResult<Option<Committer>> {
+        Ok(self.journal.as_ref().map(Committer::start).transpose()?)
     }
 
     /// Copies the state for a snapshot. None without a journal.

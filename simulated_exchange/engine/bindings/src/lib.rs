@@ -7,6 +7,7 @@
 
 mod account_calls;
 mod arguments;
+mod committer;
 mod engine;
 mod engine_insurance;
 mod engine_markets;
@@ -41,6 +42,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     outcome::register(module)?;
     replay::register(module)?;
     restart::register(module)?;
+    committer::register(module)?;
     rules::register(module)?;
     engine::register(module)
 }

@@ -1,0 +1,120 @@
+"""Signed orders over REST: what every trader waits for, with as few steps as it takes.
+
+Belongs here: the way of the desk's routes from request to answer while nobody asked for a fault. Does not
+belong here: every other route, and faults (`app`); what an order means (`desk`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import structlog
+
+from simulated_exchange.errors import JournalFailedError
+from simulated_exchange.gateway.auth import require_scope, verify_request
+from simulated_exchange.gateway.desk import OrderDesk, Reply
+from simulated_exchange.gateway.json_object import parse_object
+from simulated_exchange.gateway.rate_limit import PUBLISHED, Allowance, RateLimiter
+from simulated_exchange.gateway.translate.frames import envelope, refusal_envelope
+from simulated_exchange.gateway.translate.refusals import (
+    RefusedError,
+    internal_error,
+    rate_limited,
+    server_busy,
+)
+from simulated_exchange.gateway.transport.http import HttpConnection, Request
+from simulated_exchange.gateway.venue import Venue
+
+__all__ = ["OrderRoute"]
+
+log = structlog.get_logger(__name__)
+
+Step = Callable[[int, Any], Reply]
+Respond = Callable[[HttpConnection, Allowance, bytes], None]
+
+
+class OrderRoute:
+    """The desk's operations by their paths. Checks, their order and their answers are those of `app`."""
+
+    def __init__(self, venue: Venue, desk: OrderDesk, limiter: RateLimiter, respond: Respond) -> None:
+        self._venue = venue
+        self._limiter = limiter
+        self._respond = respond
+        self._steps: dict[str, tuple[str, Step]] = {
+            f"/v5/order/{operation.removeprefix('order.')}": (operation, step)
+            for operation, step in desk.operations.items()
+        }
+
+    def takes(self, request: Request, now_ms: int, connection: HttpConnection) -> bool:
+        """Answer a request; False when it is none of these."""
+        found = self._steps.get(request.path)
+        if found is None or request.query or request.fault or request.method != "POST":
+            return False
+        venue, (group, step) = self._venue, found
+        allowance = Allowance(venue.limits.requests_per_second_max, 0, now_ms, False)
+        try:
+            raw = request.body
+            key = verify_request(
+                request.headers, raw, venue.keys, now_ms, venue.limits.recv_window_ms, request.peer
+            )
+            body = parse_object(raw)
+            budget, cost, category = charge(group, body)
+            allowance = self._limiter.take(key.account, budget, now_ms, cost)
+            if allowance.is_exceeded:
+                raise rate_limited()
+            require_scope(key, "order", is_write=True, category=category)
+        except RefusedError as refusal:
+            self._respond(connection, allowance, orjson.dumps(refusal_envelope(refusal, now_ms)))
+            return True
+        answer = _Answer(self, connection, allowance, self._answer(step, key.account, body, now_ms))
+        venue.driver.commits.when_durable(answer.send, answer.fail)
+        return True
+
+    def _answer(self, step: Step, account: int, body: dict[str, Any], now_ms: int) -> bytes:
+        try:
+            result, extra = step(account, body)
+            return orjson.dumps(envelope(result, now_ms, extra))
+        except RefusedError as refusal:
+            return orjson.dumps(refusal_envelope(refusal, now_ms))
+        except JournalFailedError:
+            return orjson.dumps(refusal_envelope(server_busy(), now_ms))
+        except Exception:
+            log.exception("request failed")
+            return orjson.dumps(refusal_envelope(internal_error(), now_ms))
+
+
+class _Answer:
+    """What is told once the journal has it."""
+
+    __slots__ = ("_allowance", "_body", "_connection", "_route")
+
+    def __init__(
+        self, route: OrderRoute, connection: HttpConnection, allowance: Allowance, body: bytes
+    ) -> None:
+        self._route = route
+        self._connection = connection
+        self._allowance = allowance
+        self._body = body
+
+    def send(self) -> None:
+        """It is durable."""
+        self._route._respond(self._connection, self._allowance, self._body)
+
+    def fail(self) -> None:
+        """It never will be."""
+        self._body = orjson.dumps(refusal_envelope(server_busy(), self._route._venue.now_ms()))
+        self.send()
+
+
+def charge(group: str, body: dict[str, Any]) -> tuple[str, int, str]:
+    """The budget that a desk's request uses, how much of it, and the market that it names."""
+    category, cost = body.get("category") or "", 1
+    if type(category) is not str:
+        category = ""
+    if group.endswith("-batch"):
+        entries = body.get("request")
+        cost = max(len(entries), 1) if isinstance(entries, list) else 1
+    named = f"{group}.{category}"
+    return named if named in PUBLISHED else group, cost, category
