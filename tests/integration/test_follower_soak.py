@@ -16,7 +16,7 @@ SEED = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(
 
 
 @pytest.mark.asyncio
-@pytest.mark.timeout(180 + 20 * KILLS)
+@pytest.mark.timeout(300 + 40 * KILLS)
 async def test_kills_and_faults_leave_one_order_per_id_and_no_more_than_the_target(tmp_path: Path) -> None:
     print(f"SOAK_SEED={SEED}")  # noqa: T201 - to play it again
     figures = await soak(tmp_path, orders=ORDERS, kills=KILLS, seed=SEED)
