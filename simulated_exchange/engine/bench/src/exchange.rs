@@ -1,6 +1,6 @@
 //! The exchange under the streams: full margin, fees, marks and events.
 
-use exchange_core::{Command, EventKind, EventLog, Exchange};
+use exchange_core::{AHEAD, Command, EventKind, EventLog, Exchange, Glance, Lookout};
 
 use crate::commands::{self, LOT, TICK};
 use crate::reference::Totals;
@@ -46,11 +46,24 @@ impl Run {
 
     /// Applies the stream of a workload.
     pub(crate) fn play(&mut self, workload: &Workload, mut drain: impl FnMut(&mut Self)) {
+        let mut lookout = Lookout::default();
+        for at in 0..AHEAD {
+            self.look_ahead(&mut lookout, workload, at);
+        }
         for (at, instruction) in workload.stream.iter().enumerate() {
+            self.look_ahead(&mut lookout, workload, at + AHEAD);
             self.step(at + 1, &commands::timed(at, instruction), &mut drain);
         }
         drain(self);
         self.events.clear();
+    }
+
+    /// The stream lies there, so that what comes can be looked at, as in a batch.
+    #[inline]
+    fn look_ahead(&self, lookout: &mut Lookout, workload: &Workload, at: usize) {
+        let coming = workload.stream.get(at);
+        let glance = coming.map_or(Glance::NOTHING, |coming| Glance::of(&commands::timed(at, coming)));
+        self.exchange.look_ahead(lookout, glance);
     }
 
     #[inline]

@@ -15,6 +15,7 @@ use crate::purse::{Purse, Worth};
 use crate::slot::{Slot, SlotDetail, SpotHolds};
 use crate::types::{CoinId, MarginMode, PositionIndex, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT, SCALE};
 
+mod approach;
 mod at_par;
 
 pub use at_par::Settlement;
@@ -352,19 +353,37 @@ impl Ledger {
         listed: &Instrument,
     ) -> u32 {
         let purse = self.purse_for(account, listed.settle);
-        // a leg of a hedge begins with the leverage of the only position
-        let only = self.find_slot(account, instrument, PositionIndex::OneWay);
-        let default_leverage = i32::try_from(listed.default_leverage()).unwrap_or(i32::MAX);
-        let leverage = only.map_or(default_leverage, |only| self.slot(only).leverage);
         let slot = u32::try_from(self.slots.len()).unwrap_or(NOBODY);
-        let owner = &mut self.accounts[account as usize];
-        self.slots.push(Slot {
+        self.slots.push(Slot { purse, ..self.fresh_slot(account, instrument, index, listed) });
+        self.accounts[account as usize].last_slot = slot;
+        self.details.push(SlotDetail::default());
+        self.slot_of.insert(slot_key(account, instrument, index), slot);
+        self.members[instrument].push(slot);
+        slot
+    }
+
+    /// An account's slot in an instrument as it is before its first use, without its purse.
+    pub fn fresh_slot(
+        &self,
+        account: u32,
+        instrument: usize,
+        index: PositionIndex,
+        listed: &Instrument,
+    ) -> Slot {
+        // a leg of a hedge begins with the leverage of the only position
+        let only = match index {
+            PositionIndex::OneWay => None,
+            _ => self.find_slot(account, instrument, PositionIndex::OneWay),
+        };
+        let default_leverage = i32::try_from(listed.default_leverage()).unwrap_or(i32::MAX);
+        let owner = &self.accounts[account as usize];
+        Slot {
             account,
-            purse,
+            purse: NOBODY,
             older: owner.last_slot,
             instrument: u16::try_from(instrument).unwrap_or(u16::MAX),
             index,
-            leverage,
+            leverage: only.map_or(default_leverage, |only| self.slot(only).leverage),
             has_reduce_only: false,
             has_exits: false,
             is_hedged: false,
@@ -374,12 +393,7 @@ impl Ledger {
             open_orders: OpenOrders::default(),
             orders: OrderList::default(),
             margin: Margin::default(),
-        });
-        owner.last_slot = slot;
-        self.details.push(SlotDetail::default());
-        self.slot_of.insert(slot_key(account, instrument, index), slot);
-        self.members[instrument].push(slot);
-        slot
+        }
     }
 
     /// An account's slots, by instrument and position index.
@@ -489,6 +503,7 @@ impl Ledger {
     }
 
     /// Slots in all.
+    #[inline]
     pub(crate) fn slots_count(&self) -> usize {
         self.slots.len()
     }

@@ -1,5 +1,6 @@
 //! The book of one instrument: price-time priority. Knows orders and prices, neither accounts nor margin.
 
+use exchange_prefetch::prefetch_all;
 use serde::{Deserialize, Serialize};
 
 use crate::ladder::{Ladder, Level};
@@ -44,6 +45,25 @@ impl Book {
             Side::Buy => &mut self.bids,
             Side::Sell => &mut self.asks,
         }
+    }
+
+    /// Asks for what an order of a side looks at first: see `lookout`.
+    #[inline]
+    pub fn approach(&self, side: Side) {
+        prefetch_all(self.side(side));
+        prefetch_all(self.side(side.opposite()));
+    }
+
+    /// Asks for what says where the queue at a price is.
+    #[inline]
+    pub fn approach_entry(&self, side: Side, ticks: i64) {
+        self.side(side).approach_entry(index(ticks));
+    }
+
+    /// Asks for the queue at a price.
+    #[inline]
+    pub fn approach_level(&self, side: Side, ticks: i64) {
+        self.side(side).approach_level(index(ticks));
     }
 
     /// Best price of a side, in ticks.

@@ -208,9 +208,9 @@ impl NewOrder {
     }
 }
 
-const PLACE_ORDER: u8 = 4;
-const AMEND_ORDER: u8 = 5;
-const CANCEL_ORDER: u8 = 6;
+pub(crate) const PLACE_ORDER: u8 = 4;
+pub(crate) const AMEND_ORDER: u8 = 5;
+pub(crate) const CANCEL_ORDER: u8 = 6;
 /// Where the clocks begin.
 const MARKET_MS_AT: usize = 16;
 /// Where the order, or what else is counted in so many bits, begins.
@@ -257,7 +257,13 @@ impl Command {
         writer.finish()
     }
 
+    /// Whether a record can be read: as `decode`, with nothing to be kept.
+    pub fn check(bytes: &[u8]) -> Result<(), DecodeError> {
+        Self::decode(bytes).map(|_| ())
+    }
+
     /// Reads a record; every byte must make sense, so that decoding and encoding are inverse.
+    #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let record: &[u8; COMMAND_BYTES] = bytes.try_into().map_err(|_| DecodeError::Length)?;
         let (fields, length) = Fields::of(record)?;
@@ -269,6 +275,13 @@ impl Command {
             fields.command_with(record, length)
         }
     }
+}
+
+/// The fields of a record, whatever they say.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "few of them are looked at")]
+pub(crate) fn glanced(record: &[u8]) -> Option<Fields> {
+    Fields::of(record.try_into().ok()?).ok().map(|(fields, _)| fields)
 }
 
 /// Without an early end, so that many bytes are looked at in one step.

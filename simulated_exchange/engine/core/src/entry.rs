@@ -330,7 +330,13 @@ impl Exchange {
     }
 
     /// What becomes of the part that did not fill: cancelled, or left to rest.
-    fn finish(&mut self, order: &NewOrder, intent: &Intent, taker: &Taker, fired: Option<&Waiting>) {
+    pub(crate) fn finish(
+        &mut self,
+        order: &NewOrder,
+        intent: &Intent,
+        taker: &Taker,
+        fired: Option<&Waiting>,
+    ) {
         if taker.leaves == 0 {
             return;
         }

@@ -13,7 +13,7 @@ use crate::book::Book;
 use crate::clock::bridged;
 use crate::command::{Action, Command};
 use crate::event::{Event, EventKind};
-use crate::event_log::EventLog;
+use crate::event_log::{Begun, EventLog};
 use crate::fixed::{div_ceil, saturate};
 use crate::genesis::{validate, Genesis, GenesisError, LiquidationSpec, Pool};
 use crate::instrument::Instrument;
@@ -182,33 +182,45 @@ impl Exchange {
         if let Some(fatal) = self.poison {
             return Err(fatal);
         }
-        if let Some(order_id) = self.apply_plain(command, events) {
-            return Ok(Applied { reject: None, order_id });
-        }
-        std::mem::swap(&mut self.out, events);
-        let begun = self.out.begin(self.last_event + 1, command.market_ms, command.wall_us);
-        self.commands += 1;
+        let applied = match self.apply_plain(command, events) {
+            Some(order_id) => Applied { reject: None, order_id },
+            None => self.apply_any(command, events),
+        };
+        self.poison.map_or(Ok(applied), Err)
+    }
+
+    /// Takes a command the long way through the stages.
+    fn apply_any(&mut self, command: &Command, events: &mut EventLog) -> Applied {
+        let begun = self.begin(command, events);
         let applied = match self.run(command) {
             Ok(order_id) => Applied { reject: None, order_id },
             Err(reject) => Applied { reject: Some(reject), order_id: OrderId(0) },
         };
-        // 9 assert invariants; an order that only comes to rest, moves or leaves touches nothing that they add up
         let is_order = matches!(
             command.action,
             Action::PlaceOrder(_) | Action::AmendOrder { .. } | Action::CancelOrder { .. }
         );
+        self.conclude(begun, is_order, events);
+        applied
+    }
+
+    /// Counts a command and begins to tell it; until `conclude`, the exchange has the events.
+    pub(crate) fn begin(&mut self, command: &Command, events: &mut EventLog) -> Begun {
+        std::mem::swap(&mut self.out, events);
+        self.commands += 1;
+        self.out.begin(self.last_event + 1, command.market_ms, command.wall_us)
+    }
+
+    /// Stages 9 and 10 of a command.
+    pub(crate) fn conclude(&mut self, begun: Begun, is_order: bool, events: &mut EventLog) {
+        // 9 assert invariants; an order that only comes to rest, moves or leaves touches nothing that they add up
         let has_moved = std::mem::take(&mut self.ledger.has_moved);
         let checked = if is_order && !has_moved { Ok(()) } else { self.assert_invariants() };
         // 10 emit
         self.last_event += self.out.end(begun);
         std::mem::swap(&mut self.out, events);
-        match checked {
-            Ok(()) => Ok(applied),
-            Err(invariant) => {
-                let fatal = Fatal { invariant, command: self.commands };
-                self.poison = Some(fatal);
-                Err(fatal)
-            }
+        if let Err(invariant) = checked {
+            self.poison = Some(Fatal { invariant, command: self.commands });
         }
     }
 
@@ -245,18 +257,22 @@ impl Exchange {
             }
             _ => {}
         }
+        self.follow_up(matches!(command.action, Action::AdvanceTime));
+        performed
+    }
+
+    /// Stages 7 and 8: what a command that succeeded set off.
+    pub(crate) fn follow_up(&mut self, time_passed: bool) {
         // 7 triggers
         if self.triggers.has_work() {
             self.run_triggers();
         }
         // 8 liquidate
-        let time_passed = matches!(command.action, Action::AdvanceTime);
         self.liquidate(time_passed);
         self.settle_loans(time_passed);
         if self.triggers.has_work() {
             self.attend_exits();
         }
-        performed
     }
 
     fn perform(&mut self, action: &Action) -> Result<OrderId, Reject> {

@@ -3,6 +3,7 @@
 //! An entry keeps a position and half of its key's hash; whoever looks a key up says whether the thing at a position bears
 //! it. Linear probing. Nothing depends on the order it is iterated in, so its layout cannot leak into results.
 
+use exchange_prefetch::prefetch;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const CAPACITY_MIN: usize = 1024;
@@ -39,6 +40,13 @@ impl IdMap {
     fn with_capacity(capacity: usize) -> Self {
         let capacity = capacity.next_power_of_two().max(CAPACITY_MIN);
         Self { entries: vec![FREE; capacity], length: 0, shift: 32 - capacity.trailing_zeros() }
+    }
+
+    /// Asks for the memory where a key is looked up.
+    #[inline]
+    pub fn approach(&self, key: u64) {
+        let at = (hash(key) >> self.shift) as usize;
+        prefetch(&self.entries[at & (self.entries.len() - 1)]);
     }
 
     /// Position stored for a key; `bears` tells whether the thing at a position has it.

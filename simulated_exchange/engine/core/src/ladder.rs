@@ -5,6 +5,7 @@
 //! and are used again afterwards, so that memory follows the occupied prices, wherever they lie below 2^26 ticks. To
 //! find out whether a tick is occupied takes one word of a chunk; the level itself is touched only where it counts.
 
+use exchange_prefetch::prefetch;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -92,6 +93,25 @@ impl Ladder {
     #[inline]
     fn chunk(&self, number: usize) -> Option<&Chunk> {
         self.chunks.get(*self.directory.get(number)? as usize)
+    }
+
+    /// Asks for what says where the level at a tick is.
+    #[inline]
+    pub fn approach_entry(&self, tick: usize) {
+        let (number, page, _) = path(tick);
+        if let Some(chunk) = self.chunk(number) {
+            prefetch(&chunk.pages[page]);
+        }
+    }
+
+    /// Asks for the level at a tick, or for where one may come.
+    #[inline]
+    pub fn approach_level(&self, tick: usize) {
+        let (number, page, offset) = path(tick);
+        let entry = self.chunk(number).map(|chunk| chunk.pages[page]);
+        if let Some(page) = entry.and_then(|entry| self.pages.get(entry.page as usize)) {
+            prefetch(&page[offset]);
+        }
     }
 
     /// The level at a tick, empty if there is none.

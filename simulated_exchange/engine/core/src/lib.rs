@@ -45,6 +45,7 @@ mod leverage;
 mod link_ids;
 mod liquidation;
 mod loan_book;
+mod lookout;
 mod margin_mode;
 mod market_terms;
 mod matching;
@@ -124,6 +125,7 @@ pub use instrument::{IndexSourceSpec, Instrument, InstrumentSpec, Kind, Tier, Ti
 pub use insurance::AdlSpec;
 pub use kyc::AccountLevel;
 pub use lending::{BorrowTier, Ladder, LendingSpec, RateCurve, Strain};
+pub use lookout::{Glance, Lookout, AHEAD};
 pub use mark::MarkSource;
 pub use market_command::MarketAction;
 pub use position_command::{ModeScope, PositionAction};

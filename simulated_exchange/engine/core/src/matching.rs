@@ -174,7 +174,7 @@ impl Exchange {
 
     /// As `bearable`, for the order that comes in: up to the price of its hold everything is paid for.
     #[inline]
-    fn bearable_by_taker(&self, taker: &Taker, lots: i64, ticks: i64) -> i64 {
+    pub(crate) fn bearable_by_taker(&self, taker: &Taker, lots: i64, ticks: i64) -> i64 {
         match taker.fee {
             FeeRule::Rate(_) if reaches(taker.side, taker.valued, ticks) => {
                 let closes = self.ledger.slot(taker.slot).reducible(taker.side) > 0;
@@ -210,6 +210,9 @@ impl Exchange {
                 if taker.met != 0 {
                     break;
                 }
+                continue;
+            }
+            if self.fill_plain(taker, maker).is_some() {
                 continue;
             }
             let mut lots = taker.leaves.min(self.orders.get(maker).leaves);
@@ -297,11 +300,6 @@ impl Exchange {
 
     /// Books one side of a fill: position, realised profit, fee; returns the fee.
     pub(crate) fn settle(&mut self, leg: &Leg) -> i128 {
-        self.settle_plain(leg).unwrap_or_else(|| self.settle_any(leg))
-    }
-
-    #[cold]
-    fn settle_any(&mut self, leg: &Leg) -> i128 {
         if self.ledger.slot(leg.slot).is_spot {
             return self.settle_spot(leg);
         }

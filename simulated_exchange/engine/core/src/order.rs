@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use exchange_prefetch::prefetch;
 use serde::{Deserialize, Serialize};
 
 use crate::fixed::saturate;
@@ -169,6 +170,49 @@ impl Orders {
     #[inline]
     pub fn find(&self, id: u64) -> Option<u32> {
         self.by_id.find(id, |index| self.live[index as usize].id == id)
+    }
+
+    /// Asks for the memory where a number is looked up: the first of three steps of `lookout`.
+    #[inline]
+    pub fn approach_number(&self, id: u64) {
+        self.by_id.approach(id);
+    }
+
+    /// Where an order of a number may be; nothing of it is looked at.
+    #[inline]
+    pub fn guess(&self, id: u64) -> Option<u32> {
+        self.by_id.find(id, |_| true)
+    }
+
+    /// Asks for the memory of the order at a position.
+    #[inline]
+    pub fn approach(&self, index: u32) {
+        let place = index as usize;
+        if let (Some(order), Some(history)) = (self.live.get(place), self.histories.get(place)) {
+            prefetch(order);
+            prefetch(history);
+        }
+    }
+
+    /// The order at a position, if there is or was one.
+    #[inline]
+    pub fn peek(&self, index: u32) -> Option<&Order> {
+        self.live.get(index as usize)
+    }
+
+    /// The same of what matching touches, if there is an order.
+    #[inline]
+    pub fn approach_order(&self, index: u32) {
+        if let Some(order) = self.live.get(index as usize) {
+            prefetch(order);
+        }
+    }
+
+    /// Asks for the memory of an order's neighbours at its price.
+    #[inline]
+    pub fn approach_neighbours(&self, order: &Order) {
+        self.approach_order(order.next);
+        self.approach_order(order.previous);
     }
 
     /// The order at a position.

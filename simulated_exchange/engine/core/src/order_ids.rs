@@ -5,6 +5,8 @@
 //! Linear probing with backward-shift deletion: no tombstones, so a steady stream of orders never degrades it. It is
 //! never iterated, so its layout cannot leak into results.
 
+use exchange_prefetch::prefetch;
+
 const EMPTY: u32 = u32::MAX;
 const CAPACITY_MIN: usize = 1024;
 
@@ -46,6 +48,13 @@ impl OrderIds {
     #[inline]
     fn home(&self, low: u32) -> usize {
         (low.wrapping_mul(0x9E37_79B9) >> self.shift) as usize
+    }
+
+    /// Asks for the memory where a number is looked up.
+    #[inline]
+    pub fn approach(&self, number: u64) {
+        let mask = self.entries.len() - 1;
+        prefetch(&self.entries[self.home(low(number)) & mask]);
     }
 
     /// Position of a number; `bears` tells whether the order at a position has it.

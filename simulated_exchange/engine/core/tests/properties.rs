@@ -4,9 +4,9 @@
 mod support;
 
 use exchange_core::{
-    AccountId, Action, Command, DecodeError, Event, EventKind, Exchange, FillKind, InstrumentId, LinkId,
-    Money, NewOrder, OrderId, OrderType, PoolId, PositionIndex, Price, Qty, Side, Terms, TimeInForce,
-    COMMAND_BYTES, EVENT_BYTES, SCALE,
+    AccountId, Action, Command, DecodeError, Event, EventKind, Exchange, FillKind, Glance, InstrumentId,
+    LinkId, Lookout, Money, NewOrder, OrderId, OrderType, PoolId, PositionIndex, Price, Qty, Side, Terms,
+    TimeInForce, AHEAD, COMMAND_BYTES, EVENT_BYTES, SCALE,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -75,12 +75,27 @@ proptest! {
     fn the_short_way_comes_to_the_same_as_the_long_one(commands in commands(250)) {
         let (mut short, mut long) = (Exchange::new(&genesis(1000)).unwrap(), Exchange::new(&genesis(1000)).unwrap());
         long.take_long_way();
-        for command in &commands {
+        let mut lookout = Lookout::everywhere();
+        for (at, command) in commands.iter().enumerate() {
+            let coming = commands.get(at + AHEAD).map_or(Glance::NOTHING, Glance::of);
+            short.look_ahead(&mut lookout, coming);
             let (mut events, mut expected) = (Vec::new(), Vec::new());
             prop_assert_eq!(short.apply(command, &mut events), long.apply(command, &mut expected));
             prop_assert_eq!(events, expected, "{:?}", command);
         }
         prop_assert_eq!(short.state_hash(), long.state_hash());
+    }
+
+    #[test]
+    fn a_glance_at_a_record_sees_what_one_at_the_command_sees(commands in commands(50), rubbish in prop::collection::vec(any::<u8>(), COMMAND_BYTES)) {
+        for command in &commands {
+            prop_assert_eq!(Glance::of_record(&command.encode()), Glance::of(command));
+        }
+        let mut lookout = Lookout::everywhere();
+        let (exchange, _) = run(&commands, 1000, 1000);
+        for record in [&rubbish[..], &rubbish[1..], &[]] {
+            (0..AHEAD).for_each(|_| exchange.look_ahead(&mut lookout, Glance::of_record(record)));
+        }
     }
 
     #[test]

@@ -14,8 +14,6 @@ pub struct Settlement {
     pub position: Position,
     /// What it did to the position.
     pub settled: Settled,
-    /// Signed lots that were filled.
-    pub lots: i64,
     /// Fee paid.
     pub fee: i128,
     /// Its margin afterwards.
@@ -34,25 +32,28 @@ impl Ledger {
         extras.borrowed == 0 && cash + profit >= 0
     }
 
-    /// Books a fill after which nothing is owed.
+    /// Books both sides of a trade after which nothing is owed: what one bought, the other sold.
     #[inline]
-    pub fn settle_at_par(&mut self, place: u32, settlement: &Settlement) {
-        let slot = &mut self.slots[place as usize];
-        let (owner, instrument) = (slot.account as usize, usize::from(slot.instrument));
-        let was_flat = std::mem::replace(&mut slot.position, settlement.position).lots == 0;
-        match (was_flat, settlement.position.lots == 0) {
-            (true, false) => self.accounts[owner].open_positions += 1,
-            (false, true) => self.accounts[owner].open_positions -= 1,
-            _ => {}
+    pub fn trade_at_par(&mut self, sides: [(u32, &Settlement); 2], fees: u32) {
+        let mut collected = 0;
+        let coin = usize::from(self.purses[fees as usize].coin.0);
+        for (place, side) in sides {
+            let slot = &mut self.slots[place as usize];
+            let was_flat = std::mem::replace(&mut slot.position, side.position).lots == 0;
+            let owner = &mut self.accounts[slot.account as usize];
+            match (was_flat, side.position.lots == 0) {
+                (true, false) => owner.open_positions += 1,
+                (false, true) => owner.open_positions -= 1,
+                _ => {}
+            }
+            let totals = &mut self.totals[coin];
+            totals.wallets += side.settled.realised - side.fee;
+            totals.costs += side.settled.cost_change;
+            collected += side.fee;
+            self.margin_at_par(place, side.settled.realised - side.fee, &side.margin);
         }
-        let change = settlement.settled.realised - settlement.fee;
-        let coin = self.purses[slot.purse as usize].coin;
-        let totals = &mut self.totals[usize::from(coin.0)];
-        totals.wallets += change;
-        totals.costs += settlement.settled.cost_change;
         self.has_moved = true;
-        self.count_lots(instrument, settlement.lots);
-        self.margin_at_par(place, change, &settlement.margin);
+        self.collect_at_par(fees, collected);
     }
 
     /// Replaces a slot's margin, and adds to the wallet; nothing is owed afterwards.
@@ -80,7 +81,7 @@ impl Ledger {
 
     /// Credits a purse of the venue, which owes nobody.
     #[inline]
-    pub fn collect_at_par(&mut self, purse: u32, amount: i128) {
+    fn collect_at_par(&mut self, purse: u32, amount: i128) {
         let purse = &mut self.purses[purse as usize];
         self.totals[usize::from(purse.coin.0)].wallets += amount;
         purse.wallet += amount;

@@ -7,6 +7,7 @@
 
 mod fills;
 mod resting;
+mod taking;
 
 use crate::command::{Action, Command};
 use crate::event_log::{Begun, EventLog};

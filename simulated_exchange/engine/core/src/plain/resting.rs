@@ -10,6 +10,7 @@ use crate::instrument::Instrument;
 use crate::margin::SideOrders;
 use crate::market::Market;
 use crate::order::{small_tick, Order, OrderDetail, NONE};
+use crate::plain::taking::Meeting;
 use crate::slot::Slot;
 use crate::terms::CreateType;
 use crate::types::{
@@ -19,15 +20,15 @@ use crate::types::{
 
 /// One order more, as it would rest.
 #[derive(Clone, Copy)]
-struct Offer {
-    side: Side,
-    ticks: i64,
-    orders: SideOrders,
+pub(super) struct Offer {
+    pub(super) side: Side,
+    pub(super) ticks: i64,
+    pub(super) orders: SideOrders,
 }
 
 impl Offer {
     #[inline]
-    fn new((side, lots, ticks): (Side, i64, i64), slot: &Slot, listed: &Instrument) -> Self {
+    pub(super) fn new((side, lots, ticks): (Side, i64, i64), slot: &Slot, listed: &Instrument) -> Self {
         let size = lots * (ticks * listed.lot_tick_value);
         let cost = listed.order_cost(size, side, i64::from(slot.leverage));
         Self { side, ticks, orders: SideOrders { lots, size, cost } }
@@ -51,7 +52,7 @@ impl Exchange {
         let (listed, market) = (&self.instruments[place], &self.markets[place]);
         let slot = self.ledger.slot(its_slot);
         let ticks = self.usual_ticks(place, side, price)?;
-        if ticks == ticks_before {
+        if ticks == ticks_before || self.met(place, side, ticks).is_some() {
             return None;
         }
         let offer = Offer::new((side, leaves, ticks), slot, listed);
@@ -122,33 +123,33 @@ impl Exchange {
         Some(own.1)
     }
 
-    /// Lets a limit order rest that meets nobody.
+    /// Lets a limit order rest that meets nobody; one that meets others takes.
     pub(super) fn place_plain(
         &mut self,
         command: &Command,
         order: &NewOrder,
         events: &mut EventLog,
     ) -> Option<OrderId> {
-        let rests = matches!(order.time_in_force, TimeInForce::GoodTillCancel | TimeInForce::PostOnly);
-        let is_usual = order.order_type == OrderType::Limit
-            && order.position_index == PositionIndex::OneWay
-            && !order.reduce_only
-            && order.link_id.is_empty()
-            && order.terms.is_none();
-        if !rests || !is_usual {
+        let (owner, place, lots, ticks) = self.filter_plain(order)?;
+        let found = self.ledger.find_slot(owner, place, PositionIndex::OneWay);
+        let (listed, market) = (&self.instruments[place], &self.markets[place]);
+        let fresh;
+        let slot = if let Some(found) = found {
+            self.ledger.slot(found)
+        } else {
+            fresh = self.ledger.fresh_slot(owner, place, PositionIndex::OneWay, listed);
+            &fresh
+        };
+        if slot.is_hedged || slot.orders.count >= ACTIVE_ORDERS_MAX {
             return None;
         }
-        let owner = self.verified(order.account).ok()?;
-        let place = self.listed(order.instrument).ok()?;
-        let found = self.ledger.find_slot(owner, place, PositionIndex::OneWay)?;
-        let (listed, market) = (&self.instruments[place], &self.markets[place]);
-        let slot = self.ledger.slot(found);
-        let largest = self.largest(place, OrderType::Limit, order.time_in_force);
-        let lots = self.lots_within_limits(place, order.qty, largest).ok()?;
-        let ticks = self.usual_ticks(place, order.side, order.price)?;
-        let is_full = slot.orders.count >= ACTIVE_ORDERS_MAX || lots > listed.position_lots_max;
-        if !market.is_ready() || slot.is_hedged || is_full {
-            return None;
+        match (self.met(place, order.side, ticks), order.time_in_force) {
+            (None, TimeInForce::GoodTillCancel | TimeInForce::PostOnly) => {}
+            (Some(best), TimeInForce::GoodTillCancel | TimeInForce::ImmediateOrCancel) => {
+                let meeting = Meeting { account: owner, place, slot: found?, lots, ticks, best };
+                return self.take_plain(command, order, meeting, events);
+            }
+            _ => return None,
         }
         let offer = Offer::new((order.side, lots, ticks), slot, listed);
         let others = slot.open_orders.of(order.side);
@@ -156,12 +157,17 @@ impl Exchange {
         if !self.is_covered(slot, others.lots, held, offer, (listed, market)) {
             return None;
         }
+        let side = (order.side, others.with(offer.orders));
+        let found = match found {
+            Some(found) => found,
+            None => self.ledger.slot_for(owner, place, PositionIndex::OneWay, &self.instruments[place]),
+        };
         self.last_order += 1;
         let order_id = OrderId(self.last_order);
         let resting = resting(order, (order_id, owner, found), offer);
         let index = self.keep(resting, command);
         let level = self.books[place].link(&mut self.orders, index);
-        self.ledger.hold_orders_at_par(found, (order.side, others.with(offer.orders)), held);
+        self.ledger.hold_orders_at_par(found, side, held);
         let begun = self.begin_plain(command, events);
         events.push(&accepted(order, order_id));
         events.push(&EventKind::BookChanged {
@@ -174,17 +180,39 @@ impl Exchange {
         Some(order_id)
     }
 
-    /// A limit in ticks, of an instrument open for all orders, within the band and where an order meets nobody.
+    /// Stage 2 of a plain limit order: positions of account and instrument, lots and limit in ticks.
+    #[inline]
+    fn filter_plain(&self, order: &NewOrder) -> Option<(u32, usize, i64, i64)> {
+        let is_usual = order.order_type == OrderType::Limit
+            && order.position_index == PositionIndex::OneWay
+            && !order.reduce_only
+            && order.link_id.is_empty()
+            && order.terms.is_none();
+        if !is_usual {
+            return None;
+        }
+        let owner = self.verified(order.account).ok()?;
+        let place = self.listed(order.instrument).ok()?;
+        let largest = self.largest(place, OrderType::Limit, order.time_in_force);
+        let lots = self.lots_within_limits(place, order.qty, largest).ok()?;
+        let ticks = self.usual_ticks(place, order.side, order.price)?;
+        let is_open = self.markets[place].is_ready() && lots <= self.instruments[place].position_lots_max;
+        is_open.then_some((owner, place, lots, ticks))
+    }
+
+    /// A limit in ticks, of an instrument open for all orders, within the band.
     #[inline]
     fn usual_ticks(&self, place: usize, side: Side, price: Price) -> Option<i64> {
         let market = &self.markets[place];
         let ticks = self.ticks_of(place, price).ok()?;
         let edge = band_edge(side, market.max_buy_ticks, market.min_sell_ticks);
-        let best = self.books[place].best(side.opposite());
-        let is_usual = !market.is_restricted
-            && within_band(side, ticks, edge) == ticks
-            && best.is_none_or(|best| !reaches(side, ticks, best));
-        is_usual.then_some(ticks)
+        (!market.is_restricted && within_band(side, ticks, edge) == ticks).then_some(ticks)
+    }
+
+    /// The best price that an order with a limit meets.
+    #[inline]
+    fn met(&self, place: usize, side: Side, ticks: i64) -> Option<i64> {
+        self.books[place].best(side.opposite()).filter(|best| reaches(side, ticks, *best))
     }
 
     /// Initial margin and loss at the mark of a slot's orders, with one more of a side.
@@ -204,7 +232,7 @@ impl Exchange {
 
     /// True when limits and the available balance allow one order more than so many lots of its side: rules 4.1.
     #[inline]
-    fn is_covered(
+    pub(super) fn is_covered(
         &self,
         slot: &Slot,
         others: i64,
@@ -244,7 +272,7 @@ impl Exchange {
     }
 }
 
-fn accepted(order: &NewOrder, order_id: OrderId) -> EventKind {
+pub(super) fn accepted(order: &NewOrder, order_id: OrderId) -> EventKind {
     EventKind::OrderAccepted {
         order_id,
         account: order.account,
