@@ -145,7 +145,8 @@ def _ours(place: Path) -> list[str]:
 
 def _duck(folder: Path) -> list[str]:
     query = _DUCK.replace("FOLDER", str(folder))
-    script = f"import duckdb, json; print(json.dumps(duckdb.sql({query!r}).fetchall()))"
+    quiet = "duckdb.sql('SET enable_progress_bar = false')"
+    script = f"import duckdb, json; {quiet}; print(json.dumps(duckdb.sql({query!r}).fetchall()))"
     return [sys.executable, "-c", script]
 
 
