@@ -199,7 +199,7 @@ fn a_market_buy_may_name_what_it_spends() {
         EventKind::SpotConditions { spend, is_leveraged, .. } => Some((shown(spend.0), is_leveraged)),
         _ => None,
     });
-    assert_eq!(told, [("30000".to_owned(), false), ("60000".to_owned(), false)]);
+    assert_eq!(told, [("60000".to_owned(), false)], "of the newest order");
 }
 
 #[test]
