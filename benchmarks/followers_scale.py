@@ -145,7 +145,6 @@ async def _running_cluster(
     broker = None
     try:
         for name in SERVERS:
-            (folder / "data" / name).mkdir(parents=True, exist_ok=True)
             arguments = [str(find_nats_server()), "-c", f"{name}.conf"]
             nothing = asyncio.subprocess.DEVNULL
             servers.append(await asyncio.create_subprocess_exec(*arguments, cwd=folder, stderr=nothing))

@@ -138,8 +138,6 @@ def broker_config(
         "server_name": node.name if node else "slipstream",
         "host": host,
         "port": port or -1,
-        "ports_file_dir": str(data_dir),
-        "pid_file": str(data_dir / "broker.pid"),
         "max_payload": PAYLOAD_BYTES_MAX,
         "max_connections": CONNECTIONS_MAX,
         "max_subscriptions": SUBSCRIPTIONS_MAX,
@@ -160,6 +158,8 @@ def broker_config(
             "FOLLOWERS": _followers_account([] if issuer else _users(users, "FOLLOWERS")),
         },
     }
+    if node is None:  # our own child: found by these; elsewhere the server would need the folder beforehand
+        tree |= {"ports_file_dir": str(data_dir), "pid_file": str(data_dir / "broker.pid")}
     if tls:
         tree["tls"] = {"cert_file": str(tls.certificate), "key_file": str(tls.key)}
     if node:

@@ -55,6 +55,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]], config: Path) -> int:
 
 def print_result(make: Callable[[], str]) -> int:
     """Print what a short command makes, or why it cannot. Returns the exit status."""
+    _configure_logging()  # what a command answers is alone on its output
     try:
         text = make()
     except RelayError as error:

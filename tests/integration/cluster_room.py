@@ -67,8 +67,6 @@ class Cluster:
 
     async def start_node(self, name: str) -> None:
         log = (self.folder / f"{name}.log").open("ab")
-        data = self.folder / "data" / name
-        data.mkdir(parents=True, exist_ok=True)
         self.processes[name] = await asyncio.create_subprocess_exec(
             str(find_nats_server()),
             "-c",

@@ -34,6 +34,9 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+ATTEMPTS_MAX = 1_000  # of a patient one: more than a minute
+
+
 class Publisher:
     """A leader's publisher: signs, chains, publishes behind the fence, beats."""
 
@@ -118,12 +121,12 @@ class Publisher:
             expires_ms=expires_ms,
             stagger=stagger or StaggerPlan(),
         )
-        for attempt in range(100 if patient else 1):
+        for attempt in range(ATTEMPTS_MAX if patient else 1):
             try:
                 seq = await self.send(signal)
                 break
             except BusError:
-                if attempt == 99 or not patient:
+                if attempt == ATTEMPTS_MAX - 1 or not patient:
                     raise
                 await asyncio.sleep(0.1)
         self.signals.append(seq)

@@ -194,7 +194,7 @@ async def test_f9_a_flipped_byte_in_the_store_is_found_or_harmless(tmp_path: Pat
             shutil.copytree(kept, store)
             for block in store.rglob("SIGNALS_alice/msgs/*.blk"):
                 raw = bytearray(block.read_bytes())
-                for _ in range(1 + turn % 12):
+                for _ in range(1 + turn % 30):  # 520 in 40 turns
                     raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
                 block.write_bytes(raw)
             room.broker = room.make_broker(port=port)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
+from relay.protocol.codec import encode_payload
 from relay.protocol.feed import (
     PENDING_MAX,
     Accepted,
@@ -17,7 +21,7 @@ from relay.protocol.feed import (
     Unreadable,
 )
 from relay.protocol.messages import Notice, Signal
-from relay.protocol.signing import GENESIS_HASH
+from relay.protocol.signing import GENESIS_HASH, seal_chained
 from tests.unit.relay import feed_samples as samples
 
 
@@ -282,3 +286,44 @@ def test_live_messages_that_waited_are_joined_by_history() -> None:
         2, 3, 4, 5, 6, 7, 8, 9,
     ]  # fmt: skip
     assert target.missing is None
+
+
+FIRST_FIELDS = (  # of version 1 as it was first written: a leader's older program still says no more
+    "signal_id", "cause", "symbol", "side", "qty", "price", "fill_ids", "position", "equity",
+    "account_leverage", "market", "leader_exec_ms", "seen_ms", "sealed_ms", "expires_ms", "stagger",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_programs_of_different_age_read_each_other_within_a_major_version(at_once: bool) -> None:
+    """As in the middle of an upgrade: a leader who knows less, the same, and more than his follower."""
+
+    def told(seq: int, age: str) -> bytes:
+        tree: dict[str, Any] = json.loads(encode_payload(samples.signal(f"alice.7.{seq}")))
+        if age == "older":
+            tree = {name: tree[name] for name in FIRST_FIELDS}
+            first_prices = ("mark", "index", "last", "bid", "ask")
+            tree["market"] = {name: tree["market"][name] for name in first_prices}
+        if age == "newer":
+            tree |= {"mood": "calm", "more": [{"of": "it"}]}
+            tree["market"]["depth_of_tomorrow"] = "7"
+        return json.dumps(tree, separators=(",", ":")).encode()
+
+    rows, chain_hash = [(1, samples.chain_of(1).wires[0])], samples.chain_of(1).hashes[1]
+    for seq, age in enumerate(("older", "same", "newer", "older", "same"), 2):
+        sealed = seal_chained(
+            samples.KEY, kind="signal", leader_id="alice", epoch=7, seq=seq, prev_hash=chain_hash,
+            payload=told(seq, age),
+        )  # fmt: skip
+        rows.append((seq, sealed.wire))
+        chain_hash = sealed.chain_hash
+    one = reader()
+    events = (
+        one.receive_history(rows)
+        if at_once
+        else [event for seq, wire in rows for event in one.receive(wire, seq)]
+    )
+    assert seqs(events) == [1, 2, 3, 4, 5, 6]
+    signals = [event.message for event in events if isinstance(event, Accepted)][1:]
+    assert {signal.qty for signal in signals if isinstance(signal, Signal)} == {"0.5"}
+    assert len(signals) == 5
