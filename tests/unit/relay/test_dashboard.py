@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
@@ -15,7 +17,7 @@ from relay.core.alarms import Alarm
 from relay.core.intake import Refusal
 from relay.core.watch import AlarmLimits
 from relay.dashboard import Dashboard
-from relay.store import AlarmRecord, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem
+from relay.store import AlarmRecord, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem, VenueFact
 from relay.watching import Watching
 from tests.unit.relay.drift_samples import LEADER, SYMBOL, a_copy, a_signal, a_status, sample_run
 
@@ -150,6 +152,8 @@ async def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_what_others_wrote_is_text(tmp_path: Path) -> None:
     signal = a_signal(50)
+    now_ms = time.time_ns() // 1_000_000 - 10_000
+    detail = json.dumps(dict.fromkeys(("coin", "symbols", "usd", "most"), EVIL) | {"usd": "1", "most": "1"})
     told = Alarm("gap", EVIL, "warning", 1, EVIL, EVIL)
     filled(
         tmp_path / "drift.sqlite",
@@ -160,6 +164,8 @@ async def test_what_others_wrote_is_text(tmp_path: Path) -> None:
         a_status("steady", at_ms=2**40, policy=EVIL),
         RefusedReport("d", EVIL, Refusal(EVIL, EVIL)),
         AlarmRecord(told, 5),
+        *(VenueFact(kind, EVIL, now_ms, "1", detail) for kind in ("fund", "adl", "borrow_rate")),
+        *(VenueFact(kind, EVIL, now_ms + 1, "2", detail) for kind in ("fund", "borrow_rate")),
     )
     async with opened(tmp_path / "drift.sqlite") as (http, _, watching):
         watching.standing = [told]
