@@ -179,32 +179,6 @@ def test_orders_that_cannot_be_understood_name_the_field(change: dict[str, Any],
     assert text in refused.value.text
 
 
-def test_spot_orders_spend_the_quote_coin_unless_told_otherwise() -> None:
-    body = {**ORDER, "orderType": "Market", "reduceOnly": True, "qty": "100"}
-    bought = requests.order_request(body, CATALOGUE, "spot")
-    assert (bought.instrument.name, bought.terms, bought.reduce_only) == (
-        "BTC/USDT",
-        Terms(in_quote=True),
-        False,
-    )
-    assert requests.order_request({**body, "marketUnit": "baseCoin"}, CATALOGUE, "spot").terms is None
-    assert requests.order_request({**body, "side": "Sell"}, CATALOGUE, "spot").terms is None
-    margin = requests.order_request({**ORDER, "isLeverage": 1}, CATALOGUE, "spot")
-    assert margin.terms == Terms(is_leveraged=True)
-    with pytest.raises(RefusedError, match="marketUnit is not supported"):
-        requests.order_request({**body, "side": "Sell", "marketUnit": "quoteCoin"}, CATALOGUE, "spot")
-
-
-def test_spot_is_spoken_to_as_hummingbot_speaks() -> None:
-    order = requests.order_request({**ORDER, "side": "BUY", "marketUnit": "baseCoin"}, CATALOGUE, "spot")
-    assert order.side == Side.Buy
-    named = {"symbol": "BTC-USDT", "orderLinkId": "mine"}
-    assert requests.cancel_request(named, CATALOGUE, "spot").instrument is order.instrument
-    for body, category in ((named, "linear"), ({**named, "symbol": "BTC-EUR"}, "spot")):
-        with pytest.raises(RefusedError, match="symbol invalid"):
-            requests.cancel_request(body, CATALOGUE, category)
-
-
 def test_what_is_to_end_a_position_is_understood() -> None:
     request = requests.order_request(
         {
