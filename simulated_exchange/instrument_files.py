@@ -23,7 +23,7 @@ from simulated_exchange.toml_rows import (
     whole,
 )
 
-__all__ = ["INSTRUMENTS_MAX", "KINDS", "read_instruments"]
+__all__ = ["INSTRUMENTS_MAX", "KINDS", "instrument_files", "read_instruments"]
 
 INSTRUMENTS_MAX = 512
 KINDS = ("perpetual", "expiry", "spot")
@@ -61,6 +61,7 @@ _CONTRACT_OPTIONAL: dict[str, Check] = {
     "zone": text,
     "default_leverage": _HUNDREDTHS,
     "guards_low_price": switch,
+    "isolated_margin_on": one_of(("mark", "entry")),
 }
 _FUNDING: dict[str, Check] = {
     "funding_interval_ms": whole,
@@ -76,12 +77,17 @@ _KEYS: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
 """What a kind of instrument has beyond the others: keys that it needs, and keys that it may have."""
 
 
+def instrument_files(folder: Path) -> list[Path]:
+    """The files of a folder in the order in which they are listed; one more than allowed where there are."""
+    return sorted(folder.glob("*.toml"))[: INSTRUMENTS_MAX + 1]
+
+
 def read_instruments(folder: Path) -> list[dict[str, Any]]:
     """The rows of a folder of instrument files, in the order of their names.
 
     Raises ConfigurationError with one line per problem, each naming file and key.
     """
-    files = sorted(folder.glob("*.toml"))[: INSTRUMENTS_MAX + 1]
+    files = instrument_files(folder)
     if not files:
         raise ConfigurationError([f"instruments: {folder} has no .toml file"])
     problems: list[str] = []

@@ -17,7 +17,6 @@ __all__ = [
     "RATE_SCALE",
     "average_premium",
     "basis_rate",
-    "classic_margin",
     "convert",
     "expiry_mark",
     "funding_fee",
@@ -100,24 +99,6 @@ def funding_rate(
 
 def funding_fee(value: int, rate: int) -> int:
     """What a position of this signed value pays, negative when it receives; rounded up."""
-
-def classic_margin(
-    side: Side,
-    qty: int,
-    entry: int,
-    leverage: int,
-    maintenance_rate: int,
-    *,
-    extra: int = 0,
-    inverse: bool = False,
-) -> tuple[int, int, int, int] | None:
-    """Value, initial and maintenance margin, liquidation price of an isolated position by its entry price.
-
-    The rule before 2025-09-02, for comparison; the exchange reckons on the mark. Without fees; `extra`
-    is margin
-    added. A price of 0 means that none liquidates it; `None` unless quantity, entry and leverage are
-    positive.
-    """
 
 def tier_deductions(tiers: Sequence[tuple[int, int, int]]) -> list[int]:
     """Maintenance deductions of tiers `(limit, max_leverage, maintenance_rate)`, smallest first; floored.

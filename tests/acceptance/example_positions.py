@@ -213,34 +213,40 @@ def fund_changes(given: Inputs) -> Inputs:
     return {"delta": [change(fill) for fill in given["fills"]]}
 
 
-def classic(given: Inputs, side: str) -> tuple[Decimal, ...]:
-    """Value, margins and liquidation price by the entry price."""
+def on_entry(listed: Callable[..., Room], side: str, given: Inputs) -> PositionView:
+    """An isolated position of a contract that margins those on their entry, as it was before 2025-09-02."""
+    room = isolated(listed(isolated_margin_on="entry", **FREE, **tiers(given["mmr"])))
     is_inverse = "contracts_usd" in given
-    found = rules.classic_margin(
-        side_of(side),
-        units(given["contracts_usd" if is_inverse else "size"]),
-        units(given["entry"]),
-        int(given["leverage"]) * 100,
-        units(given["mmr"]),
-        extra=units(given.get("extra_margin", "0")),
-        inverse=is_inverse,
-    )
-    assert found is not None
-    return tuple(decimal(number) for number in found)
+    qty, name = given["contracts_usd" if is_inverse else "size"], "BTC" if is_inverse else "USDT"
+    opened(room, side_of(side), qty, given["entry"], given["leverage"], name=name)
+    if "extra_margin" in given:
+        room.done(
+            room.engine.add_margin(
+                *room.now(), account=ALICE, instrument=0, amount=units(given["extra_margin"])
+            )
+        )
+    return room.position()
 
 
-def classic_linear(given: Inputs) -> Inputs:
+def linear_on_entry(given: Inputs) -> Inputs:
     """LIQ-1 to LIQ-3; only the first names its margins."""
-    _, initial, maintenance, price = classic(given, given["side"])
-    is_first = given["side"] == "Buy" and "extra_margin" not in given
-    return {"im": initial, "mm": maintenance, "liq": price} if is_first else {"liq": price}
+    view = on_entry(linear, given["side"], given)
+    found = {"liq": decimal(view.liquidation_price)}
+    if given["side"] == "Buy" and "extra_margin" not in given:
+        found |= {"im": decimal(view.initial_margin), "mm": decimal(view.maintenance_margin)}
+    return found
 
 
-def classic_inverse(given: Inputs) -> Inputs:
+def inverse_on_entry(given: Inputs) -> Inputs:
     """LIQ-7."""
-    value, initial, maintenance, long = classic(given, "Buy")
-    short = classic(given, "Sell")[3]
-    return {"pv": value, "im": initial, "mm": maintenance, "long": long, "short": short}
+    long, short = (on_entry(inverse, side, given) for side in ("Buy", "Sell"))
+    return {
+        "pv": decimal(long.value),
+        "im": decimal(long.initial_margin),
+        "mm": decimal(long.maintenance_margin),
+        "long": decimal(long.liquidation_price),
+        "short": decimal(short.liquidation_price),
+    }
 
 
 def break_even(given: Inputs) -> Inputs:
@@ -320,8 +326,8 @@ ACTUAL: dict[str, Callable[[Inputs], Inputs]] = {
     "ADL-3": cross_bankruptcy,
     "MARGIN-1": isolated_margin,
     "MARGIN-2": isolated_margin,
-    **{f"LIQ-{number}": classic_linear for number in (1, 2, 3)},
-    "LIQ-7": classic_inverse,
+    **{f"LIQ-{number}": linear_on_entry for number in (1, 2, 3)},
+    "LIQ-7": inverse_on_entry,
     "LIQ-4": isolated_liquidation,
     "LIQ-5": isolated_liquidation,
     "LIQ-6": isolated_liquidation,

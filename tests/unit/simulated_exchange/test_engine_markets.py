@@ -154,9 +154,9 @@ def listed(**changes: Any) -> Engine:
 
 
 def test_a_genesis_lists_funding_index_method_and_conversion() -> None:
-    engine = listed(lower_funding_rate="-0.02", upper_funding_rate="0.02", funding_interval_ms=4 * HOUR_MS)
+    engine = listed(lower_funding_rate="-0.004", upper_funding_rate="0.004", funding_interval_ms=4 * HOUR_MS)
     view = engine.funding(BTC)
-    assert (view.lower, view.upper) == (-200 * BASIS_POINT, 200 * BASIS_POINT)
+    assert (view.lower, view.upper) == (-40 * BASIS_POINT, 40 * BASIS_POINT)
     assert view.interval_ms == 4 * HOUR_MS
     listed(index_method="two_pass", daily_interest="0", funding_clamp="0.001", impact_notional="5000")
     bridged = contract(

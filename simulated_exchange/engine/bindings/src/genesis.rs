@@ -182,10 +182,21 @@ fn instrument(path: &str, value: &Value, symbols: &[String]) -> Result<Instrumen
         default_leverage: object.hundredths_or("default_leverage", defaults.default_leverage)?,
         delivery_fee: object.decimal_or("delivery_fee", defaults.delivery_fee)?,
         guards_low_price: object.flag_or("guards_low_price", false)?,
+        isolated_on_entry: isolated_on_entry(&mut object)?,
         zone: object.text_or("zone", "")?,
     };
     object.end()?;
     Ok(spec)
+}
+
+fn isolated_on_entry(object: &mut Object<'_>) -> Result<bool, String> {
+    match object.text_or("isolated_margin_on", "mark")?.as_str() {
+        "mark" => Ok(false),
+        "entry" => Ok(true),
+        other => {
+            Err(format!("{}: was {other}, allowed are mark, entry", object.path_of("isolated_margin_on")))
+        }
+    }
 }
 
 fn kind(object: &mut Object<'_>) -> Result<Kind, String> {

@@ -1,8 +1,6 @@
 //! The venue's formulas as the module `simulated_exchange._engine.rules`: for people, and for checks against recorded
 //! data. Pure; what the exchange does with them is the core's.
 
-use exchange_core::classic::{self, ClassicPosition};
-use exchange_core::fixed::saturate;
 use exchange_core::funding::{self, FundingTerms, PremiumAverage};
 use exchange_core::index::{self, Component};
 use exchange_core::mark::{self, Slippage};
@@ -159,25 +157,6 @@ fn mean(samples: Vec<i64>) -> i64 {
     window.mean()
 }
 
-/// Value, initial margin, maintenance margin and liquidation price of an isolated position by its entry price.
-#[pyfunction]
-#[pyo3(signature = (side, qty, entry, leverage, maintenance_rate, *, extra = 0, inverse = false))]
-fn classic_margin(
-    side: Side,
-    qty: i64,
-    entry: i64,
-    leverage: i64,
-    maintenance_rate: i64,
-    extra: i64,
-    inverse: bool,
-) -> Option<(i64, i64, i64, i64)> {
-    let position =
-        ClassicPosition { side: side.into(), qty, entry, leverage, maintenance_rate, extra, inverse };
-    let margin = classic::classic_margin(&position)?;
-    let shown = [margin.value, margin.initial, margin.maintenance, margin.liquidation_price].map(saturate);
-    Some((shown[0], shown[1], shown[2], shown[3]))
-}
-
 pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = parent.py();
     let rules = PyModule::new(py, NAME)?;
@@ -199,7 +178,6 @@ pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     rules.add_function(wrap_pyfunction!(funding_rate, &rules)?)?;
     rules.add_function(wrap_pyfunction!(funding_fee, &rules)?)?;
     rules.add_function(wrap_pyfunction!(tier_deductions, &rules)?)?;
-    rules.add_function(wrap_pyfunction!(classic_margin, &rules)?)?;
     parent.add("rules", &rules)?;
     // A submodule of an extension module is only found by `import` when it is already there.
     py.import("sys")?.getattr("modules")?.set_item(NAME, rules)

@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fixed::{div_half_up, mul_div_ceil, mul_div_half_up, saturate};
-use crate::instrument::TierSpec;
-use crate::types::{Money, LEVERAGE_SCALE, RATE_SCALE, SCALE};
+use crate::genesis::{require, GenesisError};
+use crate::instrument::{InstrumentSpec, Kind, TierSpec};
+use crate::types::{Money, LEVERAGE_SCALE, MONEY_MAX, RATE_SCALE, SCALE};
 
 /// One premium sample a market minute.
 pub const PREMIUM_SAMPLE_MS: i64 = 60_000;
@@ -51,13 +52,44 @@ impl Default for FundingSpec {
 }
 
 impl FundingSpec {
-    /// True when an interval and caps can be.
-    pub fn is_sound(interval_ms: i64, (lower, upper): (i64, i64)) -> bool {
+    /// True when an interval and caps can be, where the lowest maintenance margin rate is this (`10^-8`): one settlement
+    /// must not take more than a position that is covered has.
+    pub fn is_sound(interval_ms: i64, (lower, upper): (i64, i64), maintenance_rate: i64) -> bool {
+        let most = maintenance_rate.saturating_mul(RATE_SCALE / SCALE);
         (PREMIUM_SAMPLE_MS..=INTERVAL_MS_MAX).contains(&interval_ms)
             && interval_ms % PREMIUM_SAMPLE_MS == 0
-            && (-RATE_SCALE..=0).contains(&lower)
-            && (0..=RATE_SCALE).contains(&upper)
+            && (-most..=0).contains(&lower)
+            && (0..=most).contains(&upper)
     }
+}
+
+/// Checks the funding of an instrument.
+pub(crate) fn check(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(), GenesisError> {
+    let funding = &spec.funding;
+    let cap = default_cap(&spec.tiers[0]);
+    let caps = funding.caps.unwrap_or((-cap, cap));
+    let lowest = spec.tiers[0].maintenance_rate;
+    let is_sound = spec.kind != Kind::Perpetual || FundingSpec::is_sound(funding.interval_ms, caps, lowest);
+    require(is_sound, &at("funding"), || {
+        format!(
+            "interval was {} ms, must be whole minutes up to a week; caps were {caps:?}, must hold 0 and be at most the lowest maintenance rate, {}",
+            funding.interval_ms,
+            i128::from(lowest) * i128::from(RATE_SCALE / SCALE),
+        )
+    })?;
+    let rates = [("daily interest", funding.interest_daily), ("clamp", funding.clamp)];
+    for (field, rate) in rates {
+        require((0..RATE_SCALE).contains(&rate), &at("funding"), || {
+            format!("{field} was {rate}, allowed 0 to below {RATE_SCALE}")
+        })?;
+    }
+    let notional = funding.impact_notional.0;
+    require((0..=MONEY_MAX).contains(&notional), &at("funding"), || {
+        format!("impact notional was {notional}, allowed 0 to {MONEY_MAX}")
+    })?;
+    require((1..=1440).contains(&funding.payments), &at("funding"), || {
+        format!("payments was {}, allowed 1 to 1440", funding.payments)
+    })
 }
 
 /// Three quarters of what lies between initial and maintenance margin rate of a tier, at most the latter; rounded down.

@@ -4,13 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::exchange::MARKET_MS_MAX;
 use crate::fixed::{div_half_up, narrow_share_ceil, saturate, Ratio, Step};
-use crate::funding::{default_cap, FundingSpec};
+use crate::funding::{self, FundingSpec};
 use crate::genesis::{known_coin, require, GenesisError, Listing};
 use crate::index::IndexMethod;
 use crate::margin::{order_cost, order_share};
-use crate::types::{
-    CoinId, InstrumentId, Money, PoolId, Price, Qty, Side, LEVERAGE_SCALE, MONEY_MAX, RATE_SCALE, SCALE,
-};
+use crate::types::{CoinId, InstrumentId, Money, PoolId, Price, Qty, Side, LEVERAGE_SCALE, MONEY_MAX, SCALE};
 
 /// Most instruments one exchange lists.
 pub const INSTRUMENTS_MAX: usize = 512;
@@ -130,6 +128,8 @@ pub struct InstrumentSpec {
     pub delivery_fee: i64,
     /// An index of 50 ticks or less leaves only reduce-only orders.
     pub guards_low_price: bool,
+    /// Isolated positions are margined on their entry price alone, as they were before September 2025; on the mark otherwise.
+    pub isolated_on_entry: bool,
     /// Zone of listing, such as `innovation`; empty for the ordinary one. For people: the zone's tiers, funding caps and
     /// pool are the instrument's own.
     pub zone: String,
@@ -171,6 +171,7 @@ impl Default for InstrumentSpec {
             default_leverage: 1000,
             delivery_fee: SCALE / 2000,
             guards_low_price: false,
+            isolated_on_entry: false,
             zone: String::new(),
         }
     }
@@ -387,7 +388,7 @@ pub(crate) fn derive(
     check_rates(spec, &at)?;
     check_sources(index, spec, &at)?;
     let tiers = derive_tiers(&spec.tiers, &at)?;
-    check_funding(spec, &at)?;
+    funding::check(spec, &at)?;
     check_exact(spec, &at)?;
     let max_ticks = spec.max_price.0 / spec.tick_size.0;
     require(max_ticks <= TICKS_MAX, &at("max_price"), || format!("at most {TICKS_MAX} ticks"))?;
@@ -518,31 +519,6 @@ fn check_rates(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(),
     let leverage = spec.default_leverage;
     require(leverage >= LEVERAGE_SCALE, &at("default_leverage"), || {
         format!("was {leverage}, must be at least {LEVERAGE_SCALE} (1x)")
-    })
-}
-
-fn check_funding(spec: &InstrumentSpec, at: &dyn Fn(&str) -> String) -> Result<(), GenesisError> {
-    let funding = &spec.funding;
-    let cap = default_cap(&spec.tiers[0]);
-    let caps = funding.caps.unwrap_or((-cap, cap));
-    require(FundingSpec::is_sound(funding.interval_ms, caps), &at("funding"), || {
-        format!(
-            "interval was {} ms, must be whole minutes up to a week; caps were {caps:?}, must hold 0 and at most 100 %",
-            funding.interval_ms
-        )
-    })?;
-    let rates = [("daily interest", funding.interest_daily), ("clamp", funding.clamp)];
-    for (field, rate) in rates {
-        require((0..RATE_SCALE).contains(&rate), &at("funding"), || {
-            format!("{field} was {rate}, allowed 0 to below {RATE_SCALE}")
-        })?;
-    }
-    let notional = funding.impact_notional.0;
-    require((0..=MONEY_MAX).contains(&notional), &at("funding"), || {
-        format!("impact notional was {notional}, allowed 0 to {MONEY_MAX}")
-    })?;
-    require((1..=1440).contains(&funding.payments), &at("funding"), || {
-        format!("payments was {}, allowed 1 to 1440", funding.payments)
     })
 }
 

@@ -243,8 +243,10 @@ fn is_stillborn(exposure: &Exposure, listed: &Instrument, (side, lots, ticks): (
         return false;
     }
     let leverage = exposure.effective_leverage(listed).unsigned_abs();
-    let size = listed.value(lots, exposure.mark_ticks).abs();
+    let entered = listed.value(lots, ticks).abs();
+    let on_entry = listed.spec.isolated_on_entry;
+    let size = if on_entry { entered } else { listed.value(lots, exposure.mark_ticks).abs() };
     let tier = &listed.tiers[tier_index(&listed.tiers, size)];
-    let margin = share_ceil(listed.value(lots, ticks).abs(), LEVERAGE_SCALE.unsigned_abs(), leverage);
+    let margin = share_ceil(entered, LEVERAGE_SCALE.unsigned_abs(), leverage);
     margin - loss <= tier.maintenance.share_ceil(size)
 }

@@ -10,7 +10,7 @@
 //! - how accounts hold positions: `leverage`, `hedge`, `margin_mode` and `isolated`, asked by `position_command`;
 //! - how instruments are priced, funded and limited: `market_terms`, asked by `market_command`;
 //! - outside views: `query`, `money_query`, `insurance_query`, `adl_queue`, `state_hash`, `snapshot`;
-//! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `classic`, `position`, `adl`, `insurance`,
+//! - rules, pure: `index`, `impact`, `mark`, `funding`, `risk_limits`, `margin`, `position`, `adl`, `insurance`,
 //!   `collateral`, `lending`, `repayment`, `kyc`;
 //! - stores: `book` over `ladder`, `order` over `order_ids`, `account` with `at_par`, over `id_map`, `link_ids`, `slot`, `purse` and `loan_book`,
 //!   `lending_book`, `profile`, `market`;
@@ -80,7 +80,6 @@ mod triggers;
 
 pub mod adl;
 pub mod book;
-pub mod classic;
 pub mod coin;
 pub mod collateral;
 pub mod command;

@@ -1,7 +1,8 @@
 //! Margin formulas of cross margin on the mark. Pure: numbers in, numbers out; requirements round up.
 //!
 //! Choices where the published rules leave room:
-//! - The maintenance rate follows the position's own value at the mark (the progressive sum over brackets);
+//! - The maintenance rate follows the position's own value at the mark (the progressive sum over brackets), or at entry
+//!   where an instrument margins isolated positions so;
 //!   leverage and initial margin follow the tier of the position *plus* its opening orders.
 //! - An order's cost is rounded up order by order. An order's part that closes the position costs nothing; of the two
 //!   sides only the dearer is held. Where a side both closes and opens, its cost counts by the share of its opening lots.
@@ -295,10 +296,10 @@ impl Exposure {
             let value = instrument.value(self.position.lots, self.mark_ticks);
             let toward = self.toward(instrument);
             let fee = closing_fee(self.position.cost, toward, leverage, instrument.taker_fee);
-            let size = value.abs();
-            let tier = &instrument.tiers[tier_index(&instrument.tiers, size)];
             margin.unrealised = saturate(value - self.position.cost);
-            let valued = if self.is_isolated { self.position.cost.abs() } else { size };
+            let valued = if self.is_isolated { self.position.cost.abs() } else { value.abs() };
+            let size = if self.keeps_entry(instrument) { valued } else { value.abs() };
+            let tier = &instrument.tiers[tier_index(&instrument.tiers, size)];
             let at_leverage = share_ceil(valued, LEVERAGE_SCALE.unsigned_abs(), leverage.unsigned_abs());
             margin.position_initial = saturate(at_leverage + fee);
             margin.maintenance = saturate(maintenance(size, tier) + fee);
@@ -311,13 +312,13 @@ impl Exposure {
     fn narrow_margin(&self, leverage: i64, instrument: &Instrument, margin: &mut Margin) -> Option<()> {
         let value = instrument.narrow_value(self.position.lots, self.mark_ticks)?;
         let cost = i64::try_from(self.position.cost).ok()?;
-        let size = value.unsigned_abs();
+        let valued = if self.is_isolated { cost.unsigned_abs() } else { value.unsigned_abs() };
+        let size = if self.keeps_entry(instrument) { valued } else { value.unsigned_abs() };
         let tier = &instrument.tiers[tier_index(&instrument.tiers, i128::from(size))];
         let (whole, leverage, at_bankruptcy) = hundredths(self.toward(instrument), leverage);
         let fee_rate = instrument.taker_fee;
         let (parts, all) = (fee_rate.parts * at_bankruptcy, fee_rate.whole * leverage);
         let fee = narrow_share_ceil(cost.unsigned_abs(), parts, all)?;
-        let valued = if self.is_isolated { cost.unsigned_abs() } else { size };
         let at_leverage = narrow_share_ceil(valued, whole, leverage)?;
         let kept = narrow_share_ceil(size, tier.maintenance.parts, tier.maintenance.whole)?;
         let deduction = i64::try_from(tier.deduction).ok()?;
@@ -326,6 +327,12 @@ impl Exposure {
         margin.unrealised = value.checked_sub(cost)?;
         (margin.position_initial, margin.maintenance) = (initial, maintenance);
         Some(())
+    }
+
+    /// True when the maintenance margin does not follow the mark: rules 5.2, classic.
+    #[inline]
+    fn keeps_entry(&self, instrument: &Instrument) -> bool {
+        self.is_isolated && instrument.spec.isolated_on_entry
     }
 
     /// Sign of the position's side times the direction of its contract.
@@ -344,6 +351,11 @@ pub fn liquidation_price(exposure: &Exposure, cushion: i128, instrument: &Instru
     let leverage = exposure.effective_leverage(instrument);
     let fee = closing_fee(cost, toward, leverage, instrument.taker_fee);
     let (scale, sign) = (i128::from(SCALE), i128::from(toward));
+    if exposure.keeps_entry(instrument) {
+        let kept = i128::from(exposure.margin(instrument).maintenance);
+        let size = sign * (cost - cushion + kept);
+        return (size > 0 && lots != 0).then(|| price_of(size, lots, instrument));
+    }
     let mut below = 0; // limit of the tier below
     instrument.tiers.iter().find_map(|tier| {
         // cushion + v - cost = |v| x rate - deduction + fee, with v the signed value sought

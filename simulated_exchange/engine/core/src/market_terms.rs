@@ -1,5 +1,7 @@
 //! Commands of the venue that change how an instrument is priced, funded and limited while it trades.
 //!
+//! Funding caps never exceed the lowest maintenance margin rate, nor does a change of risk limits let them.
+//!
 //! Risk limits come with notice: they are put together tier by tier, announced, and taken in stage 6 of the first
 //! passing of time at or after their market time; every position is then looked at again by its new tier.
 
@@ -51,7 +53,10 @@ impl Exchange {
         let index = self.listed(instrument)?;
         let (lower, upper) = caps;
         let interval_ms = i64::from(interval_minutes) * PREMIUM_SAMPLE_MS;
-        if !FundingSpec::is_sound(interval_ms, (lower.0, upper.0)) {
+        let coming = self.markets[index].risk_limits.announced.iter().flat_map(|notice| &notice.tiers);
+        let tiers = self.instruments[index].spec.tiers.iter().chain(coming);
+        let lowest = tiers.map(|tier| tier.maintenance_rate).min().unwrap_or(0);
+        if !FundingSpec::is_sound(interval_ms, (lower.0, upper.0), lowest) {
             return Err(Reject::FundingTermsInvalid);
         }
         let Some(clock) = &mut self.markets[index].funding else { return Err(Reject::NotPerpetual) };
@@ -86,11 +91,17 @@ impl Exchange {
     /// Announces the risk limits put together.
     fn announce_risk_limits(&mut self, instrument: InstrumentId, effective_ms: i64) -> Result<(), Reject> {
         let index = self.listed(instrument)?;
-        let limits = &mut self.markets[index].risk_limits;
+        let limits = &self.markets[index].risk_limits;
         let is_table = derive_tiers(&limits.staged, &|_| String::new()).is_ok();
-        if effective_ms < self.market_ms || !is_table {
+        let lowest = limits.staged.first().map_or(0, |tier| tier.maintenance_rate);
+        let funding = self.markets[index].funding.as_ref();
+        let bears_funding = funding.is_none_or(|clock| {
+            FundingSpec::is_sound(clock.interval_ms, (clock.terms.lower, clock.terms.upper), lowest)
+        });
+        if effective_ms < self.market_ms || !is_table || !bears_funding {
             return Err(Reject::RiskLimitsInvalid);
         }
+        let limits = &mut self.markets[index].risk_limits;
         limits.announce(effective_ms);
         let tiers = limits.announced.as_ref().map_or_else(Vec::new, |notice| notice.tiers.clone());
         let count = i64::try_from(tiers.len()).unwrap_or(i64::MAX);

@@ -74,14 +74,14 @@ rejects! {
     /// A coin's price is not reported from outside, or the report is not positive and bounded.
     CoinPriceInvalid = 209, "coin price must be reported, positive and bounded";
     /// Funding interval and caps that cannot be.
-    FundingTermsInvalid = 210, "funding interval must be whole minutes up to a week, and the caps hold 0";
+    FundingTermsInvalid = 210, "funding interval must be whole minutes up to a week, and the caps hold 0 within the lowest maintenance rate";
     /// Only perpetuals have funding.
     NotPerpetual = 211, "instrument has no funding";
     /// Spot is marked at its index.
     MarkSourceFixed = 212, "instrument is always marked at its index";
     /// A risk-limit tier out of turn, or beyond the bounds of a tier.
     RiskTierInvalid = 213, "risk limit tier invalid";
-    /// Nothing to announce, a table that is none, or a time that has passed.
+    /// Nothing to announce, a table that is none or does not bear the funding caps, or a time that has passed.
     RiskLimitsInvalid = 214, "risk limits invalid";
     /// Spot has no positions.
     NotAContract = 230, "instrument is not a contract";

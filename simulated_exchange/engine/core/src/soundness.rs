@@ -160,7 +160,12 @@ impl Market {
                 && (0..=market_ms).contains(&source.changed_ms)
         };
         let clock = match (&self.funding, &empty.funding) {
-            (Some(clock), Some(_)) => clock.is_sound(&spec.funding),
+            (Some(clock), Some(_)) => {
+                let coming = self.risk_limits.announced.iter().flat_map(|notice| &notice.tiers);
+                let tiers = spec.tiers.iter().chain(coming);
+                let lowest = tiers.map(|tier| tier.maintenance_rate).min().unwrap_or(0);
+                clock.is_sound(&spec.funding, lowest)
+            }
             (None, None) => true,
             _ => false,
         };
@@ -183,12 +188,12 @@ impl Market {
 }
 
 impl FundingClock {
-    fn is_sound(&self, spec: &FundingSpec) -> bool {
+    fn is_sound(&self, spec: &FundingSpec, maintenance_rate: i64) -> bool {
         let terms = &self.terms;
         let rates = [self.settled_rate, self.predicted_rate];
         let mut fresh = *self;
         fresh.predict();
-        FundingSpec::is_sound(self.interval_ms, (terms.lower, terms.upper))
+        FundingSpec::is_sound(self.interval_ms, (terms.lower, terms.upper), maintenance_rate)
             && (terms.clamp, terms.payments) == (spec.clamp, spec.payments)
             && self.interest_daily == spec.interest_daily
             && (1..=INTERVAL_MS_MAX).contains(&self.period_ms)

@@ -49,7 +49,20 @@ impl Exchange {
     /// Digest of the whole state: equal on every machine for equal commands.
     pub fn state_hash(&self) -> u128 {
         let mut digest = Digest::default();
-        for counter in [self.commands, self.last_event, self.last_order, self.last_trade] {
+        digest.word(self.commands);
+        self.fold_contents(&mut digest);
+        digest.finish()
+    }
+
+    /// The same without the number of commands: what a refused command must leave as it was.
+    pub fn contents_hash(&self) -> u128 {
+        let mut digest = Digest::default();
+        self.fold_contents(&mut digest);
+        digest.finish()
+    }
+
+    fn fold_contents(&self, digest: &mut Digest) {
+        for counter in [self.last_event, self.last_order, self.last_trade] {
             digest.word(counter);
         }
         digest.signed(self.market_ms);
@@ -64,19 +77,18 @@ impl Exchange {
         for (coin, account, shares) in lending.holdings() {
             digest.word(u64::from(coin.0) << 32 | u64::from(self.ledger.account(account).id)).wide(shares);
         }
-        self.fold_insurance(&mut digest);
+        self.fold_insurance(digest);
         for index in 0..self.instruments.len() {
-            self.fold_market(index, &mut digest);
-            self.fold_book(index, &mut digest);
+            self.fold_market(index, digest);
+            self.fold_book(index, digest);
         }
-        self.fold_waiting(&mut digest);
+        self.fold_waiting(digest);
         let mut places: Vec<(u32, u32)> =
             (0_u32..).zip(self.ledger.accounts()).map(|(place, account)| (account.id, place)).collect();
         places.sort_unstable();
         for (_, place) in places {
-            self.fold_account(place, &mut digest);
+            self.fold_account(place, digest);
         }
-        digest.finish()
     }
 
     /// The minute of the last sample, the pools' samples, then the contracts' records.

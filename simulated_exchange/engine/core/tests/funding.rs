@@ -145,12 +145,12 @@ fn an_interval_of_eight_hours_becomes_four_and_two_as_in_november_2022() {
         story.passes(hours * HOUR_MS);
         settled(story)
     };
-    terms(&mut story, 8, "0.0075");
-    assert_eq!(panic(&mut story, 8), [(8, -7500)]);
-    terms(&mut story, 4, "0.006");
+    terms(&mut story, 8, "0.005");
+    assert_eq!(panic(&mut story, 8), [(8, -5000)]);
+    terms(&mut story, 4, "0.0045");
     assert_eq!(panic(&mut story, 4), [], "the interval holds from the next settlement on");
-    assert_eq!(panic(&mut story, 4), [(16, -6000)], "the cap holds at once");
-    assert_eq!(panic(&mut story, 4), [(20, -6000)]);
+    assert_eq!(panic(&mut story, 4), [(16, -4500)], "the cap holds at once");
+    assert_eq!(panic(&mut story, 4), [(20, -4500)]);
     terms(&mut story, 2, "0.004");
     assert_eq!(panic(&mut story, 8), [(24, -4000), (26, -4000), (28, -4000)]);
     let told = story.exchange.funding(BTC).unwrap();
@@ -181,9 +181,12 @@ fn terms_that_cannot_be_are_refused() {
         (60, -2, -1),
         (60, i64::MIN, 0),
         (60, 0, i64::MAX),
+        (60, 0, 5_000_000_001), // more than the maintenance margin of the lowest tier
+        (60, -5_000_000_001, 0),
     ] {
         assert_eq!(terms(BTC, minutes, lower, upper), Some(Reject::FundingTermsInvalid), "{minutes}");
     }
+    assert_eq!(terms(BTC, 60, -5_000_000_000, 5_000_000_000), None);
     assert_eq!(terms(BTC, 7 * 24 * 60, 0, 0), None);
 }
 

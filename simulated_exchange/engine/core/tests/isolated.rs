@@ -219,11 +219,11 @@ fn leverage_of_a_position_moves_its_margin() {
 
 #[test]
 fn leverage_never_takes_more_margin_than_is_left_to_a_position() {
-    // one percent every eight hours, paid out of the margin once the wallet has nothing free
+    // half a percent every eight hours, paid out of the margin once the wallet has nothing free
     let funding = FundingSpec {
-        interest_daily: 30_000_000_000,
-        clamp: 100_000_000_000,
-        caps: Some((-100_000_000_000, 100_000_000_000)),
+        interest_daily: 15_000_000_000,
+        clamp: 50_000_000_000,
+        caps: Some((-5_000_000_000, 5_000_000_000)),
         ..FundingSpec::default()
     };
     let spec = InstrumentSpec { funding, index_stale_ms: 864_000_000, ..btc() };
@@ -231,7 +231,7 @@ fn leverage_never_takes_more_margin_than_is_left_to_a_position() {
     story.tell("who | does | qty\n alice | deposit | 5100\n maker | deposit | 1000000");
     isolate(&mut story, "alice");
     story.tell("who | does | qty | price\n maker | sell | 1 | 50000\n alice | buy | 1 | 50000");
-    story.passes(6 * 28_800_000);
+    story.passes(12 * 28_800_000);
     assert_eq!(assigned(&story, "alice"), "2072.5");
     story.index(BTC, "60000");
     // at 20x 2,498.625 less would be assigned; the profit alone would cover the maintenance

@@ -385,6 +385,8 @@ fn risk_limits_that_are_none_are_refused_and_change_nothing() {
     assert_eq!(announce(&mut story, 1000), None);
     story.passes(0);
     assert_eq!(story.exchange.instruments()[0].tiers.len(), 1);
+    stage(&mut story, &[tier(50_000, 10, "0.001")]);
+    assert_eq!(announce(&mut story, 2000), Some(Reject::RiskLimitsInvalid), "funding could take more");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //!   the leverage that counts after the fill. What closes gives back its share of what is assigned, rounded towards zero; the
 //!   whole position all of it.
 //! - *Stillborn* is an addition whose loss against the mark would leave no more of its own margin (value / leverage, rounded
-//!   up, without fee) than the maintenance rate of its own size at the mark asks for (rounded up, nothing deducted). Such an
+//!   up, without fee) than the maintenance rate of its own size at the mark, or at its price where margin is on entry, asks for (rounded up, nothing deducted). Such an
 //!   order is refused, such a fill is not borne.
 //! - A closing fill is borne when, were the whole position closed at its price, what is assigned would cover loss and taker
 //!   fee; not at all otherwise. An incoming order worse than its hold reckoned with opens no more than the free balance bears,
@@ -27,7 +27,8 @@ pub fn is_stillborn(contract: &Contract, exposure: &Exposure, opening: &Opening)
     let loss = contract.loss(opening.side, opening.qty, opening.price, exposure.mark);
     let own =
         ceil(contract.size(opening.qty, opening.price) * LEVERAGE_ONE, exposure.counting_leverage(contract));
-    let size = contract.size(opening.qty, exposure.mark);
+    let valued = if contract.spec.isolated_on_entry { opening.price } else { exposure.mark };
+    let size = contract.size(opening.qty, valued);
     let rate = contract.tiers[contract.tier_at(size)].rate;
     loss > 0 && own - loss <= ceil(size * rate, ONE)
 }

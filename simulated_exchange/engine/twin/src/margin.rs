@@ -7,7 +7,7 @@
 //!   and opens, its cost counts by the share of what opens. Reduce-only orders cost nothing.
 //! - Leverage that counts: the chosen one, but no more than allowed by the tier of the most that may come to be held:
 //!   the position with the worse side of the orders, at the mark.
-//! - Maintenance: by the tier of the position alone.
+//! - Maintenance: by the tier of the position alone; of an isolated one at its entry where the contract says so.
 //! - Order loss: per side, what all its orders together would lose if they filled and were valued at the mark.
 
 use exchange_core::Side;
@@ -139,12 +139,13 @@ impl Exposure {
         let (size, value) = (contract.size(self.qty, self.mark), contract.value(self.qty, self.mark));
         let closing_fee = self.closing_fee(contract, self.cost);
         let valued = if self.is_isolated { self.cost.abs() } else { size };
-        let tier = contract.tiers[contract.tier_at(size)];
+        let kept = if self.is_isolated && contract.spec.isolated_on_entry { self.cost.abs() } else { size };
+        let tier = contract.tiers[contract.tier_at(kept)];
         Margin {
             unrealised: value - self.cost,
             position_initial: ceil(valued * LEVERAGE_ONE, leverage) + closing_fee,
             order_initial,
-            maintenance: ceil(size * tier.rate, ONE) - tier.deduction + closing_fee,
+            maintenance: ceil(kept * tier.rate, ONE) - tier.deduction + closing_fee,
             order_loss,
         }
     }

@@ -15,6 +15,8 @@ use crate::state::State;
 /// Highest leverage of a tier, in hundredths.
 const LEVERAGE_MAX: i64 = 100_000;
 const MINUTES_MAX: u32 = 7 * 24 * 60;
+/// What a maintenance rate is in parts of a funding rate.
+const PER_RATE: i128 = (RATE_SCALE / SCALE) as i128;
 
 impl State {
     /// Does what a command of the venue asks.
@@ -58,7 +60,11 @@ impl State {
         upper: Rate,
     ) -> Result<(), Reject> {
         let at = self.listed(instrument)?;
-        let holds_nothing = lower.0 <= 0 && upper.0 >= 0 && lower.0 >= -RATE_SCALE && upper.0 <= RATE_SCALE;
+        let coming = self.markets[at].announced.iter().flat_map(|(_, tiers)| tiers);
+        let tiers = self.contracts[at].spec.tiers.iter().chain(coming);
+        let most = tiers.map(|tier| i128::from(tier.maintenance_rate) * PER_RATE).min().unwrap_or(0);
+        let caps = (i128::from(lower.0), i128::from(upper.0));
+        let holds_nothing = caps.0 <= 0 && caps.1 >= 0 && caps.0 >= -most && caps.1 <= most;
         if minutes == 0 || minutes > MINUTES_MAX || !holds_nothing {
             return Err(Reject::FundingTermsInvalid);
         }
@@ -84,6 +90,10 @@ impl State {
                 && above.max_leverage <= below.max_leverage
         });
         let is_table = !staged.is_empty() && rises && staged[0].max_leverage <= LEVERAGE_MAX;
+        let (is_perpetual, caps) =
+            (self.contracts[at].spec.kind == Kind::Perpetual, self.markets[at].funding.caps);
+        let bears = |tier: &TierSpec| caps.1.max(-caps.0) <= i128::from(tier.maintenance_rate) * PER_RATE;
+        let is_table = is_table && (!is_perpetual || bears(&staged[0]));
         if effective_ms < self.now || !is_table {
             return Err(Reject::RiskLimitsInvalid);
         }

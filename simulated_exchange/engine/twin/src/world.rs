@@ -36,6 +36,7 @@ pub fn genesis(random: &mut Random) -> Genesis {
     ];
     genesis.liquidation.fill_or_kill = random.percent(20);
     genesis.liquidation.takeover_beyond = random.percent(30).then(|| random.between(0, 30_000_000));
+    genesis.instruments.iter_mut().for_each(|spec| spec.isolated_on_entry = random.percent(15));
     genesis
 }
 

@@ -11,7 +11,7 @@ impl Stream {
     pub(super) fn market_terms(&mut self, state: &State) -> MarketAction {
         let instrument = self.instrument(state);
         let rate = |random: &mut Random| {
-            let usual = random.between(0, 20_000) * 1_000_000;
+            let usual = random.between(0, 5_500) * 1_000_000;
             random.weighted(&[(95, usual), (2, 0), (1, -1), (1, i64::MAX), (1, i64::MIN)])
         };
         match self.random.weighted(&[(3, 0), (3, 1), (8, 2), (4, 3)]) {
@@ -36,7 +36,7 @@ impl Stream {
                 let limit = (0..below).fold(self.random.scaled(1_000) * 1_000, |limit, _| limit * 5) * SCALE;
                 let limit = self.random.weighted(&[(97, limit), (1, 0), (1, -1), (1, i64::MAX)]);
                 let max_leverage = self.random.between(20, 100) * 100 / (below + 1);
-                let maintenance_rate = SCALE / 400 * (below + 1) + self.random.between(0, 1_000);
+                let maintenance_rate = SCALE / 220 * (below + 1) + self.random.between(0, 1_000);
                 let tier = TierSpec { limit: Money(limit), max_leverage, maintenance_rate };
                 MarketAction::StageRiskTier { instrument, number, tier }
             }
