@@ -23,7 +23,7 @@ RUST_SOURCES := $(shell find $(RUST) -name '*.rs' -not -path '*/target/*' 2>/dev
 	$(shell find $(RUST) -name Cargo.toml -not -path '*/target/*' 2>/dev/null) $(RUST)/Cargo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-data test-system lint types bench soak soak-follower soak-feed soak-monitor lock all
+.PHONY: help setup demo test test-data test-system lint types bench soak fuzz soak-follower soak-feed soak-monitor lock all
 
 help: ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,17 @@ bench: setup ## every speed figure, beside its baseline, in one interleaved run 
 soak: ## ten million random commands with every invariant after each; SOAK_COMMANDS=N for another number
 	cd $(RUST) && SOAK_COMMANDS=$${SOAK_COMMANDS:-10000000} \
 	  cargo test --release --locked --quiet --package exchange-soak -- --nocapture
+
+# cargo-fuzz wants a compiler of the nightly channel; the rest of the project does without.
+$(BIN)/cargo-fuzz:
+	@cargo +nightly --version >/dev/null 2>&1 || \
+	  { echo "make fuzz needs a nightly compiler: rustup toolchain install nightly" >&2; exit 1; }
+	cargo install --quiet --locked --root $(VENV) cargo-fuzz
+
+fuzz: $(BIN)/cargo-fuzz ## coverage-guided fuzzing, FUZZ_SECONDS=N for each target; ONLY=apply, decode or restore
+	cd $(RUST)/fuzz && for target in $(or $(ONLY),decode apply restore); do \
+	  mkdir -p corpus/$$target && PATH="$(abspath $(BIN)):$$PATH" cargo +nightly fuzz run --fuzz-dir . $$target -- \
+	    -max_total_time=$(or $(FUZZ_SECONDS),60) -max_len=4096 -print_final_stats=1 || exit 1; done
 
 soak-follower: setup ## 2,000 copied orders under 200 kill -9 and a misbehaving venue, a minute's partition, 10,000 signals behind; SOAK_SEED=N plays one again
 	SOAK_ORDERS=$${SOAK_ORDERS:-2000} SOAK_KILLS=$${SOAK_KILLS:-200} \

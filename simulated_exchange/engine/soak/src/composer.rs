@@ -1,7 +1,9 @@
 //! Commands out of choices. It knows the layout of a record and not what the kinds mean: a field is set, and kept when
 //! the record still decodes. So every kind of command comes up, those included that are new.
 
-use exchange_core::{COMMAND_BYTES, Command, OrderId, SCALE};
+use exchange_core::{
+    AccountAction, AccountId, AccountLevel, Action, COMMAND_BYTES, Command, Event, EventKind, OrderId, SCALE,
+};
 
 use crate::entropy::Entropy;
 
@@ -9,6 +11,9 @@ use crate::entropy::Entropy;
 pub const ACCOUNTS: u32 = 6;
 const FIRST_ACCOUNT: u32 = 1000;
 const PLACE_ORDER: u8 = 4;
+const AMEND_ORDER: u8 = 5;
+const CANCEL_ORDER: u8 = 6;
+const SET_INDEX: u8 = 9;
 /// Amendments, cancellations, leverage, index prices, time, coin prices.
 const FREQUENT: [u8; 12] = [5, 5, 6, 6, 7, 8, 9, 9, 9, 10, 10, 11];
 const FLAGS_AT: usize = 4;
@@ -49,6 +54,8 @@ pub struct Composer {
     instruments: u8,
     now_ms: i64,
     last_order: u64,
+    /// Live orders and their owners, the latest last.
+    live: Vec<(AccountId, OrderId)>,
 }
 
 impl Composer {
@@ -62,7 +69,7 @@ impl Composer {
         };
         let kinds = (0..=u8::MAX).filter(blank).collect();
         let instruments = u8::try_from(instruments).unwrap_or(u8::MAX).max(1);
-        Self { kinds, instruments, now_ms: 0, last_order: 0 }
+        Self { kinds, instruments, now_ms: 0, last_order: 0, live: Vec::new() }
     }
 
     /// Every kind of command it makes.
@@ -71,16 +78,32 @@ impl Composer {
         &self.kinds
     }
 
-    /// Notes the number of an order, so that later commands may be about it.
-    pub fn note(&mut self, order: OrderId) {
-        self.last_order = self.last_order.max(order.0);
+    /// Notes what became of orders, so that later commands may be about them.
+    pub fn note(&mut self, events: &[Event]) {
+        for event in events {
+            match event.kind {
+                EventKind::OrderAccepted { account, order_id, .. } => {
+                    self.last_order = self.last_order.max(order_id.0);
+                    self.live.push((account, order_id));
+                }
+                EventKind::OrderCancelled { order_id, .. } => self.forget(order_id),
+                EventKind::Fill { order_id, leaves, .. } if leaves.0 == 0 => self.forget(order_id),
+                _ => {}
+            }
+        }
+    }
+
+    fn forget(&mut self, order: OrderId) {
+        self.live.retain(|(_, live)| *live != order);
     }
 
     /// The next command.
     pub fn compose(&mut self, entropy: &mut impl Entropy) -> Command {
         let (choice, among) = (entropy.byte(), usize::from(entropy.byte()));
         let kind = match choice {
-            0..120 => PLACE_ORDER,
+            // who is no longer known to the venue is refused everything: it gets to know him again
+            0..8 => return self.verify(among),
+            8..120 => PLACE_ORDER,
             120..220 => FREQUENT[among % FREQUENT.len()],
             _ => self.kinds[among % self.kinds.len()],
         };
@@ -106,11 +129,14 @@ impl Composer {
             link(&mut record, entropy.byte());
         }
         // The blank record of a known kind decodes, and every change was kept only if it still did.
-        Command::decode(&record).unwrap_or(Command {
-            market_ms,
-            wall_us: 0,
-            action: exchange_core::Action::AdvanceTime,
-        })
+        Command::decode(&record).unwrap_or(Command { market_ms, wall_us: 0, action: Action::AdvanceTime })
+    }
+
+    fn verify(&self, among: usize) -> Command {
+        let account = FIRST_ACCOUNT + u32::try_from(among).unwrap_or(0) % ACCOUNTS;
+        let action =
+            AccountAction::SetAccountLevel { account: AccountId(account), level: AccountLevel::Business };
+        Command { market_ms: self.now_ms, wall_us: self.now_ms, action: Action::Account(action) }
     }
 
     fn fill(&self, record: &mut [u8; COMMAND_BYTES], entropy: &mut impl Entropy) {
@@ -121,8 +147,13 @@ impl Composer {
             byte @ 0..250 => FIRST_ACCOUNT + u32::from(byte) % ACCOUNTS,
             byte => [0, 1, 3, 4, 100, u32::MAX][usize::from(byte - 250)],
         };
+        let one = usize::from(entropy.byte());
+        let is_about_one = matches!(record[0], AMEND_ORDER | CANCEL_ORDER) && one < 240;
+        let about = self.live.get(one % self.live.len().max(1)).filter(|_| is_about_one);
+        let account = about.map_or(account, |(owner, _)| owner.0);
         set(record, 8, &account.to_le_bytes());
         let number = match entropy.byte() {
+            0..200 if record[0] == SET_INDEX => 0,
             byte @ 0..100 => u32::from(byte) % 4,
             byte @ 100..250 => u32::from(byte - 99) * 100,
             _ => u32::MAX,
@@ -139,7 +170,10 @@ impl Composer {
                 continue;
             }
             let value = match at {
-                32 => self.order(entropy),
+                32 => {
+                    let any = self.order(entropy);
+                    about.map_or(any, |(_, order)| i64::try_from(order.0).unwrap_or(any))
+                }
                 48 => quantity(entropy, instrument),
                 _ => amount(entropy, instrument),
             };

@@ -1,6 +1,6 @@
 //! What must hold between the events alone: positions are the sum of their fills and wallets of their changes, every trade
 //! has two sides, a reduce-only order only reduces, nobody is liquidated who holds nothing. It keeps its own
-//! books and asks the exchange only to compare.
+//! books and asks the exchange only to compare. Order books are in `queues`, margin in `means`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,21 @@ use exchange_core::{
     PositionIndex, Qty, Side, TradeId,
 };
 
+use crate::means::Means;
+use crate::queues::Queues;
+
 type Held = (AccountId, InstrumentId, PositionIndex);
+
+const HOUR_MS: i64 = 3_600_000;
+const INTEREST_AT_MS: i64 = 300_000;
+
+/// Hours of interest that an account paid for a coin, since the hour in which it paid before.
+#[derive(Clone, Copy, Debug)]
+struct Interest {
+    since: i64,
+    until: i64,
+    hours: i64,
+}
 
 /// What somebody knows who saw every event.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +40,11 @@ pub struct Observer {
     touched: BTreeSet<Held>,
     paid: BTreeSet<(AccountId, CoinId)>,
     trades: BTreeMap<TradeId, (i128, i128)>,
+    interest: BTreeMap<(AccountId, CoinId), Interest>,
+    /// The order books.
+    pub queues: Queues,
+    /// Who could bear what.
+    pub means: Means,
 }
 
 impl Observer {
@@ -46,6 +65,9 @@ impl Observer {
             self.last_sequence += 1;
             check(event.sequence == self.last_sequence, || format!("{event:?} is out of sequence"))?;
             check(Event::decode(&event.encode()) == Ok(*event), || format!("{event:?} has no record"))?;
+            self.means.liquidation(&event.kind, &self.queues, exchange)?;
+            self.queues.take(event.sequence, &event.kind)?;
+            self.interest(event)?;
             self.take(&event.kind)?;
         }
         for (trade, (signed, total)) in &self.trades {
@@ -91,6 +113,22 @@ impl Observer {
             _ => {}
         }
         Ok(())
+    }
+
+    /// No hour of interest is taken twice. Interest is taken five minutes past; a long pause brings many hours at once.
+    fn interest(&mut self, event: &Event) -> Result<(), String> {
+        let EventKind::InterestCharged { account, coin, hours, .. } = event.kind else { return Ok(()) };
+        let now = (event.market_ms - INTEREST_AT_MS).div_euclid(HOUR_MS);
+        let taken =
+            self.interest.entry((account, coin)).or_insert(Interest { since: -1, until: now, hours: 0 });
+        if taken.until != now {
+            *taken = Interest { since: taken.until, until: now, hours: 0 };
+        }
+        taken.hours += hours;
+        let Interest { since, hours: all, .. } = *taken;
+        check(hours >= 1 && all <= now - since, || {
+            format!("{event:?} makes {all} hours between {since} and {now}")
+        })
     }
 
     fn fill(&mut self, kind: &EventKind) -> Result<(), String> {
@@ -183,6 +221,8 @@ impl Observer {
             );
         }
         check(open == self.open, || "the live orders are not those of the events".to_owned())?;
+        self.queues.look_around(exchange)?;
+        Means::look_around(exchange)?;
         let count = u16::try_from(exchange.instruments().len()).unwrap_or(u16::MAX);
         (0..count).map(InstrumentId).try_for_each(|instrument| {
             let (bid, ask) = exchange.best(instrument);

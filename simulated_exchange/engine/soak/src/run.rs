@@ -11,6 +11,7 @@ use exchange_twin::world;
 
 use crate::composer::{ACCOUNTS, Composer};
 use crate::entropy::Entropy;
+use crate::means::Before;
 use crate::observer::Observer;
 
 /// Commands between two looks at everything.
@@ -29,6 +30,23 @@ pub struct Tally {
     pub refusals: BTreeMap<String, u64>,
     /// Times a snapshot was restored.
     pub restarts: u64,
+    /// Refusals after which the state's digest was found as before.
+    pub digests: u64,
+}
+
+impl Tally {
+    /// Adds what happened in another run.
+    pub fn add(&mut self, other: Self) {
+        self.commands += other.commands;
+        self.restarts += other.restarts;
+        self.digests += other.digests;
+        for (kind, times) in other.events {
+            *self.events.entry(kind).or_default() += times;
+        }
+        for (reason, times) in other.refusals {
+            *self.refusals.entry(reason).or_default() += times;
+        }
+    }
 }
 
 /// A venue that is being watched.
@@ -38,7 +56,8 @@ pub struct Run {
     /// The same, restarted from snapshots.
     second: Exchange,
     composer: Composer,
-    observer: Observer,
+    /// Who watches it.
+    pub observer: Observer,
     events: Vec<Event>,
     again: Vec<Event>,
     /// What happened so far.
@@ -90,14 +109,25 @@ impl Run {
         self.events.clear();
         self.again.clear();
         let before = self.exchange.event_count();
+        let means = Before::of(&self.exchange, command);
         let applied = self.exchange.apply(command, &mut self.events).map_err(|fatal| fatal.to_string())?;
+        // the second one stands where the first stood
+        if applied.reject.is_some() {
+            self.tally.digests += 1;
+            if self.exchange.contents_hash() != self.second.contents_hash() {
+                return Err("it was refused and left something behind".to_owned());
+            }
+        }
         let again = self.second.apply(command, &mut self.again).map_err(|fatal| fatal.to_string())?;
         if applied != again || self.events != self.again {
             return Err(format!("restarted, the exchange does otherwise: {again:?} {:?}", self.again));
         }
         self.exchange.check_invariants().map_err(|fatal| fatal.to_string())?;
         self.observer.watch(&self.events, &self.exchange)?;
-        self.composer.note(applied.order_id);
+        if let Some(before) = &means {
+            self.observer.means.judge(before, &self.events, &self.exchange)?;
+        }
+        self.composer.note(&self.events);
         if let Some(reject) = applied.reject {
             *self.tally.refusals.entry(format!("{reject:?}")).or_default() += 1;
             if self.exchange.event_count() != before {

@@ -4,11 +4,9 @@
 //! commands in all, `SOAK_FROM` the first seed. One in a hundred of them is for the second model, which is slow: the exchange
 //! and its twin go through streams ten times as long as in its own test.
 
-use std::collections::BTreeMap;
-
 use exchange_soak::composer::Composer;
 use exchange_soak::entropy::{Drawn, Entropy, Given};
-use exchange_soak::run::Run;
+use exchange_soak::run::{Run, Tally};
 use exchange_twin::duel::hunt;
 use exchange_twin::shrink::{shrink, told};
 
@@ -29,8 +27,7 @@ fn nothing_breaks_under_random_commands() {
     let single = std::env::var("SOAK_SEED").is_ok();
     let first = if single { number("SOAK_SEED", 0) } else { number("SOAK_FROM", 1) };
     let wanted = if single { LENGTH } else { number("SOAK_COMMANDS", 2 * LENGTH) };
-    let (mut commands, mut restarts) = (0, 0);
-    let (mut events, mut refusals): (BTreeMap<u8, u64>, BTreeMap<String, u64>) = Default::default();
+    let (mut tally, mut judged) = (Tally::default(), [0; 6]);
     for seed in first.. {
         let mut run = Run::new(seed).unwrap_or_else(|error| panic!("SOAK_SEED={seed}: {error}"));
         let mut entropy = Drawn::new(seed);
@@ -38,24 +35,35 @@ fn nothing_breaks_under_random_commands() {
             run.advance(&mut entropy).unwrap_or_else(|error| panic!("SOAK_SEED={seed}: {error}"));
         }
         run.restart().unwrap_or_else(|error| panic!("SOAK_SEED={seed}: {error}"));
-        commands += run.tally.commands;
-        restarts += run.tally.restarts;
-        for (kind, times) in run.tally.events {
-            *events.entry(kind).or_default() += times;
-        }
-        for (reason, times) in run.tally.refusals {
-            *refusals.entry(reason).or_default() += times;
-        }
-        if commands >= wanted {
+        tally.add(std::mem::take(&mut run.tally));
+        let (queues, means) = (&run.observer.queues, &run.observer.means);
+        let of_run = [
+            queues.judged,
+            queues.kept_apart,
+            means.takers,
+            means.makers,
+            means.liquidations,
+            means.unjudged,
+        ];
+        judged.iter_mut().zip(of_run).for_each(|(sum, more)| *sum += more);
+        if tally.commands >= wanted {
             break;
         }
     }
+    let Tally { commands, restarts, events, refusals, digests } = &tally;
     println!("{commands} commands, {restarts} restarts, events {events:?}, refusals {refusals:?}");
-    assert!(restarts > 0);
+    let [first, apart, takers, makers, liquidations, unjudged] = judged;
+    println!(
+        "judged: {first} makers first in line, {apart} trades that must not be with oneself, {takers} takers and \
+         {makers} makers who could bear what they opened, {liquidations} liquidations that had to be ({unjudged} \
+         left open), {digests} refusals that left the state as it was"
+    );
+    assert!(*restarts > 0);
     // Trades, liquidations and take-overs at the least: otherwise the streams say nothing.
     for kind in [8, 14, 15] {
         assert!(events.contains_key(&kind), "no event {kind} in {events:?}");
     }
+    assert!(judged[..5].iter().all(|times| *times > 0) && *digests > 0, "not all was judged");
 }
 
 #[test]
