@@ -6,9 +6,11 @@ command runs, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -149,7 +151,13 @@ def verify(
     """Replay a journal and check every invariant after every command; exit 70 when one is broken."""
     from simulated_exchange.offline import verify_journal
 
-    _show(verify_journal(journal), as_json)
+    with _progress(f"verify {journal.name}") as progress:
+        found = verify_journal(journal, progress)
+    _show(found, as_json)
+    if not as_json:
+        torn = found["truncated_bytes"]
+        cut = f"; the last {torn} bytes are a torn record, which a restart cuts off" if torn else ""
+        typer.echo(f"every invariant held after each of {found['commands']:,} commands{cut}")
 
 
 @app.command()
@@ -236,6 +244,30 @@ def _show(values: dict[str, Any], as_json: bool) -> None:
     width = max(len(key) for key in values)
     for key, value in values.items():
         typer.echo(f"{key:<{width}}  {value if isinstance(value, str | int) else json.dumps(value)}")
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> Iterator[Callable[[int, int, int], object] | None]:
+    """A bar on the error stream for what takes long; nothing where nobody looks at it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn(label),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %  {task.fields[commands]:,} commands"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None, commands=0)
+
+        def told(commands: int, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, commands=commands)
+
+        yield told
 
 
 def _run(work: Any) -> None:

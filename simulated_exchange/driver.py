@@ -119,6 +119,7 @@ __all__ = [
     "Wallet",
     "WalletReason",
     "engine_errors",
+    "genesis_problem",
     "replayed_events",
     "verify_journal_file",
 ]
@@ -155,9 +156,23 @@ def engine_errors() -> Iterator[None]:
         raise InvariantBrokenError(str(error)) from error
 
 
-def verify_journal_file(journal_path: Path) -> Verification:
-    """Replay a journal and recompute every invariant after every command; changes nothing."""
-    return Engine.verify(str(journal_path))
+def genesis_problem(genesis_json: str) -> str | None:
+    """Why the engine does not open with this, if it does not; begins with the path of the field."""
+    try:
+        Engine.create(genesis_json, None, "none")
+    except GenesisError as error:
+        return str(error)
+    return None
+
+
+def verify_journal_file(
+    journal_path: Path, progress: Callable[[int, int, int], object] | None = None
+) -> Verification:
+    """Replay a journal and recompute every invariant after every command; changes nothing.
+
+    `progress` is told commands, bytes and all bytes, now and then.
+    """
+    return Engine.verify(str(journal_path), progress=progress)
 
 
 class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):

@@ -6,15 +6,24 @@ Belongs here: putting the files together. Does not belong here: what stands in e
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import orjson
+
 from simulated_exchange.coins import read_coins
+from simulated_exchange.driver import genesis_problem
 from simulated_exchange.errors import ConfigurationError
-from simulated_exchange.instrument_files import read_instruments
+from simulated_exchange.instrument_files import instrument_files, read_instruments
 from simulated_exchange.pools import read_pools
 from simulated_exchange.settings import VenueSettings
 
 __all__ = ["listed_genesis"]
+
+_KEYS = {"delivery_ms": "delivery", "funding": "funding_interval_ms, lower_funding_rate, upper_funding_rate"}
+"""Keys of the files where the genesis calls them otherwise."""
 
 
 def listed_genesis(settings: VenueSettings) -> dict[str, Any]:
@@ -37,7 +46,23 @@ def listed_genesis(settings: VenueSettings) -> dict[str, Any]:
     genesis["liquidation_fill_or_kill"] = settings.liquidation.fill_or_kill
     if settings.liquidation.takeover_beyond is not None:
         genesis["liquidation_takeover_beyond"] = f"{settings.liquidation.takeover_beyond:f}"
+    problem = genesis_problem(orjson.dumps(genesis).decode())
+    if problem is not None:
+        places = {"coins": settings.coins, "pools": settings.pools}
+        raise ConfigurationError([_with_file(problem, instrument_files(settings.instruments), places)])
     return genesis
+
+
+def _with_file(problem: str, files: list[Path], places: Mapping[str, Path]) -> str:
+    """What the engine says of a genesis, with the file and the key it comes from instead of the path."""
+    found = re.match(r"(\w+)\[(\d+)\]\.?([^:]*): (.*)", problem, re.DOTALL)
+    if found is None:
+        return problem
+    table, place, path, said = found[1], int(found[2]), found[3], found[4]
+    if table == "instruments" and place < len(files):
+        key = _KEYS.get(path, path)
+        return f"{files[place]}: {key}: {said}"
+    return f"{places[table]}: {problem}" if table in places else problem
 
 
 def _strangers(instruments: list[dict[str, Any]], coins: set[str], pools: list[dict[str, Any]]) -> list[str]:

@@ -6,6 +6,7 @@ the journal that a run is asked to write.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,20 @@ from simulated_exchange.settings import load_settings
 __all__ = ["describe_scenario", "replay_journal", "run_scenario", "verify_journal"]
 
 
-def _verified(journal: Path) -> Verification:
+Progress = Callable[[int, int, int], object]
+"""Told how far a verification is: commands, bytes, all bytes."""
+
+
+def _verified(journal: Path, progress: Progress | None = None) -> Verification:
     if not journal.is_file():
         raise JournalUnreadableError(f"{journal}: no such journal")
     with engine_errors():
-        return verify_journal_file(journal)
+        return verify_journal_file(journal, progress)
 
 
-def verify_journal(journal: Path) -> dict[str, Any]:
+def verify_journal(journal: Path, progress: Progress | None = None) -> dict[str, Any]:
     """Counts, state hash and the sum of the books. Raises InvariantBrokenError, JournalUnreadableError."""
-    found = _verified(journal)
+    found = _verified(journal, progress)
     if found.conservation_delta:
         delta = decimal_text(found.conservation_delta)
         raise InvariantBrokenError(f"{journal}: conservation_delta is {delta}, must be 0")

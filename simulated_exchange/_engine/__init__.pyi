@@ -21,6 +21,7 @@ Threads. Every method may be called from any thread. Commands and queries take t
 them.
 """
 
+from collections.abc import Callable
 from typing import ClassVar, Final, final
 
 from typing_extensions import disjoint_base
@@ -2476,8 +2477,13 @@ class Engine:
         """
 
     @staticmethod
-    def verify(journal_path: str) -> Verification:
+    def verify(
+        journal_path: str, *, progress: Callable[[int, int, int], object] | None = None
+    ) -> Verification:
         """Replays a journal and recomputes every invariant after every command. Changes and locks nothing.
+
+        `progress` is told now and then how far it is: commands, bytes read, bytes in all. What it raises ends
+        the verification, as an interrupt does.
 
         Works on the journal of a running exchange: what has been written so far is verified. Raises as
         `recover`.

@@ -181,6 +181,33 @@ def test_what_an_instrument_names_must_be_listed(
     assert raised.value.problems[0].startswith(problem)
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "key"),
+    [
+        (PERPETUAL, '"0.00375"', '"0.006"', "upper_funding_rate: "),
+        (PERPETUAL, 'max_leverage = "90"', 'max_leverage = "110"', "tiers[1]: "),
+        (PERPETUAL, 'taker_fee = "0.00055"', 'taker_fee = "1"', "taker_fee: "),
+        (SPOT, 'min_qty = "0.000001"', 'min_qty = "0.0000015"', "min_qty: "),
+        (DATED, "delivery = 2027", "delivery = 1969", "delivery: "),
+    ],
+)
+def test_what_only_the_engine_sees_is_told_with_its_file(
+    tmp_path: Path, file: str, old: str, new: str, key: str
+) -> None:
+    for source in FOLDER.glob("*.toml"):
+        (tmp_path / source.name).write_text(source.read_text())
+    text = (FOLDER / file).read_text()
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new, 1))
+    settings = load_settings(None, {}).model_copy(update={"instruments": tmp_path})
+    with pytest.raises(ConfigurationError) as raised:
+        listed_genesis(settings)
+    [problem] = raised.value.problems
+    assert problem.startswith(f"{tmp_path / file}: ")
+    assert key in problem
+    assert "instruments[" not in problem
+
+
 def test_the_catalogue_counts_decimals_and_leverage() -> None:
     catalogue = Catalogue.from_genesis(shipped_genesis())
     bitcoin = catalogue.by_symbol("BTCUSDT")

@@ -79,11 +79,32 @@ impl Engine {
 
     /// Replays a journal and recomputes every invariant after every command; changes and locks nothing.
     #[staticmethod]
-    fn verify(py: Python<'_>, journal_path: &str) -> PyResult<Verification> {
+    #[pyo3(signature = (journal_path, *, progress=None))]
+    fn verify(
+        py: Python<'_>,
+        journal_path: &str,
+        progress: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Verification> {
+        let progress = progress.map(Bound::unbind);
+        let mut raised = None;
+        let mut tell = |commands: u64, done: u64, all: u64| {
+            Python::attach(|py| {
+                py.check_signals()?;
+                progress.as_ref().map(|told| told.call1(py, (commands, done, all))).transpose()
+            })
+            .map(drop)
+            .map_err(|error: PyErr| {
+                raised = Some(error);
+                Failure::Stopped
+            })
+        };
         let verified = py.detach(|| {
-            let (mut machine, replayed) = Machine::verify(Path::new(journal_path))?;
+            let (mut machine, replayed) = Machine::verify(Path::new(journal_path), &mut tell)?;
             Ok((machine.ask(Exchange::conservation)?, replayed))
         });
+        if let Some(error) = raised {
+            return Err(error);
+        }
         let (conservation, replayed) = verified.map_err(to_exception)?;
         Ok(Verification {
             commands: replayed.commands,
@@ -546,6 +567,7 @@ pub(crate) fn to_exception(failure: Failure) -> PyErr {
         Failure::Journal(error) => errors::journal(&error),
         Failure::Genesis(text) => errors::GenesisError::new_err(text),
         Failure::Record(text) => errors::value(text),
+        Failure::Stopped => errors::value("stopped"),
     }
 }
 

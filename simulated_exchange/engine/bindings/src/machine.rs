@@ -19,6 +19,9 @@ use crate::genesis;
 /// Room made for a batch's events; more is made when it is needed.
 const EVENTS_PER_COMMAND: usize = 4;
 
+/// Commands between two words of a replay's progress.
+const PROGRESS_EVERY: u64 = 4096;
+
 /// Why the machine could not do something.
 pub(crate) enum Failure {
     /// A bug; the machine has stopped.
@@ -27,7 +30,12 @@ pub(crate) enum Failure {
     Genesis(String),
     /// A record of a batch that does not decode; nothing has been applied.
     Record(String),
+    /// Whoever was told of the progress wanted no more.
+    Stopped,
 }
+
+/// How far a replay is: commands, bytes of the journal, bytes of all of it.
+pub(crate) type Progress<'a> = dyn FnMut(u64, u64, u64) -> Result<(), Failure> + 'a;
 
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
@@ -97,7 +105,7 @@ impl Machine {
     ) -> Result<(Self, Arc<Journal>, Replayed, Start), Failure> {
         let mut recovering = Recovering::open(path)?;
         let (mut machine, genesis_json, start) = Self::start(path, recovering.reader())?;
-        machine.follow(path, recovering.reader(), false)?;
+        machine.follow(path, recovering.reader(), None)?;
         machine.check()?;
         let replayed = machine.replayed(genesis_json, recovering.reader())?;
         let journal = Arc::new(recovering.finish(durability)?);
@@ -118,10 +126,10 @@ impl Machine {
     }
 
     /// Replays a journal without locking or changing it, and checks everything after every command.
-    pub(crate) fn verify(path: &Path) -> Result<(Self, Replayed), Failure> {
+    pub(crate) fn verify(path: &Path, progress: &mut Progress<'_>) -> Result<(Self, Replayed), Failure> {
         let mut reader = Reader::open(path)?;
         let (mut machine, genesis_json) = Self::from_genesis(path, &mut reader)?;
-        machine.follow(path, &mut reader, true)?;
+        machine.follow(path, &mut reader, Some(progress))?;
         let replayed = machine.replayed(genesis_json, &reader)?;
         Ok((machine, replayed))
     }
@@ -148,13 +156,24 @@ impl Machine {
         Self { exchange, journal: None, broken: None }
     }
 
-    fn follow(&mut self, path: &Path, reader: &mut Reader, checks: bool) -> Result<(), Failure> {
-        let mut events = EventLog::new();
+    /// Applies what is left of a journal; where somebody wants to know how far it is, with every check.
+    fn follow(
+        &mut self,
+        path: &Path,
+        reader: &mut Reader,
+        mut progress: Option<&mut Progress<'_>>,
+    ) -> Result<(), Failure> {
+        let (mut events, mut commands) = (EventLog::new(), 0_u64);
         while let Some(record) = reader.next_record()? {
             events.clear();
             self.apply(&command(path, &record)?, &mut events)?;
-            if checks {
+            if let Some(progress) = progress.as_mut() {
                 self.check()?;
+                commands += 1;
+                if commands.is_multiple_of(PROGRESS_EVERY) {
+                    let tail = reader.tail();
+                    progress(commands, tail.end, tail.end + tail.torn_bytes)?;
+                }
             }
         }
         Ok(())
