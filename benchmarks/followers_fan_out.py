@@ -109,7 +109,7 @@ async def _measure(folder: Path) -> dict[str, list[list[float]]]:
 
 async def _send_ours(bus: Bus, chain: Chain) -> None:
     wire = chain.next()
-    await bus.publish_signal(LEADER, wire, chain.seq - 1, f"{LEADER}.{EPOCH}.{chain.seq}")
+    await bus.publish_signal(LEADER, wire, chain.seq - 1, f"{LEADER}.{EPOCH}.{chain.seq}", timeout_s=10)
 
 
 def _round(
