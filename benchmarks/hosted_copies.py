@@ -179,6 +179,7 @@ data_dir = "{folder / "data" / name}"
 [leader]
 id = "{LEADER}"
 public_key = "{public_key}"
+silent_after_ms = 600000
 [broker]
 url = "{broker}"
 nkey_seed_file = "{folder / f"{name}.nk"}"

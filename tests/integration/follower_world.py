@@ -98,6 +98,7 @@ class Venue:
     keys: dict[str, tuple[str, str]]
     price: Decimal = Decimal(0)
     exchanges: dict[str, Any] = field(default_factory=dict)
+    listed: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def exchange(self, account: str) -> Any:
         if account not in self.exchanges:
@@ -117,11 +118,11 @@ class Venue:
             await maker.create_order(BTC, "limit", "sell", "20", str(self.price + offset))
 
     async def orders(self, account: str) -> list[dict[str, Any]]:
-        """Every order the account ever sent: open ones and history, page by page. What the venue made of a
-        position's stops is left out.
+        """Every order the account ever sent: open ones and history, page by page, and what was listed at an
+        earlier call (the venue lists the latest 500). What it made of a position's stops is left out.
         """
         exchange = self.exchange(account)
-        found: dict[str, dict[str, Any]] = {}
+        found = self.listed.setdefault(account, {})
         for ask in (exchange.privateGetV5OrderRealtime, exchange.privateGetV5OrderHistory):
             cursor = ""
             while True:
