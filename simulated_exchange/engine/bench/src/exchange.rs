@@ -61,9 +61,10 @@ impl Run {
     /// The stream lies there, so that what comes can be looked at, as in a batch.
     #[inline]
     fn look_ahead(&self, lookout: &mut Lookout, workload: &Workload, at: usize) {
-        let coming = workload.stream.get(at);
-        let glance = coming.map_or(Glance::NOTHING, |coming| Glance::of(&commands::timed(at, coming)));
-        self.exchange.look_ahead(lookout, glance);
+        self.exchange.look_ahead(lookout, || match workload.stream.get(at) {
+            Some(coming) => Glance::of(&commands::timed(at, coming)),
+            None => Glance::NOTHING,
+        });
     }
 
     #[inline]

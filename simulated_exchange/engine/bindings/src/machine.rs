@@ -218,14 +218,15 @@ impl Machine {
         };
         let (exchange, journal) = (&mut self.exchange, self.journal.as_deref());
         let mut lookout = Lookout::default();
-        let mut coming = records.chunks_exact(COMMAND_BYTES).map(Glance::of_record);
-        let mut next = || coming.next().unwrap_or(Glance::NOTHING);
+        let glance = |at: usize| {
+            records.chunks_exact(COMMAND_BYTES).nth(at).map_or(Glance::NOTHING, Glance::of_record)
+        };
         let run = || {
-            for _ in 0..AHEAD {
-                exchange.look_ahead(&mut lookout, next());
+            for at in 0..AHEAD {
+                exchange.look_ahead(&mut lookout, || glance(at));
             }
             for (at, record) in records.chunks_exact(COMMAND_BYTES).enumerate() {
-                exchange.look_ahead(&mut lookout, next());
+                exchange.look_ahead(&mut lookout, || glance(at + AHEAD));
                 let command = &Command::decode(record).map_err(|error| unreadable(at, error))?;
                 if let Some(journal) = journal {
                     journal.append(trimmed(record))?;

@@ -141,13 +141,14 @@ impl Default for Lookout {
 
 impl Exchange {
     /// Takes the next step toward each of the commands last looked at, and the first one toward `coming`, whose turn is
-    /// [`AHEAD`] commands away. To be called once before every command. Does nothing in a small venue.
+    /// [`AHEAD`] commands away. To be called once before every command. Does nothing in a small venue, not even glance.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "see `Glance::of`")]
-    pub fn look_ahead(&self, lookout: &mut Lookout, coming: Glance) {
+    pub fn look_ahead(&self, lookout: &mut Lookout, coming: impl FnOnce() -> Glance) {
         if self.ledger.slots_count() < lookout.slots_min {
             return;
         }
+        let coming = coming();
         let sight = match coming.sought {
             Sought::Nothing => NOTHING,
             Sought::Order => self.seek_order(&coming),

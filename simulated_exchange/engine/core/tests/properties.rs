@@ -78,7 +78,7 @@ proptest! {
         let mut lookout = Lookout::everywhere();
         for (at, command) in commands.iter().enumerate() {
             let coming = commands.get(at + AHEAD).map_or(Glance::NOTHING, Glance::of);
-            short.look_ahead(&mut lookout, coming);
+            short.look_ahead(&mut lookout, || coming);
             let (mut events, mut expected) = (Vec::new(), Vec::new());
             prop_assert_eq!(short.apply(command, &mut events), long.apply(command, &mut expected));
             prop_assert_eq!(events, expected, "{:?}", command);
@@ -94,7 +94,7 @@ proptest! {
         let mut lookout = Lookout::everywhere();
         let (exchange, _) = run(&commands, 1000, 1000);
         for record in [&rubbish[..], &rubbish[1..], &[]] {
-            (0..AHEAD).for_each(|_| exchange.look_ahead(&mut lookout, Glance::of_record(record)));
+            (0..AHEAD).for_each(|_| exchange.look_ahead(&mut lookout, || Glance::of_record(record)));
         }
     }
 

@@ -22,7 +22,8 @@ pub(super) struct Meeting {
 }
 
 impl Exchange {
-    /// Lets a plain order take what it meets.
+    /// Lets a plain order take what it meets. Apart from the others, which are shorter, and theirs are the registers.
+    #[inline(never)]
     pub(super) fn take_plain(
         &mut self,
         command: &Command,
