@@ -40,6 +40,7 @@ pub struct Observer {
     touched: BTreeSet<Held>,
     paid: BTreeSet<(AccountId, CoinId)>,
     trades: BTreeMap<TradeId, (i128, i128)>,
+    delivered: BTreeMap<InstrumentId, i128>,
     interest: BTreeMap<(AccountId, CoinId), Interest>,
     /// The order books.
     pub queues: Queues,
@@ -56,6 +57,7 @@ impl Observer {
         self.touched.clear();
         self.paid.clear();
         self.trades.clear();
+        self.delivered.clear();
         if self.last_sequence == 0 {
             let listed = (0..).map(InstrumentId).zip(exchange.instruments());
             let spot = listed.filter(|(_, listed)| listed.spec.kind == Kind::Spot);
@@ -73,6 +75,7 @@ impl Observer {
         for (trade, (signed, total)) in &self.trades {
             check(*signed == 0, || format!("the sides of {trade:?} differ by {signed} of {total}"))?;
         }
+        check(self.delivered.values().all(|sum| *sum == 0), || format!("delivered: {:?}", self.delivered))?;
         self.compare(exchange)
     }
 
@@ -166,9 +169,14 @@ impl Observer {
         if self.reduce_only.contains(&order_id) {
             check(closed == signed.abs(), || format!("{kind:?} of a reduce-only order from {held}"))?;
         }
-        let sides = self.trades.entry(trade_id).or_default();
-        sides.0 += signed;
-        sides.1 += signed.abs();
+        if how == FillKind::Delivery {
+            // each position is delivered by itself, and all of a contract's together are nothing
+            *self.delivered.entry(instrument).or_default() += signed;
+        } else {
+            let sides = self.trades.entry(trade_id).or_default();
+            sides.0 += signed;
+            sides.1 += signed.abs();
+        }
         if how == FillKind::Trade && order_id != OrderId(0) {
             let open = self.open.get(&order_id).copied().unwrap_or_default();
             check(open.0 - qty.0 == leaves.0 && leaves.0 >= 0, || format!("{kind:?} of {open:?}"))?;
