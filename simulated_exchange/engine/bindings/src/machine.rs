@@ -6,9 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use exchange_core::{
-    AHEAD, Applied, COMMAND_BYTES, Command, DecodeError, EventLog, Exchange, Glance, Lookout,
-};
+use exchange_core::{AHEAD, Applied, COMMAND_BYTES, Command, EventLog, Exchange, Glance, Lookout};
 use exchange_journal::{
     Durability, Journal, JournalError, Place, Reader, Record, Recovering, Snapshot, SnapshotFile, padded,
     trimmed,
@@ -18,6 +16,8 @@ use crate::genesis;
 
 /// Room made for a batch's events; more is made when it is needed.
 const EVENTS_PER_COMMAND: usize = 4;
+/// Commands of a batch for which memory is kept.
+const DECODED_KEPT_MAX: usize = 1 << 14;
 
 /// Commands between two words of a replay's progress.
 const PROGRESS_EVERY: u64 = 4096;
@@ -46,6 +46,8 @@ impl From<JournalError> for Failure {
 pub(crate) struct Machine {
     exchange: Exchange,
     journal: Option<Arc<Journal>>,
+    /// The commands of a batch; kept from batch to batch, since fresh memory is slow.
+    decoded: Vec<Command>,
     broken: Option<String>,
 }
 
@@ -153,7 +155,7 @@ impl Machine {
     }
 
     fn of(exchange: Exchange) -> Self {
-        Self { exchange, journal: None, broken: None }
+        Self { exchange, journal: None, decoded: Vec::new(), broken: None }
     }
 
     /// Applies what is left of a journal; where somebody wants to know how far it is, with every check.
@@ -205,29 +207,27 @@ impl Machine {
         }
     }
 
-    /// Checks all records, then journals and applies one after the other. Each is read when its turn comes: the commands of a
-    /// whole batch would have to go out of the nearest memory and back.
+    /// Decodes all records, then journals and applies one after the other.
     pub(crate) fn apply_batch(&mut self, records: &[u8]) -> Result<Batch, Failure> {
         self.check_running()?;
         let count = records.len() / COMMAND_BYTES;
-        check_all(records)?;
+        decode_all(records, &mut self.decoded)?;
         let mut batch = Batch {
             first_command: self.command_count() + 1,
             applied: Vec::with_capacity(count),
             events: EventLog::with_capacity(count * EVENTS_PER_COMMAND),
         };
-        let (exchange, journal) = (&mut self.exchange, self.journal.as_deref());
+        let (exchange, journal, commands) = (&mut self.exchange, self.journal.as_deref(), &self.decoded);
         let mut lookout = Lookout::default();
-        let glance = |at: usize| {
-            records.chunks_exact(COMMAND_BYTES).nth(at).map_or(Glance::NOTHING, Glance::of_record)
-        };
+        let glance = |at: usize| commands.get(at).map_or(Glance::NOTHING, Glance::of);
         let run = || {
             for at in 0..AHEAD {
                 exchange.look_ahead(&mut lookout, || glance(at));
             }
-            for (at, record) in records.chunks_exact(COMMAND_BYTES).enumerate() {
+            for (at, (command, record)) in
+                commands.iter().zip(records.chunks_exact(COMMAND_BYTES)).enumerate()
+            {
                 exchange.look_ahead(&mut lookout, || glance(at + AHEAD));
-                let command = &Command::decode(record).map_err(|error| unreadable(at, error))?;
                 if let Some(journal) = journal {
                     journal.append(trimmed(record))?;
                 }
@@ -298,13 +298,18 @@ pub(crate) fn command_record(path: &Path, record: &Record<'_>) -> Result<[u8; CO
     })
 }
 
-fn check_all(records: &[u8]) -> Result<(), Failure> {
-    let mut checked = records.chunks_exact(COMMAND_BYTES).map(Command::check).enumerate();
-    checked.try_for_each(|(at, checked)| checked.map_err(|error| unreadable(at, error)))
-}
-
-fn unreadable(at: usize, error: DecodeError) -> Failure {
-    Failure::Record(format!("records[{at}]: {error}"))
+/// Reads all records into `commands`, in place of what they held.
+fn decode_all(records: &[u8], commands: &mut Vec<Command>) -> Result<(), Failure> {
+    commands.clear();
+    commands.shrink_to(DECODED_KEPT_MAX);
+    commands.reserve(records.len() / COMMAND_BYTES);
+    for (at, record) in records.chunks_exact(COMMAND_BYTES).enumerate() {
+        match Command::decode(record) {
+            Ok(command) => commands.push(command),
+            Err(error) => return Err(Failure::Record(format!("records[{at}]: {error}"))),
+        }
+    }
+    Ok(())
 }
 
 fn genesis_json(path: &Path, reader: &mut Reader) -> Result<String, Failure> {

@@ -257,13 +257,7 @@ impl Command {
         writer.finish()
     }
 
-    /// Whether a record can be read: as `decode`, with nothing to be kept.
-    pub fn check(bytes: &[u8]) -> Result<(), DecodeError> {
-        Self::decode(bytes).map(|_| ())
-    }
-
     /// Reads a record; every byte must make sense, so that decoding and encoding are inverse.
-    #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let record: &[u8; COMMAND_BYTES] = bytes.try_into().map_err(|_| DecodeError::Length)?;
         let (fields, length) = Fields::of(record)?;
