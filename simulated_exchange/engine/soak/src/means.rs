@@ -80,6 +80,9 @@ impl Means {
         let mut seen = BTreeSet::new();
         let (mut needed, mut is_plain): (BTreeMap<CoinId, i128>, bool) = (BTreeMap::new(), true);
         for event in events.iter().take_while(|event| !is_later_stage(&event.kind)) {
+            if let EventKind::OrderCancelled { account, .. } = event.kind {
+                seen.insert(account); // what it held is free again
+            }
             let EventKind::Fill { account, is_maker, qty, closed_qty, instrument, kind, .. } = event.kind
             else {
                 continue;
