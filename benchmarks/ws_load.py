@@ -19,7 +19,8 @@ from benchmarks.ws_talk import Client, connected, signed_in
 __all__: list[str] = []
 
 PATH = "/v5/trade"
-ORDERS = (("Buy", "GTC"), ("Sell", "IOC"))  # the maker's, the taker's
+# the maker's, the taker's; a taker asks for two makers' worth: the book stays short however turns fall
+ORDERS = (("Buy", "GTC", "0.001"), ("Sell", "IOC", "0.002"))
 TEXT_SHOWN_MAX = 300
 
 
@@ -36,12 +37,12 @@ class _Round:
 class _Trader:
     """One socket of one account: an order, its answer, the next order."""
 
-    def __init__(self, client: Client, shared: _Round, side: str, time_in_force: str) -> None:
+    def __init__(self, client: Client, shared: _Round, side: str, time_in_force: str, qty: str) -> None:
         self._client = client
         self._shared = shared
         self._head = (
             f'","op":"order.create","args":[{{"category":"linear","symbol":"BTCUSDT","side":"{side}",'
-            f'"orderType":"Limit","qty":"0.001","price":"{PRICE}","timeInForce":"{time_in_force}",'
+            f'"orderType":"Limit","qty":"{qty}","price":"{PRICE}","timeInForce":"{time_in_force}",'
             '"orderLinkId":"b'
         )
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -87,12 +88,11 @@ async def _load(task: dict[str, Any]) -> dict[str, Any]:
     shared = _Round()
     traders = []
     for number in range(task["connections"]):
-        side, time_in_force = ORDERS[number % 2]
         if task["accounts"]:
             client = await signed_in(task["port"], PATH, task["accounts"][number % 2])
         else:
             client = await connected(task["port"], PATH)
-        traders.append(_Trader(client, shared, side, time_in_force))
+        traders.append(_Trader(client, shared, *ORDERS[number % 2]))
     cpu = time.process_time()
     shared.deadline_ns = time.perf_counter_ns() + int(task["seconds"] * 1e9)
     for trader in traders:
