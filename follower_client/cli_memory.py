@@ -127,7 +127,7 @@ def _print_reports(config: Path) -> None:
         for one, store in _stores(config):
             paper = one.venue.kind == "paper"
             for copy in store.copies(limit=VERDICTS_MAX):
-                if copy.verdict is None:
+                if copy.verdict is None or copy.is_late:
                     continue
                 identity = Identity(one.follower.id, copy.leader_id, one.to_policy().label, paper)
                 orders = [

@@ -7,6 +7,7 @@ inside (`follower`), output for people (`cli`).
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ import structlog
 from follower_client.core.snapshot import Instrument
 from follower_client.errors import ConfigurationError, FollowerError, TryAgainError, VenueUnavailableError
 from follower_client.failpoint import Failpoints
-from follower_client.follower import STOP_LIMIT_S, Follower
+from follower_client.follower import CLOSE_LIMIT_S, STOP_LIMIT_S, Follower
 from follower_client.reading import read_secret
 from follower_client.service import heartbeat, notify
 from follower_client.settings import DEFAULT_SYMBOLS, FollowerSettings
@@ -107,7 +108,8 @@ class Market:
 
     async def close(self) -> None:
         with suppress(Exception):
-            await self.exchange.close()
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self.exchange.close()
 
 
 def live_port(
@@ -143,6 +145,7 @@ async def serve(
     SIGHUP reads the settings again with `reload`: when they are right, everybody is stopped in order and
     started with them, so that a copy is decided under the old ones or the new ones and never under both.
     """
+    gc.freeze()  # what was imported stays: looking through all of it at the end took a second and more
     stop, coming = asyncio.Event(), list[Sequence[FollowerSettings]]()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -188,8 +191,8 @@ async def _serve(
         starting.result()
         return await _run(markets, followers, stop, announce)
     finally:
-        await asyncio.gather(*(follower.close() for follower in followers), return_exceptions=True)
-        await asyncio.gather(*(market.close() for market in markets))
+        ends = [*(one.close() for one in followers), *(one.close() for one in markets)]
+        await asyncio.gather(*ends, return_exceptions=True)
 
 
 async def _start(
@@ -242,6 +245,7 @@ async def _run(
         done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         waiting -= done
         if ready in done:
+            gc.freeze()
             notify("READY=1")
             announce([follower.follower_id for follower in followers])
         for task in [task for task in running if task in done]:

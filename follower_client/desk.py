@@ -14,15 +14,18 @@ import structlog
 
 from follower_client.control import ControlFile
 from follower_client.core.policy import Policy
-from follower_client.core.snapshot import LeaderState, Quote, Snapshot
+from follower_client.core.snapshot import QUOTE_AGE_MAX_MS, LeaderState, Quote, Snapshot
 from follower_client.failpoint import Failpoints
 from follower_client.journal import Journal
-from follower_client.order_driver import OrderDriver
+from follower_client.order_driver import OrderDriver, now_ms
 from follower_client.risk import RiskWatch
 from follower_client.store import Store
 from follower_client.venue.port import VenueFill, VenueOrder, VenuePort
 
 __all__ = ["Desk"]
+
+QUOTE_TURN_S = 0.05
+QUOTE_TURNS_MAX = 40
 
 ZERO = Decimal(0)
 log = structlog.get_logger(__name__)
@@ -113,6 +116,17 @@ class Desk:
 
     def quote(self, symbol: str) -> Quote | None:
         return self.port.account.quotes.get(symbol)
+
+    async def wait_for_quote(self, symbol: str) -> None:
+        """Until its price is fresh, within a limit: while many copies are made at once, news of the market
+        wait their turn like everything else, and an entry that waits for them lets them in. The limit is
+        counted in turns, because they come late then, too.
+        """
+        for _ in range(QUOTE_TURNS_MAX):
+            quote = self.quote(symbol)
+            if quote is None or now_ms() - quote.at_ms <= QUOTE_AGE_MAX_MS:
+                return
+            await asyncio.sleep(QUOTE_TURN_S)
 
     def note_leverage(self) -> Decimal:
         """Sum of |notional| / equity right now; keeps the peak."""

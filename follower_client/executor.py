@@ -39,6 +39,7 @@ from follower_client.core.snapshot import Control, LeaderStep, Snapshot, StepKin
 from follower_client.desk import Desk
 from follower_client.errors import VenueUnavailableError
 from follower_client.evidence import keep_evidence
+from follower_client.late_join import record_late
 from follower_client.leader_view import LeaderFacts, LeaderView
 from follower_client.order_driver import SEND_SLACK_MS, LiveOrder, now_ms
 from follower_client.records import Copy, CopyKey, Head, Order
@@ -95,11 +96,12 @@ class Executor:
     def prepare(self) -> None:
         """Read what the store knows of this leader."""
         for copy in self._store.newest_copies(self.identity.leader_id, limit=RECENT_COPIES):
-            self.leader.hear(self._signal(copy))
+            if not copy.is_late:
+                self.leader.hear(self._signal(copy))
             if copy.target_qty is not None:
                 self.targets[copy.symbol] = copy.target_qty
             self._note_carried(copy)
-            if copy.verdict is not None:
+            if copy.verdict is not None and not copy.is_late:
                 self.last_seq = max(self.last_seq, copy.seq)
         facts = self._store.leader(self.identity.leader_id)
         if facts is not None:
@@ -163,10 +165,16 @@ class Executor:
     def heard(self, envelope: Envelope, message: object) -> None:
         """A message of the feed that is no signal."""
         self.progress.hear(envelope.epoch, envelope.seq, envelope.chain_hash, settled=True)
+        late = record_late(
+            self._store, self.policy, self.identity, self.leader, self.desk.quote, envelope, message
+        )
         self._hear(message)
         head = self._head()
         if head is not None:
             self._store.save_head(self.identity.leader_id, head)
+        for copy in late:
+            assert self._group is not None, "the feed is heard before `run`"
+            self._spawn(self._group, copy, [])
 
     def _hear(self, message: object) -> None:
         before = self.leader.facts
@@ -245,6 +253,7 @@ class Executor:
 
     async def _run_entries(self, copy: Copy, signal: Signal, step: LeaderStep) -> Decision:
         await self._wait_for_wave(copy, step)
+        await self.desk.wait_for_quote(copy.symbol)
         orders = [order for order in self._store.orders_of(copy.key) if order.leg == "open"]
         n, entered = len(orders), sum((order.filled_qty for order in orders), ZERO)
         while True:
@@ -376,10 +385,13 @@ class Executor:
         if copy.target_qty is None and last.reason not in NO_TARGET:
             self.targets[copy.symbol] = last.target_qty
         self.progress.settle(copy.epoch, copy.seq)
-        report = encode_report(copy_report(self.identity, copy, orders))
-        self._store.record(copy, head=self._head(), report=(report_id(self.identity, copy), report))
+        report = None
+        if not copy.is_late:
+            body = encode_report(copy_report(self.identity, copy, orders))
+            report = report_id(self.identity, copy), body
+            self.last_seq = max(self.last_seq, copy.seq)
+        self._store.record(copy, head=self._head(), report=report)
         self._failpoints.reach("reported")
-        self.last_seq = max(self.last_seq, copy.seq)
         self._note_carried(copy)
         self._reporter.wake()
         log.info("verdict", verdict=copy.verdict, reason=copy.reason, symbol=copy.symbol, detail=copy.detail)

@@ -39,12 +39,13 @@ from relay.protocol import subjects
 from relay.protocol.feed import NeedKey
 from relay.protocol.venues import venue_name
 
-__all__ = ["STOP_LIMIT_S", "Follower"]
+__all__ = ["CLOSE_LIMIT_S", "STOP_LIMIT_S", "Follower"]
 
 STATUS_EVERY_S = 5.0
 DRAIN_S = 0.6
 FLUSH_S = 1.2
 STOP_LIMIT_S = 2.5
+CLOSE_LIMIT_S = 1.0  # a venue that is gone answers no farewell
 
 log = structlog.get_logger(__name__)
 
@@ -205,7 +206,9 @@ class Follower:
 
     async def close(self) -> None:
         """Give everything back, whatever state it is in."""
-        await self._port.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._port.close()
         if self._bus is not None:
             await self._bus.close()
         if self._store is not None:

@@ -20,12 +20,15 @@ ZERO = Decimal(0)
 
 
 class LeaderFacts(msgspec.Struct, frozen=True):
-    """What has to survive a restart because no later message repeats it."""
+    """What has to survive a restart because no later message repeats it. `joined` = the first list of all his
+    positions was heard (a store from before there was this fact has heard it).
+    """
 
     equity_at_start: Decimal | None = None
     leverage_recommended: Decimal | None = None
     legacy: frozenset[str] = frozenset()
     rebased: frozenset[str] = frozenset()
+    joined: bool = True
 
 
 class LeaderView:
@@ -36,8 +39,9 @@ class LeaderView:
         self.leverage: Decimal | None = None
         self.equity: Decimal | None = None
         self.equity_before: Decimal | None = None
-        self.facts = LeaderFacts()
+        self.facts = LeaderFacts(joined=False)
         self._knows_all = False
+        self._stepped: set[str] = set()
 
     @property
     def exposures(self) -> dict[str, Decimal]:
@@ -82,14 +86,20 @@ class LeaderView:
             if message.cause == "cash_flow":
                 self._keep(rebased=self._held())
         elif isinstance(message, Snapshot):
-            is_first = self.equity is None
+            late = {state.symbol for state in self.late(message)}
             self._hear_account(message.equity, message.account_leverage)
             self._take_all(message.positions)
-            if is_first:
-                self._keep(legacy=self._held())
+            self._keep(joined=True, legacy=self.facts.legacy | late)
         elif isinstance(message, Notice) and message.recommended_leverage is not None:
             wanted = Decimal(message.recommended_leverage)
             self._keep(leverage_recommended=wanted if wanted > 0 else None)
+
+    def late(self, snapshot: Snapshot) -> list[PositionState]:
+        """What he has held since before he was followed: the first list of all his positions tells it."""
+        if self.facts.joined:
+            return []
+        held = [state for state in snapshot.positions if Decimal(state.qty) != 0]
+        return [state for state in held if state.symbol not in self._stepped]
 
     def restore(self, facts: LeaderFacts) -> None:
         """What the store knew."""
@@ -97,6 +107,7 @@ class LeaderView:
 
     def _hear_signal(self, signal: Signal) -> None:
         symbol, after = signal.symbol, Decimal(signal.position.qty)
+        self._stepped.add(symbol)
         before = after - (Decimal(signal.qty) if signal.side == "buy" else -Decimal(signal.qty))
         if before != 0 and self.qty(symbol) is None:
             self._keep(legacy=self.facts.legacy | {symbol})

@@ -37,6 +37,7 @@ WHAT_TO_DO = {
     "equivocation": "Do not resume before you have spoken to the leader: two messages claim one place.",
     "clock": "Set this machine's clock (NTP). Entries go on by themselves once it is right.",
     "adl_rank": "Your profit may be taken to cover others' losses. Reduce the position or its leverage.",
+    "adl_near": "The venue may soon close winners to pay for losers. Consider smaller positions.",
     "borrowed_usdt": "Fees or losses made a loan. Deposit, or repay it at the venue; then resume.",
     "mark_last_gap": "Liquidation follows the mark price. Look at the market before you trust an entry.",
     "insurance_drop": "Deleveraging comes nearer when the pool is empty. Consider smaller positions.",

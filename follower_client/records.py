@@ -12,7 +12,11 @@ import msgspec
 from follower_client.core.order import TERMINAL, OrderEvent, OrderState, advance
 from relay.protocol.messages import Verdict
 
-__all__ = ["Copy", "CopyKey", "Head", "Order"]
+__all__ = ["LATE_EPOCH", "Copy", "CopyKey", "Head", "Order"]
+
+LATE_EPOCH = -1
+"""The epoch of copies that no step of the leader asked for: of what he held when he was first heard. No feed
+has it, so they never meet a signal's."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -75,6 +79,13 @@ class Copy(msgspec.Struct, kw_only=True):
     @property
     def key(self) -> CopyKey:
         return CopyKey(self.leader_id, self.epoch, self.seq)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it copies a position from before the leader was followed. The relay knows of no such signal
+        and gets no report.
+        """
+        return self.epoch == LATE_EPOCH
 
 
 class Order(msgspec.Struct, kw_only=True):

@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict, deque
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from follower_client.copies import open_copy
 from follower_client.core.order import OrderState, client_order_id
 from follower_client.daemon import Market
 from follower_client.errors import FollowerError, StoreError, TryAgainError
 from follower_client.executor import ENTRY_ORDERS_MAX, EXIT_ORDERS_MAX
+from follower_client.late_join import late_signals
+from follower_client.leader_view import LeaderFacts
 from follower_client.locks import hold
 from follower_client.membership import fetch_group_key
 from follower_client.reading import read_secret
@@ -30,13 +35,13 @@ from follower_client.venue.port import VenueFill, VenueOrder
 from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
 from relay.protocol.feed import Accepted, FeedReader, NeedKey
-from relay.protocol.messages import Signal
+from relay.protocol.messages import Signal, Snapshot
 from relay.protocol.signing import Envelope
 
 __all__ = ["Recovered", "recover"]
 
 HISTORY_CHUNK = 512
-SIGNALS_MAX = 100_000
+MESSAGES_MAX = 1_000_000
 LIMIT_S = 120.0
 LEGS = (("open", ENTRY_ORDERS_MAX), ("close", EXIT_ORDERS_MAX))
 OVERLAP_MS = 60_000
@@ -98,14 +103,19 @@ def _set_aside(path: Path, *, force: bool) -> Path | None:
 
 async def _recover(settings: FollowerSettings, path: Path, aside: Path | None) -> Recovered:
     async with asyncio.timeout(LIMIT_S):
-        heard = [one for leader in settings.leaders for one in await _history(settings, leader)]
-        since_ms = min((signal.sealed_ms for _, signal in heard), default=0)
+        heard: list[tuple[Envelope, Signal]] = []
+        since_ms = int(time.time() * 1000)
+        for leader in settings.leaders:
+            async for envelope, message in _history(settings, leader):
+                since_ms = min(since_ms, getattr(message, "sealed_ms", since_ms))
+                if isinstance(message, Signal):
+                    heard.append((envelope, message))
         market = Market([settings])
         port = None
         try:
             port = market.port(settings, await market.start())
             await port.start(_Silent())
-            fills = await port.fetch_fills_since(since_ms - OVERLAP_MS) if heard else []
+            fills = await port.fetch_fills_since(since_ms - OVERLAP_MS)
             positions = port.account.positions()
         finally:
             if port is not None:
@@ -114,27 +124,33 @@ async def _recover(settings: FollowerSettings, path: Path, aside: Path | None) -
     store = Store.open(path)
     try:
         store.claim({"follower": settings.follower.id})
-        orders, count = _rebuild(settings, store, heard, fills)
+        left = _by_name(fills)
+        found = _rebuild(settings, store, heard, left)
+        if left:
+            found += _rebuild(settings, store, await _late(settings, frozenset(left)), left)
+        for leader in settings.leaders:  # whom it has joined before: nothing of his is late any more
+            store.save_leader(leader.id, msgspec.json.encode(LeaderFacts()))
         own = store.positions()
     finally:
         store.close()
     external = {name: qty - own.get(name, 0) for name, qty in positions.items() if qty != own.get(name, 0)}
     return Recovered(
         signals=len(heard),
-        orders=orders,
-        fills=count,
+        orders=len(found),
+        fills=sum(found),
         positions={name: str(qty) for name, qty in own.items()},
         external={name: str(qty) for name, qty in external.items()},
         set_aside=aside,
     )
 
 
-async def _history(settings: FollowerSettings, leader: LeaderSection) -> list[tuple[Envelope, Signal]]:
-    """Every signal of a leader that the relay still has, verified."""
+async def _history(
+    settings: FollowerSettings, leader: LeaderSection
+) -> AsyncIterator[tuple[Envelope, object]]:
+    """Every message of a leader that the relay still has, verified."""
     seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")
     name = settings.follower.id
     reader = FeedReader(leader.id, leader.public_key, None, is_member=leader.box_key_file is not None)
-    found: list[tuple[Envelope, Signal]] = []
     try:
         bus = await Bus.connect(
             settings.broker.url,
@@ -146,17 +162,18 @@ async def _history(settings: FollowerSettings, leader: LeaderSection) -> list[tu
     except BusError as error:
         raise TryAgainError(str(error)) from None
     try:
-        first = 1
-        while len(found) < SIGNALS_MAX:
+        first, count = 1, 0
+        while count < MESSAGES_MAX:
             batch = await bus.fetch_range(subjects.stream(leader.id), first, HISTORY_CHUNK)
             if not batch:
                 break
+            count += len(batch)
             for seq, wire in batch:
                 events = deque(reader.receive(wire, seq))
                 while events:
                     event = events.popleft()
-                    if isinstance(event, Accepted) and isinstance(event.message, Signal):
-                        found.append((event.envelope, event.message))
+                    if isinstance(event, Accepted):
+                        yield event.envelope, event.message
                     elif isinstance(event, NeedKey):
                         key = await fetch_group_key(bus, leader, name, event)
                         events.extend(reader.give_key(event.group_epoch, key))
@@ -165,61 +182,78 @@ async def _history(settings: FollowerSettings, leader: LeaderSection) -> list[tu
         raise TryAgainError(f"broker: {error}") from None
     finally:
         await bus.close()
+
+
+async def _late(settings: FollowerSettings, names: frozenset[str]) -> list[tuple[Envelope, Signal]]:
+    """What was copied on joining: of all positions in snapshots those whose orders have these names."""
+    found = []
+    for leader in settings.leaders:
+        async for envelope, message in _history(settings, leader):
+            if not isinstance(message, Snapshot):
+                continue
+            for place, signal in late_signals(envelope, message, lambda _: None, message.sealed_ms):
+                own = _names(settings.follower.id, place.leader_id, place.epoch, place.seq)
+                if any(name in names for _, _, name in own):
+                    found.append((place, signal))
     return found
+
+
+def _by_name(fills: list[VenueFill]) -> dict[str, list[VenueFill]]:
+    found: dict[str, list[VenueFill]] = {}
+    for fill in fills:
+        if fill.client_order_id:
+            found.setdefault(fill.client_order_id, []).append(fill)
+    return found
+
+
+def _names(follower_id: str, leader_id: str, epoch: int, seq: int) -> Iterator[tuple[str, int, str]]:
+    """Leg, n and name of every order that a signal can have led to."""
+    for leg, most in LEGS:
+        for n in range(most):
+            yield leg, n, client_order_id(follower_id, leader_id, epoch, seq, leg, n)
 
 
 def _rebuild(
     settings: FollowerSettings,
     store: Store,
     heard: list[tuple[Envelope, Signal]],
-    fills: list[VenueFill],
-) -> tuple[int, int]:
-    """Copies, orders and fills as they must have been; how many orders and fills."""
-    by_name: defaultdict[str, list[VenueFill]] = defaultdict(list)
-    for fill in fills:
-        by_name[fill.client_order_id].append(fill)
-    orders = count = 0
+    left: dict[str, list[VenueFill]],
+) -> list[int]:
+    """Copies, orders and fills as they must have been, taken out of `left`; how many fills each order had."""
+    counts: list[int] = []
     for envelope, signal in heard:
         copy = open_copy(settings.follower.id, envelope, signal, None, signal.sealed_ms)
-        head = Head(envelope.epoch, envelope.seq, envelope.chain_hash)
-        found = list(_orders(settings.follower.id, copy, by_name))
+        head = None if copy.is_late else Head(envelope.epoch, envelope.seq, envelope.chain_hash)
+        found = list(_orders(settings.follower.id, copy, left))
         copy.verdict, copy.reason = ("copied" if found else "skipped"), "recovered"
         copy.detail = "found again at the venue" if found else "no order of this signal is at the venue"
         store.record(copy, head=head)
         for order in found:
             store.record_order(order)
-            for fill in by_name[order.client_order_id]:
-                count += store.record_fill(fill)
-        orders += len(found)
-    return orders, count
+            counts.append(sum(store.record_fill(fill) for fill in left.pop(order.client_order_id)))
+    return counts
 
 
-def _orders(follower_id: str, copy: Copy, by_name: dict[str, list[VenueFill]]) -> list[Order]:
-    found = []
-    for leg, most in LEGS:
-        for n in range(most):
-            name = client_order_id(follower_id, copy.leader_id, copy.epoch, copy.seq, leg, n)
-            fills = by_name.get(name)
-            if not fills:
-                continue
-            qty = sum((fill.qty for fill in fills), start=fills[0].qty * 0)
-            found.append(
-                Order(
-                    client_order_id=name,
-                    leader_id=copy.leader_id,
-                    epoch=copy.epoch,
-                    seq=copy.seq,
-                    leg=leg,
-                    n=n,
-                    symbol=copy.symbol,
-                    is_buy=fills[0].is_buy,
-                    qty=qty,
-                    limit_price=None,
-                    reduce_only=leg != "open",
-                    send_by_ms=copy.received_ms,
-                    state=OrderState.DONE,
-                    order_id=fills[0].order_id,
-                    filled_qty=qty,
-                )
-            )
-    return found
+def _orders(follower_id: str, copy: Copy, by_name: Mapping[str, list[VenueFill]]) -> Iterator[Order]:
+    for leg, n, name in _names(follower_id, copy.leader_id, copy.epoch, copy.seq):
+        fills = by_name.get(name)
+        if not fills:
+            continue
+        qty = sum((fill.qty for fill in fills), start=fills[0].qty * 0)
+        yield Order(
+            client_order_id=name,
+            leader_id=copy.leader_id,
+            epoch=copy.epoch,
+            seq=copy.seq,
+            leg=leg,
+            n=n,
+            symbol=copy.symbol,
+            is_buy=fills[0].is_buy,
+            qty=qty,
+            limit_price=None,
+            reduce_only=leg != "open",
+            send_by_ms=copy.received_ms,
+            state=OrderState.DONE,
+            order_id=fills[0].order_id,
+            filled_qty=qty,
+        )

@@ -276,6 +276,10 @@ class WatchSection(_Section):
         default=5, description="own lights in the deleveraging queue; 0 = off"
     )
     adl_action: Reaction = Field(default=WatchAction.WARN, description="then")
+    adl_near_share: Share | None = Field(
+        default=Decimal("0.5"), description="of the contract's loss at which deleveraging begins"
+    )
+    adl_near_action: Reaction = Field(default=WatchAction.WARN, description="then")
     borrowed_usdt: Positive | None = Field(default=Decimal(1), description="what the account owes")
     borrowed_action: Reaction = Field(default=WatchAction.CLOSE_ONLY, description="then")
     mark_last_gap_bps: Positive | None = Field(default=Decimal(200), description="of a held contract")

@@ -148,6 +148,12 @@ def _limits(settings: WatchSection) -> list[_Limit]:
             "adl_rank", number(settings.adl_rank), settings.adl_action, f"place in the ADL queue, {tells}"
         ),
         _Limit(
+            "adl_near",
+            settings.adl_near_share,
+            settings.adl_near_action,
+            f"share of the loss at which the venue deleverages, {tells}",
+        ),
+        _Limit(
             "borrowed_usdt",
             settings.borrowed_usdt,
             settings.borrowed_action,

@@ -73,8 +73,9 @@ class BelowMinimum(StrEnum):
 class LateJoin(StrEnum):
     """What happens to positions that the leader had before he was followed.
 
-    `wait` = not copied until he has been flat; `copy_now` = his next step brings the whole position;
-    `if_not_worse` = the same, but only at a price not worse than his average.
+    `wait` = not copied until he has been flat; `copy_now` = copied on joining, at the market's price, or at
+    his next step where that failed; `if_not_worse` = the same, but only at a price not worse than his
+    average.
     """
 
     WAIT = "wait"

@@ -14,6 +14,7 @@ from enum import StrEnum
 from relay.protocol.messages import Signal
 
 __all__ = [
+    "QUOTE_AGE_MAX_MS",
     "Control",
     "Guard",
     "Instrument",
@@ -26,6 +27,9 @@ __all__ = [
     "StepKind",
     "sign",
 ]
+
+QUOTE_AGE_MAX_MS = 3000
+"""An entry is not decided on an older price."""
 
 ZERO = Decimal(0)
 FORCED_CAUSES = ("liquidation", "adl")
@@ -271,7 +275,7 @@ class Snapshot:
     leader: LeaderState = LeaderState()
     guard: Guard = Guard()
     reconciled: bool = True
-    quote_age_max_ms: int = 3000
+    quote_age_max_ms: int = QUOTE_AGE_MAX_MS
 
     def own_qty(self, symbol: str) -> Decimal:
         """The position that copying built: the venue's, less what is external."""

@@ -23,8 +23,8 @@ from follower_client.venue.v5_rows import body_of, decimal_of
 __all__ = ["BookSide", "MarketData"]
 
 RECONNECT_WAIT_S = 0.5
-QUIET_MS_MAX = 1500  # after this long without a message a symbol is asked for over REST
-POLL_S = 0.75
+QUIET_MS_MAX = 1000  # after this long without a message a symbol is asked for over REST
+POLL_S = 0.5
 BOOK_DEPTH = 50
 DEPTH_BPS = 10
 FIRST_BOOK_S = 5.0

@@ -1,7 +1,7 @@
 """What the venue changes or lets be known about its contracts while somebody trades them.
 
-Belongs here: insurance pools, risk limits, the innovation zone, announcements, as alarms and as new rules.
-Does not belong here: prices (`market_data`), what an alarm leads to (`watch`).
+Belongs here: insurance pools, how near deleveraging is, risk limits, the innovation zone, announcements, as
+alarms and as new rules. Does not belong here: prices (`market_data`), what an alarm leads to (`watch`).
 
 Read over REST now and then, once per process; public, so no account's limits are touched.
 """
@@ -52,7 +52,7 @@ class MarketNews:
 
     async def look(self) -> None:
         """Everything once. What cannot be read stays as it was."""
-        for read in (self._read_funds, self._read_rules, self._read_announcements):
+        for read in (self._read_funds, self._read_adl, self._read_rules, self._read_announcements):
             try:
                 await read()
             except (self._failures, VenueUnavailableError) as error:
@@ -71,6 +71,24 @@ class MarketNews:
                 self._data.warnings[f"insurance_drop:{symbol}"] = (
                     (most - balance) / most if most > 0 else Decimal(0)
                 ).quantize(Decimal("0.0001"))
+
+    async def _read_adl(self) -> None:
+        """How much of the loss at which a contract's winners are deleveraged has been lost; 1 = it begins.
+        Both numbers are negative, shares of the pool since its peak. A pool below its threshold is not
+        watched for losses: there deleveraging begins when it is empty.
+        """
+        answer = body_of("adl alert", await self._data.exchange.publicGetV5MarketAdlAlert({}))
+        rows = {row.get("symbol"): row for row in answer["list"]}
+        for symbol, instrument in self._known.items():
+            row = rows.get(instrument.venue_symbol)
+            if row is None:
+                continue
+            ratio, trigger = decimal_of(row.get("pnlRatio")), decimal_of(row.get("insurancePnlRatio"))
+            balance = decimal_of(row.get("balance"))
+            near = Decimal(1) if balance <= 0 else Decimal(0)
+            if trigger < 0 and balance > decimal_of(row.get("adlTriggerThreshold")):
+                near = max(near, ratio / trigger)
+            self._data.warnings[f"adl_near:{symbol}"] = near.quantize(Decimal("0.0001"))
 
     async def _read_rules(self) -> None:
         exchange = self._data.exchange

@@ -56,6 +56,11 @@ class Transport(Protocol):
         """By the fastest way there is."""
         ...
 
+    @property
+    def clock_calls(self) -> int:
+        """How many calls `read_clock` makes."""
+        ...
+
     async def read_clock(self) -> tuple[int, int]:
         """(the venue's time, this machine's time) of one moment, ms."""
         ...
@@ -68,21 +73,23 @@ class Transport(Protocol):
 
 
 class PacedTransport:
-    """A transport whose reads wait for room among the calls of everybody behind one address. Orders are
-    counted by whoever sends them (`VenuePort.reserve`).
+    """A transport whose reads wait for room among the calls of everybody behind one address. What is posted
+    is counted by whoever posts it (`VenuePort.reserve`).
     """
 
     def __init__(self, inner: Transport, budget: Budget) -> None:
         self._inner, self._budget = inner, budget
         self.start, self.post, self.create_order = inner.start, inner.post, inner.create_order
         self.run, self.close = inner.run, inner.close
+        self.clock_calls = inner.clock_calls
 
     async def get(self, path: str, query: Mapping[str, Any]) -> Any:
         await self._budget.take(urgent=False)
         return await self._inner.get(path, query)
 
     async def read_clock(self) -> tuple[int, int]:
-        await self._budget.take(urgent=False)
+        for _ in range(self.clock_calls):
+            await self._budget.take(urgent=False)
         return await self._inner.read_clock()
 
 

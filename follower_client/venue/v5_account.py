@@ -127,6 +127,7 @@ class V5Account:
                 raise ConfigurationError([told]) from None
             raise TryAgainError(f"venue: the account cannot be read ({error})") from None
         self._holdings.adopt(rows, math.inf)
+        await self.reserve(urgent=False)
         with suppress(CallError):  # not every account may have it; orders here never rest, so it is a spare
             body = {"product": "DERIVATIVES", "timeWindow": DISCONNECT_WINDOW_S}
             await self._transport.post("/v5/order/disconnected-cancel-all", body)
@@ -330,6 +331,7 @@ class V5Account:
         leverage = min([wanted, *(tier.leverage_max for tier in tiers[:1])])
         body = {"category": "linear", "symbol": self._ids[symbol]}
         body |= {"buyLeverage": str(leverage), "sellLeverage": str(leverage)}
+        await self.reserve(urgent=False)
         try:
             await self._transport.post("/v5/position/set-leverage", body)
         except CallError as error:

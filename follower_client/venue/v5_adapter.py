@@ -34,7 +34,7 @@ __all__ = ["DirectTransport", "Signer"]
 
 REQUEST_TIMEOUT_S = 4.0
 PING_EVERY_S = 1.0
-SILENT_S = 3.0
+SILENT_S = 2.5  # two answers to pings are missing by then
 RECONNECT_WAIT_S = 0.25
 RECONNECT_WAIT_MAX_S = 5.0
 OPEN_LIMIT_S = 5.0
@@ -135,7 +135,8 @@ class _Socket:
                 if isinstance(frame, dict):
                     self._on_frame(frame)
         finally:
-            self.connection = None  # nothing more is sent on it
+            self.connection = None  # nothing more is sent on it, and what is under way is lost: the farewell
+            self._on_lost()  # may take a while
             pinging.cancel()
 
     async def _ping(self, connection: ClientConnection) -> None:
@@ -147,6 +148,8 @@ class _Socket:
 
 class DirectTransport:
     """REST session, private socket and trade socket of one account."""
+
+    clock_calls = CLOCK_READS
 
     def __init__(self, rest_url: str, ws_url: str, api_key: str, api_secret: str) -> None:
         self._rest = rest_url.rstrip("/")

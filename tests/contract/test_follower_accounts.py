@@ -124,7 +124,7 @@ async def test_rules_that_change_are_alarms_and_hold_from_then_on(venue: VenuePr
         account = data.account(instruments)
         news = MarketNews(data, instruments, CCXT_FAILURES, every_s=1)
         await news.look()
-        assert data.warnings == {f"insurance_drop:{eth}": 0} or all(
+        assert data.warnings == {f"insurance_drop:{eth}": 0, f"adl_near:{eth}": 0} or all(
             "announced" in name or value == 0 for name, value in data.warnings.items()
         )
         tier = {"limit": "100000", "max_leverage": "20", "maintenance_rate": "0.02"}
@@ -145,7 +145,7 @@ async def test_rules_that_change_are_alarms_and_hold_from_then_on(venue: VenuePr
 
 @pytest.mark.asyncio
 async def test_an_insurance_pool_that_pays_is_seen(tmp_path: Path) -> None:
-    with served(tmp_path / "venue", "--enable-sim", SIMULATED_EXCHANGE_INSURANCE_FUND_USDT="2000") as venue:
+    with served(tmp_path / "venue", "--enable-sim", SIMULATED_EXCHANGE_INSURANCE_FUND_USDT="20000") as venue:
         exchange = make_exchange(venue.rest, venue.ws)
         maker, victim = venue.open_account("100000000"), venue.open_account("1000")
         try:
@@ -153,7 +153,7 @@ async def test_an_insurance_pool_that_pays_is_seen(tmp_path: Path) -> None:
             data = MarketData(exchange, CCXT_FAILURES, [BTC], depth=False)
             news = MarketNews(data, instruments, CCXT_FAILURES, every_s=1)
             await news.look()
-            assert data.warnings[f"insurance_drop:{BTC}"] == 0
+            assert data.warnings[f"insurance_drop:{BTC}"] == data.warnings[f"adl_near:{BTC}"] == 0
             async with trading(venue, maker) as quotes, trading(venue, victim) as loser:
                 ticker = await quotes.publicGetV5MarketTickers({"category": "linear", "symbol": "BTCUSDT"})
                 price = Decimal(ticker["result"]["list"][0]["indexPrice"])
@@ -175,5 +175,9 @@ async def test_an_insurance_pool_that_pays_is_seen(tmp_path: Path) -> None:
                 while data.warnings[f"insurance_drop:{BTC}"] <= 0:
                     assert time.monotonic() < deadline_s, "the pool was not asked to pay"
                     await news.look()
+                await news.look()
+                gone, near = (data.warnings[f"{name}:{BTC}"] for name in ("insurance_drop", "adl_near"))
+                # deleveraging begins at a loss of three tenths of the pool
+                assert near > 0 and abs(near - gone / Decimal("0.3")) < Decimal("0.01")
         finally:
             await exchange.close()

@@ -186,7 +186,7 @@ class FollowerProcess:
     process: asyncio.subprocess.Process
     log: Path
 
-    async def ended(self, limit_s: float = 15.0) -> int:
+    async def ended(self, limit_s: float = 60.0) -> int:
         async with asyncio.timeout(limit_s):
             return await self.process.wait()
 

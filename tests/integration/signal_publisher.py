@@ -132,6 +132,19 @@ class Publisher:
         self.signals.append(seq)
         return seq
 
+    async def list_positions(self, *, equity: str = "100000", leverage: str = "6") -> int:
+        """A snapshot of the one position there is; returns its seq."""
+        exposure = (self.qty * self.price / Decimal(equity)).quantize(Decimal("1E-9"))
+        held = PositionState(
+            symbol=BTC,
+            qty=str(self.qty),
+            entry_price=str(self.price),
+            exposure=format(exposure, "f"),
+            leverage="10",
+        )
+        whole = Snapshot(positions=[held], equity=equity, account_leverage=leverage, sealed_ms=now_ms())
+        return await self.send(whole)
+
     async def _beat(self) -> None:
         while True:
             payload = encode_payload(

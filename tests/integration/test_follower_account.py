@@ -9,11 +9,12 @@ import sys
 import uuid
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from follower_client.store import Store
-from tests.integration.follower_world import BTC_ID, ROOT, World, eventually, world
+from tests.integration.follower_world import BTC, BTC_ID, ROOT, World, eventually, world
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(150)]
 
@@ -132,7 +133,7 @@ async def test_the_old_machine_left_running_doubles_no_order(tmp_path: Path) -> 
 
 
 @pytest.mark.system
-async def test_who_joins_late_waits_or_takes_the_whole_position_at_the_next_step(tmp_path: Path) -> None:
+async def test_who_joins_late_waits_or_takes_the_whole_position_at_once(tmp_path: Path) -> None:
     joins = {"waits": "wait", "takes": "copy_now", "picks": "if_not_worse"}
     async with world(tmp_path, *joins) as stage:
         unit = unit_of(stage)
@@ -142,7 +143,23 @@ async def test_who_joins_late_waits_or_takes_the_whole_position_at_the_next_step
         for name, late_join in joins.items():
             stage.write_config(name, folder=folder, policy=f'late_join = "{late_join}"')
         followers = await stage.follow(folder)
-        await asyncio.sleep(1)
+        await stage.publisher.list_positions(leverage="6")
+
+        async def joined() -> bool:
+            return abs(await stage.venue.position("takes") - unit / 2 / 10) <= Decimal("0.002")
+
+        await eventually(joined, what="half of his exposure on a tenth of his equity")
+        assert await stage.venue.position("waits") == 0
+        assert stage.reports_of("takes") == {}, "no signal, no report"
+        assert await followers.stop() == 0
+        for part in (tmp_path / "takes").glob("follower.sqlite*"):
+            part.unlink()
+        row = await recovered(folder / "takes.toml")  # the way that it came is found again
+        held = await stage.venue.position("takes")
+        assert {name: Decimal(qty) for name, qty in row["positions"].items()} == {BTC: held}
+        assert (row["external"], row["orders"]) == ({}, 1)
+        followers = await stage.follow(folder)  # who has joined does not join again
+        await stage.publisher.list_positions(leverage="6")
         more = await stage.publisher.trade(str(unit * Decimal("1.5")), leverage="9")
         reports = {name: await stage.reported(name, more, limit_s=30) for name in joins}
         assert (reports["waits"].verdict, reports["waits"].reason) == ("skipped", "late_join")
@@ -159,6 +176,19 @@ async def test_who_joins_late_waits_or_takes_the_whole_position_at_the_next_step
         again = await stage.publisher.trade(str(unit))  # from flat: nothing is late any more
         assert (await stage.reported("waits", again, limit_s=30)).verdict == "copied"
         assert await followers.stop() == 0
+
+
+async def recovered(config: Path) -> dict[str, Any]:
+    """What `recover` says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "follower_client", "recover", "-c", str(config), "--json"),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 90)
+    assert process.returncode == 0, output
+    row: dict[str, Any] = json.loads(output)[0]
+    return row
 
 
 @pytest.mark.system

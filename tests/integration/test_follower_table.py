@@ -116,7 +116,7 @@ async def test_f12_a_half_open_line_is_noticed_and_gone_round(tmp_path: Path) ->
         await eventually(lambda: said(follower, "socket_lost"), limit_s=15, what="the dead socket")
         given_up_s = time.monotonic() - cut_s
         print(f"F12: dead venue sockets given up after {given_up_s:.1f} s")  # noqa: T201
-        assert given_up_s < 10, "three seconds of silence, and no waiting for a farewell"
+        assert given_up_s < 10, "within three seconds on a machine that has time"
         more = await stage.reported(
             "alice", await stage.publisher.trade(str(unit * 2), leverage="12"), limit_s=30
         )

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from follower_client.core.order import OrderState
 from follower_client.errors import StoreError
+from follower_client.order_driver import now_ms
 from follower_client.records import CopyKey, Head, Order
 from follower_client.store import MIGRATIONS, Store
-from follower_client.venue.transport import Budget
+from follower_client.venue.market_data import MarketData
+from follower_client.venue.transport import Budget, StreamListener
+from follower_client.venue.v5_account import V5Account
+from tests.unit.follower_client.build import BTC, instrument
+from tests.unit.follower_client.test_ccxt_adapter import Ear
 from tests.unit.follower_client.test_store_and_settings import copy, order
 
 
@@ -53,6 +62,80 @@ async def test_a_caller_that_gives_up_takes_no_room() -> None:
     await asyncio.gather(waiting, return_exceptions=True)
     async with asyncio.timeout(2):
         await budget.take(urgent=True)
+
+
+class CountedVenue:
+    """Both accounts' way to a venue with nothing to tell: what matters is which calls arrive."""
+
+    def __init__(self) -> None:
+        self.arrived: list[str] = []
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def get(self, path: str, query: Mapping[str, Any]) -> Any:
+        self.arrived.append(path)
+        return {"result": {"list": []}}
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        self.arrived.append(path)
+        return {"result": {}}
+
+    async def create_order(self, body: Mapping[str, Any]) -> Any:
+        return {"result": {}}
+
+    clock_calls = 3
+
+    async def read_clock(self) -> tuple[int, int]:
+        self.arrived += ["clock"] * self.clock_calls
+        return now_ms(), now_ms()
+
+    async def run(self, listener: StreamListener) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+def two_accounts(venue: CountedVenue, budget: Budget) -> list[V5Account]:
+    data = MarketData(None, OSError, [BTC], depth=False)
+    return [
+        V5Account(venue, data, {BTC: instrument()}, leverage_max=Decimal(3), shared_budget=budget)
+        for _ in range(2)
+    ]
+
+
+async def settled(calls: Callable[[], Awaitable[object]], count: int) -> int:
+    """How many of so many calls get through when nothing more leaves the window."""
+    tasks = [asyncio.ensure_future(calls()) for _ in range(count)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    through = sum(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return through
+
+
+@pytest.mark.asyncio
+async def test_reads_of_all_accounts_wait_for_one_another_and_leave_room_for_exits() -> None:
+    venue = CountedVenue()
+    first, second = two_accounts(venue, Budget(10, 3600.0))  # what is taken stays taken for this test
+    starts = iter((first.start, second.start))
+    assert await settled(lambda: next(starts)(Ear()), 2) == 0
+    assert len(venue.arrived) == 8, venue.arrived  # of both together; a fifth is for exits alone
+    assert await settled(lambda: first.reserve(urgent=False), 1) == 0
+    assert await settled(first.open_orders, 1) == 0 and len(venue.arrived) == 8
+    assert await settled(lambda: second.reserve(urgent=True), 3) == 2
+
+
+@pytest.mark.asyncio
+async def test_reads_that_waited_are_made_when_there_is_room_again() -> None:
+    venue = CountedVenue()
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(one.start(Ear()) for one in two_accounts(venue, Budget(5, 0.01))))
+    paths = Counter(venue.arrived)
+    assert paths["clock"] == 6 and all(count % 2 == 0 for count in paths.values())  # of both, none lost
 
 
 def old_store(path: Path, version: int) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from follower_client import order_driver
+from follower_client import desk, order_driver
 from follower_client.core.order import client_order_id
 from follower_client.core.policy import Policy
 from follower_client.order_driver import now_ms
 from follower_client.status import status_report
 from follower_client.venue.port import Ending, OrderRequest, SubmitResult
 from relay.protocol.messages import StaggerPlan
-from tests.unit.follower_client.build import BTC, signal
+from tests.unit.follower_client.build import BTC, quote, signal
 from tests.unit.follower_client.executor_bench import bench, envelope, until
 from tests.unit.follower_client.fake_venue import FakeVenue
 
@@ -143,6 +143,24 @@ async def test_a_reversal_is_one_copy_with_two_legs(tmp_path: Path) -> None:
         assert copy.verdict == "copied"
         assert [request.reduce_only for request in one.venue.requests] == [False, True, False]
         assert one.position() == Decimal("-0.099")  # 2.2 USDT of spread and fees ago it was 0.1
+
+
+@pytest.mark.asyncio
+async def test_an_entry_waits_a_moment_for_a_price_that_is_late_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(tmp_path) as one:
+        one.venue.account.quotes[BTC] = quote(at_ms=now_ms() - 10_000)
+        late = one.offer("2")
+        for _ in range(20):  # it has looked by now
+            await asyncio.sleep(0.005)
+        assert one.venue.requests == []
+        one.venue.move("100000")
+        assert (await one.verdict(late)).verdict == "copied"
+        monkeypatch.setattr(desk, "QUOTE_TURNS_MAX", 2)
+        one.venue.account.quotes[BTC] = quote(at_ms=now_ms() - 10_000)
+        assert (await one.verdict(one.offer("3"))).reason == "no_account"  # no price to size it by
+        assert (await one.verdict(one.offer("0"))).verdict == "copied", "no exit waits for a price"
 
 
 @pytest.mark.asyncio

@@ -289,6 +289,20 @@ async def test_the_venues_own_alarms_warn_stop_or_close(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_deleveraging_that_comes_nearer_is_told_and_acted_on(tmp_path: Path) -> None:
+    section = WatchSection(adl_near_share=Decimal("0.6"), adl_near_action=WatchAction.CLOSE_ONLY)
+    async with bench(tmp_path) as one:
+        alarms = Alarms(one, section)
+        one.venue.account.market_warnings[f"adl_near:{BTC}"] = Decimal("0.59")
+        alarms.watch.look()
+        assert one.control.read().level is Control.RUN
+        one.venue.account.market_warnings[f"adl_near:{BTC}"] = Decimal("0.6")
+        alarms.watch.look()
+        state = one.control.read()
+        assert (state.level, state.by) == (Control.REDUCE_ONLY, "trigger:adl_near") and "0.6" in state.reason
+
+
+@pytest.mark.asyncio
 async def test_alarms_are_told_once_and_within_their_limit(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
         alarms = Alarms(one)
