@@ -89,7 +89,8 @@ def _fill(place: Path) -> int:
         store.write([*statuses(FOLLOWERS, FROM_MS), *first])
         for at in range(0, len(copies), BATCH):
             store.write(copies[at : at + BATCH])
-        store.count(FROM_MS + 2 * HOUR_MS)
+        while store.count(FROM_MS + 4 * HOUR_MS):
+            pass
     with closing(sqlite3.connect(place, isolation_level=None)) as database:
         database.execute("PRAGMA synchronous = OFF")
         database.execute("PRAGMA cache_size = -400000")
@@ -99,7 +100,8 @@ def _fill(place: Path) -> int:
         database.execute("COMMIT")
         [[fills]] = database.execute("SELECT COUNT(*) FROM fills")
     with DriftStore.open(place) as store:
-        store.count(FROM_MS + (HOURS + 24) * HOUR_MS)
+        while store.count(FROM_MS + (HOURS + 24) * HOUR_MS):
+            pass
         _must_be_counted_so(store, place)
     return int(fills)
 
@@ -114,6 +116,7 @@ def _repeat(database: sqlite3.Connection, table: str) -> None:
         "fill_id": "fill_id || '-' || hour.n",
         "expires_ms": "expires_ms",
         "spacing_ms": "spacing_ms",
+        "span_ms": "span_ms",
     }
     chosen = [
         moved.get(name, f"{name} + hour.n * {HOUR_MS}" if name.endswith("_ms") else name) for name in columns
@@ -132,7 +135,7 @@ def _must_be_counted_so(store: DriftStore, place: Path) -> None:
     counted = tally(item for items in judge(rows).values() for item in items)
     with closing(sqlite3.connect(place)) as database:
         kept = database.execute(
-            "SELECT follower_id, tally FROM tallies WHERE from_ms = ? AND hours = 1", (hour,)
+            "SELECT follower_id, tally FROM tallies WHERE from_ms = ? AND span_ms = ?", (hour, HOUR_MS)
         ).fetchall()
     found = {follower: json.loads(text)["parts"] for follower, text in kept}
     if found != {follower: each.parts for (follower, _, _), each in counted.items()}:

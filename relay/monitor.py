@@ -136,8 +136,8 @@ async def run_monitor(
 class _Writer:
     """The only task that writes the store: whatever waits goes into one transaction, then is acknowledged.
 
-    In between it counts hours that are over and takes away rows that are old enough, a few at a time, so that
-    reports never wait for long.
+    In between it counts minutes that are over and takes away rows that are old enough, a few at a time, so
+    that reports never wait for long.
     """
 
     def __init__(

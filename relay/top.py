@@ -22,7 +22,7 @@ from rich.text import Text
 
 from relay.dashboard import views
 from relay.reporting.timeline import clock, timeline
-from relay.store import DriftStore, RowFilter, StorePlace
+from relay.store import DriftStore, RowFilter, StorePlace, span_start
 
 __all__ = ["top"]
 
@@ -64,7 +64,7 @@ def top(place: StorePlace, *, span_ms: int, interval_s: float, once: bool, as_js
 
 def _look(store: DriftStore, span_ms: int) -> _Look:
     now_ms = time.time_ns() // 1_000_000
-    where = RowFilter(now_ms - span_ms)
+    where = RowFilter(span_start(now_ms, span_ms))
     figures, statuses = store.figures(where), store.last_statuses()
     standing = [(alarm, until) for alarm, until in store.alarms() if until is None]
     return _Look(
@@ -72,7 +72,7 @@ def _look(store: DriftStore, span_ms: int) -> _Look:
         views.follower_rows(figures, statuses, now_ms),
         views.leader_rows(figures, {}, {}),
         views.alarm_rows(standing, now_ms),
-        timeline(store.read_rows(where, signals_max=SIGNALS_SHOWN))[:SIGNALS_SHOWN],
+        timeline(store.read_rows(where, signals_max=SIGNALS_SHOWN, words_max=0))[:SIGNALS_SHOWN],
     )
 
 

@@ -144,8 +144,11 @@ def build_report(figures: Figures, venue: Mapping[str, Any], run: Mapping[str, A
     """
     counted_at_venue: Mapping[str, Mapping[str, int]] = venue.get("followers", {})
     totals: dict[str, Tally] = {follower: Tally() for follower, _ in sorted(figures.followers)}
-    for (follower, _, _), found in sorted(figures.tallies.items()):
-        totals.setdefault(follower, Tally()).merge(found)
+    own: dict[str, list[tuple[TallyKey, Tally]]] = defaultdict(list)
+    for key, found in sorted(figures.tallies.items()):
+        totals.setdefault(key[0], Tally()).merge(found)
+        own[key[0]].append((key, found))
+    marks = last_marks(figures.tallies, figures.marks)
     words = [standing.word for standing in figures.followers.values() if standing is not None]
     return {
         "run": {**dict.fromkeys(RUN_KEYS), **run},
@@ -158,7 +161,9 @@ def build_report(figures: Figures, venue: Mapping[str, Any], run: Mapping[str, A
             for leader, found in sorted(figures.leaders.items())
         ],
         "followers": [
-            _follower(follower, total, figures, counted_at_venue.get(follower, {}))
+            _follower(
+                follower, total, pnl_of(own[follower], marks), figures, counted_at_venue.get(follower, {})
+            )
             for follower, total in totals.items()
         ],
         "risk": risk_rows(symbol_risks(words, figures.tallies)),
@@ -195,7 +200,9 @@ def validate(report: Mapping[str, Any]) -> list[str]:
     return broken
 
 
-def _follower(follower: str, total: Tally, figures: Figures, counted: Mapping[str, int]) -> dict[str, Any]:
+def _follower(
+    follower: str, total: Tally, pnl: PnlDrift | None, figures: Figures, counted: Mapping[str, int]
+) -> dict[str, Any]:
     pairs = sorted(figures.followers.items())
     standing = [found for (name, _), found in pairs if name == follower and found is not None]
     policy = standing[-1].policy if standing else figures.policies.get(follower, "")
@@ -212,14 +219,9 @@ def _follower(follower: str, total: Tally, figures: Figures, counted: Mapping[st
         "leverage_cap": total.leverage_cap,
         "leverage_peak": _highest(found.leverage_peak for found in standing),
         "exposure_gap": _highest(found.exposure_gap for found in standing) if standing else None,
-        **money_columns(total, _pnl(follower, figures)),
+        **money_columns(total, pnl),
         **tracking_columns(_tracking(follower, figures)),
     }
-
-
-def _pnl(follower: str, figures: Figures) -> PnlDrift | None:
-    own = [(key, found) for key, found in sorted(figures.tallies.items()) if key[0] == follower]
-    return pnl_of(own, last_marks(figures.tallies, figures.marks))
 
 
 def _tracking(follower: str, figures: Figures) -> Tracking | None:

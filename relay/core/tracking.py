@@ -12,20 +12,35 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from relay.core.drift import decimal_text
 from relay.protocol.messages import StatusReport
 
-__all__ = ["HELD_MS_MAX", "Tracking", "tracking_columns", "tracking_of", "tracking_over"]
+__all__ = ["HELD_MS_MAX", "Tracking", "Word", "tracking_columns", "tracking_of", "tracking_over"]
 
 HELD_MS_MAX = 30_000  # six times the distance of two words
 EXPOSURE_UNITS = 10**6
 HOUR_MS = 3_600_000
 PLACES = 6
 MONEY_PLACES = 4
+
+
+class Word(Protocol):
+    """What of a follower's word is counted (`relay.protocol.messages.StatusReport`)."""
+
+    @property
+    def sent_ms(self) -> int: ...
+    @property
+    def exposure_gap(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def funding_paid(self) -> str | None: ...
+    @property
+    def interest_paid(self) -> str | None: ...
 
 
 class Tracking(msgspec.Struct):
@@ -39,7 +54,7 @@ class Tracking(msgspec.Struct):
     first_paid: tuple[str, str] = ("0", "0")  # funding, interest: by the account's own counters
     last_paid: tuple[str, str] = ("0", "0")
 
-    def add(self, word: StatusReport, following: StatusReport | None) -> None:
+    def add(self, word: Word, following: Word | None) -> None:
         """Count one word, which holds until the following one."""
         gap = round(Fraction(word.exposure_gap) * EXPOSURE_UNITS)
         held_ms = 0 if word.mode == "stopped" else HELD_MS_MAX
@@ -75,7 +90,7 @@ class Tracking(msgspec.Struct):
             self.last_ms, self.last_paid = at_ms, paid
 
 
-def tracking_over(words: Sequence[StatusReport], after: StatusReport | None = None) -> Tracking:
+def tracking_over(words: Sequence[Word], after: Word | None = None) -> Tracking:
     """Of one follower's words to one leader in order of time; `after` is the next one."""
     found = Tracking()
     for at, word in enumerate(words, start=1):

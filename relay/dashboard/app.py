@@ -21,7 +21,7 @@ from relay.dashboard.desk import Desk
 from relay.dashboard.static_files import static_file
 from relay.errors import TryAgain
 from relay.reporting.timeline import clock, timeline
-from relay.store import MarketSample, RowFilter, StoreError, StorePlace, VenueFact
+from relay.store import MarketSample, RowFilter, StoreError, StorePlace, VenueFact, span_start
 from relay.watching import Watching
 
 __all__ = ["Dashboard"]
@@ -147,12 +147,12 @@ class Dashboard:
         name = await self._known(request, "follower")
         where = self._where(request, follower_id=name)
         figures = await self._desk.ask(("figures", where), lambda store: store.figures(where))
-        rows = await self._recent(where)
+        rows = await self._recent(where, words_max=SAMPLES_SHOWN_MAX)
         statuses = await self._desk.ask("statuses", lambda store: store.last_statuses())
         own = [status for status in statuses if status.follower_id == name]
         found = [row for row in views.follower_rows(figures, own, _now_ms()) if row["id"] == name]
         items = [item for each in timeline(rows) for item in each["verdicts"]]
-        spoken = [status for status in rows.statuses if status.follower_id == name][-SAMPLES_SHOWN_MAX:]
+        spoken = [status for status in rows.statuses if status.follower_id == name]
         return self._page(
             request,
             "follower.html.j2",
@@ -277,9 +277,9 @@ class Dashboard:
 
     # -- parts ----------------------------------------------------------------------------------------------
 
-    async def _recent(self, where: RowFilter) -> Any:
+    async def _recent(self, where: RowFilter, words_max: int = 0) -> Any:
         return await self._desk.ask(
-            ("rows", where), lambda store: store.read_rows(where, signals_max=SIGNALS_SHOWN_MAX)
+            ("rows", where, words_max), lambda store: store.read_rows(where, SIGNALS_SHOWN_MAX, words_max)
         )
 
     async def _samples(self, symbol: str, since_ms: int) -> list[MarketSample]:
@@ -311,7 +311,7 @@ class Dashboard:
         symbol: str | None = None,
     ) -> RowFilter:
         span = SPANS.get(request.query.get("since", SPAN), SPANS[SPAN])
-        since_ms = 0 if span == 0 else (_now_ms() - span) // 1000 * 1000
+        since_ms = 0 if span == 0 else span_start(_now_ms(), span)
         return RowFilter(since_ms, leader_id, follower_id, symbol)
 
     def _page(self, request: web.Request, template: str, **values: Any) -> web.Response:

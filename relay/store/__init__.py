@@ -17,6 +17,7 @@ from relay.store.rows import (
     StoreItem,
     VenueFact,
 )
+from relay.store.stretches import span_start
 from relay.store.writing import BATCH_ITEMS_MAX
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "StoreItem",
     "StorePlace",
     "VenueFact",
+    "span_start",
     "store_place",
     "write_parquet",
 ]

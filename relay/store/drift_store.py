@@ -17,7 +17,7 @@ from relay.core.alarms import Alarm
 from relay.core.report import Figures
 from relay.core.verdicts import ReportRows
 from relay.protocol.messages import StatusReport
-from relay.store.counting import GRACE_MS, count_days, count_hours
+from relay.store.counting import count_minutes, drop_parts, sum_up
 from relay.store.database import Database, SqliteDatabase, StoreError, migrate, versions_missing
 from relay.store.exporting import export_tables
 from relay.store.postgres import PostgresDatabase
@@ -25,13 +25,13 @@ from relay.store.pruning import prune
 from relay.store.reading import Reader, RowFilter
 from relay.store.rows import FeedHead, MarketSample, StoreItem, VenueFact
 from relay.store.stretches import Stretches
-from relay.store.tracking import TrackedHours
+from relay.store.tracking import TrackedWords
 from relay.store.writing import Writer
 
 __all__ = ["TABLES", "DriftStore", "StorePlace", "store_place"]
 
 SIGNAL_NUMBER_LENGTH_MAX = 30
-TRACKED_HOURS_PER_HOUR = 50  # hours of followers' words summed beside each hour of signals
+WORDS_SUMMED_EACH = 2  # stretches of followers' words beside each one of signals
 
 StorePlace = Path | str  # a SQLite file, or the URL of a PostgreSQL database
 
@@ -55,7 +55,7 @@ class DriftStore:
     def __init__(self, database: Database, *, writes: bool) -> None:
         self._database = database
         self._stretches = Stretches(database)
-        self._tracked = TrackedHours(database)
+        self._tracked = TrackedWords(database)
         self._reader = Reader(database, self._stretches, self._tracked)
         self._writer = Writer(database, self._stretches, self._tracked) if writes else None
 
@@ -110,11 +110,16 @@ class DriftStore:
         assert self._writer is not None, "opened for reading"
         self._writer.end_alarms(now_ms)
 
-    def count(self, now_ms: int, hours_max: int = 4) -> int:
-        """Count hours and days that are over; returns how many. Bounded: writing does not wait for long."""
-        done = count_hours(self._database, self._reader, self._stretches, now_ms, hours_max)
-        self._tracked.sum_up(now_ms - GRACE_MS, TRACKED_HOURS_PER_HOUR * hours_max)
-        return done + count_days(self._database, self._stretches, now_ms)
+    def count(self, now_ms: int, stretches_max: int = 240) -> int:
+        """Count stretches of time that are over, from minutes to days; returns how many.
+
+        Bounded, so that writing does not wait for long: whoever wants everything calls until it returns 0.
+        """
+        done = count_minutes(self._database, self._reader, self._stretches, now_ms, stretches_max)
+        self._tracked.sum_up(now_ms, WORDS_SUMMED_EACH * stretches_max)
+        done += sum_up(self._database, self._stretches, now_ms, stretches_max - done)
+        drop_parts(self._database, self._stretches, now_ms)
+        return done
 
     def prune(self, until_ms: int) -> int:
         """Take away some rows of counted days before this moment; 0 = there are none left."""
@@ -142,9 +147,13 @@ class DriftStore:
         """What a report is printed from."""
         return self._reader.figures(where or RowFilter())
 
-    def read_rows(self, where: RowFilter | None = None, signals_max: int | None = None) -> ReportRows:
-        """Signals, verdicts and last words one by one; of more than `signals_max` signals the latest."""
-        return self._reader.rows(where or RowFilter(), signals_max)
+    def read_rows(
+        self, where: RowFilter | None = None, signals_max: int | None = None, words_max: int | None = None
+    ) -> ReportRows:
+        """Signals, verdicts and words one by one; of more than so many signals or words the latest, and
+        everybody's last word.
+        """
+        return self._reader.rows(where or RowFilter(), signals_max, words_max)
 
     def read_signal(self, signal_id: str) -> ReportRows | None:
         """One signal, by `LEADER.EPOCH.SEQ`, with every verdict on it; None where it is not known."""

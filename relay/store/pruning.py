@@ -39,11 +39,8 @@ def prune(database: Database, stretches: Stretches, until_ms: int) -> int:
 
 def _line(database: Database, stretches: Stretches, day: int) -> int:
     """The beginning of a day, or of the first one before it that is not wholly counted."""
-    held = [day]
-    for leader in stretches.leaders:
-        held += [hour // DAY_MS * DAY_MS for hour in stretches.open_hours(leader)]
-        held += stretches.full_days(leader)
-    first = database.rows("SELECT MIN(hour_ms) AS first FROM untracked")[0]["first"]
+    held = [day, *stretches.open_days()]
+    first = database.rows("SELECT MIN(from_ms) AS first FROM untracked")[0]["first"]
     return min(held if first is None else [*held, first // DAY_MS * DAY_MS])
 
 
@@ -75,7 +72,9 @@ def _prune_waiting(database: Database, line: int) -> int:
 
 
 def _prune_words(database: Database, line: int) -> int:
-    """A day of every follower's words, but for the last one; a day of prices; alarms that are over."""
+    """A day of every follower's words, but for the last one; a day of prices and of the venue's facts; alarms
+    that are over.
+    """
     done = 0
     for row in database.rows("SELECT follower_id, leader_id FROM presence"):
         pair = (row["follower_id"], row["leader_id"])
@@ -91,7 +90,20 @@ def _prune_words(database: Database, line: int) -> int:
                 "DELETE FROM market_samples WHERE symbol = ? AND wall_ms < ?", (row["symbol"], until)
             )
             done += 1
+    done += _prune_facts(database, line)
     database.run("DELETE FROM alarms WHERE until_ms < ?", (line,))
+    return done
+
+
+def _prune_facts(database: Database, line: int) -> int:
+    """A day of what the venue said of each fund, contract and coin, but for the last word before the line."""
+    done = 0
+    for row in database.rows(_FACT_SPANS, (line,)):
+        until = min(row["last"], row["first"] + DAY_MS)
+        if row["first"] < until:
+            key = (row["kind"], row["name"], until)
+            database.run("DELETE FROM venue_facts WHERE kind = ? AND name = ? AND wall_ms < ?", key)
+            done += 1
     return done
 
 
@@ -107,6 +119,8 @@ def _delete_copies(database: Database, keys: list[tuple[object, ...]]) -> None:
 _KEY_IS = " AND ".join(f"{name} = ?" for name in COPY_KEY)
 _PAIR_IS = "follower_id = ? AND leader_id = ?"
 _SPAN = f"SELECT MIN(sent_ms) AS first, MAX(sent_ms) AS last FROM statuses WHERE {_PAIR_IS}"
+_FACT_SPANS = """SELECT kind, name, MIN(wall_ms) AS first, MAX(wall_ms) AS last FROM venue_facts
+  WHERE wall_ms < ? GROUP BY kind, name"""
 _COUNT_REFUSED = insert(
     "refused_sums",
     ("reason", "count"),

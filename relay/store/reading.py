@@ -14,14 +14,14 @@ from typing import Any
 import msgspec
 
 from relay.core.alarms import Alarm
-from relay.core.report import Figures, Leader, Standing, figures_of
-from relay.core.tally import Tally, TallyKey
-from relay.core.verdicts import Pair, ReportRows
+from relay.core.report import Figures, Leader, Standing, leaders_of
+from relay.core.tally import Tally, TallyKey, tally
+from relay.core.verdicts import Pair, ReportRows, judge
 from relay.protocol.messages import CopyReport, StatusReport
 from relay.store.database import Database
 from relay.store.rows import COPY_KEY, MarketSample, VenueFact, copy_from, signal_from, status_from
-from relay.store.stretches import HOUR_MS, Stretch, Stretches, hour_of
-from relay.store.tracking import TrackedHours
+from relay.store.stretches import HOUR_MS, Stretch, Stretches
+from relay.store.tracking import TrackedWords
 
 __all__ = ["Reader", "RowFilter"]
 
@@ -59,13 +59,13 @@ class _Where:
 class Reader:
     """Reads a store."""
 
-    def __init__(self, database: Database, stretches: Stretches, tracked: TrackedHours) -> None:
+    def __init__(self, database: Database, stretches: Stretches, tracked: TrackedWords) -> None:
         self._database = database
         self._stretches = stretches
         self._tracked = tracked
 
     def figures(self, where: RowFilter) -> Figures:
-        """Everything counted: stretches that are, and the rows of the hours that are not."""
+        """Everything counted: stretches that are, and the rows of the minutes that are not."""
         with self._database.view():
             self._stretches.load()
             return self._figures(where)
@@ -75,15 +75,15 @@ class Reader:
         leaders: dict[str, Leader] = {}
         for leader in self._stretches.leaders if where.leader_id is None else [where.leader_id]:
             own = RowFilter(where.since_ms, leader, where.follower_id, where.symbol)
-            for stretch in self._stretches.cover(leader, -(-where.since_ms // HOUR_MS) * HOUR_MS):
+            for stretch in self._stretches.cover(leader, where.since_ms):
                 _sum_up(leaders, leader, self._published(own, stretch))
                 for key, found in self._tallies(own, stretch):
                     tallies.setdefault(key, Tally()).merge(found)
-            for rows in self._uncounted(own):
-                found_here = figures_of(rows)
-                for key, found in found_here.tallies.items():
+            for from_ms, until_ms in self._stretches.uncovered(leader, where.since_ms):
+                rows = self._rows(replace(own, since_ms=from_ms, until_ms=until_ms))
+                for key, found in tally(item for items in judge(rows).values() for item in items).items():
                     tallies.setdefault(key, Tally()).merge(found)
-                for found_leader in found_here.leaders.values():
+                for found_leader in leaders_of(rows.signals).values():
                     _sum_up(leaders, leader, found_leader)
         pairs = self._presence(where)
         return Figures(
@@ -97,14 +97,18 @@ class Reader:
             marks=self._marks({symbol for _, _, symbol in tallies}),
         )
 
-    def rows(self, where: RowFilter, signals_max: int | None = None) -> ReportRows:
-        """Everything one by one; of more than `signals_max` signals the latest, with the verdicts on them."""
+    def rows(
+        self, where: RowFilter, signals_max: int | None = None, words_max: int | None = None
+    ) -> ReportRows:
+        """Everything one by one; of more than `signals_max` signals the latest, with the verdicts on them; of
+        more than `words_max` words the latest.
+        """
         with self._database.view():
             found = self._rows(where, signals_max)
             return replace(
                 found,
                 copies=[*found.copies, *self._waiting_copies(where)],
-                statuses=self._statuses(where, found.statuses),
+                statuses=self._statuses(where, found.statuses, words_max),
                 since_ms=where.since_ms,
             )
 
@@ -118,6 +122,11 @@ class Reader:
             )
             chosen.add("sealed_ms >= ?", newest[0]["sealed_ms"] if newest else 0)
         return self._rows_of(chosen, where)
+
+    def stretch(self, where: RowFilter) -> ReportRows:
+        """Signals of a stretch of time and the verdicts on them, for whoever counts them."""
+        with self._database.view():
+            return self._rows(where)
 
     def signal(self, leader_id: str, epoch: int, seq: int) -> ReportRows:
         """One signal and what became of it; no signals where it is not known."""
@@ -186,16 +195,6 @@ class Reader:
 
     # -- parts ----------------------------------------------------------------------------------------------
 
-    def _uncounted(self, where: RowFilter) -> Iterator[ReportRows]:
-        """Hours that are not counted, and the end of one in whose middle the span begins."""
-        assert where.leader_id is not None
-        first = hour_of(where.since_ms)
-        open_hours = {hour for hour in self._stretches.open_hours(where.leader_id) if hour >= first}
-        if where.since_ms != first:
-            open_hours.add(first)
-        for hour in sorted(open_hours):
-            yield self._hour(where, hour)
-
     def _hour(self, where: RowFilter, hour: int) -> ReportRows:
         since_ms = max(where.since_ms, hour)
         return self._rows(
@@ -204,14 +203,14 @@ class Reader:
 
     def _published(self, where: RowFilter, stretch: Stretch) -> Leader:
         found = _Where()
-        found.add("leader_id = ? AND from_ms = ? AND hours = ?", where.leader_id, *stretch)
+        found.add("leader_id = ? AND from_ms = ? AND span_ms = ?", where.leader_id, *stretch)
         found.add("symbol = ?", where.symbol)
         rows = self._database.rows(f"SELECT signals, fills FROM counted {found}", found.values)
         return Leader(sum(row["fills"] for row in rows), sum(row["signals"] for row in rows))
 
     def _tallies(self, where: RowFilter, stretch: Stretch) -> Iterator[tuple[TallyKey, Tally]]:
         found = _Where()
-        found.add("leader_id = ? AND from_ms = ? AND hours = ?", where.leader_id, *stretch)
+        found.add("leader_id = ? AND from_ms = ? AND span_ms = ?", where.leader_id, *stretch)
         found.add("follower_id = ?", where.follower_id)
         found.add("symbol = ?", where.symbol)
         for row in self._database.rows(
@@ -271,17 +270,21 @@ class Reader:
         found = (self._last_status(pair) for pair in sorted(self._presence(where)))
         return [status for status in found if status is not None]
 
-    def _statuses(self, where: RowFilter, last: Sequence[StatusReport]) -> list[StatusReport]:
-        """Every word in the span, and the last ones."""
+    def _statuses(
+        self, where: RowFilter, last: Sequence[StatusReport], words_max: int | None
+    ) -> list[StatusReport]:
+        """The words in the span, and the last ones."""
         found = _Where()
         found.add("leader_id = ?", where.leader_id)
         found.add("follower_id = ?", where.follower_id)
         found.add("sent_ms >= ? AND sent_ms < ?", where.since_ms, where.until_ms)
         rows = self._database.rows(
-            f"SELECT * FROM statuses {found} ORDER BY follower_id, leader_id, sent_ms", found.values
+            f"SELECT * FROM statuses {found} ORDER BY sent_ms DESC LIMIT ?",
+            [*found.values, FOREVER_MS if words_max is None else words_max],
         )
-        spoken = [status_from(row) for row in rows]
-        return spoken + [one for one in last if not where.since_ms <= one.sent_ms < where.until_ms]
+        spoken = {(word.follower_id, word.leader_id, word.sent_ms): word for word in map(status_from, rows)}
+        spoken |= {(word.follower_id, word.leader_id, word.sent_ms): word for word in last}
+        return [word for _, word in sorted(spoken.items())]
 
     def _last_status(self, pair: Pair) -> StatusReport | None:
         rows = self._database.rows(_LAST_STATUS, pair)

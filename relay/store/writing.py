@@ -39,8 +39,8 @@ from relay.store.rows import (
     signal_row,
     status_row,
 )
-from relay.store.stretches import Stretches, hour_of
-from relay.store.tracking import TrackedHours
+from relay.store.stretches import MINUTE_MS, Stretches, around, hour_of
+from relay.store.tracking import TrackedWords
 
 __all__ = ["BATCH_ITEMS_MAX", "Writer"]
 
@@ -71,7 +71,7 @@ class _Presence:
 class Writer:
     """The one writer of a store."""
 
-    def __init__(self, database: Database, stretches: Stretches, tracked: TrackedHours) -> None:
+    def __init__(self, database: Database, stretches: Stretches, tracked: TrackedWords) -> None:
         self._database = database
         self._stretches = stretches
         self._tracked = tracked
@@ -111,7 +111,7 @@ class Writer:
             self._write_copies(copies, changed)
         if statuses := groups[StatusReport]:
             self._database.run_many(_UPSERT_STATUS, [status_row(status) for status in statuses])
-            self._tracked.take_out(statuses)
+            self._tracked.take_out(statuses, self._stretches.kept_ms)
             for status in statuses:
                 self._note_status(status, changed)
         if refused := groups[RefusedReport]:
@@ -215,15 +215,15 @@ class Writer:
         """Take out the stretch that each copy belongs to, or let it wait for its signal."""
         sealed = self._sealed_of((leader, epoch, seq) for _, leader, epoch, seq in keys)
         waiting = []
-        hours = set()
+        minutes = set()
         for follower, leader, epoch, seq in keys:
             at_ms = sealed.get((leader, epoch, seq))
             if at_ms is None:
                 waiting.append((follower, leader, epoch, seq))
             else:
-                hours.add((leader, hour_of(at_ms)))
-        for leader, hour in hours:
-            self._stretches.take_out(leader, hour, hour)
+                minutes.add((leader, around(at_ms, MINUTE_MS).from_ms))
+        for leader, minute in minutes:
+            self._stretches.take_out(leader, minute, minute)
         if waiting:
             self._database.run_many(_INSERT_WAITING, waiting)
 

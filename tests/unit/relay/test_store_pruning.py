@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.core.report import build_report
-from relay.store import DriftStore, FeedEntry, FeedHead, RowFilter, StoreItem, StorePlace
+from relay.store import DriftStore, FeedEntry, FeedHead, RowFilter, StoreItem, StorePlace, VenueFact
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
 HOUR_MS = 3_600_000
@@ -39,7 +39,7 @@ def days(seed: int) -> list[StoreItem]:
 def counted(place: StorePlace, items: list[StoreItem]) -> None:
     with DriftStore.open(place) as store:
         store.write(items)
-        while store.count(NOW_MS, hours_max=1_000):
+        while store.count(NOW_MS, stretches_max=1_000):
             pass
 
 
@@ -104,7 +104,7 @@ def test_a_day_that_is_not_counted_keeps_its_rows_and_all_after_it(place: StoreP
     with DriftStore.open(place) as store:
         store.write(items)
         assert store.prune(NOW_MS) == 0
-        store.count(NOW_MS, hours_max=1)
+        store.count(NOW_MS, stretches_max=1)
         assert store.prune(NOW_MS) == 0
         assert store.kept_since_ms <= FIRST_MS
 
@@ -115,10 +115,25 @@ def test_a_follower_who_comes_later_answers_for_no_time_that_is_gone(place: Stor
     before = reports(place)[0]
     with DriftStore.open(place) as store:
         store.write([a_status("new", at_ms=KEPT_MS + 1)])
-        while store.count(NOW_MS, hours_max=1_000):
+        while store.count(NOW_MS, stretches_max=1_000):
             pass
     after = reports(place)[0]
     rows = {row["id"]: row for row in after["followers"]}
     missed = rows.pop("new")
     assert missed["signals"] == missed["missed"] > 0
     assert list(rows.values()) == before["followers"]
+
+
+def test_what_the_venue_said_goes_but_for_its_last_word_before(place: StorePlace) -> None:
+    """A fund that spoke every hour, a rate that was said once."""
+    facts = [
+        VenueFact("fund", "USDT", FIRST_MS + hour * HOUR_MS, str(hour), "{}") for hour in range(DAYS * 24)
+    ]
+    rate = VenueFact("borrow_rate", "BTC", FIRST_MS, "0.01", "{}")
+    counted(place, [*days(6), *facts, rate])
+    prune(place)
+    with DriftStore.open_for_reading(place) as store:
+        left = [fact for fact in facts if fact.wall_ms >= KEPT_MS - HOUR_MS]
+        assert store.read_venue_facts("fund", 0) == left
+        assert store.read_venue_facts("fund", KEPT_MS)[0].wall_ms == KEPT_MS - HOUR_MS
+        assert store.read_venue_facts("borrow_rate", 0) == [rate]
