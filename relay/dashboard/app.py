@@ -15,7 +15,7 @@ import jinja2
 import structlog
 from aiohttp import web
 
-from relay.dashboard import pictures, venue_views, views
+from relay.dashboard import money_views, pictures, venue_views, views
 from relay.dashboard.access import HEADERS, Gate
 from relay.dashboard.desk import Desk
 from relay.dashboard.static_files import static_file
@@ -138,6 +138,7 @@ class Dashboard:
             "leader.html.j2",
             name=name,
             followers=followers,
+            money=money_views.money_rows(followers),
             risk=views.risk_row(risk) if risk else None,
             timeline=timeline(rows),
             pictures=[pictures.slippage_picture(rows), pictures.parts_picture(followers)],
@@ -158,6 +159,8 @@ class Dashboard:
             "follower.html.j2",
             name=name,
             row=found[0] if found else None,
+            money=money_views.money_tiles(found[0]) if found else [],
+            explained=money_views.explained_rows(found[0]) if found else [],
             verdicts=[item for item in items if item["follower"] == name],
             pictures=[
                 pictures.slippage_picture(rows, [name]),
