@@ -24,7 +24,7 @@ from relay.monitor import believed
 from relay.nats_bus import Delivery
 from relay.protocol.codec import encode_report
 from relay.protocol.messages import CopyReport
-from relay.store import DriftStore
+from relay.store import DriftStore, rows_made
 from relay.store.database import SqliteDatabase, insert
 from relay.store.rows import (
     COPY_COLUMNS,
@@ -82,7 +82,7 @@ def _ours(folder: Path) -> Callable[[], Awaitable[float]]:
         for batch in wires:
             items = []
             for delivery in batch:
-                items.append(believed(delivery))
+                items.append(rows_made(believed(delivery)))
                 if len(items) % READ_AT_ONCE == 0:
                     await asyncio.sleep(0)  # as between two messages of the broker
             if writing is not None:

@@ -44,7 +44,17 @@ from relay.protocol.feed import (
 )
 from relay.protocol.messages import CopyReport, Signal
 from relay.protocol.signing import GENESIS_HASH, Envelope, PublicKey
-from relay.store import BATCH_ITEMS_MAX, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem, StorePlace
+from relay.store import (
+    BATCH_ITEMS_MAX,
+    CopyRows,
+    DriftStore,
+    FeedEntry,
+    FeedHead,
+    RefusedReport,
+    StoreItem,
+    StorePlace,
+    rows_made,
+)
 from relay.venue_watch import VenueWatch
 from relay.watching import RECENT_MAX, Watching
 
@@ -192,7 +202,7 @@ class _Writer:
     async def _write(self, batch: list[_Work]) -> None:
         items = [work.item for work in batch]
         await asyncio.to_thread(self._store.write, items)
-        self._watching.hear_stored(items)
+        self._watching.hear_stored([item.copy if isinstance(item, CopyRows) else item for item in items])
         for work in batch:
             if work.ack is not None:
                 await _acknowledge(work.ack)
@@ -316,7 +326,7 @@ def _keeper(queue: asyncio.Queue[_Work]) -> Callable[[Sequence[StoreItem]], Awai
 
 async def _collect_reports(bus: MonitorBus, queue: asyncio.Queue[_Work], durable: str) -> None:
     async for delivery in bus.consume_reports(durable):
-        await queue.put(_Work(believed(delivery), delivery.ack))
+        await queue.put(_Work(rows_made(believed(delivery)), delivery.ack))
 
 
 def believed(delivery: Delivery) -> StoreItem:

@@ -10,12 +10,14 @@ from relay.store.exporting import DECIMAL, EXPORT_FORMATS, write_parquet
 from relay.store.reading import RowFilter
 from relay.store.rows import (
     AlarmRecord,
+    CopyRows,
     FeedEntry,
     FeedHead,
     MarketSample,
     RefusedReport,
     StoreItem,
     VenueFact,
+    rows_made,
 )
 from relay.store.stretches import span_start
 from relay.store.writing import BATCH_ITEMS_MAX
@@ -25,6 +27,7 @@ __all__ = [
     "DECIMAL",
     "EXPORT_FORMATS",
     "AlarmRecord",
+    "CopyRows",
     "DriftStore",
     "FeedEntry",
     "FeedHead",
@@ -35,6 +38,7 @@ __all__ = [
     "StoreItem",
     "StorePlace",
     "VenueFact",
+    "rows_made",
     "span_start",
     "store_place",
     "write_parquet",

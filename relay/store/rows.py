@@ -36,6 +36,7 @@ __all__ = [
     "SIGNAL_COLUMNS",
     "STATUS_COLUMNS",
     "AlarmRecord",
+    "CopyRows",
     "FeedEntry",
     "FeedHead",
     "MarketSample",
@@ -47,6 +48,7 @@ __all__ = [
     "digest_of",
     "fill_rows",
     "order_rows",
+    "rows_made",
     "signal_from",
     "signal_row",
     "status_from",
@@ -103,7 +105,29 @@ class AlarmRecord:
     until_ms: int | None
 
 
-StoreItem = FeedEntry | CopyReport | StatusReport | RefusedReport | MarketSample | VenueFact | AlarmRecord
+@dataclass(frozen=True, slots=True)
+class CopyRows:
+    """A report with its rows, made before the transaction that waits for the disk."""
+
+    copy: CopyReport
+    row: tuple[Any, ...]
+    orders: list[tuple[Any, ...]]
+    fills: list[tuple[Any, ...]]
+
+    @classmethod
+    def of(cls, copy: CopyReport) -> CopyRows:
+        return cls(copy, copy_row(copy), order_rows(copy), fill_rows(copy))
+
+
+StoreItem = (
+    FeedEntry | CopyReport | CopyRows | StatusReport | RefusedReport | MarketSample | VenueFact | AlarmRecord
+)
+
+
+def rows_made(item: StoreItem) -> StoreItem:
+    """The same item, with its rows where it is a copy; called while another batch is written."""
+    return CopyRows.of(item) if isinstance(item, CopyReport) else item
+
 
 _COPY_SKIPPED = ("orders",)
 COPY_KEY = ("follower_id", "leader_id", "epoch", "seq")

@@ -26,16 +26,15 @@ from relay.store.rows import (
     SIGNAL_COLUMNS,
     STATUS_COLUMNS,
     AlarmRecord,
+    CopyRows,
     FeedEntry,
     FeedHead,
     MarketSample,
     RefusedReport,
     StoreItem,
     VenueFact,
-    copy_row,
     digest_of,
-    fill_rows,
-    order_rows,
+    rows_made,
     signal_row,
     status_row,
 )
@@ -99,7 +98,7 @@ class Writer:
 
     def _write_groups(self, batch: Sequence[StoreItem]) -> None:
         groups: dict[type, list[Any]] = defaultdict(list)
-        for item in batch:
+        for item in map(rows_made, batch):
             kept = self._kept(item) if self._stretches.kept_ms else item
             groups[type(kept)].append(kept)
             if kept is not item and isinstance(item, FeedEntry):
@@ -107,7 +106,7 @@ class Writer:
         changed: set[Pair] = set()
         if entries := groups[FeedEntry]:
             self._write_feed(entries)
-        if copies := groups[CopyReport]:
+        if copies := groups[CopyRows]:
             self._write_copies(copies, changed)
         if statuses := groups[StatusReport]:
             self._database.run_many(_UPSERT_STATUS, [status_row(status) for status in statuses])
@@ -141,8 +140,8 @@ class Writer:
         line = self._stretches.kept_ms
         if isinstance(item, FeedEntry) and item.signal is not None and item.signal.sealed_ms < line:
             return _too_old(subjects.feed(item.head.leader_id), item.signal)
-        if isinstance(item, CopyReport) and item.received_ms < line:
-            return _too_old(subjects.reports(item.leader_id, item.follower_id), item)
+        if isinstance(item, CopyRows) and item.copy.received_ms < line:
+            return _too_old(subjects.reports(item.copy.leader_id, item.copy.follower_id), item.copy)
         if isinstance(item, StatusReport) and item.sent_ms < line:
             return _too_old(subjects.reports(item.leader_id, item.follower_id), item)
         return item
@@ -185,28 +184,28 @@ class Writer:
 
     # -- copies ---------------------------------------------------------------------------------------------
 
-    def _write_copies(self, copies: Sequence[CopyReport], changed: set[Pair]) -> None:
+    def _write_copies(self, copies: Sequence[CopyRows], changed: set[Pair]) -> None:
         """Each with its orders and fills, unless a greater version is there already."""
-        newest: dict[CopyKey, tuple[tuple[Any, ...], CopyReport]] = {}
-        for copy in copies:
+        newest: dict[CopyKey, CopyRows] = {}
+        for rows in copies:
+            copy = rows.copy
             key = (copy.follower_id, copy.leader_id, copy.epoch, copy.seq)
-            row = copy_row(copy)
-            if key not in newest or row[0] > newest[key][0][0]:
-                newest[key] = (row, copy)
+            if key not in newest or rows.row[0] > newest[key].row[0]:
+                newest[key] = rows
             self._note_copy(copy, changed)
         there = {
             (row["follower_id"], row["leader_id"], row["epoch"], row["seq"]): row["digest"]
             for row in self._lookup("copies", COPY_KEY, "digest", newest)
         }
-        better = {key: found for key, found in newest.items() if found[0][0] > there.get(key, "")}
+        better = {key: rows for key, rows in newest.items() if rows.row[0] > there.get(key, "")}
         if replaced := [key for key in better if key in there]:
             for table in ("fills", "orders", "copies"):
                 self._database.run_many(f"DELETE FROM {table} WHERE {_KEY_IS}", replaced)
-        self._database.run_many(_INSERT_COPY, [row for row, _ in better.values()])
-        orders = [row for _, copy in better.values() for row in order_rows(copy)]
+        self._database.run_many(_INSERT_COPY, [rows.row for rows in better.values()])
+        orders = [row for rows in better.values() for row in rows.orders]
         if orders:
             self._database.run_many(_INSERT_ORDER, orders)
-        fills = [row for _, copy in better.values() for row in fill_rows(copy)]
+        fills = [row for rows in better.values() for row in rows.fills]
         if fills:
             self._database.run_many(_INSERT_FILL, fills)
         self._place(better)
