@@ -28,9 +28,10 @@ from simulated_exchange.coins import Coins
 from simulated_exchange.driver import (
     Driver,
     DriverSettings,
+    JournalError,
     engine_errors,
 )
-from simulated_exchange.errors import AddressInUseError, ConfigurationError
+from simulated_exchange.errors import AddressInUseError, ConfigurationError, JournalFailedError
 from simulated_exchange.gateway.app import Gateway
 from simulated_exchange.gateway.venue import Venue
 from simulated_exchange.instruments import Catalogue, fixed_point
@@ -272,6 +273,8 @@ async def _run(
         announce(ready)
         try:
             await _first_of(stopped.wait(), tasks.until_failure())
+        except JournalError as error:  # a loop met the failure before the commit was told
+            raise JournalFailedError(f"the journal cannot be written any more: {error}") from error
         finally:
             noted.unlink(missing_ok=True)
     finally:

@@ -69,11 +69,13 @@ from simulated_exchange.driver_positions import PositionCalls
 from simulated_exchange.errors import (
     ConfigurationError,
     InvariantBrokenError,
+    JournalFailedError,
     JournalUnreadableError,
 )
 
 __all__ = [
     "EVENTS_PENDING_MAX",
+    "JOURNAL_FAILURES",
     "AccountLevel",
     "AccountView",
     "AdlAlertView",
@@ -125,6 +127,9 @@ __all__ = [
 ]
 
 Callback = Callable[[Sequence[Event]], None]
+
+JOURNAL_FAILURES = (JournalFailedError, JournalError)
+"""What commands raise once the journal has failed: until the loop has heard of it, the engine's own error."""
 
 
 @dataclass(frozen=True, slots=True)

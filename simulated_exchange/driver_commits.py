@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from simulated_exchange._engine import Committer, Engine, Event
+from simulated_exchange._engine import Committer, Engine, Event, JournalError
 from simulated_exchange.errors import JournalFailedError, VenueBusyError
 
 __all__ = ["EVENTS_PENDING_MAX", "GroupCommit"]
@@ -121,7 +121,7 @@ class GroupCommit:
         try:
             if self.failure is None and self._durable < self._applied:
                 self._last()
-        except TimeoutError as error:
+        except (JournalError, OSError) as error:  # a disk that takes too long, too
             self._fail(error)
             assert self.failure is not None
             raise self.failure from error

@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from simulated_exchange.accounts import ApiKey
-from simulated_exchange.errors import JournalFailedError
+from simulated_exchange.driver import JOURNAL_FAILURES
 from simulated_exchange.gateway.auth import require_scope, verify_request
 from simulated_exchange.gateway.desk import OrderDesk
 from simulated_exchange.gateway.faults import Channel, Fault, FaultKind
@@ -207,14 +207,14 @@ class Gateway:
             if wrap:
                 result, extra = reply if isinstance(reply, tuple) else (reply, None)
                 reply = envelope(result, now_ms, extra)
+            body = orjson.dumps(reply)
         except RefusedError as refusal:
-            reply = refusal_envelope(refusal, now_ms)
-        except JournalFailedError:
-            reply = refusal_envelope(server_busy(), now_ms)
+            body = orjson.dumps(refusal_envelope(refusal, now_ms))
+        except JOURNAL_FAILURES:
+            body = orjson.dumps(refusal_envelope(server_busy(), now_ms))
         except Exception:
             log.exception("request failed")
-            reply = refusal_envelope(internal_error(), now_ms)
-        body = orjson.dumps(reply)
+            body = orjson.dumps(refusal_envelope(internal_error(), now_ms))
         if waits:
             self._when_durable(partial(tell, body), connection, allowance)
         else:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import structlog
 
-from simulated_exchange.errors import JournalFailedError
+from simulated_exchange.driver import JOURNAL_FAILURES
 from simulated_exchange.gateway.auth import require_scope, verify_request
 from simulated_exchange.gateway.desk import OrderDesk, Reply
 from simulated_exchange.gateway.json_object import parse_object
@@ -78,7 +78,7 @@ class OrderRoute:
             return orjson.dumps(envelope(result, now_ms, extra))
         except RefusedError as refusal:
             return orjson.dumps(refusal_envelope(refusal, now_ms))
-        except JournalFailedError:
+        except JOURNAL_FAILURES:
             return orjson.dumps(refusal_envelope(server_busy(), now_ms))
         except Exception:
             log.exception("request failed")

@@ -10,7 +10,8 @@ import asyncio
 
 import structlog
 
-from simulated_exchange.errors import JournalFailedError, VenueBusyError
+from simulated_exchange.driver import JOURNAL_FAILURES
+from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.translate.topics import private_topic
 from simulated_exchange.gateway.venue import Venue
@@ -80,7 +81,7 @@ class Disconnects:
         except VenueBusyError:
             loop = asyncio.get_running_loop()
             self._timers[key] = loop.call_later(RETRY_SECONDS, self._cancel_all, key)
-        except JournalFailedError:
+        except JOURNAL_FAILURES:
             log.warning("client gone, but the journal fails", account=account)
 
 

@@ -1,7 +1,7 @@
 """Orders over the trade socket: the same desk, rights and budgets as over REST.
 
-Belongs here: one request from its frame to its answer. Does not belong here: signing in and pings
-(`sockets`), what an order means (`desk`).
+Belongs here: one request from its frame to its answer, and that answers keep their order. Does not belong
+here: signing in and pings (`sockets`), what an order means (`desk`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 
 import structlog
 
-from simulated_exchange.errors import JournalFailedError, VenueBusyError
+from simulated_exchange.driver import JOURNAL_FAILURES
+from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.auth import check_key, check_timestamp, require_scope
 from simulated_exchange.gateway.desk import OrderDesk, Reply
 from simulated_exchange.gateway.faults import OPERATION_PATHS, Channel, Fault, FaultKind
@@ -79,15 +80,37 @@ class OrderEntry:
             answer.reply = self._apply(connection, answer.frame, answer.allowance, category, now_ms)
         except RefusedError as error:
             answer.refusal = error
-        except (VenueBusyError, JournalFailedError):
+        except (VenueBusyError, *JOURNAL_FAILURES):
             answer.refusal = server_busy()
         except Exception:
             log.exception("request failed", connection=connection.name)
             answer.refusal = internal_error()
+        self._wait(connection, answer.tell, answer.fail)
+
+    def say(self, connection: Connection, frame: Frame) -> None:
+        """Answer in turn what asks nothing of the journal: behind the requests of its connection that do."""
+        if not connection.in_flight:
+            connection.answer(frame)
+            return
+
+        def tell() -> None:
+            self._pass(connection)
+            connection.answer(frame)
+
+        self._wait(connection, tell, tell)
+
+    def _wait(self, connection: Connection, tell: Callable[[], None], fail: Callable[[], None]) -> None:
+        """Until everything applied so far is durable; who has too much waiting is not read any further."""
         connection.in_flight += 1
         if connection.in_flight >= REQUESTS_IN_FLIGHT_MAX:
             connection.socket.hold()
-        self._venue.driver.commits.when_durable(answer.tell, answer.fail)
+        self._venue.driver.commits.when_durable(tell, fail)
+
+    @staticmethod
+    def _pass(connection: Connection) -> None:
+        """One of those that waited has its turn."""
+        connection.in_flight -= 1
+        connection.socket.go_on()
 
     def _apply(
         self, connection: Connection, frame: Frame, allowance: Allowance, category: str, now_ms: int
@@ -144,15 +167,12 @@ class OrderEntry:
             answer.placed = self._desk.place(account, order)
         except RefusedError as error:
             answer.refusal = error
-        except (VenueBusyError, JournalFailedError):
+        except (VenueBusyError, *JOURNAL_FAILURES):
             answer.refusal = server_busy()
         except Exception:
             log.exception("request failed", connection=connection.name)
             answer.refusal = internal_error()
-        connection.in_flight += 1
-        if connection.in_flight >= REQUESTS_IN_FLIGHT_MAX:
-            connection.socket.hold()
-        venue.driver.commits.when_durable(answer.tell, answer.fail)
+        self._wait(connection, answer.tell, answer.fail)
         return True
 
     def _meet(self, connection: Connection, frame: Frame) -> Fault | None:
@@ -176,8 +196,7 @@ class OrderEntry:
     def _tell(self, answer: _Answer) -> None:
         """What was asked for has taken its effect, or never will."""
         connection, fault = answer.connection, answer.fault
-        connection.in_flight -= 1
-        connection.socket.go_on()
+        self._pass(connection)
         if fault is None:
             self._answer(answer)
         else:

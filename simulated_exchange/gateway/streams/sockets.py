@@ -134,7 +134,7 @@ class Sockets:
         try:
             frame = parse_object(message)
         except RefusedError as refusal:
-            connection.answer(frames.stream_failure({}, connection.name, refusal.text))
+            self._order_entry.say(connection, frames.stream_failure({}, connection.name, refusal.text))
             return
         try:
             handle(connection, frame)
@@ -270,14 +270,16 @@ class Sockets:
     def _on_trade(self, connection: Connection, frame: dict[str, Any]) -> None:
         operation = frame.get("op")
         if operation == "ping":
-            connection.answer(frames.trade_pong(connection.name, self._venue.now_ms()))
+            self._order_entry.say(connection, frames.trade_pong(connection.name, self._venue.now_ms()))
         elif operation == "auth":
             try:
                 self._authenticate(connection, frame)
             except RefusedError as refusal:
-                connection.answer(frames.trade_auth(frame, connection.name, refusal.code, refusal.text))
+                self._order_entry.say(
+                    connection, frames.trade_auth(frame, connection.name, refusal.code, refusal.text)
+                )
             else:
-                connection.answer(frames.trade_auth(frame, connection.name))
+                self._order_entry.say(connection, frames.trade_auth(frame, connection.name))
         else:
             self._order_entry.take(connection, frame)
 

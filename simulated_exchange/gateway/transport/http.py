@@ -277,7 +277,11 @@ class HttpConnection(asyncio.Protocol):
         self.transport.abort()
 
     def _refuse(self) -> None:
+        """What came is no HTTP. A request that waits for its answer still gets it, as the last one."""
         self._requests.clear()
+        if self._is_busy:
+            self._is_ending, self._keeps_alive = True, False
+            return
         self.transport.write(BAD_REQUEST)
         self._end()
 

@@ -203,6 +203,92 @@ async def test_a_refusal_on_the_trade_socket_waits_as_well(tmp_path: Path) -> No
 
 
 @pytest.mark.asyncio
+async def test_answers_on_the_trade_socket_keep_their_order(tmp_path: Path) -> None:
+    async with opened(tmp_path) as room:
+        expires = time.time_ns() // 1_000_000 + 10_000
+        signature = sign(room.key.api_secret, f"GET/realtime{expires}".encode())
+        auth = {"op": "auth", "args": [room.key.api_key, expires, signature]}
+        async with room.session.ws_connect(f"{room.address}/v5/trade") as trade:
+            await trade.send_json({"op": "ping"})
+            await trade.send_json(auth)
+            assert [(await trade.receive_json())["op"] for _ in range(2)] == ["pong", "auth"]
+            room.journal.is_held = True
+            before = room.driver.command_count()
+            header = {"X-BAPI-TIMESTAMP": str(time.time_ns() // 1_000_000), "X-BAPI-RECV-WINDOW": "5000"}
+            plain = {**ORDER, "price": "99000", "timeInForce": "GTC"}
+            for number in (1, 2):
+                body = {**plain, "orderLinkId": f"o-{number}"}
+                await trade.send_json(
+                    {"reqId": str(number), "header": header, "op": "order.create", "args": [body]}
+                )
+                await trade.send_json({"op": "ping"})
+                await trade.send_str("{")
+                await trade.send_json(auth)
+                await trade.send_json({"reqId": f"{number}x", "op": "nonsense"})
+            await room.taken(before + 2)
+            first = asyncio.create_task(trade.receive_json())
+            assert await settled([first]) == [False], "none overtakes an order"
+            room.journal.let()
+            told = [await first] + [await trade.receive_json() for _ in range(9)]
+            ops = ["order.create", "pong", "", "auth", "nonsense"]
+            assert [row["op"] for row in told] == ops * 2
+            assert [row.get("reqId") for row in told[::5]] == ["1", "2"]
+            assert [told[at]["retCode"] for at in (0, 1, 5, 6)] == [0] * 4
+
+
+@pytest.mark.asyncio
+async def test_who_pings_while_the_journal_is_held_is_not_read_any_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulated_exchange.gateway.streams.order_entry.REQUESTS_IN_FLIGHT_MAX", 20)
+    async with opened(tmp_path) as room, room.session.ws_connect(f"{room.address}/v5/trade") as trade:
+        waiting: list[Callable[[], None]] = []
+        commits, wait = room.driver.commits, room.driver.commits.when_durable
+
+        def counted(tell: Callable[[], None], fail: Callable[[], None]) -> None:
+            waiting.append(tell)
+            wait(tell, fail)
+
+        monkeypatch.setattr(commits, "when_durable", counted)
+        room.journal.is_held = True
+        room.driver.deposit(room.key.account, 1 * SCALE)
+        await trade.send_json({"reqId": "1", "op": "nonsense"})
+        for _ in range(500):
+            await trade.send_json({"op": "ping"})
+        await until(lambda: len(waiting) >= 20)
+        assert await settled([]) == []
+        assert len(waiting) == 20
+        room.journal.let()
+        assert [(await trade.receive_json())["op"] for _ in range(501)] == ["nonsense"] + ["pong"] * 500
+
+
+@pytest.mark.asyncio
+async def test_nonsense_behind_a_request_that_waits_ends_its_connection_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as room:
+        room.journal.is_held = True
+        before = room.driver.command_count()
+        raw = orjson.dumps({**ORDER, "price": "99000"})
+        lines = "".join(f"{name}: {value}\r\n" for name, value in room.headers(raw).items())
+        head = f"POST /v5/order/create HTTP/1.1\r\nHost: venue\r\n{lines}Content-Length: {len(raw)}\r\n\r\n"
+        host, port = room.address.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head.encode() + raw)
+        await room.taken(before + 1)
+        writer.write(b"no HTTP\r\n\r\n")
+        asked = asyncio.create_task(reader.read())
+        assert await settled([asked]) == [False]
+        room.journal.let()
+        head_told, _, told = (await asked).partition(b"\r\n\r\n")
+        assert head_told.startswith(b"HTTP/1.1 200 OK") and b"Connection: close" in head_told
+        assert orjson.loads(told)["retCode"] == 0, "one answer, and it is the order's"
+        writer.close()
+        assert (await room.get("/v5/order/realtime", "category=linear&symbol=BTCUSDT"))["retCode"] == 0
+        assert (await room.post("/v5/order/create", {**ORDER, "price": "99001"}))["retCode"] == 0
+
+
+@pytest.mark.asyncio
 async def test_a_wallet_is_not_shown_ahead_of_the_journal(tmp_path: Path) -> None:
     async with opened(tmp_path) as room:
         expires = time.time_ns() // 1_000_000 + 10_000
