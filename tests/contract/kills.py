@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import ccxt
 import ccxt.pro
 
 from simulated_exchange._engine import Engine, Event
+from simulated_exchange.gateway.auth import sign
 from tests.contract.serving import VenueProcess, client_options, served
 
 __all__ = ["Campaign"]
@@ -26,7 +28,8 @@ SYMBOL = "BTC/USDT:USDT"
 NAMES = ("alice", "bob", "carol")
 ARGUMENTS = ("--enable-sim", *(word for name in NAMES for word in ("--account", f"{name}:1000000")))
 SNAPSHOT_EVERY = 150  # commands: one or two between kills, so that kills meet snapshots being written
-LANES = 3
+LANES = 2  # of single orders over REST, beside those of batches and of the trade socket
+AT_ONCE = 4  # orders in a batch, or in flight on the socket
 RESTING_MAX = 100  # of alice at the beginning of a life; with more she cancels everything
 RESTING_LIMIT = 400  # a venue takes no more than 500
 LOT = 0.001
@@ -103,6 +106,8 @@ class Campaign:
                     await clients["alice"].cancel_all_orders(SYMBOL)
                     self._resting.clear()
                 flow = [asyncio.create_task(self._rest(clients["alice"])) for _ in range(LANES)]
+                flow.append(asyncio.create_task(self._rest_in_batches(clients["alice"])))
+                flow.append(asyncio.create_task(self._rest_by_socket(venue)))
                 flow.append(asyncio.create_task(self._buy(clients["bob"])))
                 await asyncio.sleep(self.dice.uniform(0.05, 0.6))
                 venue.kill()
@@ -137,15 +142,71 @@ class Campaign:
     async def _rest(self, client: Any) -> None:
         """Orders that nothing reaches, each with its own link id, until the venue is gone or full."""
         while len(self._resting) < RESTING_LIMIT:
-            self._sent += 1
-            link, price = f"kill-{self._sent}", 98_000 + self._sent % 900
+            link, price = self._next()
             try:
                 await client.create_order(SYMBOL, "limit", "buy", LOT, price, {"clientOrderId": link})
             except ccxt.NetworkError:
                 return
-            self._links.add(link)
-            self._resting.add(link)
-            self.acknowledged += 1
+            self._promised(link)
+
+    async def _rest_in_batches(self, client: Any) -> None:
+        """The same, several in one request."""
+        while len(self._resting) < RESTING_LIMIT:
+            entries = [self._plain() for _ in range(AT_ONCE)]
+            try:
+                answer = await client.privatePostV5OrderCreateBatch(
+                    {"category": "linear", "request": entries}
+                )
+            except ccxt.NetworkError:
+                return
+            for entry, outcome in zip(entries, answer["retExtInfo"]["list"], strict=True):
+                assert int(outcome["code"]) == 0, outcome
+                self._promised(entry["orderLinkId"])
+
+    async def _rest_by_socket(self, venue: VenueProcess) -> None:
+        """The same over the trade socket, several in flight."""
+        account, expires = venue.accounts["alice"], time.time_ns() // 1_000_000 + 10_000
+        signature = sign(account.api_secret, f"GET/realtime{expires}".encode())
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(f"{venue.ws}/v5/trade") as trade,
+            ):
+                await trade.send_json({"op": "auth", "args": [account.api_key, expires, signature]})
+                assert (await trade.receive_json())["retCode"] == 0
+                while len(self._resting) < RESTING_LIMIT:
+                    bodies = [{"category": "linear", **self._plain()} for _ in range(AT_ONCE)]
+                    now = str(time.time_ns() // 1_000_000)
+                    header = {"X-BAPI-TIMESTAMP": now, "X-BAPI-RECV-WINDOW": "5000"}
+                    for body in bodies:
+                        request = {"reqId": body["orderLinkId"], "header": header, "op": "order.create"}
+                        await trade.send_json({**request, "args": [body]})
+                    for body in bodies:
+                        message = await trade.receive()
+                        if message.type is not aiohttp.WSMsgType.TEXT:
+                            return
+                        answer = json.loads(message.data)
+                        assert (answer["retCode"], answer["reqId"]) == (0, body["orderLinkId"]), answer
+                        self._promised(body["orderLinkId"])
+        except aiohttp.ClientError:
+            return
+
+    def _next(self) -> tuple[str, int]:
+        """The client's identifier and the price of one more order that rests."""
+        self._sent += 1
+        return f"kill-{self._sent}", 98_000 + self._sent % 900
+
+    def _plain(self) -> dict[str, str]:
+        """One more order in the fields that most have, which is taken the short way."""
+        link, price = self._next()
+        order = {"symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "timeInForce": "GTC"}
+        return {**order, "qty": str(LOT), "price": str(price), "orderLinkId": link}
+
+    def _promised(self, link: str) -> None:
+        """The venue has acknowledged this order."""
+        self._links.add(link)
+        self._resting.add(link)
+        self.acknowledged += 1
 
     async def _buy(self, client: Any) -> None:
         """Trades, until the venue is gone."""
