@@ -23,9 +23,14 @@ def money_tiles(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     costs, pnl, tracking = row["costs"], row["pnl"], row["tracking"]
     each = "–" if costs["per_signal"] is None else f"{number(costs['per_signal'])} per copy"
     apart = costs["fee_difference"]
-    fees = "" if apart is None else f"; fees {_signed(apart)} against the leader's rate"
+    against = "" if apart is None else f" ({_signed(apart)} against the leader's rate)"
+    fees = f"{number(costs['fees'])}{against}"
     found = [
-        ("Cost of copying", number(costs["total"]), f"{each}; slippage {number(costs['slippage'])}{fees}"),
+        (
+            "Cost of copying",
+            number(costs["total"]),
+            f"{each}; slippage {number(costs['slippage'])}, fees {fees}",
+        ),
         (
             "Filled of ordered",
             _percent(row["copied_notional"]["fill_ratio"]),
@@ -35,6 +40,8 @@ def money_tiles(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if pnl is not None:
         sides = f"leader's trades in its size made {number(pnl['leader'])}, its copies {number(pnl['own'])}"
         left = [f"{words} {number(pnl['explained'][name])}" for name, words in _NOT_COPIED.items()]
+        if pnl["unscaled"]:
+            left.append("not known where its policy told no target")
         found.insert(0, ("Made less than the leader", number(pnl["drift"]), sides))
         found.insert(2, ("Cost of what was not copied", number(_not_copied(pnl)), ", ".join(left)))
     if tracking is not None:

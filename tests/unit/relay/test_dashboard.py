@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import pytest
 
 from relay.core.alarms import Alarm
 from relay.core.intake import Refusal
+from relay.core.report import build_report
 from relay.core.watch import AlarmLimits
 from relay.dashboard import Dashboard
+from relay.reporting.findings import number
 from relay.store import AlarmRecord, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem, VenueFact
 from relay.watching import Watching
 from tests.unit.relay.drift_samples import LEADER, SYMBOL, a_copy, a_signal, a_status, sample_run
@@ -219,3 +222,21 @@ async def test_two_hundred_open_pages_hear_the_same_news(tmp_path: Path) -> None
             assert set(heard) == {b"event: news\ndata: status\n\n"}
             for stream in streams:
                 stream.close()
+
+
+@pytest.mark.asyncio
+async def test_pages_say_in_money_what_a_follower_made_less_and_why(tmp_path: Path) -> None:
+    filled(tmp_path / "drift.sqlite")
+    with DriftStore.open_for_reading(tmp_path / "drift.sqlite") as store:
+        rows = {row["id"]: row for row in build_report(store.figures(), {}, {})["followers"]}
+    async with opened(tmp_path / "drift.sqlite") as (http, _, _):
+        async with http.get("/followers/steady", params={"since": "all"}) as answer:
+            own = await answer.text()
+        async with http.get(f"/leaders/{LEADER}", params={"since": "all"}) as answer:
+            everybody = await answer.text()
+    steady = rows["steady"]
+    for value in (steady["pnl"]["drift"], steady["costs"]["total"], *steady["pnl"]["explained"].values()):
+        assert Decimal(value) == 0 or f">{number(value)}<" in own, value
+    assert f"{number(Decimal(steady['copied_notional']['fill_ratio']) * 100)} %" in own
+    for row in rows.values():
+        assert f">{number(row['pnl']['drift'])}<" in everybody, row["id"]
