@@ -29,7 +29,7 @@ from relay.protocol.events import (
 )
 from relay.protocol.groups import Place, group_epoch_of, open_payload
 from relay.protocol.keyring import KeyRing
-from relay.protocol.looks import is_start, links_in, misplaced
+from relay.protocol.looks import is_start, links_in, misplaced, out_of_line
 from relay.protocol.messages import Heartbeat, Notice
 from relay.protocol.signing import (
     GENESIS_HASH,
@@ -155,7 +155,11 @@ class FeedReader:
             self._anchor(envelope.seq - 1, envelope.prev_hash, None)
         if envelope.seq <= self._last_seq:
             return []
-        return self._place(envelope, wire)
+        if not self._is_expected(envelope.seq):
+            return self._place(envelope, wire)
+        self._head_seq = max(self._head_seq, envelope.seq)
+        events = self._accept(envelope, wire)
+        return events if self._head_seq <= self._last_seq else [*events, *self._ask()]
 
     def receive_history(self, rows: Sequence[tuple[int, bytes]]) -> list[FeedEvent]:
         """Take (stream seq, frame) pairs that were fetched together; as `receive` for each, and quicker.
@@ -170,9 +174,9 @@ class FeedReader:
         for envelope, (_, wire) in zip(chained, rows, strict=True):
             if self.locked:
                 break
-            is_next = envelope.seq == self._last_seq + 1 and not self._pending and not self._is_member
+            is_next = self._is_expected(envelope.seq)
             contradiction = None if is_next else self._contradiction(envelope.seq, envelope.chain_hash, wire)
-            if is_next:  # nothing else is known of its place: the usual case
+            if is_next:
                 events.extend(self._accept(envelope, wire))
             elif contradiction:
                 events.append(self._lock(contradiction))
@@ -257,6 +261,10 @@ class FeedReader:
                 del self._pending[seq]
                 return self._place(envelope, wire)
         return []
+
+    def _is_expected(self, seq: int) -> bool:
+        """The usual case: it follows from the head, nothing else is known of its place, nothing waits."""
+        return seq == self._last_seq + 1 and not self._pending and not self._is_member
 
     def _place(self, envelope: Envelope, wire: bytes) -> list[FeedEvent]:
         events: list[FeedEvent] = []
@@ -347,20 +355,11 @@ class FeedReader:
             return open_with(wire, lambda key_id, seq: self._keys.choose(key_id, seq + 1), self.leader_id)
 
     def _broken(self, envelope: Envelope, wire: bytes, *, started: bool) -> Locked | None:
-        before = self._recent.get(self._last_seq)
-        evidence = (before[1], wire) if before else (wire,)
-        if envelope.prev_hash != self._last_hash:
-            detail = f"seq {envelope.seq} does not follow from the message before it"
-            return Locked("chain_break", envelope.seq, detail, evidence)
-        if self._epoch is None or envelope.epoch == self._epoch:
+        found = out_of_line(envelope, self._last_hash, self._epoch, started=started)
+        if found is None:
             return None
-        if envelope.epoch < self._epoch:
-            detail = f"epoch fell from {self._epoch} to {envelope.epoch}"
-            return Locked("epoch", envelope.seq, detail, evidence)
-        if not started:
-            detail = f"epoch rose to {envelope.epoch} without a notice of a start"
-            return Locked("epoch", envelope.seq, detail, evidence)
-        return None
+        before = self._recent.get(self._last_seq)
+        return Locked(found[0], envelope.seq, found[1], (before[1], wire) if before else (wire,))
 
     def _contradiction(self, seq: int, chain_hash: str, wire: bytes) -> Locked | None:
         known: tuple[str, bytes] | None = self._recent.get(seq)

@@ -5,13 +5,15 @@ Belongs here: pure questions about one message. Does not belong here: their orde
 
 from __future__ import annotations
 
+from typing import Literal
+
 from relay.protocol.codec import Message, decode_payload
 from relay.protocol.errors import ProtocolError
 from relay.protocol.events import Unreadable
 from relay.protocol.messages import AccountChange, Heartbeat, KeyLink, Notice, Signal
 from relay.protocol.signing import Envelope
 
-__all__ = ["is_start", "links_in", "misplaced"]
+__all__ = ["is_start", "links_in", "misplaced", "out_of_line"]
 
 
 def links_in(wire: bytes) -> list[KeyLink]:
@@ -32,4 +34,21 @@ def misplaced(envelope: Envelope, message: Message) -> Unreadable | None:
     """What is wrong with a message at its place, if anything."""
     if isinstance(message, Signal | AccountChange) and message.signal_id != envelope.message_id:
         return Unreadable(envelope, "malformed", f"signal_id: {envelope.message_id} is allowed here")
+    return None
+
+
+def out_of_line(
+    envelope: Envelope, last_hash: str, epoch: int | None, *, started: bool
+) -> tuple[Literal["chain_break", "epoch"], str] | None:
+    """Why a message cannot follow from the head with this chain hash and epoch (None = not known), if so.
+    `started`: it is the notice that begins an epoch.
+    """
+    if envelope.prev_hash != last_hash:
+        return "chain_break", f"seq {envelope.seq} does not follow from the message before it"
+    if epoch is None or envelope.epoch == epoch:
+        return None
+    if envelope.epoch < epoch:
+        return "epoch", f"epoch fell from {epoch} to {envelope.epoch}"
+    if not started:
+        return "epoch", f"epoch rose to {envelope.epoch} without a notice of a start"
     return None
