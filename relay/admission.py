@@ -26,6 +26,7 @@ from relay.protocol import subjects
 from relay.protocol.codec import decimal_text
 from relay.protocol.errors import BadSignature, ProtocolError
 from relay.protocol.invite import JoinAnswer, decode_join_request, encode_join_answer
+from relay.protocol.messages import KeyLink
 from relay.protocol.profile import ProfileAnswer, open_profile
 from relay.registry import Refused, Registry
 
@@ -182,14 +183,24 @@ class Admission:
     async def _on_profile(self, message: BusMessage) -> bytes:
         leader_id, error = message.subject.partition(".")[2], ""
         try:
-            opened = open_profile(message.data, self._signing_key(leader_id), leader_id)
-            document, issued_ms = message.data.decode(), opened.profile.issued_ms
-            if not self._registry.set_profile(leader_id, issued_ms, document):
+            profile = open_profile(message.data, self._signing_key(leader_id), leader_id).profile
+            document, known = message.data.decode(), self._known_rotations(leader_id)
+            if profile.keys[: len(known)] != known:
+                error = "signed by a key that was passed on"  # who has it is not the leader any more
+            elif not self._registry.set_profile(leader_id, profile.issued_ms, document):
                 error = "a newer one is here"
         except (ProtocolError, UnicodeDecodeError) as problem:
             error = str(problem)
         _log.info("profile", leader=leader_id, refused=error or None)
         return msgspec.json.encode(ProfileAnswer(error=error[:500]))
+
+    def _known_rotations(self, leader_id: str) -> list[KeyLink]:
+        """What the profile that is here tells of them."""
+        kept = self._registry.profile(leader_id) or ""
+        try:
+            return open_profile(kept.encode(), self._signing_key(leader_id), leader_id).profile.keys
+        except ProtocolError:
+            return []
 
     def _signing_key(self, leader_id: str) -> str:
         keys = {leader.id: leader.signing_key for leader in self._registry.leaders()} | self._fixed_keys

@@ -23,6 +23,7 @@ from relay.protocol.messages import StatusReport
 from relay.registry import InviteRow, Registry
 from relay.running import cancel
 from tests.integration.broker_room import Room, eventually, running_room, settle
+from tests.unit.relay import feed_samples as samples
 
 pytestmark = pytest.mark.asyncio
 
@@ -74,7 +75,8 @@ async def door(folder: Path) -> AsyncIterator[Door]:
         registry = Registry.open(folder / "registry.sqlite")
         registry.add_leader("zoe", create_nkey(folder / "zoe.nk"), "ab" * 32, {}, 0)
         fixed = room.broker.leaders, room.broker.followers
-        admission = Admission(room.broker, registry, leaders=fixed[0], followers=fixed[1])
+        keys = {"alice": samples.PUBLIC, "carol": bytes(samples.OTHER_KEY.verify_key).hex()}
+        admission = Admission(room.broker, registry, leaders=fixed[0], followers=fixed[1], signing_keys=keys)
         ready = asyncio.Event()
         running = asyncio.create_task(admission.run(ready))
         try:
