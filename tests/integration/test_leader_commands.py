@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,8 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-async def set_up(room: Programs, *options: str) -> tuple[Desk, Program]:
-    venue = await room.venue()
+async def set_up(room: Programs, *options: str, accounts: Sequence[str] = ()) -> tuple[Desk, Program]:
+    venue = await room.venue(*accounts)
     (room.folder / "venue.json").write_text(json.dumps(venue.ready) + "\n")
     desk = Desk(room.folder)
     listen = f"127.0.0.1:{free_port()}"

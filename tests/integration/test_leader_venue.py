@@ -99,15 +99,19 @@ async def test_trades_deposits_and_withdrawals_are_told_apart(
             await eventually(lambda: bool(told.steps), 20)
             await sim(venue, "deposit", {"name": "leader", "amount": "500"})
             await eventually(lambda: bool(told.events), 20)
+            await leader.withdraw("USDT", 200.25, "0xabcdef")
+            await eventually(lambda: len(told.events) == 2, 20)
             await leader.create_order(SYMBOL, "market", "sell", 0.5)
             await eventually(lambda: len(told.steps) == 2, 20)
             assert told.steps == [
                 ("buy", Decimal("0.5"), Decimal("0.5")),
                 ("sell", Decimal("0.5"), Decimal(0)),
             ]
-            ((cause, amount, wallet),) = told.events
-            assert (cause, amount) == ("cash_flow", Decimal(500))
-            assert Decimal(100_400) < wallet < Decimal(100_500)  # the first trade's fee is paid
+            (came, with_it), (went, without) = [(event[:2], event[2]) for event in told.events]
+            assert came == ("cash_flow", Decimal(500))
+            assert went == ("cash_flow", Decimal("-200.25"))  # once, though it goes by another wallet
+            assert Decimal(100_400) < with_it < Decimal(100_500)  # the first trade's fee is paid
+            assert without == with_it - Decimal("200.25")
             # ccxt tells a flat position's leverage nowhere, so a first trade may bring a change of settings
             assert {account.position(SYMBOL).qty for account in told.corrections} <= {Decimal("0.5")}
         finally:
