@@ -22,9 +22,10 @@ from typing import Final
 
 import msgspec
 import structlog
+from nacl.signing import SigningKey
 
-from relay.errors import InvariantBroken
-from relay.nats_bus import Bus, BusError
+from relay.errors import Failed, InvariantBroken, TryAgain
+from relay.nats_bus import Bus, BusError, NotPermitted
 from relay.protocol import subjects
 from relay.protocol.errors import ProtocolError
 from relay.protocol.groups import (
@@ -37,6 +38,7 @@ from relay.protocol.groups import (
     wrap_key,
 )
 from relay.publisher import Publisher
+from relay.taking_over import sealed_for
 
 __all__ = ["Group", "GroupStore", "wrap_for_all"]
 
@@ -45,6 +47,8 @@ MEMBERS_FEW: Final = 5_000
 EPOCH_INTERVAL_FEW_S: Final = 2.0
 EPOCH_INTERVAL_MANY_S: Final = 60.0  # a new key for many members is work
 PUBLISH_WINDOW: Final = 64
+LOOK_BACK: Final = 500  # messages read at once, from the newest one back ...
+LOOK_BACK_MAX: Final = 20_000  # ... and in all: snapshots come every few seconds
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS member (
   id TEXT PRIMARY KEY, box_key TEXT NOT NULL, is_out INTEGER NOT NULL
@@ -88,6 +92,11 @@ class GroupStore:
         """The newest epoch and its key; None for a feed that is not private."""
         row = self._database.execute("SELECT number, key FROM epoch ORDER BY number DESC LIMIT 1").fetchone()
         return (int(row[0]), bytes(row[1])) if row else None
+
+    def group_keys(self) -> list[tuple[int, bytes]]:
+        """Every epoch and its key, oldest first."""
+        rows = self._database.execute("SELECT number, key FROM epoch ORDER BY number")
+        return [(int(number), bytes(key)) for number, key in rows]
 
     def readers(self, epoch: int) -> list[str]:
         """Who has the key of an epoch."""
@@ -168,14 +177,45 @@ class Group:
         self._leader_id = leader_id
         self._turn = asyncio.Lock()
         self._began_s = 0.0
-        current = store.current()
-        if current is not None:
-            publisher.go_on_sealing(*current)
+        for epoch, group_key in store.group_keys():
+            publisher.go_on_sealing(epoch, group_key)
 
     @property
     def is_private(self) -> bool:
         """Whether there is a group."""
         return self._store.current() is not None
+
+    async def check_stream(self, key: SigningKey) -> None:
+        """Raises `Failed` if the feed is sealed for a later group epoch than this file knows of: it was lost,
+        or is an old copy, and what is said next would be read by who was put out since, or by everybody.
+        """
+        try:
+            told = await self._newest_told(key)
+        except NotPermitted:
+            return  # the publisher's start says whose key it is
+        except BusError as error:
+            raise TryAgain(f"broker.url: the stream of {self._leader_id} cannot be read ({error})") from None
+        current = self._store.current()
+        known = current[0] if current else 0
+        if told > known:
+            raise Failed(
+                f"group: the feed is sealed for epoch {told}, the file of keys beside the outbox (.group) "
+                f"goes to {known}: bring back its newest copy; without it a private feed ends here"
+            )
+
+    async def _newest_told(self, key: SigningKey) -> int:
+        stream, links = subjects.stream(self._leader_id), self._publisher.links
+        last = await self._bus.last_message(stream, subjects.signals(self._leader_id))
+        end = last[0] if last else 0
+        lowest = max(0, end - LOOK_BACK_MAX)
+        while end > lowest:
+            start = max(end - LOOK_BACK, lowest)
+            rows = await self._bus.fetch_range(stream, start + 1, end - start)
+            told = sealed_for(rows, self._leader_id, key, links)
+            if told is not None:
+                return told
+            end = start
+        return 0
 
     async def run(self) -> None:
         """Look for who has come and gone, until cancelled."""

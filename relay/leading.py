@@ -72,9 +72,8 @@ class Leading:
         self._outbox = outbox
         self._fixed = StaggerPlan(waves=signals.stagger.waves, spacing_ms=signals.stagger.spacing_ms)
         self.feed = None if venue is None else self._make_feed(venue)
-        self.external = (
-            ExternalAccount(outbox.state, tuple(signals.symbols), self._tell_step) if venue is None else None
-        )
+        self.external: ExternalAccount | None = None
+        self.resume()
         self._groups = GroupStore.open(_beside(settings.leader.outbox, ".group"))
         self.publisher = Publisher(
             leader_id=settings.leader.id,
@@ -84,6 +83,7 @@ class Leading:
             program_version=_program_version(),
             links=saved_links(settings.leader.signing_key_file),
             is_live=lambda: self.feed is None or self.feed.is_live,
+            dump_state=self._state,
         )
         self.sampler = None if venue is None else Sampler(venue, signals.symbols)
         self.spreader = (
@@ -92,6 +92,12 @@ class Leading:
             else None
         )
         self.group = Group(self._groups, bus, self.publisher, settings.leader.id)
+
+    def resume(self) -> None:
+        """Go on from what the outbox knows: told steps add up to the account of a leader without a venue."""
+        if self.feed is None:
+            symbols = tuple(self._settings.signals.symbols)
+            self.external = ExternalAccount(self._outbox.state, symbols, self._tell_step)
 
     def close(self) -> None:
         """Let go of the group's file."""

@@ -217,10 +217,24 @@ class Outbox:
         )
         return [Record(*row) for row in rows]
 
-    def adopt(self, head: Head) -> None:
-        """Go on after a head that this file has never seen: it was lost, the stream was not."""
+    def adopt(
+        self,
+        head: Head,
+        told: Iterable[Happened] = (),
+        state: str | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Go on after a head that this file has never seen: it was lost, the stream was not. `told`, `state`,
+        `facts`: what the stream says of the time before.
+        """
         with self._transaction():
             self._database.execute("DELETE FROM message")
+            self._database.executemany(
+                "INSERT OR IGNORE INTO fill VALUES (?, ?, ?)",
+                [(one.event_id, one.exec_ms, head.seq) for one in told],
+            )
+            for name, value in (dict(facts or {}) | ({} if state is None else {"state": state})).items():
+                self._set_fact(name, value)
             self._set_fact("adopted", f"{head.seq} {head.chain_hash} {head.epoch}")
             self._set_fact("acknowledged_seq", str(head.seq))
         self._acknowledged_seq = head.seq
@@ -237,7 +251,9 @@ class Outbox:
             for name, value in facts.items():
                 found = self.fact(name)
                 if found is not None and found != value:
-                    raise Failed(f"leader.outbox: {self._path} belongs to {name} {found}, not {value}")
+                    what = "; bring back the newest copy of leader.signing_key_file"
+                    hint = what if name == "key_id" else ""
+                    raise Failed(f"leader.outbox: {self._path} belongs to {name} {found}, not {value}{hint}")
                 self._set_fact(name, value)
 
     def _prune(self) -> None:

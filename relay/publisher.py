@@ -22,6 +22,7 @@ from typing import Literal
 import structlog
 from nacl.signing import SigningKey
 
+from relay.core.account import Account
 from relay.errors import Failed, TryAgain
 from relay.failpoint import Failpoints
 from relay.keys import dump_links, load_links, public_key_hex
@@ -29,10 +30,10 @@ from relay.nats_bus import Bus, BusError, BusTimeout, BusUnavailable, Fenced, No
 from relay.outbox import Happened, Head, Outbox, Record
 from relay.protocol import subjects
 from relay.protocol.codec import Message, encode_payload, kind_of
-from relay.protocol.errors import ProtocolError
 from relay.protocol.groups import SEALED_KINDS, Place, seal_payload
 from relay.protocol.messages import KEY_LINKS_MAX, Heartbeat, KeyLink, Notice
-from relay.protocol.signing import Sealed, key_id_of, link_keys, open_envelope, seal_chained
+from relay.protocol.signing import Sealed, key_id_of, link_keys, seal_chained
+from relay.taking_over import RECALLED_MAX, REVOKED, head_to_adopt, recall
 
 __all__ = ["Publisher"]
 
@@ -46,7 +47,6 @@ LINKS_FACT = "key_links"
 PAUSED_FACT = "paused"
 REVOKED_FACT = "revoked"
 
-_REVOKED = "leader.signing_key_file: this key is revoked; a new one needs a new outbox and new invites"
 _log = structlog.get_logger(__name__)
 
 
@@ -59,7 +59,8 @@ class _Identity:
 class Publisher:
     """Publishes for one leader: `start`, then `record` whatever there is to say while `run` runs.
 
-    `links` lead from the leader's first key to `signing_key` where the outbox does not know them.
+    `links` lead from the leader's first key to `signing_key` where the outbox does not know them;
+    `dump_state` makes an account the state that `record` is given.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Publisher:
         program_version: str,
         links: Sequence[KeyLink] = (),
         is_live: Callable[[], bool] = lambda: True,
+        dump_state: Callable[[Account], str | None] = lambda _: None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._identity = _Identity(leader_id, program_version)
@@ -82,12 +84,14 @@ class Publisher:
         self._outbox = outbox
         self._bus = bus
         self._is_live = is_live
+        self._dump_state = dump_state
         self._clock_ms = clock_ms
         self._failpoints = Failpoints()
         self._head = outbox.head  # recorded
         self._stored = Head()  # acknowledged by the broker
         self._epoch = 0
         self._group: tuple[int, bytes] | None = None  # epoch and key that payloads are sealed with
+        self._group_keys: dict[int, bytes] = {}  # by epoch, all that were ever in force
         self._beat_ms = 0
         self._last_word = 0  # seq of the notice that revokes the key
         self._unsent: deque[Record] = deque()
@@ -127,9 +131,7 @@ class Publisher:
         publisher of this leader is thereby fenced. Raises `Failed` if the stream has what this outbox lacks.
         """
         if self._outbox.fact(REVOKED_FACT):
-            raise Failed(
-                "leader.signing_key_file: this key is revoked; a new one needs a new outbox and invites"
-            )
+            raise Failed(REVOKED)
         await self._compare_with_stream(take_over=take_over)
         self._head = self._outbox.head
         self._rewind(self._outbox.acknowledged_seq + 1)
@@ -151,7 +153,7 @@ class Publisher:
         `fills`, `state`, `began_ms`, `facts` go into the outbox with it.
         """
         if self._last_word:
-            raise Failed(_REVOKED)
+            raise Failed(REVOKED)
         if len(self._unsent) >= UNSENT_MAX:
             raise Failed(f"outbox: {UNSENT_MAX} messages wait for the broker; the publisher stops")
         seq = self._head.seq + 1
@@ -203,6 +205,7 @@ class Publisher:
     def go_on_sealing(self, group_epoch: int, key: bytes) -> None:
         """As after `seal_for` in an earlier run."""
         self._group = (group_epoch, key)
+        self._group_keys[group_epoch] = key
 
     def rotate(self, new_key: SigningKey) -> Record:
         """Pass the word on: the notice is the old key's last message, everything after it the new one's.
@@ -273,13 +276,20 @@ class Publisher:
                 f"leader.outbox: the stream of {leader_id} goes to {seq}, the outbox to {head.seq}: another "
                 "publisher has this key, or the file was lost (then --take-over on an empty one is allowed)"
             )
+        self._stored = head_to_adopt(wire, leader_id, self._keys[-1][1], self._links)
+        await self._adopt(seq)
+
+    async def _adopt(self, seq: int) -> None:
+        """Begin an outbox anew behind this message, knowing what the stream still tells."""
+        leader_id, first = self._identity.leader_id, max(1, seq - RECALLED_MAX + 1)
         try:
-            envelope = open_envelope(wire, self._keys[-1][1].verify_key, leader_id)
-        except ProtocolError as error:
-            problem = f"leader.signing_key_file: the stream's head is not signed by it ({error})"
-            raise Failed(problem) from None
-        self._stored = Head(envelope.seq, envelope.chain_hash, envelope.epoch)
-        self._outbox.adopt(self._stored)
+            rows = await self._bus.fetch_range(subjects.stream(leader_id), first, seq - first + 1)
+        except BusError as error:
+            raise TryAgain(f"broker.url: the stream of {leader_id} cannot be read ({error})") from None
+        found = recall(rows, leader_id, self._keys[-1][1], self._links, self._group_keys)
+        state = None if found.account is None else self._dump_state(found.account)
+        facts = {"began_ms": str(found.since_ms), PAUSED_FACT: "1" if found.is_paused else ""}
+        self._outbox.adopt(self._stored, found.events, state, facts)
 
     def _stored_from_outbox(self, seq: int) -> None:
         """Where the heartbeat's head begins: the last message known to be in the stream."""
@@ -330,7 +340,7 @@ class Publisher:
             _log.debug("published", signal_id=record.message_id, kind=record.kind)
             if record.seq == self._last_word:
                 self._idle.set()
-                raise Failed(_REVOKED)
+                raise Failed(REVOKED)
 
     def _repair(self, error: StreamBehind) -> None:
         """The stream lost acknowledged messages: send them again, if the outbox still has them."""

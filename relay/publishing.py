@@ -84,8 +84,10 @@ async def _publish_one(
         bus = await _connect(settings, stack)
         leading = Leading(settings, venue, outbox, bus, signing_key)
         stack.callback(leading.close)
-        positions, newest_exec_ms = outbox.state if venue else None, outbox.told_through_ms
+        await leading.group.check_stream(signing_key)
         await leading.publisher.start(take_over=take_over)
+        positions, newest_exec_ms = outbox.state if venue else None, outbox.told_through_ms
+        leading.resume()
         links, now_ms = leading.publisher.links, time.time_ns() // 1_000_000
         await publish_profile(settings, signing_key, links, bus, now_ms)
         sender = asyncio.create_task(leading.publisher.run(), name="publisher")

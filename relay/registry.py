@@ -248,11 +248,6 @@ class Registry:
                 (leader_id, nkey, signing_key, json.dumps(hint, sort_keys=True), now_ms),
             )
 
-    def change_signing_key(self, leader_id: str, signing_key: str, now_ms: int) -> None:
-        """After a rotation: what new invites pin."""
-        with self._change(now_ms, "leader_key_changed", leader_id, signing_key):
-            self._one("UPDATE leader SET signing_key = ? WHERE id = ?", (signing_key, leader_id), leader_id)
-
     def set_profile(self, leader_id: str, issued_ms: int, document: str) -> bool:
         """What a leader says of himself now; False if a newer one is here."""
         sql = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ async def listen(room: Programs, serve: Program) -> tuple[Bus, Listener]:
     return bus, bob
 
 
-async def start_external(room: Programs, serve: Program, *, folder: str = "", name: str = "alice") -> Program:
+async def start_external(
+    room: Programs, serve: Program, *, folder: str = "", name: str = "alice", options: Sequence[str] = ()
+) -> Program:
     config = room.folder / folder / f"{name}.toml" if folder else room.folder / "publisher.toml"
     config.parent.mkdir(exist_ok=True)
     (room.folder / "door.secret").write_text("a secret of enough characters\n")
@@ -91,7 +94,7 @@ async def start_external(room: Programs, serve: Program, *, folder: str = "", na
     )
     if folder:
         return Program(None, {}, config)  # type: ignore[arg-type]
-    return await room.start("relay", "publish", "--config", str(config), "--json")
+    return await room.start("relay", "publish", "--config", str(config), "--json", *options)
 
 
 def step(number: int, side: str, qty: str, **more: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Member:
         self.box = PrivateKey.generate()
         self.reader = FeedReader("alice", leader_key, is_member=True)
         self.signals: list[str] = []
+        self.held = ""
         self.unreadable = 0
         self.keys: dict[int, bytes] = {}
         self.wires: list[bytes] = []
@@ -70,6 +71,7 @@ class Member:
         for event in events:
             if isinstance(event, Accepted) and isinstance(event.message, Signal):
                 self.signals.append(event.message.qty)
+                self.held = event.message.position.qty
             elif isinstance(event, Unreadable):
                 self.unreadable += 1
             elif isinstance(event, NeedKey):
