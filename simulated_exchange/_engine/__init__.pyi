@@ -2426,7 +2426,7 @@ class Committer:
     def ended(self) -> int | None:
         """The last command of the commit that has ended, told once; None when none has.
 
-        Raises JournalError; nothing may be acknowledged then.
+        Raises JournalError, or OSError once there will be no more commits; nothing may be acknowledged then.
         """
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import random
 import resource
+import select
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -260,3 +261,17 @@ async def test_a_full_disk_at_the_end_is_a_failure_of_the_journal(tmp_path: Path
     ):
         driver.close()
     assert (done.done(), crowd.told, list(crowd.failed)) == (True, {}, [FIRST])
+
+
+def test_a_committer_whose_journal_is_gone_says_so(tmp_path: Path) -> None:
+    engine = Engine.create(GENESIS, str(tmp_path / "exchange.journal"), "fsync")
+    committer = engine.committer()
+    assert committer is not None and committer.ended() is None
+    del engine
+    gc.collect()
+    committer.begin()
+    waiting = select.poll()
+    waiting.register(committer.fileno(), select.POLLIN)
+    assert waiting.poll(PATIENCE * 1000)
+    with pytest.raises(OSError, match=r"pipe"):
+        committer.ended()

@@ -46,16 +46,14 @@ impl Committer {
         self.desk.changed.notify_one();
     }
 
-    /// The last command of the commit that has ended; None when none has.
+    /// The last command of the commit that has ended; None when none has. An error when there will be no more.
     fn ended(&self) -> PyResult<Option<u64>> {
         let mut rung = [0; 8];
-        let heard = match (&self.bell).read(&mut rung) {
-            Ok(heard) => heard,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        match (&self.bell).read(&mut rung) {
+            Ok(0) => return Err(std::io::Error::from(ErrorKind::BrokenPipe).into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error.into()),
-        };
-        if heard == 0 {
-            return Ok(None);
         }
         let outcome = lock(&self.desk).outcome.take();
         outcome.transpose().map_err(|error| errors::journal(&error))
