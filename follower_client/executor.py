@@ -11,6 +11,7 @@ so two tasks never decide on the same room under a cap.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from typing import cast
 
 import msgspec
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from follower_client.copies import (
     conclude,
@@ -57,6 +59,7 @@ EXIT_ORDERS_MAX = 16
 RETRY_WAIT_S = 0.1
 RETRY_WAIT_MAX_S = 2.0
 RECENT_COPIES = 500
+HEAD_EVERY_S = 30.0
 NO_TARGET = frozenset({"no_step", "symbol_unknown", "overload", "no_account", "leader_state_invalid"})
 
 ZERO = Decimal(0)
@@ -80,14 +83,13 @@ class Executor:
         self.targets: dict[str, Decimal] = {}
         self.last_seq = 0
         self._store = desk.store
-        self._port = desk.port
         self._reporter = reporter
         self._failpoints = desk.failpoints
-        self._reconciled = desk.reconciled
         self._carried: dict[str, Decimal] = {}
         self._entry_lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._group: asyncio.TaskGroup | None = None
         self._active = 0
+        self._head_kept_s = -HEAD_EVERY_S
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -120,6 +122,7 @@ class Executor:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
+        self._keep_head(0.0)
 
     def _resume(self, group: asyncio.TaskGroup) -> None:
         leader_id = self.identity.leader_id
@@ -131,10 +134,7 @@ class Executor:
             self._spawn(group, copy, open_orders.pop(copy.key, []))
         for orders in open_orders.values():
             for order in orders:
-                group.create_task(self._finish_order(self.driver.adopt(order)))
-
-    async def _finish_order(self, live: LiveOrder) -> None:
-        await self.driver.drive(live, recovered=True)
+                group.create_task(self.driver.drive(self.driver.adopt(order), recovered=True))
 
     def locked(self, reason: str, detail: str, evidence: str) -> None:
         """The feed contradicts itself: nothing of it is believed until a person has looked."""
@@ -169,9 +169,7 @@ class Executor:
             self._store, self.policy, self.identity, self.leader, self.desk.quote, envelope, message
         )
         self._hear(message)
-        head = self._head()
-        if head is not None:
-            self._store.save_head(self.identity.leader_id, head)
+        self._keep_head(HEAD_EVERY_S)
         for copy in late:
             assert self._group is not None, "the feed is heard before `run`"
             self._spawn(self._group, copy, [])
@@ -200,9 +198,7 @@ class Executor:
             self._idle.set()
 
     async def _run_copy(self, copy: Copy, unfinished: list[LiveOrder]) -> None:
-        structlog.contextvars.bind_contextvars(
-            signal_id=copy.signal_id, follower_id=self.identity.follower_id
-        )
+        bind_contextvars(signal_id=copy.signal_id, follower_id=self.identity.follower_id)
         signal = self._signal(copy)
         step = LeaderStep.of(signal)
         for live in unfinished:
@@ -242,7 +238,7 @@ class Executor:
                 tries += 1
                 if order.reject_code == NOTHING_TO_REDUCE:
                     with suppress(VenueUnavailableError):
-                        await self._port.fetch_positions()
+                        await self.desk.port.fetch_positions()
                 if order.filled_qty == 0:
                     await asyncio.sleep(min(RETRY_WAIT_S * 2**tries, RETRY_WAIT_MAX_S))
                 continue
@@ -277,12 +273,12 @@ class Executor:
 
     async def _wait_for_wave(self, copy: Copy, step: LeaderStep) -> None:
         await asyncio.sleep(max(0, copy.wave_start_ms - now_ms()) / 1000)
-        if not self._reconciled.is_set():
+        if not self.desk.reconciled.is_set():
             life_ms = min(step.expires_ms, ENTRY_LIFE_MAX_MS)
             left_s = max(0, copy.wave_start_ms + life_ms - now_ms()) / 1000
             try:
                 async with asyncio.timeout(left_s):
-                    await self._reconciled.wait()
+                    await self.desk.reconciled.wait()
             except TimeoutError:
                 log.warning("entry_not_reconciled", symbol=copy.symbol)
         mark_released(copy, self.desk.quote(copy.symbol), now_ms())
@@ -374,6 +370,13 @@ class Executor:
     def _head(self) -> Head | None:
         place = self.progress.head
         return None if place is None else Head(place.epoch, place.seq, place.chain_hash)
+
+    def _keep_head(self, every_s: float) -> None:
+        """What is no signal does no harm when it is heard again after a crash: not each is worth a write."""
+        head, now_s = self._head(), time.monotonic()
+        if head is not None and now_s - self._head_kept_s >= every_s:
+            self._store.save_head(self.identity.leader_id, head)
+            self._head_kept_s = now_s
 
     def _finish(self, copy: Copy, last: Decision) -> None:
         """The one verdict, its report and the head of the feed in one transaction."""

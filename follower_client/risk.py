@@ -51,7 +51,7 @@ class RiskWatch:
         account.flows_from_ms = int(self._days.get("flows_ms", 0)) or None
         self._sent_ms: deque[int] = deque()
         self._rejects_s: deque[float] = deque()
-        self._saved_s = 0.0
+        self._saved_s, self._saved = 0.0, self._known()
         self.stakes = Decimal(1)
 
     def guard(self) -> Guard:
@@ -131,19 +131,22 @@ class RiskWatch:
     def _mark(self, equity: Decimal) -> None:
         now = datetime.now(UTC)
         day, week = now.date(), now.date() - timedelta(days=now.weekday())
-        before = dict(self._marks)
         for name, date in (("day_start", day), ("week_start", week)):
             if self._days.get(f"{name}_date") != date.isoformat() or name not in self._marks:
                 self._marks[name], self._days[f"{name}_date"] = equity, date.isoformat()
         self._marks["peak"] = max(equity, self._marks.get("peak", equity))
-        self._marks["equity"] = equity
-        if before.keys() != self._marks.keys() or time.monotonic() - self._saved_s > SAVE_EVERY_S:
+        known = self._known()
+        is_new = self._saved.keys() != known.keys()
+        if is_new or (self._saved != known and time.monotonic() - self._saved_s > SAVE_EVERY_S):
             self._save()
 
     def _save(self) -> None:
-        self._saved_s = time.monotonic()
         self._days.setdefault("flows_ms", str(self._account.venue_ms()))
-        self._store.save_marks({name: str(value) for name, value in self._marks.items()} | self._days)
+        self._saved_s, self._saved = time.monotonic(), self._known()
+        self._store.save_marks(self._saved)
+
+    def _known(self) -> dict[str, str]:
+        return {name: str(value) for name, value in self._marks.items()} | self._days
 
     def _check_losses(self) -> None:
         policy = self._policy
@@ -181,7 +184,7 @@ class RiskWatch:
 
 
 CARRY = ("funding_paid", "interest_paid")
-MARKS = ("day_start", "week_start", "peak", "equity", *CARRY)
+MARKS = ("day_start", "week_start", "peak", *CARRY)
 DAYS = ("day_start_date", "week_start_date", "flows_ms")
 
 

@@ -211,6 +211,25 @@ async def test_marks_of_equity_survive_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_new_day_is_kept_and_what_does_not_change_is_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(risk_module, "SAVE_EVERY_S", -1.0)
+    async with bench(tmp_path) as one:
+        one.desk.risk.tick(0)
+        one.store.save_marks({"day_start_date": "2020-01-01"})  # it ended on another day
+    async with bench(tmp_path) as one:
+        one.desk.risk.tick(0)  # the equity is the same, the day is not
+        written: list[object] = []
+        monkeypatch.setattr(one.store, "save_marks", written.append)
+        one.desk.risk.tick(0)
+        assert written == []
+    async with bench(tmp_path, FakeVenue(balance="9000")) as again:
+        again.desk.risk.tick(0)
+        assert again.desk.risk.guard().daily_loss_usdt == 1000, "a restart does not begin the day again"
+
+
+@pytest.mark.asyncio
 async def test_refused_keys_many_rejects_and_unknowns_pause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
