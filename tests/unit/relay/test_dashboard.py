@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from relay.core.intake import Refusal
 from relay.core.report import build_report
 from relay.core.watch import AlarmLimits
 from relay.dashboard import Dashboard
+from relay.dashboard.desk import KEPT_SECONDS, Desk
 from relay.reporting.findings import number
 from relay.store import AlarmRecord, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem, VenueFact
 from relay.watching import Watching
@@ -240,3 +242,36 @@ async def test_pages_say_in_money_what_a_follower_made_less_and_why(tmp_path: Pa
     assert f"{number(Decimal(steady['copied_notional']['fill_ratio']) * 100)} %" in own
     for row in rows.values():
         assert f">{number(row['pnl']['drift'])}<" in everybody, row["id"]
+
+
+@pytest.mark.asyncio
+async def test_who_asks_while_an_older_reading_goes_on_hears_what_was_stored_since(tmp_path: Path) -> None:
+    """And all who do share one reading."""
+    filled(tmp_path / "drift.sqlite")
+    stored = ["old"]
+    reading, going_on = threading.Event(), threading.Event()
+
+    def slow(_store: DriftStore) -> str:
+        found = stored[-1]
+        reading.set()
+        assert going_on.wait(10)
+        return found
+
+    def quick(_store: DriftStore) -> str:
+        stored.append("read")
+        return stored[1]
+
+    desk = Desk(tmp_path / "drift.sqlite")
+    try:
+        first = asyncio.create_task(desk.ask("key", slow))
+        assert await asyncio.to_thread(reading.wait, 10)
+        stored.append("new")
+        await asyncio.sleep(2 * KEPT_SECONDS)
+        later = [asyncio.create_task(desk.ask("key", quick)) for _ in range(2)]
+        await asyncio.sleep(0)
+        going_on.set()
+        assert await asyncio.gather(first, *later) == ["old", "new", "new"]
+        assert stored.count("read") == 1
+    finally:
+        going_on.set()
+        await desk.close()
