@@ -15,12 +15,23 @@ import pytest
 from pybit import unified_trading
 
 from simulated_exchange.gateway.auth import sign
-from tests.contract.serving import Account, VenueProcess
+from tests.contract.serving import Account, VenueProcess, served
 
 SECONDS_MAX = 15
 Message = dict[str, Any]
 PRIVATE_TOPICS = ("order", "execution", "execution.fast", "position", "wallet")
 LINEAR = {"category": "linear", "symbol": "BTCUSDT"}
+
+
+@pytest.fixture(scope="module")
+def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
+    """A venue that is slow to answer: pybit drops an answer that comes before its thread, which a busy host
+    holds up, has gone on from sending to registering what it waits for.
+    """
+    folder = tmp_path_factory.mktemp("venue") / "data"
+    patient = {"SIMULATED_EXCHANGE_GATEWAY__ACK_DELAY_MS": "100"}
+    with served(folder, "--enable-sim", "--durability", "os", **patient) as process:
+        yield process
 
 
 @pytest.fixture(autouse=True)
