@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 
 from benchmarks.signals import FOLLOWER, LEADER, LEADERS, PLAIN_FEED, PLAIN_SUBJECT, Room, build_signal
 from benchmarks.talk import answering, run_loop
+from follower_client.leader_view import LeaderView
 from follower_client.subscriber import Subscriber
 from relay.keys import load_signing_key, public_key_hex
 from relay.outbox import Outbox
@@ -80,6 +81,7 @@ class _Ear:
 
     def __init__(self) -> None:
         self.leader_alive = True
+        self.leader = LeaderView()
         self._heard: dict[str, dict[str, int]] = {"ours": {}, "plain": {}}
         self._news = asyncio.Event()
 

@@ -102,7 +102,7 @@ def describe(copy: Copy, decision: Decision) -> None:
     """Write a decision's words and numbers into the copy's row."""
     copy.reason, copy.detail = decision.reason, decision.detail
     if copy.is_late:
-        copy.detail = f"on joining: {decision.detail}"
+        copy.detail = f"{'unheard of' if decision.is_exit else 'on joining'}: {decision.detail}"
     copy.limit_value, copy.observed_value = decision.limit_value, decision.observed_value
     copy.wanted_qty, copy.order_qty = decision.wanted_qty, decision.qty
     copy.capped = decision.capped

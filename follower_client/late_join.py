@@ -1,11 +1,12 @@
-"""What the leader held when he was first heard, as copies like any others.
+"""What a list of all the leader's positions tells and no signal did, as copies like any others: what he held
+when he was first heard, and what he has left since, where messages are gone for good.
 
-Belongs here: the signal that such a position would have been, and the copy of it. Does not belong here:
+Belongs here: the signal that such a step would have been, and the copy of it. Does not belong here:
 whether it is taken (`core.gates`, by the policy's rule for joining late), doing it (`executor`).
 
-Nobody sent that signal: it is a step from nothing to the position, at the market's price of this moment, so
-that the price guard holds the entry to the market and not to what the leader paid. Its place is a function of
-the snapshot's, so a crash finds the same copy and the same order again.
+Nobody sent that signal: it is a step at the market's price of this moment, so that the price guard holds an
+entry to the market and not to what the leader paid. Its place is a function of the snapshot's, so a crash
+finds the same copy and the same order again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 
 from follower_client.copies import open_copy
 from follower_client.core.policy import ENTRY_LIFE_MAX_MS, LateJoin, Policy
-from follower_client.core.snapshot import Quote
+from follower_client.core.snapshot import Quote, sign
 from follower_client.leader_view import LeaderView
 from follower_client.records import LATE_EPOCH, Copy
 from follower_client.reports import Identity
@@ -43,15 +44,24 @@ def record_late(
     message: object,
 ) -> list[Copy]:
     """The copies to make of a message that has just come, in the store already: the head may move on. None
-    but of the first snapshot, where positions from before are wanted, and never twice.
+    but of the first snapshot, where positions from before are wanted, and of the first after a gap; never
+    twice.
     """
-    if not isinstance(message, Snapshot) or policy.late_join is LateJoin.WAIT:
+    if not isinstance(message, Snapshot):
         return []
-    wanted, now_ms = {state.symbol for state in view.late(message)}, time.time_ns() // 1_000_000
-    found = [
-        open_copy(identity.follower_id, place, signal, quote_of(signal.symbol), now_ms)
+    now_ms = time.time_ns() // 1_000_000
+    wanted = set() if policy.late_join is LateJoin.WAIT else {state.symbol for state in view.late(message)}
+    steps = [
+        (place, signal)
         for place, signal in late_signals(envelope, message, quote_of, now_ms)
         if signal.symbol in wanted
+    ]
+    if view.has_gap and view.facts.joined:
+        steps += _missed_exits(envelope, message, view, quote_of, now_ms)
+    view.has_gap = False
+    found = [
+        open_copy(identity.follower_id, place, signal, quote_of(signal.symbol), now_ms)
+        for place, signal in steps
     ]
     new = [copy for copy in found if not store.has_copy(copy.key)]
     for copy in new:
@@ -67,28 +77,64 @@ def late_signals(
         qty = Decimal(state.qty)
         if qty == 0:
             continue
-        signal = _signal(envelope.message_id, snapshot, state, quote_of(state.symbol), now_ms)
-        seq = envelope.seq * POSITIONS_MAX + number
-        payload = encode_payload(signal)
-        yield msgspec.structs.replace(envelope, epoch=LATE_EPOCH, seq=seq, payload=payload), signal
+        signal = _signal(envelope.message_id, snapshot, state, qty, state, quote_of(state.symbol), now_ms)
+        yield _placed(envelope, number, signal), signal
+
+
+def _missed_exits(
+    envelope: Envelope,
+    snapshot: Snapshot,
+    view: LeaderView,
+    quote_of: Callable[[str], Quote | None],
+    now_ms: int,
+) -> Iterator[tuple[Envelope, Signal]]:
+    """A step down for every position that is smaller in the snapshot than it was when he was last heard. What
+    is on the other side now was entered unheard: that is not copied, what stood before it is left.
+    """
+    after = {state.symbol: state for state in snapshot.positions}
+    held = [state for state in view.positions.values() if Decimal(state.qty) != 0]
+    for number, before in enumerate(sorted(held, key=lambda state: state.symbol)[:POSITIONS_MAX]):
+        flat = PositionState(
+            symbol=before.symbol, qty="0", entry_price="0", exposure="0", leverage=before.leverage
+        )
+        now = after.get(before.symbol, flat)
+        if sign(Decimal(now.qty)) != sign(Decimal(before.qty)):
+            now = flat
+        step = Decimal(now.qty) - Decimal(before.qty)
+        if step == 0 or sign(step) == sign(Decimal(before.qty)):
+            continue
+        signal = _signal(envelope.message_id, snapshot, before, step, now, quote_of(before.symbol), now_ms)
+        yield _placed(envelope, number, signal), signal
+
+
+def _placed(envelope: Envelope, number: int, signal: Signal) -> Envelope:
+    seq = envelope.seq * POSITIONS_MAX + number
+    return msgspec.structs.replace(envelope, epoch=LATE_EPOCH, seq=seq, payload=encode_payload(signal))
 
 
 def _signal(
-    signal_id: str, snapshot: Snapshot, state: PositionState, quote: Quote | None, now_ms: int
+    signal_id: str,
+    snapshot: Snapshot,
+    valued: PositionState,
+    step: Decimal,
+    after: PositionState,
+    quote: Quote | None,
+    now_ms: int,
 ) -> Signal:
-    qty, implied = Decimal(state.qty), _implied_mark(snapshot, state)
+    """A step to `after`; `valued` says what the symbol is worth where the own market has no price yet."""
+    implied = _implied_mark(snapshot, valued)
     mark, last, bid, ask, mid = (
         (implied,) * 5 if quote is None else (quote.mark, quote.last, quote.bid, quote.ask, quote.mid)
     )
     return Signal(
         signal_id=signal_id,
         cause="manual",
-        symbol=state.symbol,
-        side="buy" if qty > 0 else "sell",
-        qty=decimal_text(abs(qty)),
+        symbol=after.symbol,
+        side="buy" if step > 0 else "sell",
+        qty=decimal_text(abs(step)),
         price=decimal_text(mid),
         fill_ids=[FILL_ID],
-        position=state,
+        position=after,
         equity=snapshot.equity,
         account_leverage=snapshot.account_leverage,
         market=MarketState(

@@ -40,6 +40,7 @@ class LeaderView:
         self.equity: Decimal | None = None
         self.equity_before: Decimal | None = None
         self.facts = LeaderFacts(joined=False)
+        self.has_gap = False  # messages before the next snapshot are gone for good
         self._knows_all = False
         self._stepped: set[str] = set()
 

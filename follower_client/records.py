@@ -82,8 +82,8 @@ class Copy(msgspec.Struct, kw_only=True):
 
     @property
     def is_late(self) -> bool:
-        """Whether it copies a position from before the leader was followed. The relay knows of no such signal
-        and gets no report.
+        """Whether it copies what no signal said: a position from before the leader was followed, an exit that
+        is gone for good. The relay knows of no such signal and gets no report.
         """
         return self.epoch == LATE_EPOCH
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import structlog
 
+from follower_client.leader_view import LeaderView
 from follower_client.records import Head
 from relay.nats_bus import HISTORY_BATCH, Bus, BusError, BusMessage, History
 from relay.protocol import subjects
@@ -45,6 +46,7 @@ class FeedListener(Protocol):
     """Who acts on the feed."""
 
     leader_alive: bool
+    leader: LeaderView
 
     def offer(self, envelope: Envelope, signal: Signal) -> None: ...
 
@@ -152,6 +154,7 @@ class Subscriber:
                     self._keys_needed.put_nowait(event)
                 case Resumed(lost_from_seq, lost_count):
                     log.error("messages_lost", from_seq=lost_from_seq, count=lost_count)
+                    self._listener.leader.has_gap = True
                 case Locked(reason, seq, detail):
                     evidence = evidence_of(self._leader_id, self.reader.public_key, event)
                     log.error("leader_locked", reason=reason, seq=seq, detail=detail, evidence=evidence)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from follower_client.leader_view import LeaderView
 from follower_client.records import Head
 from follower_client.subscriber import Subscriber
 from relay import broker as broker_module
@@ -43,6 +44,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.leader_alive = True
+        self.leader = LeaderView()
         self.seqs: list[int] = []
 
     def offer(self, envelope: Any, _signal: Any) -> None:

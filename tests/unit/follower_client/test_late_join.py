@@ -185,3 +185,53 @@ async def test_a_row_without_an_order_is_taken_up_after_a_crash(tmp_path: Path) 
     async with bench(tmp_path, policy=policy()) as one:
         assert (await late(one)).verdict == "copied" and one.position() == Decimal("0.1")
         assert one.executor.last_seq == 0
+
+
+def _entered(one: Bench, qty: str) -> None:
+    """The leader's snapshot of nothing, and then what he enters."""
+    tell(one, whole(), seq=1)
+    one.seq = 1
+    one.offer(qty)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("held_after", "left"),
+    [
+        ((), "0"),
+        ((held("0.4", exposure="0.4"),), "0.4"),
+        ((held("-1", exposure="-1"),), "0"),
+        ((held("3", exposure="3"),), "1"),
+    ],
+)
+async def test_what_he_left_unheard_is_left_too(
+    tmp_path: Path, held_after: tuple[PositionState, ...], left: str
+) -> None:
+    """After a gap there is his list of positions: smaller ones are followed down, nothing is entered."""
+    async with bench(tmp_path, policy=policy(late_join=LateJoin.WAIT)) as one:
+        _entered(one, "1")
+        await one.verdict(2)
+        entered = one.position()
+        assert entered > 0
+        one.executor.leader.has_gap = True
+        tell(one, whole(*held_after), seq=9)
+        if Decimal(left) < 1:
+            copy = await late(one, seq=9)
+            assert copy.verdict == "copied" and copy.is_exit and copy.detail.startswith("unheard of: ")
+        target = entered * Decimal(left)
+        assert target - Decimal("0.001") <= one.position() <= target  # down to the lot
+        tell(one, whole(*held_after), seq=10)  # no gap before this one
+        await one.executor.drain(5)
+        assert len(one.store.copies(limit=10)) == (2 if Decimal(left) < 1 else 1)
+
+
+@pytest.mark.asyncio
+async def test_a_list_without_a_gap_closes_nothing(tmp_path: Path) -> None:
+    """A snapshot may be older than a step that is on its way."""
+    async with bench(tmp_path, policy=policy(late_join=LateJoin.WAIT)) as one:
+        _entered(one, "1")
+        await one.verdict(2)
+        entered = one.position()
+        tell(one, whole(), seq=9)
+        await one.executor.drain(5)
+        assert one.position() == entered > 0

@@ -13,6 +13,7 @@ from nacl.signing import SigningKey
 
 from follower_client import subscriber as subscriber_module
 from follower_client.errors import StoreError
+from follower_client.leader_view import LeaderView
 from follower_client.records import Head
 from follower_client.subscriber import Subscriber
 from follower_client.venue.account import AccountState
@@ -21,9 +22,10 @@ from follower_client.venue.paper_adapter import PaperAdapter
 from follower_client.venue.port import Ending, OrderRequest, OrderStatus, VenueFill, VenueOrder
 from relay.nats_bus import Bus, BusError, BusMessage
 from relay.protocol.codec import encode_payload, kind_of
-from relay.protocol.messages import Heartbeat, Notice, Signal
+from relay.protocol.messages import Heartbeat, Notice, Signal, Snapshot
 from relay.protocol.signing import GENESIS_HASH, Envelope, open_envelope, seal
 from tests.unit.follower_client.build import BTC, instrument, quote, signal
+from tests.unit.follower_client.executor_bench import until
 
 KEY = SigningKey(bytes(range(32)))
 PUBLIC = KEY.verify_key.encode().hex()
@@ -137,6 +139,7 @@ class Log:
     leader_alive = True
 
     def __init__(self) -> None:
+        self.leader = LeaderView()
         self.seqs: list[tuple[str, int]] = []
 
     def offer(self, envelope: Envelope, signal: Signal) -> None:
@@ -214,6 +217,34 @@ async def test_a_gap_is_fetched_and_everything_comes_once_and_in_order() -> None
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert [seq for _, seq in log.seqs] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.asyncio
+async def test_a_gap_older_than_the_history_goes_on_at_a_snapshot_and_is_told() -> None:
+    wires, hashes = chain(4)
+    message = Snapshot(positions=[], equity="100", account_leverage="0", sealed_ms=1)
+    wire = seal(
+        KEY,
+        kind="snapshot",
+        leader_id="leader",
+        epoch=1,
+        seq=5,
+        prev_hash=hashes[-1],
+        payload=encode_payload(message),
+    )
+
+    class Kept(History):
+        async def fetch_range(self, stream: str, from_seq: int, count: int) -> list[tuple[int, bytes]]:
+            return [(5, wire)] if from_seq <= 5 else []
+
+    log = Log()
+    one = subscriber(wires, log, Head(1, 2, hashes[2]), [], Kept([]))
+    running = asyncio.create_task(one.run())
+    await one._on_feed(BusMessage("feed.leader", wire, 5))
+    await until(lambda: log.seqs)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert log.seqs == [("Snapshot", 5)] and log.leader.has_gap
 
 
 @pytest.mark.asyncio
