@@ -97,7 +97,7 @@ def publish(
 
 @report_app.command()
 def slippage(
-    store: StoreOption = "drift.sqlite",
+    store: StoreOption = "",
     since: Annotated[str | None, typer.Option("--since", help="e.g. 7d, 12h, 2026-01-31")] = None,
     leader: Annotated[str | None, typer.Option("--leader", help="this leader only")] = None,
     follower: Annotated[str | None, typer.Option("--follower", help="this follower only")] = None,

@@ -5,6 +5,7 @@ Belongs here: names, options and help. Does not belong here: anything they do, i
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,31 @@ import typer
 
 __all__ = ["StoreOption", "add_commands"]
 
+
+def _own_store(text: str) -> str:
+    """The store that was named, or else the one that `relay serve` in this folder writes."""
+    config = Path(os.environ.get("RELAY_CONFIG", "relay.toml"))
+    if text or not config.is_file():
+        return text or "drift.sqlite"
+    from relay.errors import ConfigurationError
+    from relay.settings.serve import load_serve
+
+    try:
+        return str(load_serve(config).store.place)
+    except ConfigurationError as error:
+        raise typer.BadParameter(f"not given, and {error}") from None
+
+
 StoreOption = Annotated[
     str,
     typer.Option(
         "--store",
         envvar=["RELAY_STORE__URL", "RELAY_STORE__PATH"],
-        help="the drift store: a file, or postgresql://USER:PASSWORD@HOST/NAME",
+        help="the drift store: a file, or postgresql://USER:PASSWORD@HOST/NAME; else that of relay.toml, or "
+        "drift.sqlite",
         metavar="FILE|URL",
+        callback=_own_store,
+        show_default=False,
     ),
 ]
 
@@ -45,7 +64,7 @@ def add_commands(app: typer.Typer) -> None:
 @import_app.command()
 def fills(
     file: Annotated[Path, typer.Argument(help="a CSV file, .gz too", metavar="FILE")],
-    store: StoreOption = "drift.sqlite",
+    store: StoreOption = "",
     window: Annotated[
         float,
         typer.Option("--window", min=0, max=86_400, help="seconds: a later fill is no copy"),
@@ -62,7 +81,7 @@ def fills(
 
 
 @store_app.command()
-def migrate(store: StoreOption = "drift.sqlite") -> None:
+def migrate(store: StoreOption = "") -> None:
     """Bring a store to this version's tables."""
     from relay import running
     from relay.store import DriftStore, store_place
@@ -77,7 +96,7 @@ def migrate(store: StoreOption = "drift.sqlite") -> None:
 @store_app.command()
 def export(
     out: Annotated[Path, typer.Option("--out", help="the folder of the files", metavar="DIR")],
-    store: StoreOption = "drift.sqlite",
+    store: StoreOption = "",
     form: Annotated[str, typer.Option("--format", help="csv, json or parquet")] = "csv",
 ) -> None:
     """Every table as a file for other tools."""
@@ -103,7 +122,7 @@ def sign(
     out: Annotated[Path, typer.Option("--out", help="the file to write", metavar="FILE")] = Path(
         "statement.json"
     ),
-    store: StoreOption = "drift.sqlite",
+    store: StoreOption = "",
 ) -> None:
     """Count the followers' slippage over a period and sign it; followers verify it from their own reports."""
     from datetime import UTC, datetime
@@ -150,7 +169,7 @@ def verify(
 
 def explain(
     signal_id: Annotated[str, typer.Argument(help="LEADER.EPOCH.SEQ", metavar="SIGNAL_ID")],
-    store: StoreOption = "drift.sqlite",
+    store: StoreOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
 ) -> None:
     """The whole life of one signal: leader, feed, every follower, venue."""
@@ -162,7 +181,7 @@ def explain(
 
 
 def top(
-    store: StoreOption = "drift.sqlite",
+    store: StoreOption = "",
     hours: Annotated[
         float, typer.Option("--hours", min=0.01, max=87_600, help="of the last so many hours")
     ] = 24.0,

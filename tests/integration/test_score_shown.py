@@ -41,7 +41,7 @@ async def signed(desk: Desk, copies: int) -> str:
     """`relay statement sign`, until the monitor has heard of all copies; the score."""
     command = ("statement", "sign", "--leader", "zoe", "--key", "keys/zoe.signing", "--since", "1d")
     for _ in range(SIGNED_WITHIN_S):
-        await desk(*command, "--store", "data/drift.sqlite", "--out", "statement.json")
+        await desk(*command, "--out", "statement.json")
         document = json.loads((desk.folder / "statement.json").read_text())["statement"]
         found = json.loads(document.partition("\n")[2])
         if found["copies"] == copies:
@@ -123,7 +123,7 @@ def _lie(registry: Path, key: Path) -> None:
 async def _anothers_score(room: Programs, desk: Desk, publisher: Path) -> None:
     """A statement that another key has signed is not published as one's own."""
     sign = ("statement", "sign", "--leader", "zoe", "--key", "liar.signing", "--since", "1d")
-    await desk(*sign, "--store", "data/drift.sqlite", "--out", "statement.json")
+    await desk(*sign, "--out", "statement.json")
     refused = await room.start("relay", "publish", "--config", str(publisher), "--json")
     assert await asyncio.wait_for(refused.process.wait(), 20) == 78
     assert last_line(refused).endswith("profile.statement_file: not signed by zoe")

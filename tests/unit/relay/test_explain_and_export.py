@@ -119,3 +119,17 @@ def test_top_prints_once_without_a_terminal(tmp_path: Path) -> None:
     assert rows["tiny"]["copied"] == 0 and rows["steady"]["copied"] > 0
     missing = CliRunner().invoke(app, ["top", "--store", str(tmp_path / "none.sqlite")])
     assert missing.exit_code == 1 and "there is no such file" in missing.output
+
+
+def test_without_a_name_it_is_the_store_of_the_relay_in_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `relay init` writes it: nobody should have to say where the data is."""
+    (tmp_path / "data").mkdir()
+    filled(tmp_path / "data" / "drift.sqlite")
+    settings = tmp_path / "relay.toml"
+    settings.write_text('[broker]\ndata_dir = "data/broker"\n[store]\npath = "data/drift.sqlite"\n')
+    monkeypatch.chdir(tmp_path)
+    assert "the publisher sees the fill +4 ms" in ran("explain", f"{LEADER}.1.5")
+    settings.write_text("[store]\n")
+    assert "relay.toml" in ran("explain", f"{LEADER}.1.5", status=2)
