@@ -39,7 +39,8 @@ __all__ = [
 ]
 
 PAYLOAD_BYTES_MAX = 64 * 1024
-CONNECTIONS_MAX = 10_000
+FOLLOWERS_CONNECTIONS_MAX = 25_000  # at one server, followers and invites
+OTHERS_CONNECTIONS_MAX = 1_000  # leaders and the relay: followers cannot take these from them
 SUBSCRIPTIONS_MAX = 1_000  # per connection
 PENDING_BYTES_MAX = 32 * 1024 * 1024  # per connection: a reader slower than this is disconnected
 
@@ -139,7 +140,7 @@ def broker_config(
         "host": host,
         "port": port or -1,
         "max_payload": PAYLOAD_BYTES_MAX,
-        "max_connections": CONNECTIONS_MAX,
+        "max_connections": FOLLOWERS_CONNECTIONS_MAX + OTHERS_CONNECTIONS_MAX,
         "max_subscriptions": SUBSCRIPTIONS_MAX,
         "max_pending": PENDING_BYTES_MAX,
         "max_control_line": 4096,
@@ -190,14 +191,14 @@ def leaf_config(users: BrokerUsers, *, host: str, port: int, data_dir: Path, hub
             "port": port or -1,
             "ports_file_dir": str(data_dir),
             "max_payload": PAYLOAD_BYTES_MAX,
-            "max_connections": CONNECTIONS_MAX,
+            "max_connections": FOLLOWERS_CONNECTIONS_MAX + OTHERS_CONNECTIONS_MAX,
             "max_subscriptions": SUBSCRIPTIONS_MAX,
             "max_pending": PENDING_BYTES_MAX,
             "write_deadline": "5s",
             "system_account": "SYSTEM",
             "accounts": {
                 "SYSTEM": {"users": [{"nkey": users.internal[SYSTEM]}]},
-                "FOLLOWERS": {"users": _users(users, "FOLLOWERS")},
+                "FOLLOWERS": {"users": _users(users, "FOLLOWERS"), "limits": _followers_limits()},
             },
             "leafnodes": {"remotes": [{"urls": [hub], "account": "FOLLOWERS", "nkey": seed}]},
         },
@@ -324,6 +325,7 @@ def _leaders_account(users: list[dict[str, Any]]) -> dict[str, Any]:
 def _followers_account(users: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "users": users,
+        "limits": _followers_limits(),
         "imports": [
             {"stream": {"account": "RELAY", "subject": "feed.*"}},
             _BEATS,
@@ -333,6 +335,10 @@ def _followers_account(users: list[dict[str, Any]]) -> dict[str, Any]:
             *map(_service, (subjects.REPORTS_SUBJECTS, subjects.JOINS, subjects.LEAVES)),
         ],
     }
+
+
+def _followers_limits() -> dict[str, Any]:
+    return {"max_connections": FOLLOWERS_CONNECTIONS_MAX}
 
 
 def _user(nkey: str, *, publish: list[str], subscribe: list[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import nats.errors
@@ -11,6 +12,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from relay import broker_config
 from relay.broker_config import ADMIN
 from relay.keys import create_nkey, load_nkey_seed
 from relay.nats_bus import Bus, BusError, BusMessage, BusUnavailable, NotPermitted
@@ -230,4 +232,19 @@ async def test_a_message_beyond_the_limit_is_not_taken(tmp_path: Path) -> None:
         answer = await alice.request("signals.alice", b"x" * (21 * 1024), timeout=2)
         assert "error" in json.loads(answer.data)
         await bob.close()
+        await alice.close()
+
+
+async def test_followers_cannot_take_all_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One key may connect as often as it likes; leaders and the relay have connections of their own."""
+    monkeypatch.setattr(broker_config, "FOLLOWERS_CONNECTIONS_MAX", 20)
+    monkeypatch.setattr(broker_config, "OTHERS_CONNECTIONS_MAX", 20)
+    async with running_room(tmp_path) as room, AsyncExitStack() as held:
+        complaints: list[str] = []
+        for _ in range(20):
+            held.push_async_callback((await room.attacker("bob", complaints)).close)
+        with pytest.raises((nats.errors.Error, OSError, TimeoutError)):
+            await asyncio.wait_for(room.attacker("bob", complaints), 5)
+        alice = await room.bus("alice")
+        await alice.publish_signal("alice", b"alice1", 0, "alice.1.1")
         await alice.close()
