@@ -56,7 +56,8 @@ async def test_in_hedge_mode_each_side_is_opened_kept_and_closed_by_itself(
             row = (await client.privateGetV5AccountWalletBalance({"accountType": "UNIFIED"}))["result"][
                 "list"
             ]
-            assert account.wallet_balance == Decimal(row[0]["coin"][0]["walletBalance"])
+            told = Decimal(row[0]["coin"][0]["walletBalance"])
+            await until(lambda: account.wallet_balance == told, "the wallet as the venue tells it")
             assert fees > 0 and abs(account.wallet_balance - Decimal(100_000)) < 10
 
 
