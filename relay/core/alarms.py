@@ -84,7 +84,7 @@ def _equivocation(watch: Watch, _now_ms: int) -> Iterator[Alarm]:
 
 def _front_runs(watch: Watch, now_ms: int) -> Iterator[Alarm]:
     for leader_id, leader in watch.leaders():
-        recent = list(leader.lags_bps)[-2 * FEW :]
+        recent = list(leader.lags_bps.values())[-2 * FEW :]
         if len(recent) < FEW:
             continue
         mean = sum(recent, Decimal(0)) / len(recent)
@@ -95,15 +95,16 @@ def _front_runs(watch: Watch, now_ms: int) -> Iterator[Alarm]:
             yield Alarm("leader_front_runs", leader_id, "warning", now_ms, what, todo)
 
 
-def _against(watch: Watch, _now_ms: int) -> Iterator[Alarm]:
+def _against(watch: Watch, now_ms: int) -> Iterator[Alarm]:
     for leader_id, leader in watch.leaders():
-        if len(leader.against) >= watch.limits.against_count:
+        recent = [at_ms for at_ms in leader.against if now_ms - at_ms <= watch.limits.against_span_ms]
+        if len(recent) >= watch.limits.against_count:
             what = (
                 f"{leader_id} closed half or more of an entry within {watch.limits.against_ms // 1000} s "
-                f"{len(leader.against)} times: his followers buy what he sells."
+                f"{len(recent)} times: his followers buy what he sells."
             )
             todo = "Look at the timeline of these signals before anybody goes on following."
-            yield Alarm("leader_against_followers", leader_id, "warning", leader.against[0], what, todo)
+            yield Alarm("leader_against_followers", leader_id, "warning", recent[0], what, todo)
 
 
 def _unfair(watch: Watch, now_ms: int) -> Iterator[Alarm]:

@@ -42,6 +42,7 @@ class AlarmLimits:
     leader_lag_bps: Decimal = Decimal(5)
     against_ms: int = 30_000
     against_count: int = 3
+    against_span_ms: int = 86_400_000
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class LeaderState:
     gap_ms: int | None = None
     lost: int = 0
     locked: tuple[str, str, int] | None = None  # reason, detail, when
-    lags_bps: deque[Decimal] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
+    lags_bps: dict[tuple[int, int], Decimal] = field(default_factory=dict)  # by epoch and seq, the latest
     entries: deque[PublishedSignal] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
     against: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
 
@@ -131,7 +132,10 @@ class Watch:
         follower = self._followers.get((item.follower_id, item.published.leader_id))
         if item.drift is not None and is_entry(item.copy):
             lag = item.drift.slippage.parts_bps[0]
-            leader.lags_bps.append(Decimal(lag.numerator) / Decimal(lag.denominator))
+            place = (item.published.epoch, item.published.seq)
+            leader.lags_bps[place] = Decimal(lag.numerator) / Decimal(lag.denominator)
+            if len(leader.lags_bps) > RECENT_MAX:
+                del leader.lags_bps[next(iter(leader.lags_bps))]
         if follower is None:
             return
         if not clocks_apart(item.published.signal, item.copy):

@@ -118,9 +118,11 @@ def _where_it_goes(executed: Sequence[Mapping[str, Any]]) -> str:
         part: _weighted(executed, lambda row, part=part: Decimal(row["slippage_parts_bps"][part]))
         for part in executed[0]["slippage_parts_bps"]
     }
-    largest = max(means, key=lambda part: abs(means[part]))
+    largest = max(means, key=lambda part: means[part])  # what is below nothing was gained there
     ranked = sorted(executed, key=lambda row: Decimal(row["slippage_bps"]["mean"]))
-    line = f"Where it goes: mostly {PART_WORDS[largest]} ({means[largest]:+.2f} bps of the mean)."
+    line = "Where it goes: no part of the way cost anything."
+    if means[largest] > 0:
+        line = f"Where it goes: mostly {PART_WORDS[largest]} ({means[largest]:+.2f} bps of the mean)."
     if len(ranked) > 1:
         best, worst = ranked[0], ranked[-1]
         line += (

@@ -183,6 +183,9 @@ class AlarmSettings(Section):
     leader_lag_bps: Annotated[Decimal, Field(gt=0, le=1000, description="above 0, to 1000")] = Decimal(5)
     against_ms: Annotated[int, Field(ge=1000, le=86_400_000, description="1000 to 86400000")] = 30_000
     against_count: Annotated[int, Field(ge=1, le=200, description="1 to 200")] = 3
+    against_span_ms: Annotated[int, Field(ge=1000, le=2_592_000_000, description="1000 to 2592000000")] = (
+        86_400_000
+    )
 
     @property
     def limits(self) -> AlarmLimits:

@@ -165,7 +165,9 @@ async def test_every_flag_is_raised_by_what_causes_it(tmp_path: Path) -> None:
     seeds = {name: load_nkey_seed(tmp_path / f"{name}.nk") for name in names}
     users = [FollowerUser(name, nkey_public(seeds[name]), (LEADER,)) for name in names[1:]]
     broker = Broker(tmp_path / "broker", [LeaderUser(LEADER, nkey_public(seeds[LEADER]))], users)
-    limits = AlarmLimits(stale_ms=0, unknown_orders_ms=0, exposure_gap_ms=0, heartbeat_age_ms=60_000)
+    limits = AlarmLimits(
+        against_span_ms=10**15, stale_ms=0, unknown_orders_ms=0, exposure_gap_ms=0, heartbeat_age_ms=60_000
+    )
     raised: dict[tuple[str, str], Alarm] = {}
     watching = Watching(limits, lambda alarm, is_over: raised.setdefault(alarm.key, alarm) and None)
     path = tmp_path / "drift.sqlite"

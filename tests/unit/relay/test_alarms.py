@@ -143,6 +143,14 @@ def test_a_leader_who_trades_first_and_one_who_sells_what_he_made_others_buy() -
         room.watch.hear_verdict(judge_copy(late, a_copy(late, side=signal.signal.side)))
     told = {alarm.rule: alarm for alarm in room.alarms.look(NOW)}
     assert "10 times" in told["leader_against_followers"].what
+    days_later = NOW + 2 * LIMITS.against_span_ms
+    assert room.found(days_later, "leader_against_followers") is None
+    copied_by_many = Room()
+    once = a_signal(1)
+    late = replace(once, signal=_with_mid(once.signal, "60060"))
+    for number in range(30):
+        copied_by_many.watch.hear_verdict(judge_copy(late, a_copy(late, f"f{number}")))
+    assert copied_by_many.found(NOW, "leader_front_runs") is None, "one entry is one, whoever copied it"
     slow = Room()
     for seq in range(1, 13):
         signal = a_signal(seq)

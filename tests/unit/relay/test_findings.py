@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from relay.core.report import build_report, figures_of
 from relay.core.verdicts import ReportRows
@@ -83,3 +85,14 @@ def test_the_dearest_copy_is_named_with_what_is_usual() -> None:
     line = said(ReportRows(signals, copies, []))["Dearest copy"]
     assert line.startswith("steady on alice.1.3, +250.00 bps in 2 orders, 36 ms after the leader.")
     assert "median of 0.50 and a mean of 83.67 bps" in line
+
+
+def test_what_was_gained_on_the_way_is_not_where_it_goes() -> None:
+    """The market came towards the follower by far more than the spread cost: the spread is the cause."""
+    signal = a_signal()
+    market = structs.replace(signal.signal.market, bid="59900", ask="59902")
+    rows = ReportRows(
+        [replace(signal, signal=structs.replace(signal.signal, market=market))], [a_copy(signal)], []
+    )
+    line = said(rows)["Where it goes"]
+    assert "before the signal was sealed" not in line and "-" not in line.partition(";")[0]
