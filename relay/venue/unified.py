@@ -10,6 +10,7 @@ price and quantity of up to 15 digits. What a venue has no stream for is read by
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from decimal import Decimal
@@ -41,7 +42,8 @@ POLL_S: Final = 5.0  # where a venue has no stream for something
 _NEEDED: Final = ("watchMyTrades", "fetchMyTrades", "fetchPositions", "fetchBalance")
 _STABLE: Final = ("USDT", "USDC", "USD")
 _SIDE_FIELDS: Final = ("positionSide", "posSide", "holdSide", "position_side")
-_FORCED: Final = ("liquidat", "bust", "burst", "takeover", "adl", "deleverag")
+_FORCED: Final = re.compile(r"(?<![a-z])(liquidat|bust|burst|takeover|adl|deleverag)")
+_OWN_WORDS: Final = re.compile(r"client|clord|link|label|tag", re.IGNORECASE)  # fields that the leader fills
 _CASH_FLOWS: Final = (
     "transaction",
     "transfer",
@@ -202,11 +204,15 @@ def _fill(trade: Mapping[str, Any], seen_ms: int) -> Fill:
 
 
 def _cause(info: Mapping[str, Any]) -> Cause:
-    """Venues say in one field or another that a trade was not the leader's own."""
-    for value in (str(value).lower() for value in info.values() if isinstance(value, str)):
-        if len(value) > 40 or not any(word in value for word in _FORCED):
+    """Venues say in one field or another that a trade was not the leader's own; never in those that are his
+    to fill, or he could call a close of his a forced one.
+    """
+    for name, value in info.items():
+        if not isinstance(value, str) or len(value) > 40 or _OWN_WORDS.search(name):
             continue
-        return "adl" if "adl" in value or "deleverag" in value else "liquidation"
+        word = _FORCED.search(value.lower())
+        if word is not None and not (name == "text" and value.startswith("t-")):  # gate's client order ids
+            return "adl" if word[0] in ("adl", "deleverag") else "liquidation"
     return "trade"
 
 
