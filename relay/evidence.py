@@ -13,7 +13,7 @@ from pathlib import Path
 from relay.protocol.errors import ProtocolError
 from relay.protocol.evidence import EVIDENCE_FOLDER, evidence_name, proven
 
-__all__ = ["keep_evidence", "kept_evidence"]
+__all__ = ["evidence_against", "keep_evidence", "kept_evidence"]
 
 
 def keep_evidence(folder: Path, leader_id: str, document: str) -> Path:
@@ -38,3 +38,13 @@ def kept_evidence(folder: Path) -> list[tuple[Path, str]]:
         except (OSError, UnicodeDecodeError, ProtocolError) as error:
             found.append((file, f"proves nothing by itself: {error}"))
     return found
+
+
+def evidence_against(folder: Path, leader_id: str) -> str | None:
+    """What a kept document proves against a leader; None = nothing. It holds until a person takes it out of
+    the folder.
+    """
+    for file in sorted((folder / EVIDENCE_FOLDER).glob(f"{leader_id}-*.json")):
+        with suppress(OSError, UnicodeDecodeError, ProtocolError):
+            return proven(file.read_text("utf-8"))
+    return None

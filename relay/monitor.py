@@ -25,7 +25,7 @@ import structlog
 from relay.broker_config import REPORTS_CONSUMER
 from relay.core.intake import Refusal, copy_refusal, signal_refusal
 from relay.core.watch import AlarmLimits
-from relay.evidence import keep_evidence
+from relay.evidence import evidence_against, keep_evidence
 from relay.nats_bus import BusError, BusMessage, Delivery
 from relay.protocol import subjects
 from relay.protocol.codec import decode_report
@@ -223,6 +223,7 @@ class _Feed:
     ) -> None:
         self.leader_id = leader_id
         self._evidence_in = evidence_in
+        self._is_shut = False  # he has contradicted himself in an earlier life of this program
         self._watching = watching
         self._bus = bus
         self._queue = queue
@@ -236,14 +237,23 @@ class _Feed:
         )
 
     async def start(self) -> None:
-        """Listen first, then read what was published before: nothing falls in between."""
+        """Listen first, then read what was published before: nothing falls in between. Who has contradicted
+        himself is not listened to: no restart makes him believed again.
+        """
+        if self._evidence_in is not None:
+            proof = await asyncio.to_thread(evidence_against, self._evidence_in, self.leader_id)
+            if proof is not None:
+                now_ms = time.time_ns() // 1_000_000
+                self._watching.watch.hear_lock(self.leader_id, "equivocation", proof, now_ms)
+                self._is_shut = True
+                return
         self._watching.watch.expect(self.leader_id, time.time_ns() // 1_000_000)
         await self._bus.subscribe(subjects.feed(self.leader_id), self._inbox.put)
         await self._bus.subscribe(subjects.beat(self.leader_id), self._inbox.put)
         await self._catch_up()
 
     async def run(self) -> None:
-        while self._reader.locked is None:
+        while self._reader.locked is None and not self._is_shut:
             try:
                 async with asyncio.timeout(GAP_RETRY_SECONDS):
                     message = await self._inbox.get()

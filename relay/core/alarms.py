@@ -78,7 +78,10 @@ def _equivocation(watch: Watch, _now_ms: int) -> Iterator[Alarm]:
         if leader.locked is not None:
             reason, detail, since_ms = leader.locked
             what = f"{leader_id} is locked ({reason}): {detail}."
-            todo = "Do not follow this leader until it is clear who has the key; the signed evidence is kept."
+            todo = (
+                "Do not follow this leader until it is clear who has the key; the signed evidence is kept, "
+            )
+            todo += "and as long as it lies there he is not listened to."
             yield Alarm("equivocation", leader_id, "critical", since_ms, what, todo)
 
 

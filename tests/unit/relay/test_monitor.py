@@ -11,6 +11,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from relay.core.verdicts import PublishedSignal, ReportRows
+from relay.core.watch import AlarmLimits
 from relay.monitor import run_monitor
 from relay.nats_bus import BusMessage, BusUnavailable, Delivery
 from relay.protocol import subjects
@@ -18,6 +19,7 @@ from relay.protocol.codec import encode_payload, encode_report, kind_of
 from relay.protocol.messages import CopyReport, Heartbeat, Notice, Signal, StatusReport
 from relay.protocol.signing import GENESIS_HASH, open_envelope, seal
 from relay.store import DriftStore, StoreError
+from relay.watching import Watching
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
 KEY = SigningKey(b"\x07" * 32)
@@ -110,10 +112,13 @@ class MemoryBus:
 
 
 @asynccontextmanager
-async def monitored(bus: MemoryBus, path: Path, key: str = PUBLIC) -> AsyncIterator[asyncio.Task[None]]:
+async def monitored(
+    bus: MemoryBus, path: Path, key: str = PUBLIC, watching: Watching | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
     bus.store_path = path
     ready = asyncio.Event()
-    task = asyncio.create_task(run_monitor(bus, path, {LEADER: key}, ready))
+    work = run_monitor(bus, path, {LEADER: key}, ready, watching=watching, evidence_in=path.parent)
+    task = asyncio.create_task(work)
     try:
         async with asyncio.timeout(SECONDS_MAX):
             await ready.wait()
@@ -239,3 +244,30 @@ async def test_a_store_that_cannot_be_opened_ends_the_monitor(tmp_path: Path) ->
     (tmp_path / "drift.sqlite").mkdir()
     with pytest.raises(StoreError, match=r"drift\.sqlite"):
         await run_monitor(MemoryBus(), tmp_path / "drift.sqlite", {LEADER: PUBLIC})
+
+
+@pytest.mark.asyncio
+async def test_who_has_contradicted_himself_is_not_believed_after_a_restart(tmp_path: Path) -> None:
+    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+
+    def alarms(watching: Watching) -> list[str]:
+        watching.look()
+        return [alarm.rule for alarm in watching.standing if alarm.rule == "equivocation"]
+
+    async with monitored(bus, path, watching=(first := Watching(AlarmLimits()))):
+        await bus.publish(a_signal(2), a_signal(3))
+        await until(lambda: seqs(path) == [2, 3])
+        other = MemoryBus()
+        other.sign(a_signal(2).signal)
+        await bus.broadcast(other.sign(a_signal(3, price="1234").signal), 3)
+        await until(lambda: bool(alarms(first)))
+    bus.listeners.clear()
+    bus.sign(a_signal(4).signal)
+    async with monitored(bus, path, watching=(second := Watching(AlarmLimits()))):
+        assert alarms(second) and not bus.listeners
+    assert seqs(path) == [2, 3]
+    for file in (tmp_path / "evidence").iterdir():
+        file.unlink()  # a person has looked, and takes it out
+    async with monitored(bus, path, watching=(third := Watching(AlarmLimits()))):
+        await until(lambda: seqs(path) == [2, 3, 4])
+        assert not alarms(third)
