@@ -56,7 +56,7 @@ class Closeout:
         while True:
             state = self._desk.control.read()
             if state.number != self._done:
-                if state.level in (Control.CANCEL_ALL, Control.FLATTEN):
+                if state.closing or state.level is Control.CANCEL_ALL:
                     await self.cancel_all()
                 if state.closing:
                     await self.close_all(state.closing)

@@ -9,8 +9,11 @@ look costs one `stat`. A level is only ever lowered by `resume`. A file that can
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -22,14 +25,16 @@ __all__ = ["ControlFile", "ControlState"]
 
 FILE_NAME, AUDIT_NAME = "control.json", "audit.jsonl"
 ORDER = tuple(Control)
+OPERATOR = "operator"
+LOCK_WAIT_MAX_S, LOCK_LOOK_S = 2.0, 0.005
 DAMAGED = "the control file cannot be read"
 
 
 class ControlState(msgspec.Struct, frozen=True, kw_only=True):
     """The level in force. `number` rises with every order; `by` is `operator` or `trigger:<name>`.
 
-    `closing` = a flatten was ordered and stays ordered, whatever level came on top, until somebody resumes;
-    it names the order whose number the closing orders carry.
+    `closing` = a flatten was ordered and stays ordered, whatever level is above it, until somebody resumes;
+    it names the order whose number the closing orders carry. The operator's next flatten begins anew.
     """
 
     level: Control = Control.RUN
@@ -72,32 +77,59 @@ class ControlFile:
         return msgspec.structs.replace(self._state, level=Control.LOCK, reason=DAMAGED)
 
     def order(self, level: Control, *, by: str, reason: str) -> ControlState:
-        """Raise the level to at least this; on the disk when it returns. Raises `FollowerError`."""
-        now = self.read()
-        if ORDER.index(level) < ORDER.index(now.level):
-            return now
-        return self._write(level, by=by, reason=reason)
+        """Raise the level to at least this; on the disk when it returns. A flatten counts under a lock, too.
+        Raises `FollowerError`.
+        """
+        with self._alone():
+            now = self.read()
+            closing = now.closing
+            if level is Control.FLATTEN and (not closing or by == OPERATOR):
+                closing = now.number + 1
+            if ORDER.index(level) >= ORDER.index(now.level):
+                return self._write(level, by=by, reason=reason, closing=closing)
+            if closing == now.closing:
+                return now
+            self.note("flatten", by=by, detail=reason)
+            return self._write(now.level, by=now.by, reason=now.reason, closing=closing)
 
     def resume(self, *, by: str, reason: str) -> ControlState:
         """Back to normal. A lock is only left with a reason. Raises `FollowerError`."""
-        if self.read().level is Control.LOCK and not reason.strip():
-            raise FollowerError("resume: a lock is left with a reason only, allowed: --reason TEXT")
-        return self._write(Control.RUN, by=by, reason=reason)
+        with self._alone():
+            if self.read().level is Control.LOCK and not reason.strip():
+                raise FollowerError("resume: a lock is left with a reason only, allowed: --reason TEXT")
+            return self._write(Control.RUN, by=by, reason=reason, closing=0)
 
     def note(self, event: str, *, by: str, detail: str) -> None:
         """A line in the audit trail, nothing more."""
         self._append({"event": event, "by": by, "detail": detail, "at_ms": _now_ms()})
 
-    def _write(self, level: Control, *, by: str, reason: str) -> ControlState:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One writer at a time: an order that another one overwrites would be lost."""
+        file, until_s = self.path.with_suffix(".lock"), time.monotonic() + LOCK_WAIT_MAX_S
+        try:
+            with file.open("ab") as held:
+                while True:
+                    try:
+                        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    except BlockingIOError:
+                        if time.monotonic() > until_s:
+                            raise FollowerError(f"{self.path}: another program keeps writing it") from None
+                        time.sleep(LOCK_LOOK_S)
+                yield
+        except OSError as error:
+            raise FollowerError(f"{file}: cannot be written ({error.strerror})") from None
+
+    def _write(self, level: Control, *, by: str, reason: str, closing: int) -> ControlState:
         number = self._state.number + 1
-        closing = self._state.closing if level is not Control.RUN else 0
         state = ControlState(
             level=level,
             reason=reason[:500],
             by=by,
             at_ms=_now_ms(),
             number=number,
-            closing=(closing or number) if level is Control.FLATTEN else closing,
+            closing=closing,
         )
         draft = self.path.with_suffix(f".{os.getpid()}.new")
         try:

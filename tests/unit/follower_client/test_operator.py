@@ -19,7 +19,7 @@ from follower_client.errors import FollowerError
 from follower_client.notify import Notifier
 from follower_client.protection import Protection
 from follower_client.settings import WatchAction, WatchSection
-from follower_client.venue.port import Ending, OpenOrder, SubmitResult
+from follower_client.venue.port import OpenOrder
 from follower_client.watch import Watch
 from tests.unit.follower_client.build import BTC
 from tests.unit.follower_client.executor_bench import POLICY, Bench, bench, until
@@ -87,45 +87,6 @@ async def test_an_entry_that_is_recorded_and_waits_for_room_is_stopped_too(
         room.set()
         copy = await one.verdict(seq)
         assert (copy.verdict, copy.reason) == ("missed", "pause") and venue.requests == []
-
-
-@pytest.mark.asyncio
-async def test_a_flatten_closes_what_was_copied_and_leaves_the_rest(tmp_path: Path) -> None:
-    venue = FakeVenue()
-    venue.fill_share = Decimal("0.5")
-    async with bench(tmp_path, venue) as one:
-        await one.verdict(one.offer("2", leverage="6"))
-        own = one.position()
-        venue.account.apply_fill(BTC, is_buy=True, qty=Decimal(1), price=Decimal(100_000), fee=Decimal(0))
-        venue.fill_share = Decimal(1)
-        running = asyncio.create_task(Closeout("alice", one.desk).run())
-        one.control.order(Control.FLATTEN, by="operator", reason="")
-        await until(lambda: one.position() == 1)
-        closing = [request for request in venue.requests if not request.is_buy]
-        assert sum(request.qty for request in closing) == own
-        assert all(request.reduce_only for request in closing)
-        assert (await one.verdict(one.offer("5", leverage="9"))).reason == "flattened"
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        sent = len(venue.requests)
-        assert await Closeout("alice", one.desk).close_all(one.control.read().closing)
-        assert len(venue.requests) == sent
-
-
-@pytest.mark.asyncio
-async def test_a_flatten_that_nobody_takes_ends_within_its_bounds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("follower_client.closeout.RETRY_WAIT_S", 0.0)
-    venue = FakeVenue()
-    async with bench(tmp_path, venue) as one:
-        await one.verdict(one.offer("2"))
-        venue.fault = lambda request: (
-            SubmitResult(Ending.REJECTED, None, "110007") if request.reduce_only else None
-        )
-        assert not await Closeout("alice", one.desk).close_all(7)
-        closing = [request.client_order_id for request in venue.requests if request.reduce_only]
-        assert len(closing) == len(set(closing)) == 16
 
 
 @pytest.mark.asyncio
