@@ -12,10 +12,15 @@ import pytest
 from follower_client.closeout import Closeout
 from follower_client.control import ControlFile
 from follower_client.core.snapshot import Control
-from follower_client.venue.port import Ending, SubmitResult
+from follower_client.venue.port import Ending, OrderRequest, SubmitResult
 from tests.unit.follower_client.build import BTC
 from tests.unit.follower_client.executor_bench import bench, until
 from tests.unit.follower_client.fake_venue import FakeVenue
+
+
+def no_way_out(request: OrderRequest) -> SubmitResult | None:
+    """A venue that refuses whatever reduces."""
+    return SubmitResult(Ending.REJECTED, None, "110007") if request.reduce_only else None
 
 
 @pytest.mark.asyncio
@@ -49,9 +54,7 @@ async def test_a_flatten_that_nobody_takes_ends_within_its_bounds(
     venue = FakeVenue()
     async with bench(tmp_path, venue) as one:
         await one.verdict(one.offer("2"))
-        venue.fault = lambda request: (
-            SubmitResult(Ending.REJECTED, None, "110007") if request.reduce_only else None
-        )
+        venue.fault = no_way_out
         assert not await Closeout("alice", one.desk).close_all(7)
         closing = [request.client_order_id for request in venue.requests if request.reduce_only]
         assert len(closing) == len(set(closing)) == 16
@@ -83,9 +86,7 @@ async def test_the_operators_next_flatten_begins_anew(
     venue = FakeVenue()
     async with bench(tmp_path, venue) as one:
         await one.verdict(one.offer("2"))
-        venue.fault = lambda request: (
-            SubmitResult(Ending.REJECTED, None, "110007") if request.reduce_only else None
-        )
+        venue.fault = no_way_out
         running = asyncio.create_task(Closeout("alice", one.desk).run())
         first = one.control.order(Control.FLATTEN, by="operator", reason="").closing
         await until(lambda: sum(request.reduce_only for request in venue.requests) == 16)
