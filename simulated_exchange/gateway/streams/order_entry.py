@@ -78,13 +78,8 @@ class OrderEntry:
         connection = answer.connection
         try:
             answer.reply = self._apply(connection, answer.frame, answer.allowance, category, now_ms)
-        except RefusedError as error:
-            answer.refusal = error
-        except (VenueBusyError, *JOURNAL_FAILURES):
-            answer.refusal = server_busy()
-        except Exception:
-            log.exception("request failed", connection=connection.name)
-            answer.refusal = internal_error()
+        except Exception as error:
+            answer.refusal = _refusal_of(error, connection)
         self._wait(connection, answer.tell, answer.fail)
 
     def say(self, connection: Connection, frame: Frame) -> None:
@@ -165,13 +160,8 @@ class OrderEntry:
                 raise rate_limited()
             self._admit(connection, request, category, now_ms)
             answer.placed = self._desk.place(account, order)
-        except RefusedError as error:
-            answer.refusal = error
-        except (VenueBusyError, *JOURNAL_FAILURES):
-            answer.refusal = server_busy()
-        except Exception:
-            log.exception("request failed", connection=connection.name)
-            answer.refusal = internal_error()
+        except Exception as error:
+            answer.refusal = _refusal_of(error, connection)
         self._wait(connection, answer.tell, answer.fail)
         return True
 
@@ -261,3 +251,13 @@ def _charge(frame: Frame) -> tuple[str, int, str]:
     if type(body) is not dict:
         return group, 1, ""
     return charge(group, body)
+
+
+def _refusal_of(error: Exception, connection: Connection) -> RefusedError:
+    """What a request that was not carried out is told; called where the error is handled."""
+    if isinstance(error, RefusedError):
+        return error
+    if isinstance(error, (VenueBusyError, *JOURNAL_FAILURES)):
+        return server_busy()
+    log.exception("request failed", connection=connection.name)
+    return internal_error()
