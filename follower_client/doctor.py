@@ -25,6 +25,7 @@ from follower_client.settings import FollowerSettings
 from follower_client.trial import gate
 from follower_client.venue.key_rights import KeyRights, objections
 from follower_client.venue.transport import CallError
+from follower_client.venue.v5_reads import Reads
 from relay.nats_bus import Bus, BusError, BusMessage
 from relay.protocol import subjects
 
@@ -86,8 +87,12 @@ def _files(settings: FollowerSettings) -> Iterator[Finding]:
         yield say("secrets", "warn", "the API key stands in the configuration", "use api_key_file instead")
     yield from _store(settings, say)
     if settings.is_real_money:
-        refusal = gate(settings)
-        yield say("trial", "fail" if refusal else "ok", refusal or "passed, or left out by [trial] override")
+        refusals = gate(settings)
+        for refusal in refusals:
+            yield say("trial", "fail", refusal, "run a paper trial under these settings, or [trial] override")
+        if not refusals:
+            override = settings.trial.override.strip()
+            yield say("trial", "ok", f"left out by [trial] override: {override}" if override else "passed")
 
 
 def _store(settings: FollowerSettings, say: Callable[..., Finding]) -> Iterator[Finding]:
@@ -167,8 +172,7 @@ async def _venue(settings: FollowerSettings, say: Callable[..., Finding]) -> Any
         is_right = off_ms <= CLOCK_FAULT_MS
         todo = "" if is_right else "set this machine's clock (NTP)"
         yield say("clock", "ok" if is_right else "fail", f"{off_ms} ms from the venue's", todo)
-        answer = await transport.get("/v5/user/query-api", {})
-        for one in _key(settings, say, answer["result"]):
+        for one in _key(settings, say, await Reads(transport).key()):
             yield one
         positions = await transport.get("/v5/position/list", {"category": "linear", "settleCoin": "USDT"})
         yield _position_mode(say, positions["result"]["list"])
@@ -176,12 +180,12 @@ async def _venue(settings: FollowerSettings, say: Callable[..., Finding]) -> Any
         await transport.close()
 
 
-def _key(settings: FollowerSettings, say: Callable[..., Finding], row: dict[str, Any]) -> Iterator[Finding]:
-    against = objections(KeyRights.of(row), real_money=settings.is_real_money)
+def _key(settings: FollowerSettings, say: Callable[..., Finding], key: KeyRights) -> Iterator[Finding]:
+    against = objections(key, real_money=settings.is_real_money)
     for one in against:
         yield say(f"key.{one.name}", "fail" if one.is_fatal else "warn", one.what, one.what_to_do)
     if not any(one.is_fatal for one in against):
-        yield say("key", "ok", f"may trade, may not withdraw; KYC {row.get('kycLevel') or 'not told'}")
+        yield say("key", "ok", f"may trade, may not withdraw; KYC {key.kyc_level or 'not told'}")
 
 
 def _position_mode(say: Callable[..., Finding], rows: list[dict[str, Any]]) -> Finding:

@@ -23,6 +23,7 @@ from follower_client.leader_view import LeaderView
 from follower_client.locks import account_lock_path, hold
 from follower_client.membership import fetch_group_key
 from follower_client.notify import Notifier, make_sender, read_addresses
+from follower_client.order_driver import now_ms
 from follower_client.protection import Protection
 from follower_client.reading import read_secret
 from follower_client.reports import Identity, Reporter
@@ -30,7 +31,7 @@ from follower_client.settings import FollowerSettings, LeaderSection
 from follower_client.status import status_report
 from follower_client.store import INSTRUMENTS_MARK, Store
 from follower_client.subscriber import Subscriber
-from follower_client.trial import gate, stakes
+from follower_client.trial import gate, note_terms, stakes
 from follower_client.venue.key_rights import objections
 from follower_client.venue.port import VenuePort
 from follower_client.watch import Watch
@@ -42,6 +43,7 @@ from relay.protocol.venues import venue_name
 __all__ = ["CLOSE_LIMIT_S", "STOP_LIMIT_S", "Follower"]
 
 STATUS_EVERY_S = 5.0
+STAKES_EVERY_S = 30.0
 DRAIN_S = 0.6
 FLUSH_S = 1.2
 STOP_LIMIT_S = 2.5
@@ -116,7 +118,8 @@ class Follower:
             self._follow(leader, self._bus, self._desk, self._reporter)
         await self._port.start(self._desk)
         await self._check_key()
-        self._desk.risk.stakes = stakes(settings, self._store)
+        note_terms(settings, self._store, now_ms())
+        self._set_stakes()
         filters = list(self._port.account.instruments.values())
         self._store.save_marks({INSTRUMENTS_MARK: msgspec.json.encode(filters).decode()})
         self._store.claim({"account": account})  # a key that the venue refuses binds nothing
@@ -150,9 +153,9 @@ class Follower:
         """Real money needs a trial, or a reason that is kept. Raises `ConfigurationError`."""
         if not self.settings.is_real_money:
             return
-        refusal = gate(self.settings)
-        if refusal:
-            raise ConfigurationError([f"trial: {refusal}"])
+        refusals = gate(self.settings)
+        if refusals:
+            raise ConfigurationError([f"trial: {refusal}" for refusal in refusals])
         override = self.settings.trial.override.strip()
         if override:
             control.note("trial_override", by="configuration", detail=override)
@@ -176,6 +179,7 @@ class Follower:
                 group.create_task(self._report_status()),
                 group.create_task(self._notifier.run()),
                 group.create_task(self._watch_bus()),
+                group.create_task(self._grow_stakes()),
             ]
             await asyncio.gather(*(executor.started.wait() for executor in self._executors))
             desk, protection = self._desk, Protection(self._desk, self._leaders)
@@ -248,6 +252,22 @@ class Follower:
         while True:
             await self._send_status("running")
             await asyncio.sleep(STATUS_EVERY_S)
+
+    def _set_stakes(self) -> None:
+        assert self._desk is not None
+        risk, share = self._desk.risk, stakes(self.settings, self._desk.store)
+        if share != risk.stakes:
+            log.info("stakes", follower_id=self.follower_id, share=str(share), before=str(risk.stakes))
+            self._desk.control.note("stakes", by="trial", detail=f"{share} of the policy's size")
+        risk.stakes = share
+
+    async def _grow_stakes(self) -> None:
+        """Live copies that keep to the trial's drift are allowed more, while it runs too."""
+        assert self._desk is not None
+        while True:
+            await asyncio.sleep(STAKES_EVERY_S)
+            if self._desk.risk.stakes < 1:
+                self._set_stakes()
 
     def _leaders(self) -> list[LeaderView]:
         return [executor.leader for executor in self._executors]

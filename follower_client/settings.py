@@ -8,10 +8,12 @@ what the values do (`core.policy`, `daemon`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -350,8 +352,8 @@ class FollowerSettings(BaseSettings):
         if self.follower.mode == "live" and self.venue.kind != "paper":
             return True
         host = (urlsplit(self.venue.rest_url).hostname or "").lower()
-        is_local = host in ("localhost", "::1") or host.startswith("127.")
-        return self.venue.kind != "paper" and not is_local and not any(word in host for word in TEST_HOSTS)
+        is_test = any(word in re.split(r"[.-]", host) for word in TEST_HOSTS)
+        return self.venue.kind != "paper" and not is_test and not _is_local(host)
 
     def to_policy(self) -> Policy:
         section = self.policy
@@ -363,6 +365,13 @@ class FollowerSettings(BaseSettings):
             symbols_denied=frozenset(section.symbols_denied),
             **values,
         )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def meaning(location: Sequence[int | str]) -> tuple[list[str], str]:

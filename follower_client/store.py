@@ -1,6 +1,7 @@
 """The follower's memory: one SQLite file, one writer, nothing sent before it is in here.
 
-Belongs here: tables, migrations, transactions. Does not belong here: what to record and when (`executor`).
+Belongs here: transactions, reading. Does not belong here: tables and migrations (`store_schema`), what to
+record and when (`executor`).
 
 WAL with `synchronous=FULL`: a commit is on the disk when the call returns. The head of the feed moves only in
 the transaction that records what became of the signal.
@@ -9,7 +10,6 @@ the transaction that records what became of the signal.
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -20,61 +20,10 @@ import msgspec
 
 from follower_client.errors import StoreError
 from follower_client.records import Copy, CopyKey, Head, Order
+from follower_client.store_schema import MIGRATIONS, SUMMED, crc
 from follower_client.venue.port import VenueFill
 
-__all__ = ["INSTRUMENTS_MARK", "MIGRATIONS", "OutboxRow", "Store"]
-
-SUMMED = {
-    "identity": ("name", "value"),
-    "feed": ("leader_id", "epoch", "seq", "hash"),
-    "copies": ("leader_id", "epoch", "seq", "verdict", "reason", "body"),
-    "orders": ("client_order_id", "leader_id", "epoch", "seq", "leg", "n", "state", "body"),
-    "fills": (
-        *("fill_id", "client_order_id", "symbol", "is_buy", "qty", "price", "fee", "fee_currency"),
-        *("executed_ms", "is_maker", "order_id"),
-    ),
-    "adjustments": ("id", "symbol", "qty", "at_ms", "reason", "leader_id"),
-    "leaders": ("leader_id", "body"),
-    "marks": ("name", "value"),
-}
-"""The tables that decisions depend on: each row carries a checksum of these columns, and a store in which one
-does not fit is refused. SQLite itself notices damage to its pages' structure, not to what stands in them."""
-
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE identity(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-    CREATE TABLE feed(leader_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
-                      hash TEXT NOT NULL) STRICT;
-    CREATE TABLE copies(leader_id TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
-                        verdict TEXT, reason TEXT NOT NULL, body BLOB NOT NULL,
-                        PRIMARY KEY(leader_id, epoch, seq)) STRICT;
-    CREATE INDEX open_copies ON copies(leader_id) WHERE verdict IS NULL;
-    CREATE TABLE orders(client_order_id TEXT PRIMARY KEY, leader_id TEXT NOT NULL, epoch INTEGER NOT NULL,
-                        seq INTEGER NOT NULL, leg TEXT NOT NULL, n INTEGER NOT NULL, state TEXT NOT NULL,
-                        body BLOB NOT NULL, UNIQUE(leader_id, epoch, seq, leg, n)) STRICT;
-    CREATE INDEX open_orders ON orders(state) WHERE state <> 'done';
-    CREATE TABLE fills(fill_id TEXT PRIMARY KEY, client_order_id TEXT NOT NULL, symbol TEXT NOT NULL,
-                       is_buy INTEGER NOT NULL, qty TEXT NOT NULL, price TEXT NOT NULL, fee TEXT NOT NULL,
-                       fee_currency TEXT NOT NULL, executed_ms INTEGER NOT NULL, is_maker INTEGER NOT NULL,
-                       order_id TEXT NOT NULL) STRICT;
-    CREATE INDEX fills_of_order ON fills(client_order_id);
-    CREATE TABLE adjustments(id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, qty TEXT NOT NULL,
-                             at_ms INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
-    CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, msg_id TEXT NOT NULL UNIQUE,
-                        body BLOB NOT NULL) STRICT;
-    """,
-    """
-    ALTER TABLE adjustments ADD COLUMN leader_id TEXT NOT NULL DEFAULT '';
-    CREATE TABLE leaders(leader_id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
-    CREATE TABLE marks(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-    """,
-    "".join(
-        f"ALTER TABLE {table} ADD COLUMN crc INTEGER NOT NULL DEFAULT 0; "
-        f"UPDATE {table} SET crc = crc({', '.join(columns)});"
-        for table, columns in SUMMED.items()
-    ),
-)
-"""Migration n brings a store of version n to n + 1. Never edited once released, only added to."""
+__all__ = ["INSTRUMENTS_MARK", "OutboxRow", "Store"]
 
 INSTRUMENTS_MARK = "instruments"
 """The mark that keeps the venue's filters as they were at the last start, for a replay."""
@@ -113,7 +62,7 @@ class Store:
             connection.create_function("crc", -1, crc, deterministic=True)
             store = cls(connection)
             store._migrate(path)
-            store._check_sums(path)
+            store.check_sums(path)
         except (sqlite3.Error, OSError, OverflowError, UnicodeDecodeError) as error:
             raise StoreError(f"{path}: {error}") from None
         return store
@@ -134,10 +83,11 @@ class Store:
                         self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={number + 1}")
 
-    def _check_sums(self, path: Path) -> None:
+    def check_sums(self, path: Path) -> None:
+        """Raises `StoreError` where a row is not as it was written."""
         for table, columns in SUMMED.items():
             sql = f"SELECT count(*) FROM {table} NOT INDEXED WHERE crc <> crc({', '.join(columns)})"
-            if self._db.execute(sql).fetchone()[0]:
+            if self._rows(sql)[0][0]:
                 raise StoreError(
                     f"{path}: the store is damaged: rows of {table} are not as they were written"
                 )
@@ -306,6 +256,14 @@ class Store:
         rows = self._rows(sql, leader_id, limit)
         return [msgspec.json.decode(row[0], type=Copy) for row in reversed(rows)]
 
+    def executed_copies(self, leader_id: str, *, limit: int) -> list[Copy]:
+        """The leader's first signals that became copies, oldest first."""
+        sql = (
+            "SELECT body FROM copies WHERE leader_id=? AND verdict IN ('copied', 'capped') "
+            "ORDER BY epoch, seq LIMIT ?"
+        )
+        return [msgspec.json.decode(row[0], type=Copy) for row in self._rows(sql, leader_id, limit)]
+
     def is_own_order(self, client_order_id: str) -> bool:
         return bool(self._rows("SELECT 1 FROM orders WHERE client_order_id=?", client_order_id))
 
@@ -371,15 +329,6 @@ class Store:
     def reported(self, row_id: int) -> None:
         with self._transaction():
             self._db.execute("DELETE FROM outbox WHERE id=?", (row_id,))
-
-
-def crc(*values: object) -> int:
-    """A checksum of a row, of the values as SQLite keeps them."""
-    found = 0
-    for value in values:
-        text = value if isinstance(value, bytes) else repr(value).encode()
-        found = zlib.crc32(text, zlib.crc32(len(text).to_bytes(8, "big"), found))
-    return found
 
 
 def _fill(row: Sequence[Any]) -> VenueFill:

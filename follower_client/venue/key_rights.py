@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from follower_client.errors import VenueUnavailableError
 
 __all__ = ["KeyRights", "Objection", "objections"]
 
@@ -29,9 +30,13 @@ class KeyRights:
     is_unified: bool
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> KeyRights:
-        groups = row.get("permissions") or {}
-        rights = frozenset(right for found in groups.values() for right in found or [])
+    def of(cls, answer: object) -> KeyRights:
+        """The venue's answer. Raises `VenueUnavailableError` for one that does not list the key's rights."""
+        row = answer.get("result") if isinstance(answer, Mapping) else None
+        groups = row.get("permissions") if isinstance(row, Mapping) else None
+        if not isinstance(row, Mapping) or not isinstance(groups, Mapping):
+            raise VenueUnavailableError("the key: an answer that does not list its rights")
+        rights = frozenset(str(right) for found in groups.values() for right in found or [])
         contract = {"Order", "Position"} <= set(groups.get("ContractTrade") or [])
         return cls(
             rights=rights,

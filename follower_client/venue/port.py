@@ -187,7 +187,9 @@ class VenuePort(Protocol):
         ...
 
     async def fetch_key(self) -> KeyRights | None:
-        """What the key may do; `None` where there is no key, or the venue does not tell."""
+        """What the key may do; `None` on paper, which has no key. Raises `TryAgainError` when the venue does
+        not tell it, `ConfigurationError` for a key that it does not know.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -36,7 +36,7 @@ from follower_client.venue.port import (
 )
 from follower_client.venue.transport import Budget, CallError, PacedTransport, Rows, Transport
 from follower_client.venue.v5_holdings import V5Holdings
-from follower_client.venue.v5_reads import Reads
+from follower_client.venue.v5_reads import KEY_WANTED, Reads
 from follower_client.venue.v5_rows import (
     LONG_LEG,
     SHORT_LEG,
@@ -123,14 +123,15 @@ class V5Account:
             rows = await self._first_positions()
         except (CallError, VenueUnavailableError) as error:
             if isinstance(error, CallError) and error.code in KEY_REFUSED:
-                told = f"venue.api_key, venue.api_secret: a key that the venue knows is needed ({error})"
-                raise ConfigurationError([told]) from None
+                raise ConfigurationError([f"{KEY_WANTED} ({error})"]) from None
             raise TryAgainError(f"venue: the account cannot be read ({error})") from None
         self._holdings.adopt(rows, math.inf)
         await self.reserve(urgent=False)
-        with suppress(CallError):  # not every account may have it; orders here never rest, so it is a spare
+        try:  # not every account may have it; orders here never rest, so it is a spare
             body = {"product": "DERIVATIVES", "timeWindow": DISCONNECT_WINDOW_S}
             await self._transport.post("/v5/order/disconnected-cancel-all", body)
+        except CallError as error:
+            log.warning("no_disconnect_protection", error=str(error))
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -141,14 +142,8 @@ class V5Account:
         with suppress(Exception):
             await self._transport.close()
 
-    async def fetch_key(self) -> KeyRights | None:
-        try:
-            answer = await self._transport.get("/v5/user/query-api", {})
-        except CallError as error:
-            log.warning("key_not_described", error=str(error))
-            return None
-        row = answer.get("result") if isinstance(answer, dict) else None
-        return KeyRights.of(row) if isinstance(row, dict) and row else None
+    async def fetch_key(self) -> KeyRights:
+        return await self._reads.key()
 
     # --- orders
 

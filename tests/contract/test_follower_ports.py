@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from follower_client.core.stops import Stops
-from follower_client.errors import ConfigurationError
+from follower_client.errors import ConfigurationError, TryAgainError
 from follower_client.venue.outcomes import NOTHING_TO_REDUCE
 from follower_client.venue.port import Ending, OrderStatus
 from tests.contract.follower_ports import BTC, KINDS, desk, until
@@ -191,3 +191,19 @@ async def test_stops_are_kept_moved_and_taken_away(venue: VenueProcess, kind: st
             await asyncio.sleep(1.1)  # a symbol is read anew once it is quiet
             await one.port.fetch_positions()
             assert one.port.account.stops[BTC] == wanted
+
+
+@live_ports
+@pytest.mark.asyncio
+async def test_a_key_that_is_not_described_is_asked_for_again_and_then_refused(
+    venue: VenueProcess, kind: str, tmp_path: Path
+) -> None:
+    async with desk(venue, kind, tmp_path) as one:
+        place = {"path": "/v5/user/query-api", "name": one.account.name}
+        venue.sim("faults", {"kind": "busy", "count": 1, **place})
+        venue.sim("faults", {"kind": "error", "status": 503, "count": 1, **place})
+        key = await one.port.fetch_key()
+        assert key is not None and key.can_trade and key.is_unified
+        venue.sim("faults", {"kind": "busy", **place})
+        with pytest.raises(TryAgainError, match="what the key may do cannot be read"):
+            await one.port.fetch_key()

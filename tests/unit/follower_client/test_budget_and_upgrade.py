@@ -18,7 +18,8 @@ from follower_client.core.order import OrderState
 from follower_client.errors import StoreError
 from follower_client.order_driver import now_ms
 from follower_client.records import CopyKey, Head, Order
-from follower_client.store import MIGRATIONS, Store
+from follower_client.store import Store
+from follower_client.store_schema import MIGRATIONS
 from follower_client.venue.market_data import MarketData
 from follower_client.venue.transport import Budget, StreamListener
 from follower_client.venue.v5_account import V5Account

@@ -16,7 +16,8 @@ from follower_client.errors import ConfigurationError, StoreError
 from follower_client.reading import check_secrets, load_folder_or_file, load_settings
 from follower_client.records import Copy, CopyKey, Head, Order
 from follower_client.settings import FollowerSettings, meaning
-from follower_client.store import MIGRATIONS, Store
+from follower_client.store import Store
+from follower_client.store_schema import MIGRATIONS
 from follower_client.template import template
 from relay.keys import create_nkey
 
