@@ -21,9 +21,8 @@ from relay.broker import Broker
 from relay.broker_config import ADMIN, FollowerUser, InviteUser, LeaderUser
 from relay.external_broker import ExternalBroker
 from relay.nats_bus import Bus, BusError, BusMessage
-from relay.presence import Presence
+from relay.planning import Planner
 from relay.protocol import subjects
-from relay.protocol.codec import decimal_text
 from relay.protocol.errors import BadSignature, ProtocolError
 from relay.protocol.invite import JoinAnswer, decode_join_request, encode_join_answer
 from relay.protocol.messages import KeyLink
@@ -76,6 +75,7 @@ class Admission:
         followers: Sequence[FollowerUser] = (),
         signing_keys: Mapping[str, str] | None = None,
         on_leaders: Callable[[], None] = lambda: None,
+        planner: Planner | None = None,
     ) -> None:
         """`leaders`, `followers`: those of the configuration, who are no matter of the registry;
         `signing_keys`: those leaders' public keys.
@@ -85,7 +85,7 @@ class Admission:
         self._fixed = (leaders, followers)
         self._fixed_keys = dict(signing_keys or {})
         self._on_leaders = on_leaders
-        self._presence = Presence()
+        self._planner = planner or Planner()
         self._known_leaders = {leader.id for leader in registry.leaders()}
         self._changed = asyncio.Event()
         self._applied = asyncio.Condition()
@@ -97,9 +97,8 @@ class Admission:
             await bus.answer(subjects.JOINS, self._on_join)
             await bus.answer(subjects.LEAVES, self._on_leave)
             await bus.answer(subjects.MEMBERS, self._on_members)
-            await bus.answer(subjects.CROWDS, self._on_crowd)
             await bus.answer(subjects.PROFILES, self._on_profile)
-            await bus.subscribe(subjects.REPORTS_SUBJECTS, self._presence.hear)
+            await self._planner.start(bus)
             ready.set()
             await self._look(bus)
         finally:
@@ -175,10 +174,6 @@ class Admission:
         _log.info("left", follower=follower_id, leader=leader_id)
         left = [one.leaders for one in self._registry.followers() if one.id == follower_id]
         return encode_join_answer(JoinAnswer(follower_id=follower_id, leaders=[*(left[0] if left else ())]))
-
-    async def _on_crowd(self, message: BusMessage) -> bytes:
-        followers, equity = self._presence.of(message.subject.partition(".")[2])
-        return msgspec.json.encode({"followers": followers, "equity_usdt": decimal_text(equity)})
 
     async def _on_profile(self, message: BusMessage) -> bytes:
         leader_id, error = message.subject.partition(".")[2], ""

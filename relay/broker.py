@@ -41,7 +41,7 @@ from relay.errors import Failed, TryAgain
 from relay.keys import create_nkey, load_nkey_seed, nkey_public
 from relay.nats_bus import Bus
 from relay.protocol import subjects
-from relay.streams import Retention, check_durable, ensure_keys, ensure_reports, ensure_signals
+from relay.streams import Retention, check_durable, ensure_keys, ensure_plans, ensure_reports, ensure_signals
 
 __all__ = ["Broker", "check_version", "find_nats_server"]
 
@@ -248,6 +248,7 @@ class Broker:
                 await ensure_signals(admin, leader.id, self._retention)
             await ensure_reports(admin, self._retention)
             await ensure_keys(admin, self._retention)
+            await ensure_plans(admin, self._retention)
         finally:
             await admin.close()
 

@@ -50,6 +50,7 @@ MONITOR = "monitor"  # hears everything, takes in reports
 REPORTS_CONSUMER = "monitor"  # the durable consumer's name
 
 _KEY_READS = subjects.direct_get(f"{subjects.KEYS_STREAM}.{subjects.KEYS_SUBJECTS}")
+_PLAN_READS = subjects.direct_get(f"{subjects.PLANS_STREAM}.{subjects.PLANS_SUBJECTS}")
 _BEATS = {"stream": {"account": "LEADERS", "subject": "beat.*"}}
 
 
@@ -225,7 +226,8 @@ def _leader_rights(leader: LeaderUser) -> Rights:
             subjects.direct_get(subjects.stream(leader.id)),
             subjects.group_key(leader.id, "*", "*"),
             subjects.members(leader.id),
-            subjects.crowd(leader.id),
+            subjects.market(leader.id),
+            subjects.direct_get(f"{subjects.PLANS_STREAM}.{subjects.plan(leader.id)}"),
             subjects.profile(leader.id),
         ),
         subscribe=(f"{subjects.inbox_prefix(leader.id)}.>",),
@@ -284,7 +286,7 @@ def _relay_account(users: BrokerUsers) -> dict[str, Any]:
                     "signals.*",
                     subjects.KEYS_SUBJECTS,
                     subjects.MEMBERS,
-                    subjects.CROWDS,
+                    subjects.MARKETS,
                     subjects.PROFILES,
                 )
             ),
@@ -295,6 +297,7 @@ def _relay_account(users: BrokerUsers) -> dict[str, Any]:
                 "accounts": ["LEADERS", "FOLLOWERS"],
             },
             {"service": _KEY_READS, "response_type": "Stream", "accounts": ["FOLLOWERS"]},
+            {"service": _PLAN_READS, "response_type": "Stream", "accounts": ["LEADERS"]},
             *(
                 {"service": subject, "accounts": ["FOLLOWERS"]}
                 for subject in (subjects.REPORTS_SUBJECTS, subjects.JOINS, subjects.LEAVES)
@@ -315,7 +318,8 @@ def _leaders_account(users: list[dict[str, Any]]) -> dict[str, Any]:
                 "$JS.API.DIRECT.GET.*",
                 subjects.KEYS_SUBJECTS,
                 subjects.MEMBERS,
-                subjects.CROWDS,
+                subjects.MARKETS,
+                _PLAN_READS,
                 subjects.PROFILES,
             )
         ],

@@ -31,7 +31,7 @@ from relay.errors import Failed, TryAgain
 from relay.keys import load_issuer, load_nkey_seed
 from relay.nats_bus import Bus, BusError, BusMessage, BusUnavailable
 from relay.protocol import subjects
-from relay.streams import Retention, check_durable, ensure_keys, ensure_reports, ensure_signals
+from relay.streams import Retention, check_durable, ensure_keys, ensure_plans, ensure_reports, ensure_signals
 
 __all__ = ["ExternalBroker"]
 
@@ -158,6 +158,7 @@ class ExternalBroker:
                 await ensure_signals(admin, leader.id, self._retention)
             await ensure_reports(admin, self._retention)
             await ensure_keys(admin, self._retention)
+            await ensure_plans(admin, self._retention)
         finally:
             await admin.close()
 

@@ -1,7 +1,7 @@
 """Who follows right now, and with how much: what followers' reports say, kept for as long as it is fresh.
 
-Belongs here: status reports in, a crowd per leader out, bounded. Does not belong here: what is made of it
-(`relay.core.spreading`), drift (`relay.monitor`).
+Belongs here: status reports in, what each claims to hold out, bounded. Does not belong here: what is made of
+it (`relay.core.spreading`), drift (`relay.monitor`).
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ FOLLOWERS_MAX: Final = 200_000
 @dataclass(frozen=True, slots=True)
 class _Seen:
     at_s: float
-    equity_usdt: Decimal
+    equity_usdt: int
 
 
 class Presence:
-    """Takes reports, answers how many followers of a leader are active and what they hold."""
+    """Takes reports, answers what the active followers of a leader claim to hold."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[str, str], _Seen] = OrderedDict()
+        self._seen: dict[str, OrderedDict[str, _Seen]] = {}  # by leader and follower, the newest last
+        self._count = 0
 
     async def hear(self, message: BusMessage) -> None:
         """One message on `reports.<leader>.<follower>`; the broker has enforced who sent it."""
@@ -45,20 +46,22 @@ class Presence:
             return  # the monitor notes it
         if not isinstance(report, StatusReport):
             return
-        key = (leader_id, follower_id)
-        self._seen.pop(key, None)
-        if report.mode == "running" and not report.paper:
-            self._seen[key] = _Seen(time.monotonic(), max(Decimal(report.equity), Decimal(0)))
-            if len(self._seen) > FOLLOWERS_MAX:
-                self._seen.popitem(last=False)
+        seen = self._seen.setdefault(leader_id, OrderedDict())
+        self._count -= seen.pop(follower_id, None) is not None
+        if self._count >= FOLLOWERS_MAX:
+            for leader in list(self._seen):
+                self._forget_old(leader)
+        if report.mode == "running" and not report.paper and self._count < FOLLOWERS_MAX:
+            seen[follower_id] = _Seen(time.monotonic(), max(int(Decimal(report.equity)), 0))
+            self._count += 1
 
-    def of(self, leader_id: str) -> tuple[int, Decimal]:
-        """Active followers of a leader with real orders, and their equity in all (USDT)."""
-        now_s = time.monotonic()
-        while self._seen:
-            oldest = next(iter(self._seen.values()))
-            if now_s - oldest.at_s <= FRESH_S:
-                break
-            self._seen.popitem(last=False)
-        found = [seen.equity_usdt for (leader, _), seen in self._seen.items() if leader == leader_id]
-        return len(found), sum(found, Decimal(0))
+    def of(self, leader_id: str) -> list[int]:
+        """What each active follower of a leader with real orders claims to hold (whole USDT)."""
+        self._forget_old(leader_id)
+        return [one.equity_usdt for one in self._seen.get(leader_id, {}).values()]
+
+    def _forget_old(self, leader_id: str) -> None:
+        seen, now_s = self._seen.get(leader_id), time.monotonic()
+        while seen and now_s - next(iter(seen.values())).at_s > FRESH_S:
+            seen.popitem(last=False)
+            self._count -= 1

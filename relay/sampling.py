@@ -85,10 +85,14 @@ class Sampler:
         turn = 0
         while True:
             await asyncio.sleep(LOOK_INTERVAL_S)
-            self._note_marks(latest.account)
-            if self._symbols and turn % BOOK_EVERY < len(self._symbols):
-                await self._read_book(self._symbols[turn % len(self._symbols)])
+            await self.look(latest.account, turn)
             turn += 1
+
+    async def look(self, account: Account, turn: int) -> None:
+        """One look: every mark, and the book whose turn it is."""
+        self._note_marks(account)
+        if self._symbols and turn % BOOK_EVERY < len(self._symbols):
+            await self._read_book(self._symbols[turn % len(self._symbols)])
 
     def _note_marks(self, account: Account) -> None:
         for symbol in self._symbols:

@@ -21,6 +21,7 @@ from relay.external_broker import ExternalBroker
 from relay.monitor import run_monitor
 from relay.nats_bus import Bus, BusError
 from relay.notifying import Notifier, make_sender, read_addresses
+from relay.planning import Planner
 from relay.registry import Registry
 from relay.running import cancel, first_of, tell_ready
 from relay.settings import ServeSettings
@@ -49,7 +50,8 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
         notifier = _notifier(settings)
         watching = Watching(settings.alarms.limits, notifier.tell)
         watching.metrics.note_broker(syncs_always=True)  # it would not have started otherwise
-        dashboard = await _dashboard(settings, watching)
+        planner = Planner()
+        dashboard = await _dashboard(settings, watching, planner)
         stack.push_async_callback(dashboard.stop)
         monitor = _Monitor(settings, bus, registry, listening, watching)
         admission = Admission(
@@ -59,6 +61,7 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
             followers=followers,
             signing_keys={leader.id: leader.signing_key for leader in settings.leaders},
             on_leaders=monitor.leaders_changed.set,
+            planner=planner,
         )
         tasks = [
             asyncio.create_task(monitor.run(), name="monitor"),
@@ -126,10 +129,14 @@ def _ca_pem(path: Path) -> str:
         raise ConfigurationError([f"broker.tls.ca: cannot be read, allowed: a PEM file ({path})"]) from None
 
 
-async def _dashboard(settings: ServeSettings, watching: Watching) -> Dashboard:
+async def _dashboard(settings: ServeSettings, watching: Watching, planner: Planner) -> Dashboard:
     own = settings.dashboard
     dashboard = Dashboard(
-        settings.store.place, watching, read_token(own.token_file), public_metrics=own.public_metrics
+        settings.store.place,
+        watching,
+        read_token(own.token_file),
+        public_metrics=own.public_metrics,
+        plans=planner.plans,
     )
     host, port = own.host_port
     await dashboard.start(host, port)

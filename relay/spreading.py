@@ -1,23 +1,35 @@
-"""The leader's stagger plan, kept current: the relay's crowd, the venue's market, the cheapest window.
+"""The leader's stagger plan, kept current: his market told to the relay, the relay's plan read back.
 
-Belongs here: asking, planning and the last plan per symbol. Does not belong here: the cost model
-(`relay.core.spreading`), the market's figures (`relay.sampling`), who is active (`relay.presence`).
+Belongs here: telling, reading and the last plan per symbol. Does not belong here: the planning
+(`relay.planning`), the market's figures (`relay.sampling`).
+
+The plan lies in an entry of the broker that this leader alone may read, so a publisher that starts again has
+it at once. An entry lives a minute: where the relay plans no more, everybody enters together again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 import structlog
 
-from relay.core.spreading import Crowd, SpreadPlan, plan_for
 from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
-from relay.protocol.messages import StaggerPlan, Unsigned
+from relay.protocol.codec import decimal_text
+from relay.protocol.errors import ProtocolError
+from relay.protocol.messages import StaggerPlan
+from relay.protocol.plans import (
+    MarketsTold,
+    MarketTold,
+    PlansTold,
+    TellingAnswer,
+    decode_plans,
+    encode_markets,
+)
 from relay.sampling import AccountSource, Sampler
 
 __all__ = ["Spreader"]
@@ -25,17 +37,11 @@ __all__ = ["Spreader"]
 PLAN_INTERVAL_S: Final = 5.0
 STEP_SMOOTHING: Final = Decimal("0.2")
 STEP_START: Final = Decimal("0.25")  # of equity, before the leader has shown how he trades
-COPIED_SHARE: Final = Decimal("0.5")  # followers take at most half of his exposure
 _log = structlog.get_logger(__name__)
 
 
-class _CrowdAnswer(msgspec.Struct):
-    followers: int
-    equity_usdt: Unsigned
-
-
 class Spreader:
-    """Plans while `run` runs; `plan` is what goes into the next signal."""
+    """Tells and reads while `run` runs; `plan` is what goes into the next signal."""
 
     def __init__(
         self, bus: Bus, leader_id: str, sampler: Sampler, latest: AccountSource, window_ms_max: int
@@ -46,11 +52,12 @@ class Spreader:
         self._latest = latest
         self._window_ms_max = window_ms_max
         self._step = STEP_START  # typical notional of his entries / his equity
-        self._plans: Mapping[str, SpreadPlan] = {}
+        self._told: PlansTold | None = None
+        self._is_failing = False
 
     def plan(self, symbol: str) -> StaggerPlan:
         """One wave until something is known."""
-        found = self._plans.get(symbol)
+        found = self._told.plans.get(symbol) if self._told else None
         return found.stagger if found else StaggerPlan()
 
     def note_step(self, notional_usdt: Decimal, equity_usdt: Decimal) -> None:
@@ -59,38 +66,60 @@ class Spreader:
             self._step += STEP_SMOOTHING * (notional_usdt / equity_usdt - self._step)
 
     def shown(self) -> dict[str, Any]:
-        """Every plan with both parts of its cost, as text."""
-        return {
-            symbol: {
-                "waves": plan.stagger.waves,
-                "spacing_ms": plan.stagger.spacing_ms,
-                "impact_bps": str(plan.impact_bps),
-                "timing_bps": str(plan.timing_bps),
-                "impact_at_once_bps": str(plan.impact_at_once_bps),
-            }
-            for symbol, plan in self._plans.items()
-        }
+        """How many follow now, and every plan with both parts of its cost, as text."""
+        if self._told is None:
+            return {"followers": 0, "plans": {}}
+        told: dict[str, Any] = msgspec.to_builtins(self._told)
+        return {name: told[name] for name in ("followers", "plans")}
 
     async def run(self) -> None:
-        """Plan anew every PLAN_INTERVAL_S until cancelled; keep the last plan where that fails."""
+        """Keep the plan current until cancelled; keep the last one where that fails."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sampler.run(self._latest), name="sampler")
+            await self._try(self.read)
             while True:
                 await asyncio.sleep(PLAN_INTERVAL_S)
-                try:
-                    await self._replan()
-                except (BusError, msgspec.MsgspecError) as error:
-                    _log.debug("plan_kept", reason=str(error))
+                await self._try(self.renew)
 
-    async def _replan(self) -> None:
-        answer = await self._bus.request(subjects.crowd(self._leader_id), b"")
-        told = msgspec.json.decode(answer.data, type=_CrowdAnswer)
-        notional = Decimal(told.equity_usdt) * self._step * COPIED_SHARE
-        crowd = Crowd(told.followers, notional)
-        plans = {
-            symbol: plan_for(crowd, market, self._window_ms_max)
-            for symbol, market in self._sampler.samples().items()
-        }
-        if plans != self._plans:
-            _log.info("stagger_plan", leader_id=self._leader_id, followers=told.followers)
-        self._plans = plans
+    async def renew(self) -> None:
+        """Tell the market, read the plan. Raises `BusError`, a `ProtocolError`."""
+        told = MarketsTold(
+            step=decimal_text(self._step),
+            window_ms_max=self._window_ms_max,
+            markets={
+                symbol: MarketTold(
+                    depth_usdt=decimal_text(market.depth_usdt),
+                    refill_usdt_per_s=decimal_text(market.refill_usdt_per_s),
+                    volatility_bps=decimal_text(market.volatility_bps),
+                )
+                for symbol, market in self._sampler.samples().items()
+            },
+        )
+        answer = await self._bus.request(subjects.market(self._leader_id), encode_markets(told))
+        error = msgspec.json.decode(answer.data, type=TellingAnswer).error
+        if error:
+            raise BusError(f"plan: {error}")
+        await self.read()
+
+    async def read(self) -> None:
+        """The entry as it is now. Raises `BusError`, a `ProtocolError`."""
+        raw = await self._bus.fetch_plan(self._leader_id)
+        plans = decode_plans(raw) if raw is not None else None
+        if plans is not None and plans.leader_id != self._leader_id:
+            raise BusError(f"plan: it is {plans.leader_id}'s")
+        for symbol, plan in plans.plans.items() if plans else ():
+            if (plan.stagger.waves - 1) * plan.stagger.spacing_ms > self._window_ms_max:
+                raise BusError(f"plan: {symbol} would wait for longer than {self._window_ms_max} ms")
+        if plans is not None and (self._told is None or plans.plans != self._told.plans):
+            _log.info("stagger_plan", leader_id=self._leader_id, followers=plans.followers)
+        self._told = plans
+
+    async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except (BusError, ProtocolError, msgspec.MsgspecError) as error:
+            if not self._is_failing:
+                _log.warning("plan_kept", leader_id=self._leader_id, reason=str(error))
+            self._is_failing = True
+        else:
+            self._is_failing = False

@@ -15,7 +15,7 @@ from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
 from relay.protocol.groups import WRAPPED_BYTES_MAX
 
-__all__ = ["Retention", "check_durable", "ensure_keys", "ensure_reports", "ensure_signals"]
+__all__ = ["Retention", "check_durable", "ensure_keys", "ensure_plans", "ensure_reports", "ensure_signals"]
 
 DEDUPE_WINDOW_S = 120
 MAKE_TIMEOUT_S = 10.0  # a cluster has to agree first
@@ -106,6 +106,24 @@ async def ensure_keys(admin: Bus, retention: Retention) -> None:
             "max_msg_size": WRAPPED_BYTES_MAX,
             "max_msgs_per_subject": 1,
             "allow_direct": True,
+        },
+        retention,
+    )
+
+
+async def ensure_plans(admin: Bus, retention: Retention) -> None:
+    """Leaders' stagger plans: a key-value bucket whose entries live a minute."""
+    life = subjects.PLAN_LIFE_S * _NANOSECONDS
+    await _ensure(
+        admin,
+        subjects.PLANS_STREAM,
+        {
+            "subjects": [subjects.PLANS_SUBJECTS],
+            "max_msg_size": PAYLOAD_BYTES_MAX,
+            "max_msgs_per_subject": 1,
+            "allow_direct": True,
+            "max_age": life,
+            "duplicate_window": life,
         },
         retention,
     )

@@ -11,22 +11,31 @@ per second and orders of N in all over a window W:
 
 The sum has up to two valleys, one of them at no window at all, so it is searched on a grid. Exits are not
 spread, so they are not in here.
+
+What a follower holds is his own word. Each counts for SHARE_MAX of the depth at most, whatever he claims: a
+window is only chosen where it costs less than the impact it takes away, and one claim adds no more than
+REACH_BPS * SHARE_MAX / 2 = 0.5 bps of that. So nobody makes the others wait for longer than is worth that.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import accumulate
 from typing import Final
 
 from relay.protocol.messages import StaggerPlan
 
-__all__ = ["REACH_BPS", "Crowd", "MarketSample", "SpreadPlan", "plan_for"]
+__all__ = ["REACH_BPS", "SHARE_MAX", "Crowd", "Entrants", "MarketSample", "SpreadPlan", "plan_for"]
 
 REACH_BPS: Final = Decimal(10)
 WAVES_MAX: Final = 50
 SPACING_MIN_MS: Final = 20  # below it waves are one: the way of a signal varies by more
 _GRID: Final = 100
+COPIED_SHARE: Final = Decimal("0.5")  # followers take at most half of the leader's exposure
+SHARE_MAX: Final = Decimal("0.1")  # of the depth, that one follower counts for
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,30 @@ class Crowd:
 
     followers: int
     notional_usdt: Decimal
+
+
+class Entrants:
+    """Who follows now, by what each claims to hold (whole USDT)."""
+
+    def __init__(self, equities_usdt: Iterable[int]) -> None:
+        self._sorted = sorted(equities_usdt)
+        self._sums = [0, *accumulate(self._sorted)]
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return len(self._sorted)
+
+    def crowd(self, step: Decimal, depth_usdt: Decimal) -> Crowd:
+        """What they will send when the leader enters with `step` of his equity, each SHARE_MAX of the book at
+        most.
+        """
+        share = step * COPIED_SHARE
+        if share <= 0:
+            return Crowd(self.count, Decimal(0))
+        most = SHARE_MAX * depth_usdt
+        within = bisect_right(self._sorted, most / share)
+        return Crowd(self.count, self._sums[within] * share + (self.count - within) * most)
 
 
 @dataclass(frozen=True, slots=True)

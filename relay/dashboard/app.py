@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jinja2
@@ -20,6 +21,7 @@ from relay.dashboard.access import HEADERS, Gate
 from relay.dashboard.desk import Desk
 from relay.dashboard.static_files import static_file
 from relay.errors import TryAgain
+from relay.protocol.plans import PlansTold
 from relay.reporting.timeline import clock, timeline
 from relay.store import MarketSample, RowFilter, StoreError, StorePlace, VenueFact, span_start
 from relay.watching import Watching
@@ -43,7 +45,17 @@ _log = structlog.get_logger("relay.dashboard")
 class Dashboard:
     """One running server; `url` brings a browser in."""
 
-    def __init__(self, place: StorePlace, watching: Watching, token: str, *, public_metrics: bool) -> None:
+    def __init__(
+        self,
+        place: StorePlace,
+        watching: Watching,
+        token: str,
+        *,
+        public_metrics: bool,
+        plans: Callable[[str], PlansTold | None] = lambda _leader: None,
+    ) -> None:
+        """`plans` tells a leader's stagger plans."""
+        self._plans = plans
         self._desk = Desk(place)
         self._watching = watching
         self._token = token
@@ -132,11 +144,13 @@ class Dashboard:
         rows = await self._recent(where)
         statuses = await self._desk.ask("statuses", lambda store: store.last_statuses())
         followers = views.follower_rows(figures, [s for s in statuses if s.leader_id == name], _now_ms())
-        risk = views.risks(figures, statuses).get(name)
+        risk, told = views.risks(figures, statuses).get(name), self._plans(name)
         return self._page(
             request,
             "leader.html.j2",
             name=name,
+            planned_for=told.followers if told else 0,
+            plans=views.plan_rows(told),
             followers=followers,
             money=money_views.money_rows(followers),
             risk=views.risk_row(risk) if risk else None,

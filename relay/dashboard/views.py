@@ -18,6 +18,7 @@ from relay.core.report import Figures, build_report
 from relay.core.risk import CopyRisk, copy_risk
 from relay.core.tally import SPREAD_UNITS, Tally, spread_quantile
 from relay.protocol.messages import StatusReport
+from relay.protocol.plans import PlansTold
 from relay.reporting.findings import PART_WORDS, number, reason_words
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "follower_rows",
     "gap_tiles",
     "leader_rows",
+    "plan_rows",
     "risk_row",
     "risks",
     "short",
@@ -37,6 +39,21 @@ __all__ = [
 
 DIGITS_SHOWN = 8
 COPIED = ("copied", "capped")
+
+
+def plan_rows(told: PlansTold | None) -> list[dict[str, Any]]:
+    """A leader's stagger plans, with both parts of what each costs."""
+    return [
+        {
+            "symbol": symbol,
+            "waves": plan.stagger.waves,
+            "window_ms": (plan.stagger.waves - 1) * plan.stagger.spacing_ms,
+            "impact": number(plan.impact_bps),
+            "timing": number(plan.timing_bps),
+            "at_once": number(plan.impact_at_once_bps),
+        }
+        for symbol, plan in sorted(told.plans.items() if told else ())
+    ]
 
 
 def ago(at_ms: int, now_ms: int) -> str:

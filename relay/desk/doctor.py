@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from relay.broker import check_version, find_nats_server
 from relay.broker_config import ADMIN, SYSTEM
@@ -165,13 +165,30 @@ async def _examine_leader(doctor: _Doctor, settings: PublishSettings) -> None:
         state = "paused" if told["paused"] else "live" if told["live"] else "not live"
         return f"{state}, at message {told['seq']}, {told['unsent']} unsent, equity {told['equity']}"
 
+    async def stagger() -> str:
+        told = (await call(door_note(settings), "status", {}))["stagger"]
+        if told is None:
+            fixed = settings.signals.stagger
+            return f"{fixed.waves} waves, {fixed.spacing_ms} ms apart, as the settings say"
+        plans = [f"{symbol} {_plan_words(plan)}" for symbol, plan in sorted(told["plans"].items())]
+        return f"{told['followers']} active followers; {', '.join(plans) or 'no plan yet'}"
+
     await doctor.check("keys", keys)
     if door_note(settings).exists():
         await doctor.check("publisher", publisher)
+        await doctor.check("stagger", stagger)
     else:
         doctor.note("publisher", "relay publish is not running", "warning")
     if not settings.venue.is_external:
         await _examine_venue(doctor, settings)
+
+
+def _plan_words(plan: dict[str, Any]) -> str:
+    waves, spacing_ms = plan["stagger"]["waves"], plan["stagger"]["spacing_ms"]
+    cost = f"impact {plan['impact_bps']} + timing {plan['timing_bps']} bps"
+    return (
+        f"{waves} waves in {(waves - 1) * spacing_ms} ms ({cost}; all at once {plan['impact_at_once_bps']})"
+    )
 
 
 async def _examine_venue(doctor: _Doctor, settings: PublishSettings) -> None:

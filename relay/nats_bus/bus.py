@@ -148,25 +148,22 @@ class Bus(Connection):
         self, leader_id: str, group_epoch: int, member_id: str, data: bytes, *, timeout_s: float = 10.0
     ) -> None:
         """Store one member's wrapped key; safe to repeat."""
-        subject = subjects.group_key(leader_id, group_epoch, member_id)
-        ack = await self._publish_stored(subject, data, {}, timeout_s)
-        if ack.error is not None:
-            raise BusError(f"{subject}: {ack.error.description}")
+        await self._put(subjects.group_key(leader_id, group_epoch, member_id), data, timeout_s)
 
     async def fetch_group_key(
         self, leader_id: str, group_epoch: int, member_id: str, *, timeout_s: float = REQUEST_TIMEOUT_S
     ) -> bytes | None:
         """One's own wrapped key of a group epoch; None if there is none."""
-        subject = subjects.direct_get(
-            f"{subjects.KEYS_STREAM}.{subjects.group_key(leader_id, group_epoch, member_id)}"
-        )
-        message = await self.request(subject, b"", timeout_s=timeout_s)
-        status = message.headers.get("Status")
-        if status == "404":
-            return None
-        if status is not None:
-            raise BusError(f"{subject}: {message.headers.get('Description', status)}")
-        return message.data
+        subject = subjects.group_key(leader_id, group_epoch, member_id)
+        return await self._newest(subjects.KEYS_STREAM, subject, timeout_s)
+
+    async def put_plan(self, leader_id: str, data: bytes) -> None:
+        """Write a leader's entry of plans; safe to repeat."""
+        await self._put(subjects.plan(leader_id), data, REQUEST_TIMEOUT_S)
+
+    async def fetch_plan(self, leader_id: str) -> bytes | None:
+        """One's own entry of plans; None if none is there or it is too old."""
+        return await self._newest(subjects.PLANS_STREAM, subjects.plan(leader_id), REQUEST_TIMEOUT_S)
 
     async def consume_reports(self, durable: str, *, batch: int = REPORTS_BATCH) -> AsyncIterator[Delivery]:
         """Reports in the order they were stored, from the durable consumer's last acknowledged one, for
@@ -219,6 +216,22 @@ class Bus(Connection):
         finally:
             self._forget(token)
         return found
+
+    async def _put(self, subject: str, data: bytes, timeout_s: float) -> None:
+        ack = await self._publish_stored(subject, data, {}, timeout_s)
+        if ack.error is not None:
+            raise BusError(f"{subject}: {ack.error.description}")
+
+    async def _newest(self, stream: str, subject: str, timeout_s: float) -> bytes | None:
+        """The newest message of one subject, by the name that can be granted for it alone."""
+        asked = subjects.direct_get(f"{stream}.{subject}")
+        message = await self.request(asked, b"", timeout_s=timeout_s)
+        status = message.headers.get("Status")
+        if status == "404":
+            return None
+        if status is not None:
+            raise BusError(f"{asked}: {message.headers.get('Description', status)}")
+        return message.data
 
     async def _publish_stored(
         self, subject: str, data: bytes, headers: dict[str, str], timeout_s: float

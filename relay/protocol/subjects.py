@@ -10,19 +10,21 @@ import re
 from relay.protocol.errors import Malformed
 
 __all__ = [
-    "CROWDS",
     "IDENTIFIER_PATTERN",
     "JOINS",
     "KEYS_STREAM",
     "KEYS_SUBJECTS",
     "LEAVES",
+    "MARKETS",
     "MEMBERS",
+    "PLANS_STREAM",
+    "PLANS_SUBJECTS",
+    "PLAN_LIFE_S",
     "PROFILES",
     "REPORTS_STREAM",
     "REPORTS_SUBJECTS",
     "beat",
     "check_identifier",
-    "crowd",
     "direct_get",
     "feed",
     "group_key",
@@ -30,8 +32,10 @@ __all__ = [
     "inbox_prefix",
     "join",
     "leave",
+    "market",
     "members",
     "parse_report_subject",
+    "plan",
     "profile",
     "reports",
     "signals",
@@ -44,7 +48,10 @@ REPORTS_SUBJECTS = "reports.*.*"
 KEYS_STREAM = "KEYS"
 KEYS_SUBJECTS = "keys.*.*.*"
 MEMBERS = "members.*"
-CROWDS = "crowd.*"
+MARKETS = "market.*"
+PLANS_STREAM = "KV_plans"  # a key-value bucket, in the broker's own naming
+PLANS_SUBJECTS = "$KV.plans.*"
+PLAN_LIFE_S = 60  # how long an entry lives
 PROFILES = "profile.*"
 JOINS = "join.*"
 LEAVES = "leave.*.*"
@@ -97,9 +104,14 @@ def group_key(leader_id: str, group_epoch: int | str, member_id: str) -> str:
     return f"keys.{leader_id}.{group_epoch}.{member_id}"
 
 
-def crowd(leader_id: str) -> str:
-    """Where a leader asks how many follow him now and with how much; answered by the relay."""
-    return f"crowd.{check_identifier(leader_id)}"
+def market(leader_id: str) -> str:
+    """Where a leader tells what his followers' entries will meet (`plans`); answered by the relay."""
+    return f"market.{check_identifier(leader_id)}"
+
+
+def plan(leader_id: str) -> str:
+    """The entry with a leader's stagger plans: written by the relay, read by him alone."""
+    return f"$KV.plans.{check_identifier(leader_id)}"
 
 
 def members(leader_id: str) -> str:

@@ -8,18 +8,15 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import nats.errors
 import pytest
 
 from relay.admission import Admission
 from relay.keys import create_nkey, load_nkey_seed
-from relay.nats_bus import Bus, BusError, BusMessage, BusUnavailable, NotPermitted
+from relay.nats_bus import Bus, BusError, BusMessage, BusUnavailable
 from relay.protocol import subjects
-from relay.protocol.codec import encode_report
 from relay.protocol.invite import Invite, JoinAnswer, decode_join_answer, encode_join_request
-from relay.protocol.messages import StatusReport
 from relay.registry import InviteRow, Registry
 from relay.running import cancel
 from tests.integration.broker_room import Room, eventually, running_room, settle
@@ -239,48 +236,3 @@ async def test_nonsense_at_the_door_is_answered_and_forgotten(tmp_path: Path) ->
         assert here.registry.followers() == []
         await bus.close()
         assert (await here.join(invite, "mia")).error == ""
-
-
-async def test_a_leader_learns_how_many_follow_him_now_and_with_how_much(tmp_path: Path) -> None:
-    def report(name: str, equity: str, *, paper: bool = False, mode: Any = "running") -> bytes:
-        return encode_report(
-            StatusReport(
-                follower_id=name,
-                leader_id="alice",
-                policy="",
-                paper=paper,
-                sent_ms=1,
-                head_seq=0,
-                equity=equity,
-                positions=[],
-                target_exposure="0",
-                actual_exposure="0",
-                exposure_gap="0",
-                leverage="0",
-                leverage_peak="0",
-                unknown_orders=0,
-                mode=mode,
-            )
-        )
-
-    async with door(tmp_path) as here:
-        alice, carol = await here.room.bus("alice"), await here.room.bus("carol")
-        bob, eve = await here.room.bus("bob"), await here.room.bus("eve")
-
-        async def crowd(bus: Bus, leader: str) -> Any:
-            return json.loads((await bus.request(subjects.crowd(leader), b"")).data)
-
-        assert await crowd(alice, "alice") == {"followers": 0, "equity_usdt": "0"}
-        await bob.publish_report("alice", "bob", report("bob", "1500.5"), "r1")
-        await eve.publish_report("alice", "eve", report("eve", "500"), "r2")
-        assert await crowd(alice, "alice") == {"followers": 2, "equity_usdt": "2000.5"}
-        assert await crowd(carol, "carol") == {"followers": 0, "equity_usdt": "0"}
-        await bob.publish_report("alice", "bob", report("bob", "1500.5", paper=True), "r3")
-        await eve.publish_report("alice", "eve", report("eve", "500", mode="stopped"), "r4")
-        assert await crowd(alice, "alice") == {"followers": 0, "equity_usdt": "0"}
-        with pytest.raises(NotPermitted):
-            await carol.request(subjects.crowd("alice"), b"")
-        with pytest.raises(NotPermitted):
-            await bob.request(subjects.crowd("alice"), b"")
-        for bus in (alice, carol, bob, eve):
-            await bus.close()

@@ -164,7 +164,8 @@ async def test_a_reply_subject_brings_no_profile_anywhere(tmp_path: Path) -> Non
     """The answer to a profile is written nowhere but to its asker; what others answer is no profile."""
     targets = [
         "signals.alice", "signals.carol", "feed.alice", "feed.carol", "beat.carol", "profile.carol",
-        "members.carol", "crowd.carol", "keys.carol.1.dave", "reports.alice.eve", "reports.carol.dave",
+        "members.carol", "market.carol", "$KV.plans.carol", "keys.carol.1.dave", "reports.alice.eve",
+        "reports.carol.dave",
         "join.invite1", "_INBOX_carol.x", "_INBOX_dave.x", "_R_.x", "$JS.API.STREAM.PURGE.SIGNALS_carol",
     ]  # fmt: skip
     async with door(tmp_path) as here:
@@ -185,8 +186,9 @@ async def test_a_reply_subject_brings_no_profile_anywhere(tmp_path: Path) -> Non
         assert await here.room.stored("carol") == [(1, leaked)]
         await _nothing_stored(here.room)
         await _all_rejected(heard)
+        markets = b'{"step":"1","window_ms_max":9,"markets":{}}'
         bus = await here.room.bus("carol")  # her own questions are answered as before
-        assert json.loads((await bus.request(subjects.crowd("carol"), b"")).data)["followers"] == 0
+        assert json.loads((await bus.request(subjects.market("carol"), markets)).data) == {"error": ""}
         await close(alice, carol, bus, *(client for client, _ in heard))
 
 

@@ -21,6 +21,8 @@ from relay.core.report import build_report
 from relay.core.watch import AlarmLimits
 from relay.dashboard import Dashboard
 from relay.dashboard.desk import KEPT_SECONDS, Desk
+from relay.protocol.messages import StaggerPlan
+from relay.protocol.plans import PlansTold, PlanTold
 from relay.reporting.findings import number
 from relay.store import AlarmRecord, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem, VenueFact
 from relay.watching import Watching
@@ -71,6 +73,32 @@ async def opened(
             yield session, dashboard, watching
     finally:
         await dashboard.stop()
+
+
+@pytest.mark.asyncio
+async def test_a_leaders_page_shows_his_plan_and_what_it_costs(tmp_path: Path) -> None:
+    filled(tmp_path / "drift.sqlite")
+    plan = PlanTold(
+        stagger=StaggerPlan(waves=5, spacing_ms=125),
+        impact_bps="1.25",
+        timing_bps="0.375",
+        impact_at_once_bps="4.5",
+    )
+    told = PlansTold(leader_id=LEADER, planned_ms=1, followers=321, plans={SYMBOL: plan})
+    path = tmp_path / "drift.sqlite"
+    board = Dashboard(path, Watching(AlarmLimits()), TOKEN, public_metrics=True, plans={LEADER: told}.get)
+    await board.start("127.0.0.1", 0)
+    try:
+        headers = {**HTML, "Authorization": f"Bearer {TOKEN}"}
+        async with (
+            aiohttp.ClientSession(board.address, headers=headers) as http,
+            http.get(f"/leaders/{LEADER}") as answer,
+        ):
+            text = await answer.text()
+    finally:
+        await board.stop()
+    assert "entries of 321 active followers" in text
+    assert "<td>5</td><td>500 ms</td><td>1.25</td><td>0.38</td><td>4.50</td>" in text
 
 
 @pytest.mark.asyncio

@@ -5,8 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from relay.core.spreading import Crowd, MarketSample, plan_for
+from relay.core.spreading import SHARE_MAX, Crowd, Entrants, MarketSample, plan_for
 from relay.protocol.stagger import delay_ms
 from relay.sampling import depth_within
 
@@ -65,6 +67,34 @@ def test_the_plan_is_within_its_limits_and_every_follower_within_the_window() ->
     waits = [delay_ms(plan, f"f{number}", 7) for number in range(500)]
     assert max(waits) <= WINDOW_MS
     assert len(set(waits)) == plan.waves
+
+
+@given(
+    st.lists(st.integers(0, 10**7), max_size=40),
+    st.integers(0, 10**16),
+    st.decimals("0.001", "20", places=3),
+    st.decimals("1", "10000000", places=2),
+    st.decimals("0", "1000000", places=2),
+    st.decimals("0", "50", places=3),
+)
+def test_one_claim_is_a_tenth_of_the_book_and_no_wait_costs_more_than_it_saves(
+    equities: list[int], claim: int, step: D, depth: D, refill: D, volatility: D
+) -> None:
+    honest, all_ = (Entrants(found).crowd(step, depth) for found in (equities, [*equities, claim]))
+    assert (honest.followers, all_.followers) == (len(equities), len(equities) + 1)
+    exact = sum(min(equity * step / 2, SHARE_MAX * depth) for equity in equities)
+    assert abs(honest.notional_usdt - exact) <= exact * D("1E-20")
+    assert 0 <= all_.notional_usdt - honest.notional_usdt <= SHARE_MAX * depth * (1 + D("1E-20"))
+    sample = MarketSample(depth, refill, volatility)
+    before, after = (plan_for(crowd, sample, WINDOW_MS) for crowd in (honest, all_))
+    assert after.impact_at_once_bps - before.impact_at_once_bps <= D("0.502")
+    assert after.timing_bps <= after.impact_at_once_bps - after.impact_bps + D("0.003")
+
+
+def test_nobody_enters_where_no_step_or_no_book_is_known() -> None:
+    assert Entrants([5, 10]).crowd(D(0), D(100)) == Crowd(2, D(0))
+    assert Entrants([5, 10]).crowd(D(1), D(0)) == Crowd(2, D(0))
+    assert Entrants([]).crowd(D(1), D(100)) == Crowd(0, D(0))
 
 
 def test_depth_is_that_of_the_thinner_side_near_the_middle() -> None:
