@@ -230,7 +230,7 @@ def _leader_rights(leader: LeaderUser) -> Rights:
             subjects.direct_get(f"{subjects.PLANS_STREAM}.{subjects.plan(leader.id)}"),
             subjects.profile(leader.id),
         ),
-        subscribe=(f"{subjects.inbox_prefix(leader.id)}.>",),
+        subscribe=(subjects.beat(leader.id), f"{subjects.inbox_prefix(leader.id)}.>"),
     )
 
 

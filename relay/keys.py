@@ -21,6 +21,7 @@ import nkeys
 from nacl.signing import SigningKey
 
 from relay.errors import ConfigurationError
+from relay.protocol.keyring import KeyRing
 from relay.protocol.messages import KeyLink
 from relay.protocol.signing import key_id_of
 
@@ -41,6 +42,7 @@ __all__ = [
     "new_nkey",
     "nkey_public",
     "public_key_hex",
+    "ring_of",
     "saved_links",
 ]
 
@@ -172,6 +174,13 @@ def _beside(path: Path, suffix: str) -> Path:
 def public_key_hex(key: SigningKey) -> str:
     """What followers pin: 64 hex digits."""
     return bytes(key.verify_key).hex()
+
+
+def ring_of(leader_id: str, key: SigningKey, links: Sequence[KeyLink]) -> KeyRing:
+    """The keys that have signed for a leader so far: the first one, and where `links` lead from it."""
+    ring = KeyRing(leader_id, links[0].old_key if links else public_key_hex(key))
+    ring.learn(links)
+    return ring
 
 
 def nkey_public(seed: str) -> str:

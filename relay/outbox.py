@@ -27,6 +27,7 @@ __all__ = ["Happened", "Head", "Outbox", "Record"]
 KEPT_MESSAGES_MAX = 100_000  # acknowledged ones beyond this are dropped, oldest first
 PRUNE_EVERY = 1_000
 _VERSION = "1"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
   seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, kind TEXT NOT NULL, chain_hash TEXT NOT NULL,
@@ -90,6 +91,7 @@ class Outbox:
         `InvariantBroken` if it is damaged.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = path.resolve()  # the lock of a file is one, whatever links lead to it
         lock = path.with_name(path.name + ".lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,6 +128,17 @@ class Outbox:
         except sqlite3.DatabaseError:
             return None  # `open` says what is wrong with it
         return str(row[0]) if row else None
+
+    @property
+    def home(self) -> str | None:
+        """Which file this is, on which machine since when it was started: a copy of it has another home. None
+        where the system does not say.
+        """
+        try:
+            found = self._path.stat()
+            return f"{_BOOT_ID.read_text('ascii').strip()} {found.st_dev} {found.st_ino}"
+        except OSError:
+            return None
 
     @property
     def head(self) -> Head:

@@ -25,14 +25,15 @@ from nacl.signing import SigningKey
 from relay.core.account import Account
 from relay.errors import Failed, TryAgain
 from relay.failpoint import Failpoints
+from relay.incumbent import Incumbent
 from relay.keys import dump_links, load_links, public_key_hex
 from relay.nats_bus import Bus, BusError, BusTimeout, BusUnavailable, Fenced, NotPermitted, StreamBehind
 from relay.outbox import Happened, Head, Outbox, Record
 from relay.protocol import subjects
-from relay.protocol.codec import Message, encode_payload, kind_of
-from relay.protocol.groups import SEALED_KINDS, Place, seal_payload
-from relay.protocol.messages import KEY_LINKS_MAX, Heartbeat, KeyLink, Notice
-from relay.protocol.signing import Sealed, key_id_of, link_keys, seal_chained
+from relay.protocol.codec import Message, kind_of
+from relay.protocol.messages import Heartbeat, KeyLink, Notice
+from relay.protocol.signing import key_id_of
+from relay.sealing import Sealer
 from relay.taking_over import RECALLED_MAX, REVOKED, head_to_adopt, recall
 
 __all__ = ["Publisher"]
@@ -43,6 +44,7 @@ RESEND_WAIT_MIN_S = 0.05
 RESEND_WAIT_MAX_S = 0.25
 DRAIN_TIMEOUT_S = 1.5
 REWIND_BATCH = 500
+HOME_FACT = "home"  # where the file lay when it was last used
 LINKS_FACT = "key_links"
 PAUSED_FACT = "paused"
 REVOKED_FACT = "revoked"
@@ -77,10 +79,8 @@ class Publisher:
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._identity = _Identity(leader_id, program_version)
-        self._keys: list[tuple[int, SigningKey]] = [(0, signing_key)]  # from which seq on each signs
-        self._links = load_links(outbox.fact(LINKS_FACT)) or list(links)
-        if self._links and self._links[-1].new_key == public_key_hex(signing_key):
-            self._keys = [(self._links[-1].from_seq, signing_key)]
+        self._sealer = Sealer(leader_id, signing_key, load_links(outbox.fact(LINKS_FACT)) or links)
+        self._incumbent = Incumbent(bus, leader_id, signing_key, self._sealer.links)
         self._outbox = outbox
         self._bus = bus
         self._is_live = is_live
@@ -90,8 +90,6 @@ class Publisher:
         self._head = outbox.head  # recorded
         self._stored = Head()  # acknowledged by the broker
         self._epoch = 0
-        self._group: tuple[int, bytes] | None = None  # epoch and key that payloads are sealed with
-        self._group_keys: dict[int, bytes] = {}  # by epoch, all that were ever in force
         self._beat_ms = 0
         self._last_word = 0  # seq of the notice that revokes the key
         self._unsent: deque[Record] = deque()
@@ -111,12 +109,12 @@ class Publisher:
     @property
     def public_key(self) -> str:
         """The key that signs the next message, 64 hex digits."""
-        return public_key_hex(self._keys[-1][1])
+        return public_key_hex(self._sealer.newest_key)
 
     @property
     def links(self) -> list[KeyLink]:
         """The rotations so far."""
-        return list(self._links)
+        return self._sealer.links
 
     @property
     def epoch(self) -> int:
@@ -127,17 +125,23 @@ class Publisher:
         """Compare outbox and stream, queue what is not acknowledged, and begin an epoch with a `started`
         notice.
 
-        With `take_over` an empty outbox goes on after the stream's head (the old file was lost); any other
-        publisher of this leader is thereby fenced. Raises `Failed` if the stream has what this outbox lacks.
+        With `take_over` an empty outbox goes on after the stream's head (the old file was lost), and any
+        other publisher is fenced. Raises `Failed` if the stream has what this outbox lacks, or if another
+        publisher is heard.
         """
         if self._outbox.fact(REVOKED_FACT):
             raise Failed(REVOKED)
-        await self._compare_with_stream(take_over=take_over)
+        is_begun = await self._compare_with_stream(take_over=take_over)
+        home = self._outbox.home
+        if is_begun and not take_over and (home is None or home != self._outbox.fact(HOME_FACT)):
+            await self._incumbent.give_way()
         self._head = self._outbox.head
         self._rewind(self._outbox.acknowledged_seq + 1)
         now_ms = self._clock_ms()
         self._epoch = max(self._head.epoch + 1, now_ms // 1000)
-        self.record(lambda _: Notice(notice="started", text="", sealed_ms=now_ms))
+        self.record(
+            lambda _: Notice(notice="started", text="", sealed_ms=now_ms), facts={HOME_FACT: home or ""}
+        )
 
     def record(
         self,
@@ -159,7 +163,7 @@ class Publisher:
         seq = self._head.seq + 1
         message_id = f"{self._identity.leader_id}.{self._epoch}.{seq}"
         message = make(message_id)
-        sealed = self._seal(message, seq, self._head.chain_hash)
+        sealed = self._sealer.seal(message, self._epoch, seq, self._head.chain_hash)
         record = Record(
             seq=seq,
             epoch=self._epoch,
@@ -204,26 +208,19 @@ class Publisher:
 
     def go_on_sealing(self, group_epoch: int, key: bytes) -> None:
         """As after `seal_for` in an earlier run."""
-        self._group = (group_epoch, key)
-        self._group_keys[group_epoch] = key
+        self._sealer.seal_for(group_epoch, key)
 
     def rotate(self, new_key: SigningKey) -> Record:
         """Pass the word on: the notice is the old key's last message, everything after it the new one's.
 
         The new key must be in its file already. Raises `Failed` after KEY_LINKS_MAX rotations.
         """
-        if len(self._links) >= KEY_LINKS_MAX:
-            raise Failed(f"key: rotated {KEY_LINKS_MAX} times; followers have to pin a new one (new invites)")
-        seq, now_ms = self._head.seq + 1, self._clock_ms()
-        old_key = self._key_for(seq)
-        link = link_keys(old_key, self._identity.leader_id, public_key_hex(new_key), seq + 1)
-        links = [*self._links, link]
+        link, now_ms = self._sealer.link_to(new_key, self._head.seq + 2), self._clock_ms()
         record = self.record(
             lambda _: Notice(notice="key_rotation", text="", sealed_ms=now_ms, link=link),
-            facts={LINKS_FACT: dump_links(links), "key_id": key_id_of(new_key.verify_key)},
+            facts={LINKS_FACT: dump_links([*self.links, link]), "key_id": key_id_of(new_key.verify_key)},
         )
-        self._links = links
-        self._keys.append((seq + 1, new_key))
+        self._sealer.rotate(link, new_key)
         return record
 
     def revoke_key(self, text: str) -> Record:
@@ -241,6 +238,7 @@ class Publisher:
             tasks.create_task(self._send_all(), name="publisher-send")
             tasks.create_task(self._beat(), name="publisher-beat")
             tasks.create_task(self._watch_bus(), name="publisher-bus")
+            tasks.create_task(self._incumbent.watch(lambda: self._head.seq), name="publisher-others")
 
     async def stop(self, text: str = "") -> None:
         """Say goodbye and send what is left, within DRAIN_TIMEOUT_S. `run` must still be running."""
@@ -255,7 +253,8 @@ class Publisher:
                 await self._idle.wait()
         return not self._unsent
 
-    async def _compare_with_stream(self, *, take_over: bool) -> None:
+    async def _compare_with_stream(self, *, take_over: bool) -> bool:
+        """Whether there is anything in the stream."""
         leader_id = self._identity.leader_id
         try:
             last = await self._bus.last_message(subjects.stream(leader_id), subjects.signals(leader_id))
@@ -269,15 +268,16 @@ class Publisher:
             if last and ours and ours[0].seq == last[0] and ours[0].wire != last[1]:
                 raise Failed(f"leader.outbox: number {last[0]} of the stream is another publisher's")
             self._stored_from_outbox(min(last[0] if last else 0, self._outbox.acknowledged_seq))
-            return
+            return last is not None
         seq, wire = last
         if not take_over or head.seq > 0:
             raise Failed(
                 f"leader.outbox: the stream of {leader_id} goes to {seq}, the outbox to {head.seq}: another "
                 "publisher has this key, or the file was lost (then --take-over on an empty one is allowed)"
             )
-        self._stored = head_to_adopt(wire, leader_id, self._keys[-1][1], self._links)
+        self._stored = head_to_adopt(wire, leader_id, self._sealer.newest_key, self.links)
         await self._adopt(seq)
+        return True
 
     async def _adopt(self, seq: int) -> None:
         """Begin an outbox anew behind this message, knowing what the stream still tells."""
@@ -286,7 +286,7 @@ class Publisher:
             rows = await self._bus.fetch_range(subjects.stream(leader_id), first, seq - first + 1)
         except BusError as error:
             raise TryAgain(f"broker.url: the stream of {leader_id} cannot be read ({error})") from None
-        found = recall(rows, leader_id, self._keys[-1][1], self._links, self._group_keys)
+        found = recall(rows, leader_id, self._sealer.newest_key, self.links, self._sealer.group_keys)
         state = None if found.account is None else self._dump_state(found.account)
         facts = {"began_ms": str(found.since_ms), PAUSED_FACT: "1" if found.is_paused else ""}
         self._outbox.adopt(self._stored, found.events, state, facts)
@@ -354,8 +354,9 @@ class Publisher:
     async def _beat(self) -> None:
         leader_id = self._identity.leader_id
         while True:
-            if self._stored.seq and self._stored.seq + 1 >= self._keys[0][0]:
+            if self._stored.seq and self._stored.seq + 1 >= self._sealer.first_seq:
                 wire = self._heartbeat()
+                self._incumbent.note_own(wire)
                 with suppress(BusUnavailable):
                     await self._bus.publish(subjects.beat(leader_id), wire)
             await asyncio.sleep(HEARTBEAT_INTERVAL_S)
@@ -367,33 +368,16 @@ class Publisher:
             mode="live" if self._is_live() and not self.is_paused else "paused",
             program_version=self._identity.program_version,
             sent_ms=self._next_beat_ms(),
-            keys=self._links,
+            keys=self.links,
         )
-        key = self._key_for(self._stored.seq + 1)  # who would sign what comes next
-        return self._seal(message, self._stored.seq, self._stored.chain_hash, key).wire
+        key = self._sealer.key_for(self._stored.seq + 1)  # who would sign what comes next
+        head = self._stored
+        return self._sealer.seal(message, self._epoch, head.seq, head.chain_hash, key).wire
 
     def _next_beat_ms(self) -> int:
         """Never less than the last: a clock that was set back is no reason to be taken for silent."""
         self._beat_ms = max(self._clock_ms(), self._beat_ms + 1)
         return self._beat_ms
-
-    def _key_for(self, seq: int) -> SigningKey:
-        return next(key for from_seq, key in reversed(self._keys) if from_seq <= seq or len(self._keys) == 1)
-
-    def _seal(self, message: Message, seq: int, prev_hash: str, key: SigningKey | None = None) -> Sealed:
-        kind, payload = kind_of(message), encode_payload(message)
-        if self._group is not None and kind in SEALED_KINDS:
-            place = Place(self._identity.leader_id, self._epoch, seq, kind)
-            payload = seal_payload(self._group[1], self._group[0], place, payload)
-        return seal_chained(
-            key or self._key_for(seq),
-            kind=kind,
-            leader_id=self._identity.leader_id,
-            epoch=self._epoch,
-            seq=seq,
-            prev_hash=prev_hash,
-            payload=payload,
-        )
 
     async def _watch_bus(self) -> None:
         await self._bus.wait_closed()

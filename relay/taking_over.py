@@ -15,12 +15,11 @@ from nacl.signing import SigningKey
 
 from relay.core.account import Account, Leg, Position, hedged
 from relay.errors import Failed
-from relay.keys import public_key_hex
+from relay.keys import public_key_hex, ring_of
 from relay.outbox import Head
 from relay.protocol.codec import Message, decode_payload
 from relay.protocol.errors import ProtocolError
 from relay.protocol.groups import SEALED_KINDS, Place, group_epoch_of, open_payload
-from relay.protocol.keyring import KeyRing
 from relay.protocol.messages import AccountChange, KeyLink, Notice, PositionState, Signal, Snapshot
 from relay.protocol.signing import Envelope, open_with
 
@@ -52,7 +51,7 @@ def head_to_adopt(wire: bytes, leader_id: str, key: SigningKey, links: Sequence[
     """Where a publisher without an outbox goes on. Raises `Failed` unless the newest message is the leader's
     own and his key still speaks.
     """
-    ring = _ring(leader_id, key, links)
+    ring = ring_of(leader_id, key, links)
     if ring.public_key != public_key_hex(key):
         raise Failed("leader.signing_key_file: it was passed on to another key; bring back the newest copy")
     try:
@@ -72,7 +71,7 @@ def sealed_for(
     """The group epoch that the newest of these frames tells of, 0 for a feed in clear; None if none of them
     tells. Frames that are not the leader's tell nothing.
     """
-    ring = _ring(leader_id, key, links)
+    ring = ring_of(leader_id, key, links)
     for _, wire in reversed(rows):
         try:
             envelope = open_with(wire, ring.choose, leader_id)
@@ -94,7 +93,7 @@ def recall(
     group_keys: Mapping[int, bytes],
 ) -> Recalled:
     """What these frames, oldest first, have told; `group_keys`, by epoch, open those that are sealed."""
-    ring, events, is_paused, since_ms = _ring(leader_id, key, links), list[Told](), False, 0
+    ring, events, is_paused, since_ms = ring_of(leader_id, key, links), list[Told](), False, 0
     held: dict[str, PositionState] | None = {} if rows and rows[0][0] == 1 else None
     equity: str | None = None
     for _, wire in rows:
@@ -137,13 +136,6 @@ def _position(state: PositionState) -> Position:
     if state.position_mode == "hedge":
         return hedged(Position(long=legs.get("long", Leg()), short=legs.get("short", Leg())))
     return Position(Decimal(state.qty), Decimal(state.entry_price))
-
-
-def _ring(leader_id: str, key: SigningKey, links: Sequence[KeyLink]) -> KeyRing:
-    """The keys that have signed the stream so far."""
-    ring = KeyRing(leader_id, links[0].old_key if links else public_key_hex(key))
-    ring.learn(links)
-    return ring
 
 
 def _notice(envelope: Envelope) -> Notice | None:

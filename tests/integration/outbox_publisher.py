@@ -27,7 +27,16 @@ async def main(folder: Path, url: str, count: int, pause_ms: int) -> None:
         leader_id="alice", signing_key=SIGNING_KEY, outbox=outbox, bus=bus, program_version="test"
     )
     await publisher.start()
-    sending = asyncio.create_task(publisher.run())
+    async with asyncio.TaskGroup() as tasks:  # who is fenced ends
+        sending = tasks.create_task(publisher.run())
+        await say(publisher, count, pause_ms)
+        sending.cancel()
+    sys.stdout.write(f"{outbox.head.seq}\n")
+    outbox.close()
+    await bus.close()
+
+
+async def say(publisher: Publisher, count: int, pause_ms: int) -> None:
     for number in range(count):
         publisher.record(
             lambda _, number=number: Snapshot(  # type: ignore[misc]
@@ -36,10 +45,6 @@ async def main(folder: Path, url: str, count: int, pause_ms: int) -> None:
         )
         await asyncio.sleep(pause_ms / 1000)
     await eventually(lambda: publisher.unsent == 0, 60)
-    sending.cancel()
-    sys.stdout.write(f"{outbox.head.seq}\n")
-    outbox.close()
-    await bus.close()
 
 
 if __name__ == "__main__":

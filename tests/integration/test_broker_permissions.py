@@ -72,7 +72,8 @@ async def test_nobody_hears_what_he_may_not(tmp_path: Path) -> None:
             ">", "*", "feed.*", "feed.>", "feed.carol", "beat.*", "beat.carol", "signals.alice", "_INBOX.>",
             "_INBOX_eve.>", "_INBOX_alice.>", "reports.>", "$SYS.>", "$JS.>",
         ],
-        "alice": ["signals.>", "feed.alice", "feed.>", "reports.alice.*", "_INBOX_carol.>", "_INBOX_bob.>"],
+        "alice": ["signals.>", "feed.alice", "feed.>", "reports.alice.*", "_INBOX_carol.>", "_INBOX_bob.>",
+                  "beat.carol", "beat.*", "beat.>"],
     }  # fmt: skip
     async with running_room(tmp_path) as room:
         heard: list[Msg] = []

@@ -26,6 +26,8 @@ from relay.publisher import Publisher
 from relay.streams import Retention, check_durable
 from tests.integration.broker_room import SIGNING_KEY, eventually, running_room, settle
 from tests.integration.cluster_room import FOLLOWERS, LEADERS, NAMES, Cluster, running_cluster
+from tests.integration.test_publisher_on_broker import failure
+from tests.integration.test_two_publishers import backup
 from tests.unit.relay import feed_samples as samples
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(240), pytest.mark.system]
@@ -92,6 +94,41 @@ async def test_a_lost_server_loses_no_message_and_comes_back_in_step(tmp_path: P
         await asyncio.gather(sending, return_exceptions=True)
         outbox.close()
         await asyncio.gather(alice.close(), bob.close())
+
+
+async def test_two_publishers_at_different_servers_never_interleave(tmp_path: Path) -> None:
+    async with running_cluster(tmp_path) as cluster:
+        buses = [await cluster.bus("alice", node=name) for name in ("a", "b")]
+        first, outbox = publisher_of(tmp_path, buses[0])
+        await first.start()
+        sending = asyncio.create_task(first.run())
+        say(first, 5)
+        await eventually(lambda: first.unsent == 0, 30)
+        (tmp_path / "copy").mkdir()
+        backup(tmp_path / "outbox.sqlite", tmp_path / "copy" / "outbox.sqlite")
+        second, copy = publisher_of(tmp_path / "copy", buses[1])
+        with pytest.raises(Failed, match="another publisher of alice is running"):
+            await second.start()
+        assert not sending.done()
+        await second.start(take_over=True)  # as if nobody had been heard
+        racing = asyncio.create_task(second.run())
+        for one in (first, second):
+            say(one, 30)
+        await eventually(lambda: sending.done() or racing.done(), 30)
+        going, box = (second, copy) if sending.done() else (first, outbox)
+        await eventually(lambda: going.unsent == 0, 30)
+        ended = sending if sending.done() else racing
+        assert "another publisher" in str(failure(ended.exception() or AssertionError()))
+        bob, reader = await cluster.bus("bob", node="c"), FeedReader("alice", PUBLIC)
+        rows = await bob.fetch_range(subjects.stream("alice"), 1, 1000)
+        assert rows == [(one.seq, one.wire) for one in box.records(1, 1000)]
+        assert all(isinstance(event, Accepted) for seq, wire in rows for event in reader.receive(wire, seq))
+        for task in (sending, racing):
+            task.cancel()
+        await asyncio.gather(sending, racing, return_exceptions=True)
+        outbox.close()
+        copy.close()
+        await asyncio.gather(bob.close(), *(bus.close() for bus in buses))
 
 
 async def bare(cluster: Cluster, name: str, complaints: list[str], *, node: str = "a") -> Client:
