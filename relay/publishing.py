@@ -7,6 +7,7 @@ step becomes which message (`relay.leading`), any rule of the parts.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
@@ -114,6 +115,7 @@ async def _publish_one(
                 {"ready": True, "leader": leader.id, "public_key": leading.publisher.public_key},
                 as_json=as_json,
             )
+            gc.freeze()  # what was loaded stays: looking through ccxt now and then would hold a signal up
             await _go_on(settings, leading, stop, tasks)
         for task in tasks[1:]:
             await cancel(task)
