@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from relay.core.alarms import Alarm
 from relay.core.drift import PARTS, clocks_apart
+from relay.core.intake import Odd
 from relay.core.verdicts import Judged, is_entry
 from relay.protocol.messages import StatusReport
 
@@ -57,6 +58,10 @@ class Metrics:
         self._unknown = Gauge("relay_orders_unknown", told, _PAIR, registry=own)
         self._gaps = Counter("relay_seq_gap", "Gaps met in a leader's feed", _LEADER, registry=own)
         self._doubled = Counter("relay_duplicate_suppressed", "Doubled reports", _LEADER, registry=own)
+        told = "Reports that came late, doubled, out of order, or for a signal that is not known (yet)"
+        self._odd = Counter("relay_reports_odd", told, (*_PAIR, "kind"), registry=own)
+        told = "Copies with something that no figure is made of: clocks_apart (legs), impossible_price"
+        self._left_out = Counter("relay_copies_left_out", told, (*_PAIR, "reason"), registry=own)
         self._refused = Counter("relay_reports_refused", "Reports not believed", ("reason",), registry=own)
         told = "Monitor's clock minus a follower's, its way included"
         self._skew = Gauge("relay_clock_skew_seconds", told, _PAIR, registry=own)
@@ -83,15 +88,17 @@ class Metrics:
         """A signal was published."""
         self._lag.labels(leader_id).observe(max(0, lag_ms) / 1000)
 
-    def note_verdict(self, item: Judged) -> None:
-        """What became of a signal at a follower."""
+    def note_verdict(self, item: Judged, *, is_ahead: bool = False) -> None:
+        """What became of a signal at a follower; `is_ahead`: by a time that was still to come."""
         pair = (item.published.leader_id, item.follower_id)
         self._signals.labels(*pair, item.verdict, item.reason).inc()
         if item.copy is None:
             return
         copy = item.copy
         signal = item.published.signal
-        if not clocks_apart(signal, copy):
+        if is_ahead or clocks_apart(signal, copy):
+            self._left_out.labels(*pair, "clocks_apart").inc()
+        else:
             self._transit.labels(*pair).observe(max(0, copy.received_ms - signal.sealed_ms) / 1000)
         for order in copy.orders:
             self._orders.labels(*pair, order.outcome).inc()
@@ -99,22 +106,35 @@ class Metrics:
             used = float(copy.leverage_after or 0) / float(copy.leverage_cap or 1)
             self._cap.labels(*pair, "leverage").observe(used)
         if item.drift is None:
+            if any(order.fills for order in copy.orders):
+                self._left_out.labels(*pair, "impossible_price").inc()
             return
         for leg, histogram in (("submitted", self._decide), ("accepted", self._ack)):
             if leg in item.drift.legs_ms:
                 histogram.labels(*pair).observe(max(0, item.drift.legs_ms[leg]) / 1000)
+        self.note_fuller(item)
+
+    def note_fuller(self, item: Judged) -> None:
+        """A copy's price, or a better one: a report that knows more fills than the one before."""
+        if item.drift is None:
+            return
+        pair = (item.published.leader_id, item.follower_id)
         self._slippage.labels(*pair, "total").observe(float(item.drift.slippage.total_bps))
         if item.drift.is_split:
             for part, value in zip(PARTS, item.drift.slippage.parts_bps, strict=True):
                 self._slippage.labels(*pair, part).observe(float(value))
 
-    def note_status(self, status: StatusReport, now_ms: int) -> None:
+    def note_standing(self, status: StatusReport) -> None:
         """Where a follower stands."""
         pair = (status.leader_id, status.follower_id)
         self._unknown.labels(*pair).set(status.unknown_orders)
-        self._skew.labels(*pair).set((now_ms - status.sent_ms) / 1000)
         self._mode.labels(*pair).set(MODES[status.mode])
         self._gap.labels(*pair).set(float(status.exposure_gap))
+
+    def note_skew(self, status: StatusReport, came_ms: int) -> None:
+        """How far its clock is from the broker's."""
+        pair = (status.leader_id, status.follower_id)
+        self._skew.labels(*pair).set((came_ms - status.sent_ms) / 1000)
 
     def note_gap(self, leader_id: str) -> None:
         """Messages were missing."""
@@ -124,9 +144,11 @@ class Metrics:
         """Whether an acknowledged signal survives the loss of power."""
         self._durable.set(syncs_always)
 
-    def note_doubled(self, leader_id: str) -> None:
-        """A report that was counted already."""
-        self._doubled.labels(leader_id).inc()
+    def note_odd(self, odd: Odd) -> None:
+        """How a report came."""
+        self._odd.labels(odd.leader_id, odd.follower_id, odd.kind).inc()
+        if odd.kind == "doubled":
+            self._doubled.labels(odd.leader_id).inc()
 
     def note_refused(self, reason: str) -> None:
         """A report that was not believed."""

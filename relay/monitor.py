@@ -16,14 +16,14 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
 
 from relay.broker_config import REPORTS_CONSUMER
-from relay.core.intake import Refusal, copy_refusal, signal_refusal
+from relay.core.intake import Came, Refusal, copy_refusal, signal_refusal, word_refusal
 from relay.core.watch import AlarmLimits
 from relay.evidence import evidence_against, keep_evidence
 from relay.nats_bus import BusError, BusMessage, Delivery
@@ -51,9 +51,10 @@ from relay.store import (
     FeedEntry,
     FeedHead,
     RefusedReport,
+    RowFilter,
     StoreItem,
     StorePlace,
-    rows_made,
+    Word,
 )
 from relay.venue_watch import VenueWatch
 from relay.watching import RECENT_MAX, Watching
@@ -65,6 +66,7 @@ INBOX_MESSAGES_MAX = 4_096  # per leader; a full one slows the subscription down
 FETCH_MESSAGES_MAX = 512
 GAP_RETRY_SECONDS = 1.0
 COUNT_EVERY_SECONDS = 5.0
+SIGNALS_REMEMBERED = 100  # with what became of them, at a start: what is wrong goes on
 
 _log = structlog.get_logger(__name__)
 
@@ -117,7 +119,8 @@ async def run_monitor(
     store = await asyncio.to_thread(DriftStore.open, place)
     queue: asyncio.Queue[_Work] = asyncio.Queue(QUEUE_ITEMS_MAX)
     watching = watching or Watching(AlarmLimits())
-    store.end_alarms(time.time_ns() // 1_000_000)
+    before = RowFilter(), SIGNALS_REMEMBERED, 0
+    watching.remember(store.read_rows(*before), store.open_alarms(), leaders)
     writer = _Writer(store, queue, watching, keep_ms)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -201,8 +204,9 @@ class _Writer:
 
     async def _write(self, batch: list[_Work]) -> None:
         items = [work.item for work in batch]
-        await asyncio.to_thread(self._store.write, items)
-        self._watching.hear_stored([item.copy if isinstance(item, CopyRows) else item for item in items])
+        odd = await asyncio.to_thread(self._store.write, items)
+        self._watching.hear_stored(items)
+        self._watching.hear_odd(odd)
         for work in batch:
             if work.ack is not None:
                 await _acknowledge(work.ack)
@@ -336,11 +340,12 @@ def _keeper(queue: asyncio.Queue[_Work]) -> Callable[[Sequence[StoreItem]], Awai
 
 async def _collect_reports(bus: MonitorBus, queue: asyncio.Queue[_Work], durable: str) -> None:
     async for delivery in bus.consume_reports(durable):
-        await queue.put(_Work(rows_made(believed(delivery)), delivery.ack))
+        await queue.put(_Work(believed(delivery), delivery.ack))
 
 
 def believed(delivery: Delivery) -> StoreItem:
-    """The report as an item to store: itself, or the record that it was refused."""
+    """The report as an item to store, with how it came; or the record that it was refused."""
+    came = None if delivery.came_ms is None else Came(delivery.came_ms, delivery.is_again)
     subject = subjects.reports(delivery.leader_id, delivery.follower_id)
     try:
         report = decode_report(delivery.data)
@@ -349,8 +354,15 @@ def believed(delivery: Delivery) -> StoreItem:
     if (report.leader_id, report.follower_id) != (delivery.leader_id, delivery.follower_id):
         detail = f"names follower {report.follower_id} of leader {report.leader_id}"
         return _refused(delivery, subject, Refusal("wrong_identity", detail))
-    refusal = copy_refusal(report) if isinstance(report, CopyReport) else None
-    return report if refusal is None else _refused(delivery, subject, refusal)
+    if isinstance(report, CopyReport):
+        refusal = copy_refusal(report, came)
+        return CopyRows.of(report, came) if refusal is None else _refused(delivery, subject, refusal)
+    if came is None:
+        return report
+    refusal = word_refusal(report, came)
+    if refusal is None:
+        return Word(report, came)
+    return replace(_refused(delivery, subject, refusal), word=report, came=came)
 
 
 def _refused(delivery: Delivery, subject: str, refusal: Refusal) -> RefusedReport:

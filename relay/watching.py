@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,12 +20,13 @@ from typing import Any, Literal
 import structlog
 
 from relay.core.alarms import Alarm, Alarms
-from relay.core.verdicts import Judged, PublishedSignal, judge_copy
+from relay.core.intake import Came, Odd, is_ahead
+from relay.core.verdicts import Judged, PublishedSignal, ReportRows, judge_copy
 from relay.core.watch import AlarmLimits, Watch
 from relay.metrics import Metrics
 from relay.protocol.feed import Beat, FeedEvent, Locked, NeedGap, Resumed
 from relay.protocol.messages import CopyReport, StatusReport
-from relay.store import AlarmRecord, FeedEntry, RefusedReport, StoreItem
+from relay.store import AlarmRecord, CopyRows, FeedEntry, RefusedReport, StoreItem, Word
 
 __all__ = ["News", "Watching"]
 
@@ -35,6 +36,9 @@ RECENT_MAX = 500
 SYMBOLS_MAX = 500
 NEWS_WAITING_MAX = 1_000
 LOOK_SECONDS = 1.0
+SETTLE_SECONDS = 5.0  # after a restart: what was reported meanwhile is heard first
+REMEMBERED_MS = 86_400_000  # who was last heard longer ago is not missed
+LEADERS_RULES = ("no_heartbeat", "gap")
 
 SignalKey = tuple[str, int, int]
 Clock = Callable[[], int]
@@ -70,8 +74,9 @@ class Watching:
         self._notify = notify
         self._clock_ms = clock_ms
         self._signals: OrderedDict[SignalKey, PublishedSignal] = OrderedDict()
-        self._verdicts: OrderedDict[tuple[str, SignalKey], None] = OrderedDict()
+        self._verdicts: OrderedDict[tuple[str, SignalKey], int] = OrderedDict()  # fills known
         self._pages: set[asyncio.Queue[News]] = set()
+        self._has_past = False
 
     @contextmanager
     def page(self) -> Iterator[asyncio.Queue[News]]:
@@ -83,20 +88,50 @@ class Watching:
         finally:
             self._pages.discard(queue)
 
+    def remember(self, rows: ReportRows, alarms: Sequence[Alarm], leaders: Collection[str]) -> None:
+        """What a program before this one heard last, and what it had raised. Counts nothing again."""
+        now_ms = self.watch.listening_ms = self._clock_ms()
+        for published in sorted(rows.signals, key=lambda each: each.signal.sealed_ms):
+            self._keep_signal(published)
+            self.watch.hear_signal(published, now_ms)
+        for word in rows.statuses:
+            if now_ms - word.sent_ms <= REMEMBERED_MS:
+                self.watch.remember_status(word)
+                self.metrics.note_standing(word)
+        for copy in sorted(rows.copies, key=lambda each: each.received_ms):
+            of = self._signals.get((copy.leader_id, copy.epoch, copy.seq))
+            if of is not None:
+                self._keep_verdict(copy)
+                self.recent.append(item := judge_copy(of, copy))
+                self.watch.hear_verdict(item)
+        self.standing = list(alarms)
+        for alarm in alarms:
+            if alarm.rule not in LEADERS_RULES or alarm.subject in leaders:
+                self.watch.remember_alarm(alarm.rule, alarm.subject, alarm.since_ms)
+        self._alarms.remember(alarms, now_ms)
+        self._has_past = bool(rows.statuses or alarms)
+
     def hear_stored(self, items: Sequence[StoreItem]) -> None:
         """What is in the store now."""
         now_ms = self._clock_ms()
         for item in items:
             if isinstance(item, FeedEntry):
                 self._signal(item, now_ms)
+            elif isinstance(item, CopyRows):
+                self._copy(item.copy, item.came)
             elif isinstance(item, CopyReport):
-                self._copy(item)
+                self._copy(item, None)
+            elif isinstance(item, Word):
+                self._word(item.status, item.came.ms)
             elif isinstance(item, StatusReport):
-                self.watch.hear_status(item, now_ms)
-                self.metrics.note_status(item, now_ms)
-                self._tell(News("status", item))
+                self._word(item, now_ms)
             elif isinstance(item, RefusedReport):
-                self.metrics.note_refused(item.refusal.reason)
+                self._refused(item)
+
+    def hear_odd(self, odd: Sequence[Odd]) -> None:
+        """How reports came."""
+        for each in odd:
+            self.metrics.note_odd(each)
 
     def hear_feed(self, leader_id: str, events: Sequence[FeedEvent], *, is_whole: bool) -> None:
         """What a leader's feed reader said."""
@@ -122,6 +157,7 @@ class Watching:
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
+        await asyncio.sleep(SETTLE_SECONDS if self._has_past else 0)
         while True:
             self.look()
             await asyncio.sleep(LOOK_SECONDS)
@@ -159,31 +195,62 @@ class Watching:
             return
         head = entry.head
         published = PublishedSignal(head.leader_id, head.epoch, head.seq, entry.signal)
-        if len(self.symbols) < SYMBOLS_MAX:
-            self.symbols.add(entry.signal.symbol)
-        self._signals[head.leader_id, head.epoch, head.seq] = published
-        if len(self._signals) > SIGNALS_KEPT_MAX:
-            self._signals.popitem(last=False)
+        self._keep_signal(published)
         self.watch.hear_signal(published, now_ms)
         self.metrics.note_signal(head.leader_id, entry.signal.sealed_ms - entry.signal.leader_exec_ms)
         self._tell(News("signal", published))
 
-    def _copy(self, copy: CopyReport) -> None:
-        key = (copy.leader_id, copy.epoch, copy.seq)
-        if (copy.follower_id, key) in self._verdicts:
-            self.metrics.note_doubled(copy.leader_id)
-            return
-        published = self._signals.get(key)
-        if published is None:
-            return  # older than what is kept here, or unknown: the store counts it
-        self._verdicts[copy.follower_id, key] = None
+    def _keep_signal(self, published: PublishedSignal) -> None:
+        if len(self.symbols) < SYMBOLS_MAX:
+            self.symbols.add(published.signal.symbol)
+        self._signals[published.leader_id, published.epoch, published.seq] = published
+        if len(self._signals) > SIGNALS_KEPT_MAX:
+            self._signals.popitem(last=False)
+
+    def _keep_verdict(self, copy: CopyReport) -> int | None:
+        """Returns how many fills the last report of it knew; None = this is the first one."""
+        key = (copy.follower_id, (copy.leader_id, copy.epoch, copy.seq))
+        known = self._verdicts.get(key)
+        fills = sum(len(order.fills) for order in copy.orders)
+        self._verdicts[key] = max(fills, known or 0)
         if len(self._verdicts) > VERDICTS_KEPT_MAX:
             self._verdicts.popitem(last=False)
+        return known
+
+    def _copy(self, copy: CopyReport, came: Came | None) -> None:
+        published = self._signals.get((copy.leader_id, copy.epoch, copy.seq))
+        if published is None:
+            return  # older than what is kept here, or unknown: the store counts it
+        known = self._keep_verdict(copy)
+        if known is not None and sum(len(order.fills) for order in copy.orders) <= known:
+            return  # nothing new; the store counts it
         item = judge_copy(published, copy)
-        self.recent.append(item)
-        self.watch.hear_verdict(item)
-        self.metrics.note_verdict(item)
+        ahead = came is not None and is_ahead(copy, came)
+        if known is None:
+            self.recent.append(item)
+            self.watch.hear_verdict(item, is_ahead=ahead)
+            self.metrics.note_verdict(item, is_ahead=ahead)
+        else:  # the first report knew fewer fills
+            self._replace_recent(item)
+            self.metrics.note_fuller(item)
         self._tell(News("verdict", item))
+
+    def _replace_recent(self, item: Judged) -> None:
+        for at, shown in enumerate(self.recent):
+            if shown.follower_id == item.follower_id and shown.published == item.published:
+                self.recent[at] = item
+
+    def _word(self, status: StatusReport, came_ms: int) -> None:
+        self.watch.hear_status(status, came_ms)
+        self.metrics.note_standing(status)
+        self.metrics.note_skew(status, came_ms)
+        self._tell(News("status", status))
+
+    def _refused(self, item: RefusedReport) -> None:
+        self.metrics.note_refused(item.refusal.reason)
+        if item.word is not None and item.came is not None:
+            self.watch.hear_status(item.word, item.came.ms, is_off=True)
+            self.metrics.note_skew(item.word, item.came.ms)
 
     def _tell(self, news: News) -> None:
         for queue in self._pages:

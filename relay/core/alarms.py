@@ -6,7 +6,7 @@ remembered (`watch`), who is told (`relay.watching`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -16,6 +16,7 @@ from relay.core.watch import Watch
 __all__ = ["RULES", "Alarm", "Alarms", "Severity"]
 
 FEW = 10  # of samples, below which nothing is said
+HELD_MS = 120_000  # for followers' words to come, after a restart
 BPS_PLACES = Decimal("0.1")
 
 Severity = Literal["warning", "critical"]
@@ -42,10 +43,23 @@ class Alarms:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._standing: dict[tuple[str, str], Alarm] = {}
+        self._held: dict[tuple[str, str], Alarm] = {}
+        self._held_until_ms = 0
+
+    def remember(self, alarms: Sequence[Alarm], now_ms: int) -> None:
+        """What was wrong when a program before this one ended, and what the watch remembers of it."""
+        self._standing = {alarm.key: alarm for alarm in alarms}
+        # how far a clock is off is not in any store: it stands until enough was heard
+        held = (alarm for alarm in alarms if alarm.rule == "clock_skew")
+        self._held = {alarm.key: alarm for alarm in held}
+        self._held_until_ms = now_ms + HELD_MS
 
     def look(self, now_ms: int) -> list[Alarm]:
         """Everything that is wrong, the worst and oldest first."""
         found = {alarm.key: alarm for rule in RULES for alarm in rule(self._watch, now_ms)}
+        if now_ms < self._held_until_ms:
+            known = {follower for follower, _, heard in self._watch.followers() if len(heard.skews) >= FEW}
+            found = {k: alarm for k, alarm in self._held.items() if alarm.subject not in known} | found
         for key, alarm in found.items():
             before = self._standing.get(key, alarm)
             found[key] = alarm._replace(since_ms=min(alarm.since_ms, before.since_ms))
@@ -125,7 +139,8 @@ def _unfair(watch: Watch, now_ms: int) -> Iterator[Alarm]:
 
 def _silent(watch: Watch, now_ms: int) -> Iterator[Alarm]:
     for follower_id, _, follower in watch.followers():
-        if now_ms - follower.heard_ms > watch.limits.follower_silent_ms:
+        heard_ms = follower.heard_ms if follower.was_silent else max(follower.heard_ms, watch.listening_ms)
+        if now_ms - heard_ms > watch.limits.follower_silent_ms:
             what = f"{follower_id} has not reported for {(now_ms - follower.heard_ms) / 1000:.0f} s."
             todo = "It did not say that it stops: look whether its program runs and reaches the broker."
             yield Alarm("follower_silent", follower_id, "warning", follower.heard_ms, what, todo)

@@ -20,6 +20,7 @@ from fractions import Fraction
 from typing import Any
 
 from relay.core.drift import LEGS, PARTS, apportion, decimal_text
+from relay.core.intake import ARRIVALS
 from relay.core.money import last_marks, money_columns, pnl_of
 from relay.core.risk import deliveries, risk_rows, symbol_risks
 from relay.core.shortfall import PnlDrift
@@ -37,6 +38,7 @@ __all__ = [
     "build_report",
     "figures_of",
     "leaders_of",
+    "left_out",
     "validate",
 ]
 
@@ -53,6 +55,7 @@ class Anomalies:
     impossible_prices: int  # executed, but at a price that cannot be a copy of the leader's
     refused: Mapping[str, int]
     clocks_apart: int = 0  # copies whose latency legs are not in the figures
+    arrivals: Mapping[str, int] = field(default_factory=dict)  # `ARRIVALS`: figures are as if they had not
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +88,14 @@ class Figures:
     marks: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # by symbol: when, and a newer price
     unknown_signals: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
+    arrivals: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def anomalies(self) -> Anomalies:
         """What was heard but is not in the figures, so that nothing is left out in silence."""
         impossible = sum(found.impossible for found in self.tallies.values())
         apart = sum(found.apart for found in self.tallies.values())
-        return Anomalies(self.unknown_signals, impossible, dict(self.refused), apart)
+        return Anomalies(self.unknown_signals, impossible, dict(self.refused), apart, dict(self.arrivals))
 
     @property
     def cap_violations(self) -> list[str]:
@@ -168,6 +172,18 @@ def build_report(figures: Figures, venue: Mapping[str, Any], run: Mapping[str, A
         ],
         "risk": risk_rows(symbol_risks(words, figures.tallies)),
         "delivery": deliveries(figures.tallies),
+        "left_out": left_out(figures.anomalies),
+    }
+
+
+def left_out(found: Anomalies) -> dict[str, Any]:
+    """How many reports, why; `arrivals` are in the figures, as if they had come once, in order, at once."""
+    return {
+        "unknown_signals": found.unknown_signals,
+        "impossible_prices": found.impossible_prices,
+        "clocks_apart": found.clocks_apart,
+        "refused": dict(sorted(found.refused.items())),
+        "arrivals": {kind: found.arrivals.get(kind, 0) for kind in ARRIVALS},
     }
 
 

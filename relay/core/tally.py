@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from relay.core.drift import PARTS, CopyDrift, apportion_units, exact
+from relay.core.drift import PARTS, CopyDrift, apportion_units, clocks_apart, exact
 from relay.core.shortfall import QUOTE_UNITS, Stock
 from relay.core.verdicts import EXECUTED_VERDICTS, Judged, is_entry
 from relay.protocol.messages import CopyReport
@@ -86,8 +86,10 @@ class Tally(msgspec.Struct):
             self._add_copy(item.copy)
         if item.drift is not None:
             self._add_drift(item.drift)
-        elif item.copy is not None and item.verdict in EXECUTED_VERDICTS:
-            self.impossible += any(order.fills for order in item.copy.orders)
+        elif item.copy is not None:
+            self.apart += clocks_apart(item.published.signal, item.copy)
+            if item.verdict in EXECUTED_VERDICTS:
+                self.impossible += any(order.fills for order in item.copy.orders)
 
     def merge(self, other: Tally) -> None:
         """Count everything that another tally counted."""

@@ -104,7 +104,8 @@ def presence(rows: ReportRows) -> tuple[dict[Pair, int], dict[Pair, int]]:
     heard = [((s.follower_id, s.leader_id), s.sent_ms) for s in rows.statuses]
     heard += [((c.follower_id, c.leader_id), c.received_ms) for c in rows.copies]
     for pair, at_ms in heard:
-        joined[pair] = min(at_ms, joined.get(pair, at_ms))
+        if pair not in rows.joined_ms:
+            joined[pair] = min(at_ms, joined.get(pair, at_ms))
     last = {(s.follower_id, s.leader_id): s for s in sorted(rows.statuses, key=lambda s: s.sent_ms)}
     return joined, {pair: status.sent_ms for pair, status in last.items() if status.mode == "stopped"}
 

@@ -65,6 +65,8 @@ class FollowerState:
 
     status: StatusReport
     heard_ms: int
+    is_off: bool = False  # the word's own time is not to be believed
+    was_silent: bool = False  # when this program began, and not heard since
     behind_ms: int | None = None
     unknown_ms: int | None = None
     gap_ms: int | None = None
@@ -78,14 +80,16 @@ class Watch:
 
     def __init__(self, limits: AlarmLimits) -> None:
         self.limits = limits
+        self.listening_ms = 0  # since when; nobody is silent because nobody listened
         self._leaders: dict[str, LeaderState] = {}
         self._followers: dict[tuple[str, str], FollowerState] = {}
 
     # -- hearing --------------------------------------------------------------------------------------------
 
     def expect(self, leader_id: str, now_ms: int) -> None:
-        """This leader's feed is listened to from now on."""
-        self._leader(leader_id).beat_ms = now_ms
+        """This leader's feed is listened to from now on, if it was not before."""
+        leader = self._leader(leader_id)
+        leader.beat_ms = leader.beat_ms if leader.beat_ms is not None else now_ms
 
     def hear_beat(self, leader_id: str, now_ms: int) -> None:
         """A heartbeat."""
@@ -124,8 +128,8 @@ class Watch:
         if _grows(published):
             leader.entries.append(published)
 
-    def hear_verdict(self, item: Judged) -> None:
-        """What became of a signal at a follower."""
+    def hear_verdict(self, item: Judged, *, is_ahead: bool = False) -> None:
+        """What became of a signal at a follower; `is_ahead`: by a time that was still to come."""
         if item.copy is None:
             return
         leader = self._leader(item.published.leader_id)
@@ -138,21 +142,53 @@ class Watch:
                 del leader.lags_bps[next(iter(leader.lags_bps))]
         if follower is None:
             return
-        if not clocks_apart(item.published.signal, item.copy):
+        if not (is_ahead or clocks_apart(item.published.signal, item.copy)):
             follower.transits.append(item.copy.received_ms - item.published.signal.sealed_ms)
         if item.verdict in EXECUTED_VERDICTS or item.copy.orders:
             follower.orders.extend(order.outcome == "rejected" for order in item.copy.orders)
 
-    def hear_status(self, status: StatusReport, now_ms: int) -> None:
-        """A follower's word; an older one than the last says nothing."""
+    def hear_status(self, status: StatusReport, now_ms: int, *, is_off: bool = False) -> None:
+        """A follower's word, and when it came; an older one than the last says nothing.
+
+        `is_off`: its time cannot be believed. It says how far the clock is off, and that the follower is
+        there; any word with a better time stands against it.
+        """
         key = (status.follower_id, status.leader_id)
         follower = self._followers.get(key)
         if follower is None:
             follower = self._followers[key] = FollowerState(status, now_ms)
-        elif status.sent_ms < follower.status.sent_ms:
+        is_older = status.sent_ms < follower.status.sent_ms and (is_off or not follower.is_off)
+        if is_older and not is_off:
             return
-        follower.status, follower.heard_ms = status, now_ms
+        follower.heard_ms, follower.was_silent = max(follower.heard_ms, now_ms), False
         follower.skews.append(now_ms - status.sent_ms)
+        if not is_older:
+            follower.status, follower.is_off = status, is_off
+            self._judge_status(follower, status, now_ms)
+
+    def remember_status(self, status: StatusReport) -> None:
+        """The last word of a follower to a program that ran before this one."""
+        key = (status.follower_id, status.leader_id)
+        follower = self._followers[key] = FollowerState(status, status.sent_ms)
+        self._judge_status(follower, status, status.sent_ms)
+
+    def remember_alarm(self, rule: str, subject: str, since_ms: int) -> None:
+        """Something was wrong when a program before this one ended: it goes on from when it began."""
+        leader = self._leaders.get(subject)
+        if leader is not None and rule == "gap":
+            leader.gap_ms = since_ms
+        if leader is not None and rule == "no_heartbeat":
+            leader.beat_ms = since_ms
+        for (follower_id, _), follower in self._followers.items():
+            if follower_id != subject:
+                continue
+            if rule == "follower_silent":
+                follower.was_silent, follower.heard_ms = True, since_ms
+            began = _SINCE.get(rule)
+            if began is not None and getattr(follower, began) is not None:
+                setattr(follower, began, min(since_ms, getattr(follower, began)))
+
+    def _judge_status(self, follower: FollowerState, status: StatusReport, now_ms: int) -> None:
         leader = self._leader(status.leader_id)
         follower.behind_ms = _since(follower.behind_ms, status.head_seq < leader.signal_seq, now_ms)
         follower.unknown_ms = _since(follower.unknown_ms, status.unknown_orders > 0, now_ms)
@@ -178,6 +214,9 @@ class Watch:
 
     def _leader(self, leader_id: str) -> LeaderState:
         return self._leaders.setdefault(leader_id, LeaderState())
+
+
+_SINCE = {"stale": "behind_ms", "unknown_orders": "unknown_ms", "exposure_gap": "gap_ms"}
 
 
 def _grows(published: PublishedSignal) -> bool:

@@ -133,7 +133,7 @@ class Dashboard:
             leaders=leaders,
             followers=followers,
             alarms=views.alarm_rows(((alarm, None) for alarm in self._watching.standing), now_ms),
-            anomalies=figures.anomalies,
+            **views.kept_out(figures),
             pictures=[pictures.parts_picture(followers), pictures.legs_picture(followers)],
         )
 

@@ -14,12 +14,12 @@ from fractions import Fraction
 from typing import Any
 
 from relay.core.alarms import Alarm
-from relay.core.report import Figures, build_report
+from relay.core.report import Figures, build_report, left_out
 from relay.core.risk import CopyRisk, copy_risk
 from relay.core.tally import SPREAD_UNITS, Tally, spread_quantile
 from relay.protocol.messages import StatusReport
 from relay.protocol.plans import PlansTold
-from relay.reporting.findings import PART_WORDS, number, reason_words
+from relay.reporting.findings import PART_WORDS, arrival_words, left_out_lines, number, reason_words
 
 __all__ = [
     "COPIED",
@@ -28,6 +28,7 @@ __all__ = [
     "answers",
     "follower_rows",
     "gap_tiles",
+    "kept_out",
     "leader_rows",
     "plan_rows",
     "risk_row",
@@ -101,6 +102,12 @@ def tiles(figures: Figures, leaders: int) -> list[tuple[str, str, str]]:
         ("Copying cost", number(str(total.cost / 10**8)), "slippage and fees, in the quote currency"),
         ("Not counted", f"{left_out:,}", "reports refused, unknown or impossible"),
     ]
+
+
+def kept_out(figures: Figures) -> dict[str, Any]:
+    """What no figure is made of, in words, and how reports came."""
+    found = left_out(figures.anomalies)
+    return {"left_out": left_out_lines(found), "came": arrival_words(found)}
 
 
 def gap_tiles(figures: Figures) -> list[tuple[str, str]]:

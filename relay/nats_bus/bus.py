@@ -42,6 +42,8 @@ class Delivery:
     data: bytes
     seq: int
     ack: Callable[[], Awaitable[None]]
+    came_ms: int | None = None  # by the broker's clock, when it was stored there; None = not known
+    is_again: bool = False  # it was handed over before, and not acknowledged
 
 
 class _Error(msgspec.Struct):
@@ -186,8 +188,14 @@ class Bus(Connection):
                 continue
             for message in messages:
                 leader_id, follower_id = subjects.parse_report_subject(message.subject)
-                seq = message.metadata.sequence.stream
-                yield Delivery(leader_id, follower_id, message.data, seq, message.ack)
+                told = message.metadata
+                came_ms = round(told.timestamp.timestamp() * 1000)
+                is_again = told.num_delivered > 1
+                yield Delivery(
+                    *(leader_id, follower_id, message.data, told.sequence.stream, message.ack),
+                    came_ms=came_ms,
+                    is_again=is_again,
+                )
 
     async def api(self, subject: str, body: Mapping[str, Any], *, timeout_s: float = 5.0) -> dict[str, Any]:
         """One call of the broker's JSON interface. Raises `BusError` with the broker's own words if it

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TypeAlias, TypeVar
 
 from relay.core.drift import PARTS, decimal_text
-from relay.core.report import Anomalies, Figures
+from relay.core.report import Figures
 from relay.core.verdicts import Judged, ReportRows, judge
 
 __all__ = [
@@ -124,7 +124,6 @@ class ReportDetail:
     shock: Stretch | None
     dearest: CopyPoint | None  # of all copies, not only of those in `copies`
     cap_reasons: Mapping[str, int]  # which cap cut a copy down, over all capped ones
-    anomalies: Anomalies
     cap_violations: Sequence[str]
 
 
@@ -163,7 +162,6 @@ def build_detail(
         shock=shock,
         dearest=max(copies, key=lambda copy: Decimal(copy.slippage_bps), default=None),
         cap_reasons=_cut_by(figures),
-        anomalies=figures.anomalies,
         cap_violations=figures.cap_violations,
     )
 

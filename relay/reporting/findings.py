@@ -16,8 +16,10 @@ __all__ = [
     "PART_NOTES",
     "PART_WORDS",
     "STEP_WORDS",
+    "arrival_words",
     "findings",
     "headline",
+    "left_out_lines",
     "mean_slippage_bps",
     "number",
     "reason_words",
@@ -65,6 +67,25 @@ def number(value: str | int | float | Decimal | None, places: int = 2) -> str:
     # The rounding is named: a library in the same process may have changed what the context would do.
     rounded = Decimal(str(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
     return f"{rounded + 0:,f}"  # + 0: no "-0.00"
+
+
+def left_out_lines(found: Mapping[str, Any]) -> list[str]:
+    """What of a report's `left_out` there is: what is in no figure, and why."""
+    kinds = (
+        ("unknown_signals", "verdicts on signals that the feed did not show"),
+        ("impossible_prices", "copies filled at impossible prices"),
+        ("clocks_apart", "copies by clocks that are apart (their latency legs)"),
+    )
+    lines = [f"{found[name]:,} {words}" for name, words in kinds if found[name]]
+    return lines + [
+        f"{count:,} reports refused: {reason_words(name)}" for name, count in found["refused"].items()
+    ]
+
+
+def arrival_words(found: Mapping[str, Any]) -> str:
+    """How reports came, of a report's `left_out`: `3 late, 1 doubled`; empty where all was in order."""
+    came = found["arrivals"].items()
+    return ", ".join(f"{count:,} {reason_words(kind)}" for kind, count in came if count)
 
 
 def reason_words(reason: str) -> str:

@@ -32,8 +32,10 @@ from relay.reporting.findings import (
     PART_NOTES,
     PART_WORDS,
     STEP_WORDS,
+    arrival_words,
     findings,
     headline,
+    left_out_lines,
     mean_slippage_bps,
     number,
     reason_words,
@@ -79,7 +81,7 @@ def page(report: Mapping[str, Any], detail: ReportDetail) -> str:
             replayed=was_replayed(report["run"]),
             some_hidden=any(row["slippage_bps"] for row in report["followers"][len(FOLLOWER_COLOURS) :]),
         ),
-        footer=_footer(report, detail),
+        footer=_footer(report),
         css=_asset("report.css"),
         script=_asset("report.js"),
         plotly=_plotting_library(),
@@ -179,19 +181,12 @@ def _price_note(detail: ReportDetail, *, replayed: bool, some_hidden: bool) -> s
     return " ".join(notes)
 
 
-def _footer(report: Mapping[str, Any], detail: ReportDetail) -> str:
-    left_out = []
-    if detail.anomalies.unknown_signals:
-        left_out.append(f"{detail.anomalies.unknown_signals} verdicts on signals that the feed did not show")
-    if detail.anomalies.impossible_prices:
-        left_out.append(f"{detail.anomalies.impossible_prices} fills at impossible prices")
-    if detail.anomalies.clocks_apart:
-        left_out.append(f"latency legs of {detail.anomalies.clocks_apart} copies by clocks that are apart")
-    left_out += [
-        f"{count} reports refused ({reason_words(name)})" for name, count in detail.anomalies.refused.items()
-    ]
+def _footer(report: Mapping[str, Any]) -> str:
     words = "Slippage = side x (follower's price - leader's price) / leader's price; positive is worse."
-    return f"{words} Left out of every figure: {', '.join(left_out) or 'nothing'}."
+    left_out = ", ".join(left_out_lines(report["left_out"])) or "nothing"
+    came = arrival_words(report["left_out"])
+    line = f"{words} Left out of every figure: {left_out}."
+    return f"{line} Reports that came {came} are counted as if they had not." if came else line
 
 
 def _parts() -> list[dict[str, Any]]:

@@ -14,12 +14,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from relay.core.report import Figures
+from relay.core.report import Figures, left_out
 from relay.core.report import build_report as fold
 from relay.core.verdicts import ReportRows
 from relay.errors import Failed
 from relay.reporting.detail import PriceRow, build_detail, plain_symbol
 from relay.reporting.files import csv_text, json_text, parquet_file, write_atomically
+from relay.reporting.findings import arrival_words, left_out_lines
 from relay.reporting.html import page
 from relay.reporting.table import render_table
 from relay.store import DriftStore, RowFilter, StorePlace
@@ -178,20 +179,11 @@ def moment_ms(since: str | None, now: datetime) -> int:
 
 
 def _warnings(figures: Figures) -> list[str]:
-    found = figures.anomalies
     lines = [] if figures.leaders else ["no signal is in the store for this time"]
-    lines += figures.cap_violations
-    if found.unknown_signals:
-        lines.append(f"{found.unknown_signals} verdicts on unknown signals were left out")
-    if found.impossible_prices:
-        lines.append(f"{found.impossible_prices} fills at impossible prices were left out")
-    if found.clocks_apart:
-        lines.append(
-            f"{found.clocks_apart} copies by clocks that are apart: their latency legs were left out"
-        )
-    return lines + [
-        f"{count} reports were refused: {reason}" for reason, count in sorted(found.refused.items())
-    ]
+    found = left_out(figures.anomalies)
+    lines += [*figures.cap_violations, *(f"left out: {line}" for line in left_out_lines(found))]
+    came = arrival_words(found)
+    return [*lines, f"reports came {came}: every figure is as if they had not"] if came else lines
 
 
 def _complain(line: str, status: int) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from relay.reporting.findings import number, reason_words
+from relay.reporting.findings import arrival_words, left_out_lines, number, reason_words
 
 __all__ = ["SlippageTable", "render_table"]
 
@@ -51,6 +51,7 @@ class SlippageTable:
     def __init__(self, report: Mapping[str, Any]) -> None:
         self._title = _title(report)
         self._rows = [_row(row) for row in report["followers"]]
+        self._below = _left_out(report)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -67,6 +68,8 @@ class SlippageTable:
                 yield from _indented(_sentence(row), console, width)
             if row.why:
                 yield from _indented(Text(f"not copied: {row.why}", style="dim"), console, width)
+        for line in self._below:
+            yield from Text(line, style="yellow").wrap(console, width)
 
 
 def render_table(report: Mapping[str, Any]) -> SlippageTable:
@@ -82,6 +85,13 @@ def _title(report: Mapping[str, Any]) -> Text:
     if report["run"].get("seed") is not None:
         facts.append(f"seed {report['run']['seed']}")
     return title.append(f"   {' · '.join(facts)}", style="dim not bold") if facts else title
+
+
+def _left_out(report: Mapping[str, Any]) -> list[str]:
+    """What no figure above is made of."""
+    lines, came = left_out_lines(report["left_out"]), arrival_words(report["left_out"])
+    told = [f"left out: {_printable(line)}" for line in lines]
+    return [*told, f"came {came}: every figure is as if they had not"] if came else told
 
 
 def _row(row: Mapping[str, Any]) -> _Row:

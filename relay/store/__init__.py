@@ -17,6 +17,7 @@ from relay.store.rows import (
     RefusedReport,
     StoreItem,
     VenueFact,
+    Word,
     rows_made,
 )
 from relay.store.stretches import span_start
@@ -38,6 +39,7 @@ __all__ = [
     "StoreItem",
     "StorePlace",
     "VenueFact",
+    "Word",
     "rows_made",
     "span_start",
     "store_place",

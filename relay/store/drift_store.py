@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from relay.core.alarms import Alarm
+from relay.core.intake import Odd
 from relay.core.report import Figures
 from relay.core.verdicts import ReportRows
 from relay.protocol.messages import StatusReport
@@ -100,15 +101,12 @@ class DriftStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, batch: Sequence[StoreItem]) -> None:
-        """Store a batch in one transaction, durable on return. Raises `StoreError`, with nothing stored."""
+    def write(self, batch: Sequence[StoreItem]) -> list[Odd]:
+        """Store a batch in one transaction, durable on return; returns what was odd about how it came. Raises
+        `StoreError`, with nothing stored.
+        """
         assert self._writer is not None, "opened for reading"
-        self._writer.write(batch)
-
-    def end_alarms(self, now_ms: int) -> None:
-        """Whatever a monitor that was killed had raised is over, or will be raised again."""
-        assert self._writer is not None, "opened for reading"
-        self._writer.end_alarms(now_ms)
+        return self._writer.write(batch)
 
     def count(self, now_ms: int, stretches_max: int = 240) -> int:
         """Count stretches of time that are over, from minutes to days; returns how many.
@@ -171,6 +169,10 @@ class DriftStore:
     def alarms(self, count_max: int = 200) -> list[tuple[Alarm, int | None]]:
         """The latest alarms, each with when it was over."""
         return self._reader.alarms(count_max)
+
+    def open_alarms(self) -> list[Alarm]:
+        """What was wrong when it was written last."""
+        return self._reader.open_alarms()
 
     def export(self, folder: Path, form: str) -> list[tuple[str, int]]:
         """Every table as a file of a folder; returns file names and rows. Raises `Failed`."""

@@ -93,6 +93,7 @@ class Reader:
             policies={pair[0]: row["policy"] for pair, row in sorted(pairs.items())},
             unknown_signals=self._waiting(where),
             refused=self._refused(),
+            arrivals=self._arrivals(where),
             tracking=self._tracked.read(pairs, where.since_ms),
             marks=self._marks({symbol for _, _, symbol in tallies}),
         )
@@ -186,8 +187,11 @@ class Reader:
     def alarms(self, count_max: int) -> list[tuple[Alarm, int | None]]:
         """The latest alarms, each with when it was over."""
         rows = self._database.rows("SELECT * FROM alarms ORDER BY since_ms DESC, rule LIMIT ?", (count_max,))
-        names = ("rule", "subject", "severity", "since_ms", "what", "todo")
-        return [(Alarm(*(row[name] for name in names)), row["until_ms"]) for row in rows]
+        return [(_alarm(row), row["until_ms"]) for row in rows]
+
+    def open_alarms(self) -> list[Alarm]:
+        """Alarms that are not over."""
+        return [_alarm(row) for row in self._database.rows("SELECT * FROM alarms WHERE until_ms IS NULL")]
 
     def last_statuses(self) -> list[StatusReport]:
         """The last word of every follower to every leader."""
@@ -311,10 +315,24 @@ class Reader:
         )
         return found
 
+    def _arrivals(self, where: RowFilter) -> dict[str, int]:
+        """How reports came, over all time."""
+        found = _Where()
+        found.add("leader_id = ?", where.leader_id)
+        found.add("follower_id = ?", where.follower_id)
+        rows = self._database.rows(
+            f"SELECT kind, SUM(count) AS n FROM arrivals {found} GROUP BY kind", found.values
+        )
+        return {row["kind"]: int(row["n"]) for row in rows}
+
     def _marks(self, symbols: Iterable[str]) -> dict[str, tuple[int, str]]:
         """The newest mark of each symbol that was recorded beside the feed."""
         found = {symbol: self._database.rows(_LAST_MARK, (symbol,)) for symbol in symbols}
         return {symbol: (rows[0]["wall_ms"], rows[0]["mark_price"]) for symbol, rows in found.items() if rows}
+
+
+def _alarm(row: Any) -> Alarm:
+    return Alarm(*(row[name] for name in ("rule", "subject", "severity", "since_ms", "what", "todo")))
 
 
 def _key(row: Any) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from relay.core.alarms import Alarm
-from relay.core.intake import Refusal
+from relay.core.intake import Came, Refusal, is_late
 from relay.core.venue_risk import VenueFact
 from relay.core.verdicts import PublishedSignal
 from relay.protocol.messages import (
@@ -43,6 +43,7 @@ __all__ = [
     "RefusedReport",
     "StoreItem",
     "VenueFact",
+    "Word",
     "copy_from",
     "copy_row",
     "digest_of",
@@ -83,6 +84,8 @@ class RefusedReport:
     digest: str
     subject: str
     refusal: Refusal
+    word: StatusReport | None = None  # of a clock that is off: what the clock says is known by it
+    came: Came | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +116,25 @@ class CopyRows:
     row: tuple[Any, ...]
     orders: list[tuple[Any, ...]]
     fills: list[tuple[Any, ...]]
+    came: Came | None = None
+    is_late: bool = False
 
     @classmethod
-    def of(cls, copy: CopyReport) -> CopyRows:
-        return cls(copy, copy_row(copy), order_rows(copy), fill_rows(copy))
+    def of(cls, copy: CopyReport, came: Came | None = None) -> CopyRows:
+        late = came is not None and is_late(copy, came)
+        return cls(copy, copy_row(copy), order_rows(copy), fill_rows(copy), came, late)
 
 
-StoreItem = (
-    FeedEntry | CopyReport | CopyRows | StatusReport | RefusedReport | MarketSample | VenueFact | AlarmRecord
-)
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A follower's word, and how it came."""
+
+    status: StatusReport
+    came: Came
+
+
+_Report = CopyReport | CopyRows | StatusReport | Word | RefusedReport
+StoreItem = FeedEntry | _Report | MarketSample | VenueFact | AlarmRecord
 
 
 def rows_made(item: StoreItem) -> StoreItem:

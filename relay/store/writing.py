@@ -9,14 +9,15 @@ A batch is written in bulk: rows are grouped by table, what is there already is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from relay.core.intake import Refusal
+from relay.core.intake import Odd, Refusal
 from relay.protocol import subjects
 from relay.protocol.messages import CopyReport, Signal, StatusReport
+from relay.store.arrivals import Arrivals
 from relay.store.database import Database, insert
 from relay.store.rows import (
     COPY_COLUMNS,
@@ -33,6 +34,7 @@ from relay.store.rows import (
     RefusedReport,
     StoreItem,
     VenueFact,
+    Word,
     digest_of,
     rows_made,
     signal_row,
@@ -74,27 +76,27 @@ class Writer:
         self._database = database
         self._stretches = stretches
         self._tracked = tracked
+        self._arrivals = Arrivals(database)
         self._presence: dict[Pair, _Presence] = {}
         self._sealed: dict[SignalKey, int] = {}  # recent signals
         self._load_presence()
 
-    def write(self, batch: Sequence[StoreItem]) -> None:
-        """Store a batch in one transaction, durable on return. Raises `StoreError`, with nothing stored."""
+    def write(self, batch: Sequence[StoreItem]) -> list[Odd]:
+        """Store a batch in one transaction, durable on return; returns what was odd about how it came. Raises
+        `StoreError`, with nothing stored.
+        """
         assert len(batch) <= BATCH_ITEMS_MAX, "the caller bounds its batches"
         try:
             with self._database.transaction():
                 self._write_groups(batch)
+                return self._arrivals.write()
         except BaseException:
             self._sealed.clear()
             self._load_presence()
             self._stretches.load()
             self._tracked.forget()
+            self._arrivals.forget()
             raise
-
-    def end_alarms(self, now_ms: int) -> None:
-        """Whatever a monitor that was killed had raised is over, or will be raised again."""
-        with self._database.transaction():
-            self._database.run("UPDATE alarms SET until_ms = ? WHERE until_ms IS NULL", (now_ms,))
 
     def _write_groups(self, batch: Sequence[StoreItem]) -> None:
         groups: dict[type, list[Any]] = defaultdict(list)
@@ -108,7 +110,9 @@ class Writer:
             self._write_feed(entries)
         if copies := groups[CopyRows]:
             self._write_copies(copies, changed)
-        if statuses := groups[StatusReport]:
+        if words := groups[Word]:
+            self._arrivals.note_words(words)
+        if statuses := [*groups[StatusReport], *(word.status for word in words)]:
             self._database.run_many(_UPSERT_STATUS, [status_row(status) for status in statuses])
             self._tracked.take_out(statuses, self._stretches.kept_ms)
             for status in statuses:
@@ -142,8 +146,9 @@ class Writer:
             return _too_old(subjects.feed(item.head.leader_id), item.signal)
         if isinstance(item, CopyRows) and item.copy.received_ms < line:
             return _too_old(subjects.reports(item.copy.leader_id, item.copy.follower_id), item.copy)
-        if isinstance(item, StatusReport) and item.sent_ms < line:
-            return _too_old(subjects.reports(item.leader_id, item.follower_id), item)
+        word = item.status if isinstance(item, Word) else item
+        if isinstance(word, StatusReport) and word.sent_ms < line:
+            return _too_old(subjects.reports(word.leader_id, word.follower_id), word)
         return item
 
     # -- the feed -------------------------------------------------------------------------------------------
@@ -192,11 +197,13 @@ class Writer:
             key = (copy.follower_id, copy.leader_id, copy.epoch, copy.seq)
             if key not in newest or rows.row[0] > newest[key].row[0]:
                 newest[key] = rows
-            self._note_copy(copy, changed)
+            at_ms = rows.came.ms if rows.came is not None and rows.is_late else copy.received_ms
+            self._heard((copy.follower_id, copy.leader_id), at_ms, copy.policy, changed)
         there = {
             (row["follower_id"], row["leader_id"], row["epoch"], row["seq"]): row["digest"]
             for row in self._lookup("copies", COPY_KEY, "digest", newest)
         }
+        self._arrivals.note_copies(copies, there)
         better = {key: rows for key, rows in newest.items() if rows.row[0] > there.get(key, "")}
         if replaced := [key for key in better if key in there]:
             for table in ("fills", "orders", "copies"):
@@ -210,12 +217,12 @@ class Writer:
             self._database.run_many(_INSERT_FILL, fills)
         self._place(better)
 
-    def _place(self, keys: Iterable[CopyKey]) -> None:
+    def _place(self, copies: Mapping[CopyKey, CopyRows]) -> None:
         """Take out the stretch that each copy belongs to, or let it wait for its signal."""
-        sealed = self._sealed_of((leader, epoch, seq) for _, leader, epoch, seq in keys)
+        sealed = self._sealed_of((leader, epoch, seq) for _, leader, epoch, seq in copies)
         waiting = []
         minutes = set()
-        for follower, leader, epoch, seq in keys:
+        for follower, leader, epoch, seq in copies:
             at_ms = sealed.get((leader, epoch, seq))
             if at_ms is None:
                 waiting.append((follower, leader, epoch, seq))
@@ -225,6 +232,7 @@ class Writer:
             self._stretches.take_out(leader, minute, minute)
         if waiting:
             self._database.run_many(_INSERT_WAITING, waiting)
+            self._arrivals.note_unknown(waiting, copies)
 
     def _lookup(
         self, table: str, names: Sequence[str], found: str, keys: Iterable[Sequence[Any]]
@@ -272,9 +280,6 @@ class Writer:
                 changed.add(pair)
             known.heard_ms, known.policy = at_ms, policy
         return known
-
-    def _note_copy(self, copy: CopyReport, changed: set[Pair]) -> None:
-        self._heard((copy.follower_id, copy.leader_id), copy.received_ms, copy.policy, changed)
 
     def _note_status(self, status: StatusReport, changed: set[Pair]) -> None:
         """A follower that stops, or starts again, changes which signals it should have answered."""

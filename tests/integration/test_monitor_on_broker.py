@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -85,6 +86,10 @@ async def monitored(broker: Broker, path: Path, watching: Watching | None = None
         await bus.close()
 
 
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 async def until_stored(path: Path, **wanted: int) -> None:
     """Wait for rows to arrive; the surrounding time limit fails the test if they do not."""
     while True:
@@ -123,7 +128,7 @@ async def test_signals_and_reports_survive_the_monitor_being_down(tmp_path: Path
 
             async with monitored(broker, path):
                 await leader.publish(Notice(notice="started", text="", sealed_ms=START_MS))
-                status = encode_report(a_status(FOLLOWER))
+                status = encode_report(a_status(FOLLOWER, at_ms=now_ms()))
                 await follower_bus.publish_report(LEADER, FOLLOWER, status, "status")
                 for number in range(4):
                     await step(number)
@@ -180,7 +185,8 @@ async def test_every_flag_is_raised_by_what_causes_it(tmp_path: Path) -> None:
             }
             leader = Leader(buses[LEADER])
             await leader.publish(Notice(notice="started", text="", sealed_ms=START_MS))
-            await _report(buses, a_status("slow"), a_status(FOLLOWER))
+            began_ms = now_ms()
+            await _report(buses, a_status("slow", at_ms=began_ms), a_status(FOLLOWER, at_ms=began_ms))
             prices = {"mark": "60000", "index": "60000", "last": "60000"}
             moved = {
                 "buy": MarketState(bid="60059", ask="60061", **prices),
@@ -193,7 +199,7 @@ async def test_every_flag_is_raised_by_what_causes_it(tmp_path: Path) -> None:
                 late_ms = of.signal.sealed_ms + 900
                 await _report(buses, a_copy(of, FOLLOWER), a_copy(of, "slow", received_ms=late_ms))
             await until_stored(path, signals=24, copies=48)
-            await _report(buses, a_status("slow", at_ms=START_MS, unknown_orders=2, exposure_gap="0.5"))
+            await _report(buses, a_status("slow", at_ms=now_ms(), unknown_orders=2, exposure_gap="0.5"))
             await until_stored(path, statuses=3)
             await leader.contradict()
             while not raised.keys() >= FLAGS:  # noqa: ASYNC110 - looked for once a second

@@ -8,7 +8,7 @@ from decimal import Decimal
 from msgspec import structs
 
 from relay.core.alarms import Alarm, Alarms
-from relay.core.intake import Refusal
+from relay.core.intake import Odd, Refusal
 from relay.core.verdicts import judge_copy
 from relay.core.watch import AlarmLimits, Watch
 from relay.protocol.feed import Locked, NeedGap, Resumed
@@ -176,6 +176,7 @@ def test_what_is_heard_moves_metrics_pages_and_records() -> None:
         copy = a_copy(signal)
         refused = RefusedReport("d", "reports.alice.steady", Refusal("malformed", "no JSON"))
         watching.hear_stored([entry, copy, copy, a_status(), refused])
+        watching.hear_odd([Odd("doubled", LEADER, "steady")])
         watching.hear_feed(LEADER, [NeedGap(3, 2), Resumed(3, 2)], is_whole=False)
         watching.hear_feed(LEADER, [Locked("equivocation", 7, "two at 7", ())], is_whole=True)
         now[0] += 1000

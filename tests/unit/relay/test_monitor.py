@@ -96,7 +96,14 @@ class MemoryBus:
         subject = subjects.beat(LEADER)
         await self.listeners[subject](BusMessage(subject, wire))
 
-    def hand_in(self, report: CopyReport | StatusReport | bytes, *, follower: str = "steady") -> None:
+    def hand_in(
+        self,
+        report: CopyReport | StatusReport | bytes,
+        *,
+        follower: str = "steady",
+        came_ms: int | None = None,
+        is_again: bool = False,
+    ) -> None:
         self._delivered += 1
         number = self._delivered
         data = report if isinstance(report, bytes) else encode_report(report)
@@ -108,7 +115,9 @@ class MemoryBus:
             self.rows_at_ack.append(counts["copies"] + counts["statuses"] + counts["refused"])
             self.acknowledged.append(number)
 
-        self.reports.put_nowait(Delivery(LEADER, follower, data, number, ack))
+        self.reports.put_nowait(
+            Delivery(LEADER, follower, data, number, ack, came_ms=came_ms, is_again=is_again)
+        )
 
 
 @asynccontextmanager
@@ -271,3 +280,75 @@ async def test_who_has_contradicted_himself_is_not_believed_after_a_restart(tmp_
     async with monitored(bus, path, watching=(third := Watching(AlarmLimits()))):
         await until(lambda: seqs(path) == [2, 3, 4])
         assert not alarms(third)
+
+
+def wrong(watching: Watching) -> dict[str, int]:
+    """Rules that stand after a look, and since when."""
+    watching.look()
+    return {alarm.rule: alarm.since_ms for alarm in watching.standing}
+
+
+@pytest.mark.asyncio
+async def test_what_is_wrong_with_followers_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """Silent, orders not known, a clock that is off: since when they are, and ended when they are over."""
+    bus, path, now = MemoryBus(), tmp_path / "drift.sqlite", [START_MS]
+    lives = [Watching(AlarmLimits(heartbeat_age_ms=10**9), clock_ms=lambda: now[0]) for _ in range(4)]
+    async with monitored(bus, path, watching=lives[0]):
+        for step in range(12):
+            at_ms = START_MS + step * 5_000
+            word = a_status(at_ms=at_ms, unknown_orders=2)
+            bus.hand_in(word, came_ms=at_ms + 10)
+            bus.hand_in(a_status("bold", at_ms=at_ms + 1_000), follower="bold", came_ms=at_ms)
+        await until(lambda: len(bus.acknowledged) == 24)
+        now[0] = START_MS + 60_000
+        before = wrong(lives[0])
+        assert before.keys() == {"unknown_orders", "clock_skew"} and before["unknown_orders"] == START_MS + 10
+        now[0] = START_MS + 100_000
+        before = wrong(lives[0])
+        assert before.keys() == {"unknown_orders", "clock_skew", "follower_silent"}
+    now[0] += 60_000
+    async with monitored(bus, path, watching=lives[1]):
+        assert b'relay_orders_unknown{follower="steady",leader="alice"} 2.0' in lives[1].metrics.page()
+        assert wrong(lives[1]) == before
+    with DriftStore.open_for_reading(path) as store:
+        kept = {alarm.rule: until_ms for alarm, until_ms in store.alarms()}
+    assert kept == dict.fromkeys(before)
+    async with monitored(bus, path, watching=lives[2]):
+        for step in range(12):
+            at_ms = now[0] + step
+            bus.hand_in(a_status(at_ms=at_ms), came_ms=at_ms)
+            bus.hand_in(a_status("bold", at_ms=at_ms), follower="bold", came_ms=at_ms)
+        await until(lambda: len(bus.acknowledged) == 48)
+        assert wrong(lives[2]) == {}
+    async with monitored(bus, path, watching=lives[3]):
+        assert wrong(lives[3]) == {}
+    with DriftStore.open_for_reading(path) as store:
+        assert all(until_ms for _, until_ms in store.alarms())
+
+
+@pytest.mark.asyncio
+async def test_nobody_is_silent_because_nobody_listened(tmp_path: Path) -> None:
+    bus, path, now = MemoryBus(), tmp_path / "drift.sqlite", [START_MS]
+    async with monitored(bus, path, watching=Watching(AlarmLimits(), clock_ms=lambda: now[0])):
+        bus.hand_in(a_status(at_ms=START_MS), came_ms=START_MS)
+        await until(lambda: len(bus.acknowledged) == 1)
+    now[0] += 3_600_000
+    limits = AlarmLimits(heartbeat_age_ms=10**9)
+    async with monitored(bus, path, watching=(second := Watching(limits, clock_ms=lambda: now[0]))):
+        assert wrong(second) == {}
+        now[0] += 31_000
+        assert wrong(second) == {"follower_silent": START_MS}
+
+
+@pytest.mark.asyncio
+async def test_catching_up_makes_no_clock_wrong(tmp_path: Path) -> None:
+    """An hour of words at once: how far a clock is off is told by when the broker had them."""
+    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+    watching = Watching(AlarmLimits(heartbeat_age_ms=10**9), clock_ms=lambda: START_MS + 3_600_000)
+    async with monitored(bus, path, watching=watching):
+        for step in range(720):
+            at_ms = START_MS + (step + 1) * 5_000
+            bus.hand_in(a_status(at_ms=at_ms), came_ms=at_ms + 30)
+        await until(lambda: len(bus.acknowledged) == 720)
+        assert wrong(watching) == {}
+    assert b'relay_clock_skew_seconds{follower="steady",leader="alice"} 0.03' in watching.metrics.page()
