@@ -24,6 +24,7 @@ from relay.nats_bus import Bus, BusError, BusMessage
 from relay.planning import Planner
 from relay.protocol import subjects
 from relay.protocol.errors import BadSignature, ProtocolError
+from relay.protocol.groups import MONITOR_MEMBER
 from relay.protocol.invite import JoinAnswer, decode_join_request, encode_join_answer
 from relay.protocol.messages import KeyLink
 from relay.protocol.profile import ProfileAnswer, open_profile
@@ -76,9 +77,11 @@ class Admission:
         signing_keys: Mapping[str, str] | None = None,
         on_leaders: Callable[[], None] = lambda: None,
         planner: Planner | None = None,
+        monitor_key: str = "",
     ) -> None:
         """`leaders`, `followers`: those of the configuration, who are no matter of the registry;
-        `signing_keys`: those leaders' public keys.
+        `signing_keys`: those leaders' public keys; `monitor_key`: what a leader wraps a group's key with who
+        lets the monitor read.
         """
         self._broker = broker
         self._registry = registry
@@ -86,6 +89,7 @@ class Admission:
         self._fixed_keys = dict(signing_keys or {})
         self._on_leaders = on_leaders
         self._planner = planner or Planner()
+        self._monitor_key = monitor_key
         self._known_leaders = {leader.id for leader in registry.leaders()}
         self._changed = asyncio.Event()
         self._applied = asyncio.Condition()
@@ -204,7 +208,10 @@ class Admission:
     async def _on_members(self, message: BusMessage) -> bytes:
         """One page of who may hear a leader and the keys to wrap for them, from the last id seen on."""
         leader_id, after = message.subject.partition(".")[2], message.data.decode("ascii", "replace")
-        return msgspec.json.encode(self._registry.members(leader_id, after, MEMBERS_PER_PAGE))
+        page = self._registry.members(leader_id, after, MEMBERS_PER_PAGE)
+        if not after and self._monitor_key:
+            page.insert(0, (MONITOR_MEMBER, self._monitor_key))
+        return msgspec.json.encode(page)
 
 
 def _refusal(code: str, detail: str) -> bytes:

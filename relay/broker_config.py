@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.protocol import subjects
+from relay.protocol.groups import MONITOR_MEMBER
 
 __all__ = [
     "ADMIN",
@@ -273,6 +274,7 @@ def _relay_account(users: BrokerUsers) -> dict[str, Any]:
             f"$JS.API.CONSUMER.INFO.{reports}",
             f"$JS.ACK.{reports}.>",
             "$JS.API.DIRECT.GET.*",
+            subjects.direct_get(f"{subjects.KEYS_STREAM}.{subjects.group_key('*', '*', MONITOR_MEMBER)}"),
         ],
         subscribe=["feed.*", "beat.*", f"{subjects.inbox_prefix(MONITOR)}.>"],
     )

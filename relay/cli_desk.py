@@ -347,11 +347,11 @@ def group_create(config: _Publisher = _PUBLISHER_TOML, as_json: _Json = False) -
 
 @group_app.command("add")
 def group_add(
-    member: Annotated[str, typer.Argument(help="a follower's id")],
+    member: Annotated[str, typer.Argument(help="a follower's id; monitor: the relay's own reports")],
     config: _Publisher = _PUBLISHER_TOML,
     as_json: _Json = False,
 ) -> None:
-    """Let somebody read again who was put out."""
+    """Let somebody read again who was put out; `monitor` lets the relay report on this private feed."""
     _call(config, as_json, "group-add", {"member": member}, "epoch {epoch} has {members} members")
 
 

@@ -3,10 +3,11 @@
 Belongs here: one SQLite file with members and epochs (it holds keys: mode 0600), the order of a new epoch.
 Does not belong here: sealing (`relay.protocol.groups`), who may hear the leader at all (the registry).
 
-Members are those whom the relay lets hear the leader, less those whom the leader has put out. A change begins
-an epoch: a new key, wrapped once for each member, all of them stored before the signed notice, everything
-after the notice sealed with it. A member's key to unwrap with is pinned when he comes: if the relay later
-names another one for him, he is left out, and the log says so.
+Members are those whom the relay lets hear the leader, less those whom the leader has put out. The relay's own
+monitor is put out from the start: it reads a private feed, and reports on it, once the leader adds it. A
+change begins an epoch: a new key, wrapped once for each member, all of them stored before the signed notice,
+everything after the notice sealed with it. A member's key to unwrap with is pinned when he comes: if the
+relay later names another one for him, he is left out, and the log says so.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from relay.protocol.errors import ProtocolError
 from relay.protocol.groups import (
     GROUP_KEY_BYTES,
     MEMBERS_MAX,
+    MONITOR_MEMBER,
     KeyTree,
     WrappedKey,
     encode_wrapped,
@@ -120,7 +122,9 @@ class GroupStore:
         """Of those whom the relay names (id -> X25519 key), who is in: pinned keys only."""
         found: dict[str, str] = {}
         for member, box_key in list(offered.items())[:MEMBERS_MAX]:
-            self._database.execute("INSERT OR IGNORE INTO member VALUES (?, ?, 0)", (member, box_key))
+            is_asked_first = int(member == MONITOR_MEMBER)
+            row = (member, box_key, is_asked_first)
+            self._database.execute("INSERT OR IGNORE INTO member VALUES (?, ?, ?)", row)
             pinned, is_out = self._database.execute(
                 "SELECT box_key, is_out FROM member WHERE id = ?", (member,)
             ).fetchone()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 import nkeys
+from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 
 from relay.errors import ConfigurationError
@@ -27,6 +28,7 @@ from relay.protocol.signing import key_id_of
 
 __all__ = [
     "begin_rotation",
+    "box_public",
     "create_issuer",
     "create_nkey",
     "create_signing_key",
@@ -38,6 +40,7 @@ __all__ = [
     "load_issuer",
     "load_links",
     "load_nkey_seed",
+    "load_or_create_box",
     "load_signing_key",
     "new_nkey",
     "nkey_public",
@@ -97,6 +100,23 @@ def issuer_public(seed: str) -> str:
     if not public.startswith("A"):
         raise ValueError("not the seed of an account")
     return public
+
+
+def load_or_create_box(path: Path) -> bytes:
+    """The X25519 key in a file (64 hex digits), written there first if there is none. Raises
+    `ConfigurationError`.
+    """
+    if not path.exists():
+        _write_new(path, bytes(PrivateKey.generate()).hex())
+    try:
+        return bytes(PrivateKey(bytes.fromhex(_read_private(path, path.name))))
+    except (ValueError, TypeError):
+        raise ConfigurationError([f"{path.name}: allowed: a file with 64 hex digits ({path})"]) from None
+
+
+def box_public(private: bytes) -> str:
+    """The public half of an X25519 key, 64 hex digits."""
+    return bytes(PrivateKey(private).public_key).hex()
 
 
 def load_signing_key(path: Path, *, field: str = "signing_key_file") -> SigningKey:

@@ -23,33 +23,19 @@ from typing import Any, Protocol
 import structlog
 
 from relay.broker_config import REPORTS_CONSUMER
-from relay.core.intake import Came, Refusal, copy_refusal, signal_refusal, word_refusal
+from relay.core.intake import Came, Refusal, copy_refusal, word_refusal
 from relay.core.watch import AlarmLimits
-from relay.evidence import evidence_against, keep_evidence
-from relay.nats_bus import BusError, BusMessage, Delivery
+from relay.hearing import FeedBus, GroupKey, Hearing
+from relay.nats_bus import Delivery
 from relay.protocol import subjects
 from relay.protocol.codec import decode_report
 from relay.protocol.errors import ProtocolError
-from relay.protocol.evidence import evidence_of
-from relay.protocol.feed import (
-    Accepted,
-    Beat,
-    FeedEvent,
-    FeedReader,
-    Locked,
-    NeedGap,
-    Rejected,
-    Resumed,
-    Unreadable,
-)
-from relay.protocol.messages import CopyReport, Signal
-from relay.protocol.signing import GENESIS_HASH, Envelope, PublicKey
+from relay.protocol.messages import CopyReport
+from relay.protocol.signing import PublicKey
 from relay.store import (
     BATCH_ITEMS_MAX,
     CopyRows,
     DriftStore,
-    FeedEntry,
-    FeedHead,
     RefusedReport,
     RowFilter,
     StoreItem,
@@ -62,21 +48,14 @@ from relay.watching import RECENT_MAX, Watching
 __all__ = ["MonitorBus", "believed", "run_monitor"]
 
 QUEUE_ITEMS_MAX = 4 * BATCH_ITEMS_MAX
-INBOX_MESSAGES_MAX = 4_096  # per leader; a full one slows the subscription down, and what that drops is a gap
-FETCH_MESSAGES_MAX = 512
-GAP_RETRY_SECONDS = 1.0
 COUNT_EVERY_SECONDS = 5.0
 SIGNALS_REMEMBERED = 100  # with what became of them, at a start: what is wrong goes on
 
 _log = structlog.get_logger(__name__)
 
 
-class MonitorBus(Protocol):
+class MonitorBus(FeedBus, Protocol):
     """What the monitor asks of the bus (`relay.nats_bus.Bus`)."""
-
-    async def subscribe(self, subject: str, callback: Callable[[BusMessage], Awaitable[None]]) -> object: ...
-
-    async def fetch_range(self, stream: str, from_seq: int, count: int) -> list[tuple[int, bytes]]: ...
 
     def consume_reports(self, durable: str) -> AsyncIterator[Delivery]: ...
 
@@ -100,6 +79,7 @@ async def run_monitor(
     keep_ms: int | None = None,
     venue: VenueWatch | None = None,
     evidence_in: Path | None = None,
+    group_key: GroupKey | None = None,
 ) -> None:
     """Write down every signal of these leaders and every report of their followers, until cancelled.
 
@@ -109,6 +89,7 @@ async def run_monitor(
         leaders: leader id -> public key (64 hex digits).
         watching: who hears what is stored, and what the feeds' readers say.
         venue: asks the leaders' venue for its own risk.
+        group_key: the monitor's key to an epoch of a private group, None where the leader gave it none.
         evidence_in: the folder that leaders' contradictions are kept below; None: in the log alone.
         ready: set once every feed is subscribed and read up to its end.
         keep_ms: for how long rows are kept; what was counted of them stays.
@@ -122,10 +103,12 @@ async def run_monitor(
     before = RowFilter(), SIGNALS_REMEMBERED, 0
     watching.remember(store.read_rows(*before), store.open_alarms(), leaders)
     writer = _Writer(store, queue, watching, keep_ms)
+
+    keep = _keeper(queue)
     try:
         async with asyncio.TaskGroup() as tasks:
             feeds = [
-                _Feed(bus, leader, key, store.head(leader), queue, watching, evidence_in)
+                Hearing(bus, leader, key, store.head(leader), keep, watching, evidence_in, group_key)
                 for leader, key in leaders.items()
             ]
             tasks.create_task(writer.run(), name="monitor-writer")
@@ -136,7 +119,7 @@ async def run_monitor(
             tasks.create_task(_collect_reports(bus, queue, durable), name="monitor-reports")
             if venue is not None:
                 watching.symbols.update(store.names()["symbol"])
-                tasks.create_task(venue.run(_keeper(queue)), name="monitor-venue")
+                tasks.create_task(venue.run(keep), name="monitor-venue")
             if ready is not None:
                 ready.set()
     except ExceptionGroup as group:
@@ -210,124 +193,6 @@ class _Writer:
         for work in batch:
             if work.ack is not None:
                 await _acknowledge(work.ack)
-
-
-class _Feed:
-    """One leader's feed, from the last message stored: verified, in order, gaps filled."""
-
-    def __init__(
-        self,
-        bus: MonitorBus,
-        leader_id: str,
-        key: PublicKey,
-        head: FeedHead | None,
-        queue: asyncio.Queue[_Work],
-        watching: Watching,
-        evidence_in: Path | None,
-    ) -> None:
-        self.leader_id = leader_id
-        self._evidence_in = evidence_in
-        self._is_shut = False  # he has contradicted himself in an earlier life of this program
-        self._watching = watching
-        self._bus = bus
-        self._queue = queue
-        self._inbox: asyncio.Queue[BusMessage] = asyncio.Queue(INBOX_MESSAGES_MAX)
-        self._reader = FeedReader(
-            leader_id,
-            key,
-            head.seq if head else 0,
-            head.header_hash if head else GENESIS_HASH,
-            last_epoch=head.epoch if head else 0,
-        )
-
-    async def start(self) -> None:
-        """Listen first, then read what was published before: nothing falls in between. Who has contradicted
-        himself is not listened to: no restart makes him believed again.
-        """
-        if self._evidence_in is not None:
-            proof = await asyncio.to_thread(evidence_against, self._evidence_in, self.leader_id)
-            if proof is not None:
-                now_ms = time.time_ns() // 1_000_000
-                self._watching.watch.hear_lock(self.leader_id, "equivocation", proof, now_ms)
-                self._is_shut = True
-                return
-        self._watching.watch.expect(self.leader_id, time.time_ns() // 1_000_000)
-        await self._bus.subscribe(subjects.feed(self.leader_id), self._inbox.put)
-        await self._bus.subscribe(subjects.beat(self.leader_id), self._inbox.put)
-        await self._catch_up()
-
-    async def run(self) -> None:
-        while self._reader.locked is None and not self._is_shut:
-            try:
-                async with asyncio.timeout(GAP_RETRY_SECONDS):
-                    message = await self._inbox.get()
-            except TimeoutError:
-                if self._reader.missing is not None:
-                    await self._catch_up()
-                continue
-            if message.subject == subjects.beat(self.leader_id):
-                events = self._reader.beat(message.data)
-            else:
-                events = self._reader.receive(message.data, message.seq or 0)
-            await self._handle(events)
-            if any(isinstance(event, NeedGap) for event in events):
-                await self._catch_up()
-
-    async def _catch_up(self) -> None:
-        """Read the stream from the last message known to its end; try again later where the bus can't."""
-        stream = subjects.stream(self.leader_id)
-        cursor = self._reader.last_seq + 1
-        while self._reader.locked is None:
-            try:
-                batch = await self._bus.fetch_range(stream, cursor, FETCH_MESSAGES_MAX)
-            except BusError as error:
-                _log.warning("feed_fetch_failed", leader=self.leader_id, from_seq=cursor, reason=str(error))
-                return
-            if not batch:
-                return
-            if batch[0][0] > self._reader.last_seq + 1:
-                await self._handle(self._reader.resume_at_snapshot())
-            for seq, wire in batch:
-                await self._handle(self._reader.receive(wire, seq))
-            cursor = max(self._reader.last_seq, batch[-1][0]) + 1
-
-    async def _handle(self, events: list[FeedEvent]) -> None:
-        self._watching.hear_feed(self.leader_id, events, is_whole=self._reader.missing is None)
-        for event in events:
-            if isinstance(event, Accepted):
-                signal = event.message if isinstance(event.message, Signal) else None
-                refusal = signal_refusal(signal) if signal is not None else None
-                await self._keep(event.envelope, None if refusal else signal, refusal)
-            elif isinstance(event, Unreadable):
-                await self._keep(event.envelope, None, Refusal(event.code, event.detail))
-            elif isinstance(event, Resumed):
-                _log.warning(
-                    "feed_lost", leader=self.leader_id, seq=event.lost_from_seq, count=event.lost_count
-                )
-            elif isinstance(event, Rejected):
-                _log.warning("feed_rejected", leader=self.leader_id, code=event.code, detail=event.detail)
-            elif isinstance(event, Locked):
-                await self._keep_evidence(event)
-            else:
-                assert isinstance(event, Beat | NeedGap)
-
-    async def _keep_evidence(self, event: Locked) -> None:
-        evidence, file = evidence_of(self.leader_id, self._reader.public_key, event), None
-        if self._evidence_in is not None:
-            try:
-                file = await asyncio.to_thread(keep_evidence, self._evidence_in, self.leader_id, evidence)
-            except OSError as error:
-                _log.error("evidence_not_kept", leader=self.leader_id, reason=str(error))
-        told = {"file": str(file)} if file is not None else {"evidence": evidence}
-        _log.error("feed_locked", leader=self.leader_id, reason=event.reason, detail=event.detail, **told)
-
-    async def _keep(self, envelope: Envelope, signal: Signal | None, refusal: Refusal | None) -> None:
-        if refusal is not None:
-            subject = subjects.feed(self.leader_id)
-            _log.warning("signal_refused", signal_id=envelope.message_id, reason=refusal.reason)
-            await self._queue.put(_Work(RefusedReport(envelope.chain_hash, subject, refusal)))
-        head = FeedHead(self.leader_id, envelope.epoch, envelope.seq, envelope.chain_hash)
-        await self._queue.put(_Work(FeedEntry(head, signal)))
 
 
 def _keeper(queue: asyncio.Queue[_Work]) -> Callable[[Sequence[StoreItem]], Awaitable[None]]:

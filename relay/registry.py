@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from relay.errors import Failed, InvariantBroken
+from relay.protocol.groups import MONITOR_MEMBER
 from relay.protocol.invite import JoinRequest
 
 __all__ = ["Follower", "InviteRow", "Leader", "LogRow", "Refused", "Registry"]
@@ -327,6 +328,8 @@ class Registry:
             self._one(sql, (now_ms, leader_id, follower_id), f"{follower_id} follows {leader_id}")
 
     def _keep_follower(self, request: JoinRequest, now_ms: int) -> None:
+        if request.follower_id == MONITOR_MEMBER:
+            raise Refused("id_taken", f"the id {MONITOR_MEMBER} is the relay's own")
         known = self._database.execute(
             "SELECT id, nkey FROM follower WHERE id = ? OR nkey = ?", (request.follower_id, request.nkey)
         ).fetchall()

@@ -22,6 +22,7 @@ from relay.monitor import run_monitor
 from relay.nats_bus import Bus, BusError
 from relay.notifying import Notifier, make_sender, read_addresses
 from relay.planning import Planner
+from relay.private_feeds import PrivateFeeds
 from relay.registry import Registry
 from relay.running import cancel, first_of, tell_ready
 from relay.settings import ServeSettings
@@ -53,7 +54,8 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
         planner = Planner()
         dashboard = await _dashboard(settings, watching, planner)
         stack.push_async_callback(dashboard.stop)
-        monitor = _Monitor(settings, bus, registry, listening, watching)
+        private = PrivateFeeds(settings.registry_path.with_name("monitor.box.key"), bus)
+        monitor = _Monitor(settings, bus, registry, listening, watching, private)
         admission = Admission(
             broker,
             registry,
@@ -62,6 +64,7 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
             signing_keys={leader.id: leader.signing_key for leader in settings.leaders},
             on_leaders=monitor.leaders_changed.set,
             planner=planner,
+            monitor_key=private.box_key,
         )
         tasks = [
             asyncio.create_task(monitor.run(), name="monitor"),
@@ -153,7 +156,9 @@ class _Monitor:
         registry: Registry,
         ready: asyncio.Event,
         watching: Watching,
+        private: PrivateFeeds,
     ) -> None:
+        self._private = private
         self.leaders_changed = asyncio.Event()
         self._fixed = {leader.id: leader.signing_key for leader in settings.leaders}
         self._store = settings.store
@@ -191,6 +196,7 @@ class _Monitor:
                 keep_ms=self._store.keep_ms,
                 venue=self._venue,
                 evidence_in=self._evidence_in,
+                group_key=self._private.key,
             )
         except (BusError, OSError) as error:
             raise Failed(f"monitor: {error}") from None

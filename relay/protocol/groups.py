@@ -31,6 +31,7 @@ from relay.protocol.messages import Count, Hash, Identifier
 __all__ = [
     "GROUP_KEY_BYTES",
     "MEMBERS_MAX",
+    "MONITOR_MEMBER",
     "SEALED_KINDS",
     "WRAPPED_BYTES_MAX",
     "KeyTree",
@@ -48,6 +49,7 @@ __all__ = [
 
 GROUP_KEY_BYTES: Final = 32
 MEMBERS_MAX: Final = 100_000
+MONITOR_MEMBER: Final = "monitor"  # the relay's monitor, in by the leader's own act; no follower is called so
 SEALED_KINDS: Final = frozenset({"signal", "snapshot"})  # notices tell members what they need for these
 WRAPPED_BYTES_MAX: Final = 4_096
 _MARK = b"\x01"
