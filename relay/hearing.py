@@ -101,7 +101,8 @@ class Hearing:
                 self._watching.watch.hear_lock(self.leader_id, "equivocation", proof, now_ms)
                 self._is_shut = True
                 return
-        self._watching.watch.expect(self.leader_id, time.time_ns() // 1_000_000)
+        if self._reader.last_seq:  # who has never spoken is not missed
+            self._watching.watch.expect(self.leader_id, time.time_ns() // 1_000_000)
         await self._bus.subscribe(subjects.feed(self.leader_id), self._inbox.put)
         await self._bus.subscribe(subjects.beat(self.leader_id), self._inbox.put)
         await self._catch_up()

@@ -24,7 +24,8 @@ from relay.core.intake import Came, Odd, is_ahead
 from relay.core.verdicts import Judged, PublishedSignal, ReportRows, judge_copy
 from relay.core.watch import AlarmLimits, Watch
 from relay.metrics import Metrics
-from relay.protocol.feed import Beat, FeedEvent, Locked, NeedGap, Resumed
+from relay.protocol.feed import Accepted, Beat, FeedEvent, Locked, NeedGap, Resumed
+from relay.protocol.looks import is_goodbye
 from relay.protocol.messages import CopyReport, StatusReport
 from relay.store import AlarmRecord, CopyRows, FeedEntry, RefusedReport, StoreItem, Word
 
@@ -139,6 +140,8 @@ class Watching:
         for event in events:
             if isinstance(event, Beat):
                 self.watch.hear_beat(leader_id, now_ms)
+            elif isinstance(event, Accepted):
+                self.watch.hear_word(leader_id, now_ms, is_last=is_goodbye(event.message))
             elif isinstance(event, NeedGap):
                 self.metrics.note_gap(leader_id)
                 self.watch.hear_gap(leader_id, now_ms)

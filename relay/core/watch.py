@@ -50,6 +50,7 @@ class LeaderState:
     """What was heard of a leader."""
 
     beat_ms: int | None = None
+    has_closed: bool = False
     signal_seq: int = 0
     gap_ms: int | None = None
     lost: int = 0
@@ -93,7 +94,18 @@ class Watch:
 
     def hear_beat(self, leader_id: str, now_ms: int) -> None:
         """A heartbeat."""
-        self._leader(leader_id).beat_ms = now_ms
+        leader = self._leader(leader_id)
+        if not leader.has_closed:
+            leader.beat_ms = now_ms
+
+    def hear_word(self, leader_id: str, now_ms: int, *, is_last: bool) -> None:
+        """A message of the feed: he is missed from his first one on, until he says that he goes."""
+        leader = self._leader(leader_id)
+        leader.has_closed = is_last
+        if is_last:
+            leader.beat_ms = None
+        elif leader.beat_ms is None:
+            leader.beat_ms = now_ms
 
     def hear_gap(self, leader_id: str, now_ms: int) -> None:
         """Messages are missing."""

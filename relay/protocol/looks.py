@@ -13,7 +13,7 @@ from relay.protocol.events import Unreadable
 from relay.protocol.messages import AccountChange, Heartbeat, KeyLink, Notice, Signal
 from relay.protocol.signing import Envelope
 
-__all__ = ["is_start", "links_in", "misplaced", "out_of_line"]
+__all__ = ["is_goodbye", "is_start", "links_in", "misplaced", "out_of_line"]
 
 
 def links_in(wire: bytes) -> list[KeyLink]:
@@ -28,6 +28,11 @@ def links_in(wire: bytes) -> list[KeyLink]:
 def is_start(message: Message) -> bool:
     """Whether an epoch begins with it."""
     return isinstance(message, Notice) and message.notice == "started"
+
+
+def is_goodbye(message: Message) -> bool:
+    """Whether the leader says that he goes: until the next start there is no more."""
+    return isinstance(message, Notice) and message.notice == "closing"
 
 
 def misplaced(envelope: Envelope, message: Message) -> Unreadable | None:

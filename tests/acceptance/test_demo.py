@@ -101,6 +101,11 @@ def test_the_shock_liquidates_part_of_the_crowd(run: DemoRun) -> None:
     assert run.report["venue"]["trades"] > 100
 
 
+def test_nobody_is_missed_before_he_came_or_after_he_went(run: DemoRun) -> None:
+    log = (run.out / "logs" / "relay.log").read_text()
+    assert "no_heartbeat" not in log
+
+
 def test_secrets_stay_out_of_logs_and_reports(run: DemoRun) -> None:
     secrets = [
         entry["api_secret"]

@@ -11,10 +11,12 @@ from relay.core.alarms import Alarm, Alarms
 from relay.core.intake import Odd, Refusal
 from relay.core.verdicts import judge_copy
 from relay.core.watch import AlarmLimits, Watch
-from relay.protocol.feed import Locked, NeedGap, Resumed
-from relay.protocol.messages import OrderRow, Signal
+from relay.protocol.feed import Accepted, Locked, NeedGap, Resumed
+from relay.protocol.messages import Notice, OrderRow, Signal
+from relay.protocol.signing import open_envelope
 from relay.store import FeedEntry, FeedHead, RefusedReport
 from relay.watching import Watching
+from tests.unit.relay import feed_samples as samples
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
 NOW = START_MS
@@ -53,6 +55,34 @@ def test_a_silent_leader_is_told_since_when_and_forgotten_when_it_speaks() -> No
     assert "10 s" in alarm.what and alarm.todo
     room.alive(NOW + 10_500)
     assert room.found(NOW + 11_000, "no_heartbeat") is None
+
+
+def test_a_leader_is_missed_from_his_first_word_to_his_last() -> None:
+    watching = Watching(LIMITS, clock_ms=lambda: now[0])
+    now, chain = [NOW], samples.chain_of(1)
+
+    def rules() -> list[str]:
+        watching.look()
+        return [alarm.rule for alarm in watching.standing]
+
+    def say(notice: str) -> None:
+        said = Notice(notice=notice, text="", sealed_ms=1)  # type: ignore[arg-type]
+        envelope = open_envelope(chain.wires[0], samples.KEY.verify_key, "alice")
+        watching.hear_feed(LEADER, [Accepted(envelope, said)], is_whole=True)
+
+    now[0] += 3_600_000
+    assert rules() == []  # he was registered, and has not begun
+    say("started")
+    assert rules() == []
+    now[0] += LIMITS.heartbeat_age_ms + 1
+    assert rules() == ["no_heartbeat"]
+    say("closing")
+    watching.watch.hear_beat(LEADER, now[0])  # sent before he went
+    now[0] += 3_600_000
+    assert rules() == []
+    say("started")
+    now[0] += LIMITS.heartbeat_age_ms + 1
+    assert rules() == ["no_heartbeat"]
 
 
 def test_a_gap_that_is_not_filled_and_a_leader_that_contradicts_himself() -> None:
