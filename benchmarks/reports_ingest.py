@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmarks.drift_rows import entries, reports, statuses
 from benchmarks.interleave import interleave, spread
 from benchmarks.table import Row, compared
+from relay.core.intake import Odd
 from relay.monitor import believed
 from relay.nats_bus import Delivery
 from relay.protocol.codec import encode_report
@@ -78,7 +79,7 @@ def _ours(folder: Path) -> Callable[[], Awaitable[float]]:
         store.write(entries(1 + number * SIGNALS, SIGNALS, FROM_MS + (1 + number * SIGNALS) * 1000, 1000))
         wires = [[_delivery(report) for report in batch] for batch in _batches(number)]
         start = time.perf_counter()
-        writing: asyncio.Task[None] | None = None
+        writing: asyncio.Task[list[Odd]] | None = None
         for batch in wires:
             items = []
             for delivery in batch:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from relay.core.alarms import Alarm
-from relay.core.drift import PARTS, clocks_apart
+from relay.core.drift import clocks_apart
 from relay.core.intake import Odd
 from relay.core.verdicts import Judged, is_entry
 from relay.protocol.messages import StatusReport
@@ -120,8 +120,8 @@ class Metrics:
             return
         pair = (item.published.leader_id, item.follower_id)
         self._slippage.labels(*pair, "total").observe(float(item.drift.slippage.total_bps))
-        if item.drift.is_split:
-            for part, value in zip(PARTS, item.drift.slippage.parts_bps, strict=True):
+        for part, value in item.drift.known_parts_bps.items():
+            if value is not None:
                 self._slippage.labels(*pair, part).observe(float(value))
 
     def note_standing(self, status: StatusReport) -> None:

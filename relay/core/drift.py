@@ -83,9 +83,13 @@ class PricePath:
         )
 
     @property
-    def knows_a_quote(self) -> bool:
-        """Whether anything between the two fills is known."""
-        return any(quote is not None for quote in self.quotes)
+    def measured(self) -> tuple[bool, ...]:
+        """Which of `PARTS` are known. On one venue there is no basis; the last part takes what is left, where
+        anything between the two fills is known.
+        """
+        known = [quote is not None for quote in self.quotes]
+        known[1] = known[1] or known[0]
+        return (*known, any(known))
 
 
 @dataclass(frozen=True)
@@ -176,16 +180,27 @@ class CopyDrift:
     """One executed copy, measured against the leader's fill."""
 
     slippage: Decomposition
-    is_split: bool  # whether any quote on the way was known; without one the parts say nothing
+    measured: tuple[bool, ...]  # whether each of `PARTS` is known: a quote that is missing makes its part 0
     fill_price: Fraction
     filled_qty: Fraction
     fees: Fraction  # as charged, positive = paid
     executed_ms: int
     latency_ms: int
-    legs_ms: Mapping[str, int]  # empty where the clocks were apart: what is between them is not known
+    legs_ms: Mapping[str, int]  # empty where they are not known: clocks apart, or nobody noted the steps
     clocks_apart: bool
     leader_gap_bps: Fraction | None  # mark/last gap at the leader's fill
     follower_gap_bps: Fraction | None  # and at the follower's, or else when the signal reached him
+
+    @property
+    def is_split(self) -> bool:
+        """Whether any quote on the way was known; without one the parts say nothing."""
+        return self.measured[-1]
+
+    @property
+    def known_parts_bps(self) -> dict[str, Fraction | None]:
+        """By name; None where it was not measured."""
+        parts = zip(PARTS, self.slippage.parts_bps, self.measured, strict=True)
+        return {name: value if is_known else None for name, value, is_known in parts}
 
     @property
     def cost(self) -> Fraction:
@@ -207,6 +222,7 @@ def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
         copy.executed_ms if copy.executed_ms is not None else max(f.executed_ms for f, _, _ in fills)
     )
     are_apart = clocks_apart(signal, copy)
+    has_steps = signal.seen_ms > 0  # records of fills alone do not say when a signal was made of one
     times_ms = {
         "leader_exec": signal.leader_exec_ms,
         "seen": signal.seen_ms,
@@ -230,13 +246,13 @@ def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
     )
     return CopyDrift(
         slippage=decompose(path),
-        is_split=path.knows_a_quote,
+        measured=path.measured,
         fill_price=fill_price,
         filled_qty=sum((qty for _, qty, _ in fills), Fraction(0)),
         fees=sum((exact(fill.fee) for fill, _, _ in fills), Fraction(0)),
         executed_ms=executed_ms,
         latency_ms=executed_ms - signal.leader_exec_ms,
-        legs_ms={} if are_apart else latency_legs(times_ms),
+        legs_ms=latency_legs(times_ms) if has_steps and not are_apart else {},
         clocks_apart=are_apart,
         leader_gap_bps=mark_last_gap_bps(signal.market.mark, signal.market.last),
         follower_gap_bps=_gap_at_fill(copy),

@@ -156,7 +156,7 @@ def _signal(fills: Sequence[RecordedFill], seq: int) -> PublishedSignal:
         account_leverage=unknown,
         market=MarketState(mark=unknown, index=unknown, last=unknown, bid=unknown, ask=unknown),
         leader_exec_ms=first.time_ms,
-        seen_ms=first.time_ms,
+        seen_ms=0,  # nobody noted the steps between
         sealed_ms=first.time_ms,
         expires_ms=0,
     )

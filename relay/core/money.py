@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from relay.core.drift import apportion, decimal_text
+from relay.core.drift import PARTS, apportion, decimal_text
 from relay.core.shortfall import QUOTE_UNITS, PnlDrift, Stock, pnl_drift
-from relay.core.tally import Tally, TallyKey
+from relay.core.tally import Tally, TallyKey, is_measured
 
 __all__ = ["MONEY_PLACES", "last_marks", "money_columns", "pnl_of"]
 
@@ -40,7 +40,7 @@ def pnl_of(tallies: Iterable[tuple[TallyKey, Tally]], marks: Mapping[str, Fracti
 def money_columns(total: Tally, pnl: PnlDrift | None) -> dict[str, Any]:
     """What a follower's copies cost, what was left out, and the drift of its profit."""
     stock = total.stock
-    lost = sum(stock.parts)
+    lost = stock.lost
     is_compared = stock.fees_compared != 0 or stock.leader_fees != 0
     return {
         "costs": {
@@ -51,7 +51,7 @@ def money_columns(total: Tally, pnl: PnlDrift | None) -> dict[str, Any]:
             "fee_difference": _money(stock.fees_compared - stock.leader_fees) if is_compared else None,
         },
         "copied_notional": _copied(stock),
-        "pnl": _pnl(pnl),
+        "pnl": _pnl(pnl, total),
     }
 
 
@@ -66,17 +66,23 @@ def _copied(stock: Stock) -> dict[str, str | None]:
     }
 
 
-def _pnl(pnl: PnlDrift | None) -> dict[str, Any] | None:
+def _pnl(pnl: PnlDrift | None, total: Tally) -> dict[str, Any] | None:
+    """A part of slippage that no copy's way measured is None; `unsplit` is there where there is any."""
     if pnl is None:
         return None
     shown = dict(zip(pnl.explained, apportion(list(pnl.explained.values()), MONEY_PLACES), strict=True))
+    unknown = {name for at, name in enumerate(PARTS) if total.executed and not is_measured(total, at)}
     drift = sum(shown.values(), Fraction(0))
     own = Fraction(round(pnl.own * 10**MONEY_PLACES), 10**MONEY_PLACES)
     return {
         "leader": decimal_text(own + drift, MONEY_PLACES),
         "own": decimal_text(own, MONEY_PLACES),
         "drift": decimal_text(drift, MONEY_PLACES),
-        "explained": {name: decimal_text(value, MONEY_PLACES) for name, value in shown.items()},
+        "explained": {
+            name: decimal_text(value, MONEY_PLACES) if name not in unknown else None
+            for name, value in shown.items()
+            if name != "unsplit" or total.unsplit
+        },
         "unscaled": pnl.unscaled,
     }
 

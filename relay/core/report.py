@@ -19,12 +19,12 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from relay.core.drift import LEGS, PARTS, apportion, decimal_text
+from relay.core.drift import LEGS, decimal_text
 from relay.core.intake import ARRIVALS
 from relay.core.money import last_marks, money_columns, pnl_of
 from relay.core.risk import deliveries, risk_rows, symbol_risks
 from relay.core.shortfall import PnlDrift
-from relay.core.tally import MICRO_BPS, SPREAD_UNITS, Tally, TallyKey, spread_quantile, tally
+from relay.core.tally import SPREAD_UNITS, Tally, TallyKey, mean_parts, spread_quantile, tally
 from relay.core.tracking import Tracking, tracking_columns, tracking_of
 from relay.core.verdicts import Pair, PublishedSignal, ReportRows, judge, presence
 from relay.protocol.messages import StatusReport
@@ -205,11 +205,11 @@ def validate(report: Mapping[str, Any]) -> list[str]:
                 f"{row['id']}: leverage_max {row['leverage_max']} > leverage_cap {row['leverage_cap']}"
             )
         if row["slippage_parts_bps"] is not None:
-            parts = sum((Decimal(part) for part in row["slippage_parts_bps"].values()), Decimal(0))
+            parts = sum((Decimal(part or 0) for part in row["slippage_parts_bps"].values()), Decimal(0))
             if parts != Decimal(row["slippage_bps"]["mean"]):
                 broken.append(f"{row['id']}: parts sum to {parts} bps, mean is {row['slippage_bps']['mean']}")
         if row["pnl"] is not None:
-            explained = sum((Decimal(part) for part in row["pnl"]["explained"].values()), Decimal(0))
+            explained = sum((Decimal(part or 0) for part in row["pnl"]["explained"].values()), Decimal(0))
             drift = Decimal(row["pnl"]["leader"]) - Decimal(row["pnl"]["own"])
             if not explained == Decimal(row["pnl"]["drift"]) == drift:
                 broken.append(f"{row['id']}: {explained} explained of a PnL drift of {drift}")
@@ -256,28 +256,43 @@ def _highest(values: Iterable[str]) -> str:
 def _drift_columns(total: Tally) -> dict[str, Any]:
     """Slippage and latency over all executed copies; null where there was none."""
     if not total.executed:
-        return dict.fromkeys(("slippage_bps", "slippage_parts_bps", "latency_ms", "latency_legs_ms"))
-    parts = apportion([Fraction(part, total.executed * MICRO_BPS) for part in total.parts], BPS_PLACES)
+        return dict.fromkeys(_DRIFT_COLUMNS)
+    mean, parts = mean_parts(total, BPS_PLACES)
+    legs = {leg: _whole_quantiles(total.legs[leg]) for leg in LEGS if leg in total.legs}
     return {
-        "slippage_bps": {
-            "mean": decimal_text(sum(parts, Fraction(0)), BPS_PLACES),
-            **{f"p{p}": _spread_text(total.slippage, p) for p in (50, 95, 99)},
+        "slippage_bps": {"mean": decimal_text(mean, BPS_PLACES), **_quantiles(total.slippage)},
+        "slippage_parts_bps": None
+        if parts is None
+        else {name: None if part is None else decimal_text(part, BPS_PLACES) for name, part in parts.items()},
+        "latency_ms": _whole_quantiles(total.latency),
+        "latency_legs_ms": {leg: found["p50"] for leg, found in legs.items()} or None,
+        "latency_legs_spread_ms": legs or None,
+        "mark_last_gap_bps": {
+            "leader": _quantiles(total.leader_gaps) if total.leader_gaps else None,
+            "follower": _quantiles(total.follower_gaps) if total.follower_gaps else None,
         },
-        "slippage_parts_bps": {
-            name: decimal_text(part, BPS_PLACES) for name, part in zip(PARTS, parts, strict=True)
-        }
-        if total.unsplit < total.executed
-        else None,
-        "latency_ms": {f"p{p}": spread_quantile(total.latency, p) for p in (50, 95, 99)},
-        "latency_legs_ms": {leg: spread_quantile(total.legs[leg], 50) for leg in LEGS if leg in total.legs},
     }
+
+
+_DRIFT_COLUMNS = (
+    *("slippage_bps", "slippage_parts_bps", "latency_ms", "latency_legs_ms", "latency_legs_spread_ms"),
+    "mark_last_gap_bps",
+)
+
+
+def _whole_quantiles(spread: Mapping[int, int]) -> dict[str, int]:
+    return {f"p{p}": spread_quantile(spread, p) for p in (50, 95, 99)}
+
+
+def _quantiles(spread: Mapping[int, int]) -> dict[str, str]:
+    return {f"p{p}": _spread_text(spread, p) for p in (50, 95, 99)}
 
 
 def _mark_last_gaps(totals: Iterable[Tally]) -> dict[str, str | None]:
     """Gap between mark and last as seen by the copies, where the venue itself was not asked."""
     gaps: Counter[int] = Counter()
     for total in totals:
-        gaps.update(total.gaps)
+        gaps.update(total.both_gaps)
     return {f"p{p}": _spread_text(gaps, p) if gaps else None for p in (50, 99)}
 
 

@@ -77,7 +77,8 @@ def symbol_risks(
         total, together = totals[leader, symbol], abs(net[leader, symbol])
         market = total.stock
         depth, interest = Fraction(market.depth_usdt), Fraction(market.open_interest) * Fraction(market.mark)
-        gap = Fraction(spread_quantile(total.gaps, 99), SPREAD_UNITS) if total.gaps else Fraction(0)
+        gaps = total.both_gaps
+        gap = Fraction(spread_quantile(gaps, 99), SPREAD_UNITS) if gaps else Fraction(0)
         risks[leader, symbol] = CopyRisk(
             leverage=held / equity[leader],
             correlation=together / held if held else Fraction(0),

@@ -44,6 +44,7 @@ class Stock(msgspec.Struct):
         str, list[int]
     ] = {}  # by NOT_COPIED: leader's qty and value; own qty and its value at his price
     parts: list[int] = msgspec.field(default_factory=_no_parts)  # slippage in money, in the order of `PARTS`
+    unsplit: int = 0  # and of copies of which no part is known
     own_target: int = 0  # what the policy wanted to hold after his entries, in the leader's direction
     leader_target: int = 0  # and what he held
     wanted: int = 0  # of the copies, before caps, in money at the leader's price
@@ -87,6 +88,11 @@ class Stock(msgspec.Struct):
         self._note_market(other.market_ms, (other.mark, other.depth_usdt, other.open_interest))
 
     @property
+    def lost(self) -> int:
+        """All slippage in money."""
+        return sum(self.parts) + self.unsplit
+
+    @property
     def ratio(self) -> Fraction | None:
         """The follower's size over the leader's; None where no policy has told its target."""
         return Fraction(self.own_target, self.leader_target) if self.leader_target else None
@@ -101,9 +107,12 @@ class Stock(msgspec.Struct):
         self.leader_target += round(abs(held) * QTY_UNITS)
 
     def _add_copy(self, signal: Signal, copy: CopyReport, drift: CopyDrift, price: Fraction) -> None:
-        lost = [part * drift.filled_qty for part in drift.slippage.parts]
-        rounded = apportion_units(lost, QUOTE_UNITS)
-        self.parts = [mine + part for mine, part in zip(self.parts, rounded, strict=True)]
+        if drift.is_split:
+            lost = [part * drift.filled_qty for part in drift.slippage.parts]
+            rounded = apportion_units(lost, QUOTE_UNITS)
+            self.parts = [mine + part for mine, part in zip(self.parts, rounded, strict=True)]
+        else:
+            self.unsplit += round(drift.slippage.total * drift.filled_qty * QUOTE_UNITS)
         self.wanted += round(exact(copy.wanted_qty) * price * QUOTE_UNITS)
         self.filled += round(drift.filled_qty * price * QUOTE_UNITS)
         if signal.fee is not None:
@@ -117,7 +126,10 @@ class Stock(msgspec.Struct):
             self.mark, self.depth_usdt, self.open_interest = known
 
 
-_SUMS = ("own_target", "leader_target", "wanted", "ordered", "filled", "fees_compared", "leader_fees")
+_SUMS = (
+    *("unsplit", "own_target", "leader_target", "wanted", "ordered", "filled", "fees_compared"),
+    "leader_fees",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +138,7 @@ class PnlDrift:
 
     leader: Fraction
     own: Fraction
-    explained: Mapping[str, Fraction]  # by `PARTS`, fees and `NOT_COPIED`; they sum to the drift
+    explained: Mapping[str, Fraction]  # by `PARTS`, unsplit, fees and `NOT_COPIED`; they sum to the drift
     unscaled: int = 0  # stretches whose follower told no target: what they did not copy is not known
 
     @property
@@ -137,7 +149,7 @@ class PnlDrift:
 
 def pnl_drift(pieces: Iterable[tuple[Stock, int, Fraction]]) -> PnlDrift | None:
     """Of stocks, each with the fees paid (QUOTE_UNITS) and the price to mark at; None for nothing."""
-    explained = dict.fromkeys((*PARTS, "fees", *NOT_COPIED), Fraction(0))
+    explained = dict.fromkeys((*PARTS, "unsplit", "fees", *NOT_COPIED), Fraction(0))
     own, unscaled, count = Fraction(0), 0, 0
     for stock, fees, mark in pieces:
         count += 1
@@ -145,8 +157,9 @@ def pnl_drift(pieces: Iterable[tuple[Stock, int, Fraction]]) -> PnlDrift | None:
         unscaled += ratio is None
         for name, lost in zip(PARTS, stock.parts, strict=True):
             explained[name] += Fraction(lost, QUOTE_UNITS)
+        explained["unsplit"] += Fraction(stock.unsplit, QUOTE_UNITS)
         explained["fees"] += Fraction(fees, QUOTE_UNITS)
-        own -= Fraction(sum(stock.parts) + fees, QUOTE_UNITS)
+        own -= Fraction(stock.lost + fees, QUOTE_UNITS)
         for kind, (his_qty, his_value, own_qty, own_value) in stock.steps.items():
             made = _made(own_qty, own_value, mark)
             own += made

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from fractions import Fraction
 
-from relay.core.drift import PARTS, apportion, decimal_text
-from relay.core.tally import MICRO_BPS, SPREAD_UNITS, Tally, spread_quantile
+from relay.core.drift import decimal_text
+from relay.core.tally import SPREAD_UNITS, Tally, mean_parts, spread_quantile
 from relay.core.verdicts import NO_VERDICT, Judged, PublishedSignal, ReportRows, judge, judge_copy
 from relay.protocol.messages import CopyReport
 from relay.protocol.statements import (
@@ -113,12 +113,12 @@ def _row(total: Tally, lines: list[tuple[int, int, str]]) -> StatementRow:
 def _slippage(total: Tally) -> tuple[Spread | None, dict[str, str] | None]:
     if not total.executed:
         return None, None
-    parts = apportion([Fraction(part, total.executed * MICRO_BPS) for part in total.parts], PLACES)
+    mean, parts = mean_parts(total, PLACES)
     quantiles = {
         f"p{p}": decimal_text(Fraction(spread_quantile(total.slippage, p), SPREAD_UNITS), PLACES)
         for p in (50, 95, 99)
     }
-    spread = Spread(mean=decimal_text(sum(parts, Fraction(0)), PLACES), **quantiles)
-    if total.unsplit == total.executed:
+    spread = Spread(mean=decimal_text(mean, PLACES), **quantiles)
+    if parts is None:
         return spread, None
-    return spread, {name: decimal_text(part, PLACES) for name, part in zip(PARTS, parts, strict=True)}
+    return spread, {name: decimal_text(part, PLACES) for name, part in parts.items() if part is not None}

@@ -11,11 +11,12 @@ basis point, to three significant digits, so a quantile is at most half a percen
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import msgspec
 
-from relay.core.drift import PARTS, CopyDrift, apportion_units, clocks_apart, exact
+from relay.core.drift import PARTS, CopyDrift, apportion, apportion_units, clocks_apart, exact
 from relay.core.shortfall import QUOTE_UNITS, Stock
 from relay.core.verdicts import EXECUTED_VERDICTS, Judged, is_entry
 from relay.protocol.messages import CopyReport
@@ -26,6 +27,8 @@ __all__ = [
     "SPREAD_UNITS",
     "Tally",
     "TallyKey",
+    "is_measured",
+    "mean_parts",
     "rounded",
     "spread_quantile",
     "tally",
@@ -55,13 +58,19 @@ class Tally(msgspec.Struct):
     parts: list[int] = msgspec.field(
         default_factory=lambda: [0] * len(PARTS)
     )  # sums, MICRO_BPS, in the order of `PARTS`
+    unmeasured: list[int] = msgspec.field(
+        default_factory=lambda: [0] * len(PARTS)
+    )  # of the executed copies, those whose part is not known
+    unsplit_sum: int = 0  # slippage of copies of which no part is known, MICRO_BPS
     fees: int = 0  # QUOTE_UNITS
     cost: int = 0  # slippage and fees, QUOTE_UNITS
     notional: int = 0  # traded, QUOTE_UNITS
     slippage: Spread = {}  # SPREAD_UNITS
     latency: Spread = {}  # ms
     legs: dict[str, Spread] = {}  # ms, by the step a leg ends at
-    gaps: Spread = {}  # |last - mark|, SPREAD_UNITS
+    gaps: Spread = {}  # |last - mark|, SPREAD_UNITS: of both fills, as it was counted once
+    leader_gaps: Spread = {}  # at the leader's fill
+    follower_gaps: Spread = {}  # and at the follower's
     leverage_max: str = "0"
     leverage_cap: str = "0"
     violations: list[str] = []  # the first of them
@@ -71,7 +80,15 @@ class Tally(msgspec.Struct):
     @property
     def total(self) -> int:
         """Sum of slippage, MICRO_BPS."""
-        return sum(self.parts)
+        return sum(self.parts) + self.unsplit_sum
+
+    @property
+    def both_gaps(self) -> Spread:
+        """At either fill."""
+        found = dict(self.gaps)
+        _add_counts(found, self.leader_gaps)
+        _add_counts(found, self.follower_gaps)
+        return found
 
     def add(self, item: Judged) -> None:
         """Count one more signal."""
@@ -100,6 +117,9 @@ class Tally(msgspec.Struct):
         for leg, spread in other.legs.items():
             _add_counts(self.legs.setdefault(leg, {}), spread)
         self.parts = [mine + theirs for mine, theirs in zip(self.parts, other.parts, strict=True)]
+        self.unmeasured = [
+            mine + theirs for mine, theirs in zip(self.unmeasured, other.unmeasured, strict=True)
+        ]
         self.stock.merge(other.stock)
         self.leverage_max = _higher(self.leverage_max, other.leverage_max)
         self.leverage_cap = _higher(self.leverage_cap, other.leverage_cap)
@@ -121,8 +141,14 @@ class Tally(msgspec.Struct):
         self.executed += 1
         self.unsplit += not drift.is_split
         self.apart += drift.clocks_apart
-        parts = apportion_units(drift.slippage.parts_bps, MICRO_BPS)
-        self.parts = [mine + part for mine, part in zip(self.parts, parts, strict=True)]
+        if drift.is_split:
+            parts = apportion_units(drift.slippage.parts_bps, MICRO_BPS)
+            self.parts = [mine + part for mine, part in zip(self.parts, parts, strict=True)]
+        else:
+            self.unsplit_sum += round(drift.slippage.total_bps * MICRO_BPS)
+        if not all(drift.measured):
+            missing = zip(self.unmeasured, drift.measured, strict=True)
+            self.unmeasured = [count + (not is_known) for count, is_known in missing]
         self.fees += round(drift.fees * QUOTE_UNITS)
         self.cost += round(drift.cost * QUOTE_UNITS)
         self.notional += round(drift.fill_price * drift.filled_qty * QUOTE_UNITS)
@@ -130,9 +156,10 @@ class Tally(msgspec.Struct):
         _count(self.latency, rounded(drift.latency_ms))
         for leg, value in drift.legs_ms.items():
             _count(self.legs.setdefault(leg, {}), rounded(value))
-        for gap in (drift.leader_gap_bps, drift.follower_gap_bps):
+        gaps = ((self.leader_gaps, drift.leader_gap_bps), (self.follower_gaps, drift.follower_gap_bps))
+        for spread, gap in gaps:
             if gap is not None:
-                _count(self.gaps, rounded(round(abs(gap) * SPREAD_UNITS)))
+                _count(spread, rounded(round(abs(gap) * SPREAD_UNITS)))
 
 
 _NUMBERS = tuple(name for name, kind in Tally.__annotations__.items() if kind == "int")
@@ -147,6 +174,29 @@ def tally(items: Iterable[Judged]) -> dict[TallyKey, Tally]:
         key = (item.follower_id, published.leader_id, published.signal.symbol)
         found.setdefault(key, Tally()).add(item)
     return found
+
+
+def mean_parts(total: Tally, places: int) -> tuple[Fraction, dict[str, Fraction | None] | None]:
+    """Mean slippage of the executed copies, of which there must be some, and its parts, which sum to it as
+    they are rounded; None for a part that was measured on no copy's way, and for all where none was.
+
+    `unsplit` is there where of some copies no part is known: what they add to the mean.
+    """
+    assert total.executed > 0, "a mean needs values"
+    sums = [Fraction(part, total.executed * MICRO_BPS) for part in (*total.parts, total.unsplit_sum)]
+    *parts, unsplit = apportion(sums, places)
+    mean = sum(parts, unsplit)
+    if total.unsplit == total.executed:
+        return mean, None
+    found: dict[str, Fraction | None] = {
+        name: parts[at] if is_measured(total, at) else None for at, name in enumerate(PARTS)
+    }
+    return mean, found | ({"unsplit": unsplit} if total.unsplit else {})
+
+
+def is_measured(total: Tally, at: int) -> bool:
+    """Whether the part at this place of `PARTS` is known of any executed copy."""
+    return total.unmeasured[at] < total.executed
 
 
 def spread_quantile(spread: Mapping[int, int], percent: int) -> int:

@@ -146,7 +146,7 @@ class Watch:
             return
         leader = self._leader(item.published.leader_id)
         follower = self._followers.get((item.follower_id, item.published.leader_id))
-        if item.drift is not None and is_entry(item.copy):
+        if item.drift is not None and item.drift.measured[0] and is_entry(item.copy):
             lag = item.drift.slippage.parts_bps[0]
             place = (item.published.epoch, item.published.seq)
             leader.lags_bps[place] = Decimal(lag.numerator) / Decimal(lag.denominator)

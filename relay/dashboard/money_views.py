@@ -14,7 +14,7 @@ from relay.reporting.findings import PART_WORDS, number
 __all__ = ["explained_rows", "money_rows", "money_tiles"]
 
 _NOT_COPIED = {"skipped": "skipped", "missed": "missed", "size": "copied in another size"}
-_WORDS = {**PART_WORDS, "fees": "fees"}
+_WORDS = {**PART_WORDS, "unsplit": "slippage whose parts are not known", "fees": "fees"}
 _WORDS |= {name: f"not copied: {words}" for name, words in _NOT_COPIED.items()}
 
 
@@ -60,7 +60,7 @@ def explained_rows(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the difference to the leader's profit is made of, the largest first; it sums to the drift."""
     if row["pnl"] is None:
         return []
-    parts = [(name, value) for name, value in row["pnl"]["explained"].items() if Decimal(value)]
+    parts = [(name, value) for name, value in row["pnl"]["explained"].items() if Decimal(value or 0)]
     parts.sort(key=lambda part: -abs(Decimal(part[1])))
     return [(_WORDS[name], number(value)) for name, value in parts]
 

@@ -36,7 +36,7 @@ Picture = dict[str, Any]
 
 def parts_picture(rows: Sequence[Mapping[str, Any]]) -> Picture:
     """Where slippage comes from, by follower."""
-    words = {part: PART_WORDS[part] for part in PARTS}
+    words = {part: PART_WORDS[part] for part in (*PARTS, "unsplit")}
     return _stacked("parts", "bps", rows, "slippage_parts_bps", words)
 
 
@@ -52,9 +52,9 @@ def _stacked(
     shown = [row for row in rows if row[column]]
     names = [row["id"] for row in shown]
     series = [
-        {"name": said, "x": names, "y": values, "step": place}
+        {"name": said, "x": names, "y": values, **({"step": place} if piece != "unsplit" else {})}
         for place, (piece, said) in enumerate(words.items(), 1)
-        if any(values := [float(row[column].get(piece, 0)) for row in shown])
+        if any(values := [float(row[column].get(piece) or 0) for row in shown])
     ]
     if shown and column == "slippage_parts_bps":
         means = [float(row["slippage_bps"]["mean"]) for row in shown]

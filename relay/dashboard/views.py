@@ -111,10 +111,13 @@ def kept_out(figures: Figures) -> dict[str, Any]:
 
 
 def gap_tiles(figures: Figures) -> list[tuple[str, str]]:
-    """How far the last price was from the mark where copies met it: percentile, basis points."""
-    gaps = totals(figures).gaps
+    """How far the last price was from the mark at the leaders' fills and at the copies': name, bps."""
+    total = totals(figures)
+    sides = (("at the leader's fill", total.leader_gaps), ("at the follower's", total.follower_gaps))
     return [
-        (f"p{p}", number(str(spread_quantile(gaps, p) / SPREAD_UNITS)) if gaps else "–") for p in (50, 95, 99)
+        (f"{side}, p{p}", number(str(spread_quantile(gaps, p) / SPREAD_UNITS)) if gaps else "–")
+        for side, gaps in sides
+        for p in (50, 95, 99)
     ]
 
 
@@ -198,7 +201,8 @@ def answers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         found.append(_answer("Worst slippage", worst["id"], f"/followers/{worst['id']}", said))
         parts = worst["slippage_parts_bps"]
         if parts:
-            name, value = max(parts.items(), key=lambda part: Decimal(part[1]))
+            known = {name: value for name, value in parts.items() if value is not None}
+            name, value = max(known.items(), key=lambda part: Decimal(part[1]))
             said = f"{number(value)} bps of {worst['id']}'s {worst['mean']} bps: the largest part."
             found.append(_answer("Caused by", PART_WORDS[name], "#picture-parts", said))
     reasons: Counter[str] = Counter()
@@ -240,9 +244,9 @@ def risks(figures: Figures, statuses: Iterable[StatusReport]) -> dict[str, CopyR
     for (_, leader, _), found in figures.tallies.items():
         gaps[leader].merge(found)
     p99 = {
-        leader: Fraction(spread_quantile(found.gaps, 99), SPREAD_UNITS)
+        leader: Fraction(spread_quantile(met, 99), SPREAD_UNITS)
         for leader, found in gaps.items()
-        if found.gaps
+        if (met := found.both_gaps)
     }
     return copy_risk(statuses, p99)
 

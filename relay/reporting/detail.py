@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias, TypeVar
 
-from relay.core.drift import PARTS, decimal_text
+from relay.core.drift import decimal_text
 from relay.core.report import Figures
 from relay.core.verdicts import Judged, ReportRows, judge
 
@@ -71,7 +71,6 @@ class CopyPoint:
     side: str
     verdict: str
     slippage_bps: str
-    parts_bps: Mapping[str, str]
     latency_ms: int
     orders: int
 
@@ -219,7 +218,6 @@ def _follower_fills(item: Judged) -> list[FillPoint]:
 
 def _copy_point(item: Judged) -> CopyPoint:
     assert item.drift is not None and item.copy is not None
-    parts = item.drift.slippage.parts_bps
     return CopyPoint(
         follower_id=item.follower_id,
         signal_id=item.copy.signal_id,
@@ -227,7 +225,6 @@ def _copy_point(item: Judged) -> CopyPoint:
         side=item.copy.side,
         verdict=item.verdict,
         slippage_bps=decimal_text(item.drift.slippage.total_bps, BPS_PLACES),
-        parts_bps={name: decimal_text(part, BPS_PLACES) for name, part in zip(PARTS, parts, strict=True)},
         latency_ms=item.drift.latency_ms,
         orders=len(item.copy.orders),
     )

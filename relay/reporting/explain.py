@@ -27,17 +27,20 @@ def explain(signal_id: str, place: StorePlace, *, as_json: bool) -> str:
     published = rows.signals[0].signal
     steps = {
         "leader_exec": published.leader_exec_ms,
-        "seen": published.seen_ms,
-        "sealed": published.sealed_ms,
+        "seen": published.seen_ms or None,
+        "sealed": published.sealed_ms if published.seen_ms else None,
     }
     if as_json:
         orders = [_plain_orders(verdict) for verdict in signal["verdicts"]]
         return json.dumps({**signal, "verdicts": orders, "times_ms": steps}, indent=2)
     step = f"{signal['side']} {signal['qty']} {signal['symbol']} at {signal['price']}"
+    steps_told = "nobody noted when it was seen and signed"
+    if published.seen_ms:
+        steps_told = f"seen +{published.seen_ms - published.leader_exec_ms} ms, "
+        steps_told += f"signed +{published.sealed_ms - published.seen_ms} ms"
     lines = [
         f"{signal['id']}  {signal['cause']}: {step}",
-        f"  {signal['time']} UTC at the venue; seen +{published.seen_ms - published.leader_exec_ms} ms, "
-        f"signed +{published.sealed_ms - published.seen_ms} ms; position after it {published.position.qty}",
+        f"  {signal['time']} UTC at the venue; {steps_told}; position after it {published.position.qty}",
     ]
     for verdict in signal["verdicts"]:
         lines += ["", *_verdict(verdict)]

@@ -113,13 +113,13 @@ def _csv_row(item: Judged) -> dict[str, Any]:
             "client_order_ids": " ".join(_plain(order.client_order_id) for order in copy.orders),
         }
     if drift is not None:
-        parts = zip(PARTS, drift.slippage.parts_bps, strict=True)
+        parts = drift.known_parts_bps.items()
         row |= {
             "fill_price": decimal_text(drift.fill_price, PRICE_PLACES),
             "qty": decimal_text(drift.filled_qty, PRICE_PLACES),
             "fees": decimal_text(drift.fees, PRICE_PLACES),
             "slippage_bps": decimal_text(drift.slippage.total_bps, BPS_PLACES),
-            **{f"{name}_bps": decimal_text(part, BPS_PLACES) for name, part in parts},
+            **{f"{name}_bps": decimal_text(part, BPS_PLACES) for name, part in parts if part is not None},
             "latency_ms": drift.latency_ms,
         }
     return row

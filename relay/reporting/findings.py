@@ -33,6 +33,7 @@ PART_WORDS = {
     "decision": "the market moved while the follower decided",
     "venue": "the market moved while the order was on its way",
     "spread_impact": "spread and market impact",
+    "unsplit": "no prices on the way are known",
 }
 PART_NOTES = {
     "venue_basis": "0 where leader and follower trade on one venue; between two, the follower's own middle "
@@ -136,8 +137,8 @@ def findings(report: Mapping[str, Any], detail: ReportDetail) -> list[str]:
 
 def _where_it_goes(executed: Sequence[Mapping[str, Any]]) -> str:
     means = {
-        part: _weighted(executed, lambda row, part=part: Decimal(row["slippage_parts_bps"][part]))
-        for part in executed[0]["slippage_parts_bps"]
+        part: _weighted(executed, lambda row, part=part: Decimal(row["slippage_parts_bps"].get(part) or 0))
+        for part in PART_WORDS
     }
     largest = max(means, key=lambda part: means[part])  # what is below nothing was gained there
     ranked = sorted(executed, key=lambda row: Decimal(row["slippage_bps"]["mean"]))

@@ -25,6 +25,7 @@ from markupsafe import Markup
 
 from relay.core.drift import LEGS, PARTS
 from relay.core.report import validate
+from relay.core.verdicts import NO_VERDICT
 from relay.reporting.detail import FillPoint, LiquidationPoint, PriceRow, ReportDetail, VerdictPoint
 from relay.reporting.facts import run_facts, was_replayed
 from relay.reporting.files import write_atomically
@@ -49,8 +50,13 @@ FOLLOWER_SHAPES = ("circle", "square", "diamond")  # of the first seven follower
 # The steps from fill to fill, in order: one ramp of lightness, the same for prices and for times; the
 # deliberate step stands out. Their values for light and dark are in the style sheet.
 STEP_COLOURS = tuple(f"--step-{number}" for number in range(1, 8))
-PART_LABELS = ("leader lag", "venue basis", "transit", "stagger", "decision", "venue", "spread + impact")
+PART_LABELS = (
+    *("leader lag", "venue basis", "transit", "stagger", "decision", "venue", "spread + impact"),
+    "not split",
+)
 LEG_LABELS = ("notice", "sign", "travel", "stagger", "decide", "order", "fill")
+UNSPLIT = "unsplit"
+PART_COLOURS = (*STEP_COLOURS, "--faint")
 DELIBERATE = ("stagger", "released")
 
 
@@ -63,18 +69,19 @@ def page(report: Mapping[str, Any], detail: ReportDetail) -> str:
     """The whole page as text."""
     asked_venue = report["venue"]["conservation_delta"] is not None
     problems = [line for line in validate(report) if asked_venue or not line.startswith("venue:")]
+    names = _part_names(report)
     looks = {row["id"]: _look(place) for place, row in enumerate(report["followers"])}
     return _template("report.html.j2").render(
         headline=headline(report),
         facts=run_facts(report["run"]),
         problems=problems + list(detail.cap_violations),
-        kept=_kept(asked_venue),
+        kept=_kept(report, asked_venue),
         tiles=_tiles(report),
         findings=[
             dict(zip(("name", "text"), line.split(": ", 1), strict=True)) for line in findings(report, detail)
         ],
-        followers=[_row(row, looks[row["id"]]) for row in report["followers"]],
-        parts=_parts(),
+        followers=[_row(row, looks[row["id"]], names) for row in report["followers"]],
+        parts=_parts(report),
         legs=_legs(),
         price_note=_price_note(
             detail,
@@ -95,9 +102,10 @@ def _look(place: int) -> dict[str, str]:
     return {"colour": FOLLOWER_COLOURS[at], "shape": FOLLOWER_SHAPES[repeats % len(FOLLOWER_SHAPES)]}
 
 
-def _row(row: Mapping[str, Any], look: Mapping[str, str]) -> dict[str, Any]:
+def _row(row: Mapping[str, Any], look: Mapping[str, str], names: Sequence[str]) -> dict[str, Any]:
     slippage, latency = row["slippage_bps"] or {}, row["latency_ms"] or {}
-    parts, legs = row["slippage_parts_bps"], row["latency_legs_ms"]
+    parts, spread = row["slippage_parts_bps"], row["latency_legs_spread_ms"]
+    gaps: Mapping[str, Any] = row["mark_last_gap_bps"] or {}
     highest, cap = Decimal(row["leverage_max"]), Decimal(row["leverage_cap"])
     return {
         **row,
@@ -112,9 +120,18 @@ def _row(row: Mapping[str, Any], look: Mapping[str, str]) -> dict[str, Any]:
         "gap": "–" if row["exposure_gap"] is None else f"{Decimal(row['exposure_gap']) * 100:.2f} %",
         "why": ", ".join(f"{reason_words(name)} ({count})" for name, count in row["skip_reasons"].items())
         or "–",
-        "parts": [number(parts[name]) for name in PARTS] if parts else None,
-        "legs": [number(legs.get(name), 0) for name in LEGS] if legs else None,
+        "parts": [number(parts.get(name)) for name in names] if parts else None,
+        "legs": [_leg(spread.get(name)) for name in LEGS] if spread else None,
+        "gaps": [_gap(gaps[side]) for side in ("leader", "follower")] if any(gaps.values()) else None,
     }
+
+
+def _leg(found: Mapping[str, int] | None) -> str:
+    return "–" if found is None else " · ".join(number(found[p], 0) for p in ("p50", "p95", "p99"))
+
+
+def _gap(found: Mapping[str, str] | None) -> str:
+    return "–" if found is None else " · ".join(number(found[p]) for p in ("p50", "p95", "p99"))
 
 
 def _tiles(report: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -159,11 +176,22 @@ def _range(ordered: Sequence[Decimal | int], places: int) -> str:
     return f"{low} to {high}" if low.startswith("-") else f"{low}–{high}"
 
 
-def _kept(asked_venue: bool) -> str:
-    line = "Every signal has its verdict at every follower, and no order led above its leverage cap"
+def _kept(report: Mapping[str, Any], asked_venue: bool) -> dict[str, Any]:
+    """What was promised and holds, and what nobody can say."""
+    rows = report["followers"]
+    silent = sum(row["skip_reasons"].get(NO_VERDICT, 0) for row in rows)
+    verdict = "Every signal has its verdict at every follower"
+    if silent:
+        chances = sum(row["signals"] for row in rows)
+        verdict = f"Of {chances:,} signals {silent:,} have no verdict: what became of them is not known"
+    capped = "no order led above its leverage cap"
+    if not any(Decimal(row["leverage_cap"]) for row in rows):
+        capped = "leverage was not reported"
+    line = f"{verdict}, and {capped}"
     if asked_venue:
-        return f"{line}; no order reached the venue twice, and its money adds up to the last unit."
-    return f"{line}."
+        line += "; no order reached the venue twice, and its money adds up to the last unit"
+    title = "No promise is known to be broken" if silent else "Every promise kept"
+    return {"title": title, "text": f"{line}.", "is_whole": not silent}
 
 
 def _price_note(detail: ReportDetail, *, replayed: bool, some_hidden: bool) -> str:
@@ -189,18 +217,25 @@ def _footer(report: Mapping[str, Any]) -> str:
     return f"{line} Reports that came {came} are counted as if they had not." if came else line
 
 
-def _parts() -> list[dict[str, Any]]:
-    named = zip(PARTS, PART_LABELS, STEP_COLOURS, strict=True)
+def _parts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those of `_part_names`, with their words."""
+    named = dict(zip((*PARTS, UNSPLIT), zip(PART_LABELS, PART_COLOURS, strict=True), strict=True))
     return [
         {
-            "label": label,
+            "label": named[name][0],
             "words": PART_WORDS[name],
             "note": PART_NOTES.get(name, ""),
-            "colour": colour,
+            "colour": named[name][1],
             "deliberate": name in DELIBERATE,
         }
-        for name, label, colour in named
+        for name in _part_names(report)
     ]
+
+
+def _part_names(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parts, and what is not split where there is any."""
+    found = any(UNSPLIT in (row["slippage_parts_bps"] or {}) for row in report["followers"])
+    return (*PARTS, UNSPLIT) if found else PARTS
 
 
 def _legs() -> list[dict[str, Any]]:
@@ -223,9 +258,9 @@ def _data(
     shock = detail.shock
     return {
         "leaders": sorted({fill.who for fill in detail.leader_fills}),
-        "followers": [_data_row(row, looks[row["id"]]) for row in report["followers"]],
+        "followers": [_data_row(row, looks[row["id"]], _part_names(report)) for row in report["followers"]],
         "colours": len(FOLLOWER_COLOURS),
-        "parts": _parts(),
+        "parts": _parts(report),
         "legs": _legs(),
         "copies": [
             {
@@ -265,14 +300,14 @@ def _data(
     }
 
 
-def _data_row(row: Mapping[str, Any], look: Mapping[str, str]) -> dict[str, Any]:
+def _data_row(row: Mapping[str, Any], look: Mapping[str, str], names: Sequence[str]) -> dict[str, Any]:
     slippage, parts, legs = row["slippage_bps"], row["slippage_parts_bps"], row["latency_legs_ms"]
     return {
         "id": row["id"],
         **look,
         "copies": row["copied"] + row["capped"],
         "slippage": None if slippage is None else {name: float(value) for name, value in slippage.items()},
-        "parts": None if parts is None else [float(parts[name]) for name in PARTS],
+        "parts": None if parts is None else [float(parts.get(name) or 0) for name in names],
         "latency": row["latency_ms"],
         "legs": None if legs is None else [legs.get(name) for name in LEGS],
     }

@@ -9,7 +9,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
-from relay.core.drift import LEGS, PARTS
+from relay.core.drift import LEGS
 from relay.core.verdicts import Judged, PublishedSignal, ReportRows, judge
 from relay.reporting.findings import PART_WORDS, STEP_WORDS, number, reason_words
 
@@ -66,9 +66,10 @@ def verdict_row(item: Judged) -> dict[str, Any]:
         "legs": [(STEP_WORDS[leg], legs[leg]) for leg in LEGS if leg in legs],
         "parts": [
             (PART_WORDS[name], number(str(float(value))))
-            for name, value in zip(PARTS, drift.slippage.parts_bps, strict=True)
+            for name, value in drift.known_parts_bps.items()
+            if value is not None
         ]
-        if drift and drift.is_split
+        if drift
         else [],
         "orders": copy.orders if copy else [],
     }

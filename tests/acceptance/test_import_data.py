@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from relay.cli import app
+from relay.core.drift import PARTS
 
 pytestmark = pytest.mark.data
 DATA = Path(os.environ.get("SLIPSTREAM_DATA", "../shared/data"))
@@ -33,5 +34,15 @@ def test_the_recorded_copies_come_after_the_stated_delay(tmp_path: Path) -> None
     assert sum(row["copied"] for row in rows.values()) == 102
     assert all(row["slippage_parts_bps"] is None for row in rows.values()), "there are no quotes in it"
     assert all(row["slippage_bps"] for row in rows.values())
+    for row in rows.values():
+        assert row["latency_legs_ms"] is row["latency_legs_spread_ms"] is None, "nobody noted the steps"
+        explained = row["pnl"]["explained"]
+        assert {part: explained[part] for part in PARTS} == dict.fromkeys(PARTS)
+        assert explained["unsplit"] == row["costs"]["slippage"]
+        assert row["mark_last_gap_bps"] == {"leader": None, "follower": None}
+    page = ran("report", "slippage", "--store", store, "--format", "html")
+    silent = sum(row["skip_reasons"].get("no_verdict", 0) for row in rows.values())
+    assert silent > 1_000 and "Every promise kept" not in page
+    assert f"{silent:,} have no verdict" in page and "leverage was not reported" in page
     symbols = ran("report", "slippage", "--store", store, "--symbol", "xyz:CXMT", "--format", "csv")
     assert "xyz:CXMT" in symbols, "raw coin ids stay raw"

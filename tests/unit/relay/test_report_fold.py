@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy as copying
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from relay.core.drift import LEGS, PARTS
 from relay.core.report import build_report, figures_of, validate
 from relay.core.verdicts import ReportRows
+from relay.protocol.messages import MarketState
+from relay.reporting.detail import build_detail
+from relay.reporting.html import page
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status, sample_run
 
 VENUE: dict[str, Any] = {
@@ -46,6 +50,8 @@ def test_the_document_has_exactly_its_keys() -> None:
             "slippage_parts_bps",
             "latency_ms",
             "latency_legs_ms",
+            "latency_legs_spread_ms",
+            "mark_last_gap_bps",
         ),
         *("leverage_max", "leverage_cap", "leverage_peak", "exposure_gap"),
         *("costs", "copied_notional", "pnl", "tracking", "carry"),
@@ -53,7 +59,10 @@ def test_the_document_has_exactly_its_keys() -> None:
     assert list(row["slippage_bps"]) == ["mean", "p50", "p95", "p99"]
     assert tuple(row["slippage_parts_bps"]) == PARTS
     assert list(row["latency_ms"]) == ["p50", "p95", "p99"]
-    assert tuple(row["latency_legs_ms"]) == LEGS
+    assert tuple(row["latency_legs_ms"]) == tuple(row["latency_legs_spread_ms"]) == LEGS
+    for leg, spread in row["latency_legs_spread_ms"].items():
+        assert list(spread) == ["p50", "p95", "p99"] and spread["p50"] == row["latency_legs_ms"][leg]
+        assert spread["p50"] <= spread["p95"] <= spread["p99"]
     assert all(isinstance(text, str) for text in row["slippage_parts_bps"].values())
     assert validate(report) == []
 
@@ -199,3 +208,34 @@ def test_a_broken_promise_is_said(path: tuple[Any, ...], value: Any, said: str) 
     broken = validate(report)
     assert len(broken) == 1
     assert said in broken[0]
+
+
+def test_the_gap_at_the_leaders_fill_is_not_the_one_at_the_followers() -> None:
+    signals = [a_signal(seq) for seq in range(1, 4)]  # his mark and last are the same
+    copies = [a_copy(of, executed_mark="60000", executed_last="60030") for of in signals]
+    row = follower_row(ReportRows(signals, copies, []))
+    assert row["mark_last_gap_bps"] == {
+        "leader": dict.fromkeys(("p50", "p95", "p99"), "0"),
+        "follower": dict.fromkeys(("p50", "p95", "p99"), "5"),
+    }
+
+
+def test_a_part_that_nobody_measured_is_null_and_what_is_not_split_is_told_apart() -> None:
+    """Without a quote when it was released, no part ends there; a copy without any quote is in no part."""
+    signals = [a_signal(seq) for seq in range(1, 5)]
+    no_mids: dict[str, Any] = dict.fromkeys(("received_mid", "released_mid", "submitted_mid", "accepted_mid"))
+    copies = [a_copy(of, released_mid=None) for of in signals[:3]]
+    empty = MarketState(**dict.fromkeys(("mark", "index", "last", "bid", "ask"), "0"))
+    dark = a_signal(4, market=empty)
+    rows = ReportRows([*signals[:3], dark], [*copies, a_copy(dark, price="60012", **no_mids)], [])
+    row = follower_row(rows)
+    parts = row["slippage_parts_bps"]
+    assert parts["stagger"] is None and all(parts[name] is not None for name in PARTS if name != "stagger")
+    assert parts["unsplit"] == "0.5", "2 bps of one copy in four"
+    assert sum(Decimal(part or 0) for part in parts.values()) == Decimal(row["slippage_bps"]["mean"])
+    explained = row["pnl"]["explained"]
+    assert explained["stagger"] is None and explained["unsplit"] == "1.2"
+    report = build_report(figures_of(rows), {"conservation_delta": "0"}, {})
+    assert validate(report) == []
+    page_of = page(report, build_detail(rows, figures_of(rows), prices={}))
+    assert "not split" in page_of and "no prices on the way are known" in page_of
