@@ -15,6 +15,7 @@ import structlog
 
 from follower_client.closeout import Closeout
 from follower_client.control import ControlFile
+from follower_client.core.snapshot import Control
 from follower_client.desk import Desk
 from follower_client.errors import ConfigurationError, FollowerError, TryAgainError
 from follower_client.executor import Executor
@@ -110,6 +111,7 @@ class Follower:
             )
         except BusError as error:
             raise TryAgainError(str(error)) from None
+        self._bus.on_denied = self._denied
         self._reporter = Reporter(self.follower_id, self._store, self._bus)
         self._desk = Desk(self.policy, self._store, self._port, control, self._failpoints)
         self._desk.shared = len(settings.leaders) > 1
@@ -146,6 +148,7 @@ class Follower:
                 silent_after_ms=leader.silent_after_ms,
                 on_joined=lambda head: desk.store.save_head(leader.id, head),
                 group_key=group_key if leader.box_key_file is not None else None,
+                on_put_out=self._put_out,
             )
         )
 
@@ -275,5 +278,28 @@ class Follower:
     async def _watch_bus(self) -> None:
         assert self._bus is not None
         await self._bus.wait_closed()
-        if not self._stopping.is_set():
+        if self._stopping.is_set():
+            return
+        if not self._bus.was_put_out:
             raise TryAgainError("broker: the connection is closed for good")
+        leaders = ", ".join(leader.id for leader in self.settings.leaders)
+        reason = f"not let in any more: put out by the leader ({leaders}), or by who runs it"
+        self._put_out(reason, by_all=True)
+
+    def _denied(self, subject: str) -> None:
+        """A grant ended while others stay."""
+        for leader in self.settings.leaders:
+            if subject == subjects.feed(leader.id):
+                self._put_out(f"put out by the leader: {leader.id} may not be heard any more")
+
+    def _put_out(self, reason: str, *, by_all: bool = False) -> None:
+        """A leader is heard no more: nothing is opened, and what is held stays in this program's care. Other
+        leaders are followed as before.
+        """
+        assert self._desk is not None
+        log.error("put_out", reason=reason)
+        if by_all or len(self.settings.leaders) == 1:
+            self._desk.control.order(Control.REDUCE_ONLY, by="trigger:put_out", reason=reason)
+        else:
+            self._desk.control.note("put_out", by="trigger:put_out", detail=reason)
+            self._notifier.tell("put_out", reason)

@@ -34,6 +34,7 @@ WHAT_TO_DO = {
     "weekly_loss": "Positions are being closed. Resume when you want to go on, or raise the limit.",
     "drawdown": "Positions are being closed. Resume when you want to go on, or raise the limit.",
     "leader_silent": "Ask the leader. Positions are handled as [policy] silence says; resume to go on.",
+    "put_out": "Ask the leader. `follower-client flatten` closes what is held; exits and stops go on here.",
     "equivocation": "Do not resume before you have spoken to the leader: two messages claim one place.",
     "clock": "Set this machine's clock (NTP). Entries go on by themselves once it is right.",
     "adl_rank": "Your profit may be taken to cover others' losses. Reduce the position or its leverage.",

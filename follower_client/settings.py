@@ -103,7 +103,7 @@ class LeaderSection(_Section):
     public_key: PublicKey = Field(description="his signing key: nothing else is believed")
     box_key_file: File | None = Field(default=None, description="private groups: file with the own key")
     silent_after_ms: Annotated[int, Field(ge=500, le=600_000), Allowed("500 to 600000")] = Field(
-        default=4000, description="no entries when nothing was heard for so long; positions are held"
+        default=2700, description="no entries when nothing was heard for so long; positions are held"
     )
 
 

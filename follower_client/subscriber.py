@@ -69,7 +69,11 @@ class Subscriber:
         silent_after_ms: int,
         on_joined: Callable[[Head], None],
         group_key: Callable[[NeedKey], Awaitable[bytes | None]] | None = None,
+        on_put_out: Callable[[str], None] = lambda _reason: None,
     ) -> None:
+        """`on_put_out` is told when the leader ends an epoch of his private group that we could read, and
+        gives us no key to the next one.
+        """
         is_member = group_key is not None
         self.reader = (
             FeedReader(leader_id, public_key, None, is_member=is_member)
@@ -80,6 +84,8 @@ class Subscriber:
         )
         self._group_key = group_key
         self._keys_needed: asyncio.Queue[NeedKey] = asyncio.Queue()
+        self._on_put_out = on_put_out
+        self._is_in_group = False
         self._bus = bus
         self._history = History(bus.fetch_range, subjects.stream(leader_id))
         self._leader_id = leader_id
@@ -192,6 +198,10 @@ class Subscriber:
                     log.warning("group_key_not_fetched", epoch=need.group_epoch, error=str(error))
                     await asyncio.sleep(wait_s)
                     wait_s = min(2 * wait_s, GAP_RETRY_MAX_S)
+            if key is None and self._is_in_group:
+                log.error("put_out_of_group", leader_id=self._leader_id, epoch=need.group_epoch)
+                self._on_put_out(f"put out of {self._leader_id}'s private group by the leader")
+            self._is_in_group = key is not None
             self._hand_on(self.reader.give_key(need.group_epoch, key))
 
     async def _fill_gaps(self) -> None:

@@ -88,6 +88,8 @@ class Connection:
         self._refusals = 0  # times in a row that the broker did not know us when we came back
         self._on_reconnect: Callable[[], None] | None = None
         self.dropped = 0  # messages lost to a full subscription since the start
+        self.was_put_out = False  # the broker does not know this user any more
+        self.on_denied: Callable[[str], None] = lambda _subject: None  # what we hear may be taken from us
         self.last_error = ""
         self.subscribed: set[str] = set()  # subjects listened to, for whoever must know that it is ready
 
@@ -332,6 +334,7 @@ class Connection:
             _log.warning("not_permitted", bus=self._name, action=action, subject=subject)
             if action == "subscription":
                 self._denied_subscriptions.add(subject)
+                self._tell_denied(subject)
                 return
             for waiting_for, settle in list(self._replies.values()):
                 if waiting_for == subject:
@@ -344,11 +347,18 @@ class Connection:
             if "authorization violation" in self.last_error.lower():
                 self._count_refusal()
 
+    def _tell_denied(self, subject: str) -> None:
+        try:
+            self.on_denied(subject)
+        except Exception:
+            _log.exception("denied_callback_failed", bus=self._name)
+
     def _count_refusal(self) -> None:
         """A broker that has just started may not know its users yet; one that keeps saying no means it."""
         self._refusals += 1
         if self._refusals >= REFUSALS_MAX and not self._closed.done():
             self.last_error = "this nkey is no longer one of the broker's users"
+            self.was_put_out = True
             _log.error("bus_put_out", bus=self._name)
             self._ending = asyncio.create_task(self.close(), name=f"put-out-{self._name}")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import nats
 import pytest
 from nacl.public import PrivateKey
 
+from follower_client.leader_view import LeaderView
+from follower_client.records import Head
+from follower_client.subscriber import Subscriber
 from relay.door import call
 from relay.keys import create_nkey, load_nkey_seed
 from relay.nats_bus import Bus, BusMessage, NotPermitted
@@ -75,15 +80,85 @@ class Member:
             elif isinstance(event, Unreadable):
                 self.unreadable += 1
             elif isinstance(event, NeedKey):
-                await self._note(self.reader.give_key(event.group_epoch, await self._fetch(event)))
+                await self._note(self.reader.give_key(event.group_epoch, await self.fetch(event)))
 
-    async def _fetch(self, need: NeedKey) -> bytes | None:
+    async def fetch(self, need: NeedKey) -> bytes | None:
         raw = await self.bus.fetch_group_key("alice", need.group_epoch, self.name)
         if raw is None:
             return None
         key = unwrap_key(decode_wrapped(raw), bytes(self.box), need.root, need.count)
         self.keys[need.group_epoch] = key
         return key
+
+
+class Ear:
+    """What a follower's executor would hear."""
+
+    def __init__(self) -> None:
+        self.leader_alive = True
+        self.leader = LeaderView()
+        self.heard_of: list[str] = []
+
+    def offer(self, _envelope: Any, signal: Signal) -> None:
+        self.heard_of.append(signal.qty)
+
+    def heard(self, *_: Any) -> None:
+        """Notices and what cannot be read."""
+
+    def locked(self, *_: Any) -> None:
+        """Nobody contradicts himself here."""
+
+
+@asynccontextmanager
+async def follower_of(eva: Member, leader_key: str, told: list[str]) -> AsyncIterator[Ear]:
+    """A follower's own subscriber on eva's connection; what it says of being put out goes into `told`."""
+    ear = Ear()
+    subscriber = Subscriber(
+        eva.bus,
+        "alice",
+        leader_key,
+        Head(0, 0, "0" * 64),
+        ear,
+        silent_after_ms=60_000,
+        on_joined=lambda _: None,
+        group_key=eva.fetch,
+        on_put_out=told.append,
+    )
+    await subscriber.start()
+    subscriber.look_back()
+    running = asyncio.create_task(subscriber.run())
+    try:
+        yield ear
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.timeout(60)
+async def test_a_follower_that_is_put_out_of_the_group_is_told_so_once(tmp_path: Path) -> None:
+    async with programs(tmp_path) as room:
+        serve = await room.serve()
+        await start_external(room, serve)
+        desk, told = Desk(tmp_path), list[str]()
+        note, relay = tmp_path / "alice.sqlite.door", ("--config", "relay-broker.toml")
+        add = ("leaders", "add", "alice", "--nkey", room.nkeys["alice"], "--signing-key", room.public_key)
+        await desk(*add, *relay)
+        eva = Member("eva", room.public_key, tmp_path)
+        await eva.join((await desk("invite", "create", "--leader", "alice", *relay))[0])
+        async with follower_of(eva, room.public_key, told) as ear:
+            await desk("group", "create")
+            await call(note, "signal", step(1, "buy", "1", equity="1000"))
+            await eventually(lambda: ear.heard_of == ["1"])
+            assert told == []
+            await desk("group", "remove", "eva")
+            for number in (2, 3):
+                await call(note, "signal", step(number, "buy", str(number)))
+            await eventually(lambda: told == ["put out of alice's private group by the leader"])
+            await desk("group", "add", "eva")
+            await call(note, "signal", step(4, "buy", "4"))
+            await eventually(lambda: ear.heard_of == ["1", "4"])
+            assert len(told) == 1
+        await eva.bus.close()
 
 
 @pytest.mark.timeout(120)

@@ -143,15 +143,23 @@ async def test_a_certificate_that_has_run_out_is_said_so(tmp_path: Path) -> None
 async def test_who_is_put_out_while_connected_ends_with_the_reason(tmp_path: Path) -> None:
     async with running_room(tmp_path) as room:
         bob, eve = await room.bus("bob"), await room.bus("eve")
+        heard: list[bytes] = []
+
+        async def hear(message: BusMessage) -> None:
+            heard.append(message.data)
+
+        await bob.subscribe("feed.alice", hear)
         began = time.monotonic()
         await room.broker.change_users(
             room.broker.leaders, [one for one in room.broker.followers if one.id != "bob"], []
         )
+        await _still_hears(room, eve)
+        assert heard == []  # his session ended before the change was said to be made
         await asyncio.wait_for(bob.wait_closed(), 10)
         assert time.monotonic() - began < 10
+        assert bob.was_put_out
         assert "no longer one of the broker's users" in bob.last_error
         assert eve.is_connected
-        await _still_hears(room, eve)
         await asyncio.gather(bob.close(), eve.close())
 
 

@@ -1,0 +1,70 @@
+"""A follower whom the leader puts out while it runs: the reason is in its status, what it holds stays in its
+care, nothing is opened.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.broker_config import FollowerUser
+from tests.integration.follower_world import World, eventually, world
+from tests.integration.signal_publisher import LEADER
+from tests.integration.test_follower_commands import client, told
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(150), pytest.mark.system]
+
+
+async def holding(stage: World) -> Decimal:
+    """The follower copies one entry; returns what it holds."""
+    unit = (Decimal(100_000) / stage.venue.price).quantize(Decimal("0.001"))
+    report = await stage.reported("alice", await stage.publisher.trade(str(unit)))
+    assert report.verdict == "copied"
+    return await stage.venue.position("alice")
+
+
+async def status(stage: World) -> Any:
+    return await told(stage.folder, "status", "--config", "alice.toml")
+
+
+async def ordered(stage: World, text: str) -> None:
+    async def is_told() -> bool:
+        [shown] = await status(stage)
+        return bool(shown["control"] == "reduce_only" and text in shown["control_reason"])
+
+    await eventually(is_told, limit_s=20, what=text)
+
+
+async def test_f29_who_is_put_out_says_so_and_keeps_what_is_held_in_its_care(tmp_path: Path) -> None:
+    async with world(tmp_path, "alice") as stage:
+        follower = await stage.follow(stage.write_config("alice"))
+        held = await holding(stage)
+        assert held > 0
+        others = [one for one in stage.broker.followers if one.id != "alice"]
+        await stage.broker.change_users(stage.broker.leaders, others, [])
+        await ordered(stage, f"put out by the leader ({LEADER})")
+        assert follower.process.returncode is None
+        events = [json.loads(line) for line in follower.log.read_text().splitlines() if line.startswith("{")]
+        assert any(event["event"] == "put_out" for event in events)
+        assert any(event["event"] == "alarm" and event.get("name") == "put_out" for event in events)
+        await client(tmp_path, "flatten", "--config", "alice.toml")
+        await eventually(lambda: _is_flat(stage), limit_s=20, what="flat by its own means")
+        assert await follower.stop() == 0
+
+
+async def _is_flat(stage: World) -> bool:
+    return await stage.venue.position("alice") == 0
+
+
+async def test_f29_a_grant_that_ends_while_the_connection_stays_is_told_as_well(tmp_path: Path) -> None:
+    async with world(tmp_path, "alice") as stage:
+        follower = await stage.follow(stage.write_config("alice"))
+        await holding(stage)
+        followers = [FollowerUser(one.id, one.nkey, ()) for one in stage.broker.followers]
+        await stage.broker.change_users(stage.broker.leaders, followers, [])
+        await ordered(stage, f"put out by the leader: {LEADER} may not be heard any more")
+        assert await follower.stop() == 0
