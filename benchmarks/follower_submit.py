@@ -233,7 +233,7 @@ async def _clients(
     running: list[asyncio.Task[None]] = []
     port: VenuePort | None = None
     try:
-        instruments = await load_instruments(public, [SYMBOL], required=True)
+        instruments = await load_instruments(public, [SYMBOL])
         await _quote(maker)
         await bare.load_markets()
         await bare.load_time_difference()

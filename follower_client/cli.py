@@ -11,15 +11,20 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from follower_client import cli_memory, cli_operator
-from follower_client.cli_words import PROGRAM, Config, Json, log_to_stderr, one_line_errors, table
-
-if TYPE_CHECKING:
-    from follower_client.settings import FollowerSettings
+from follower_client.cli_words import (
+    PROGRAM,
+    Config,
+    Json,
+    followers_of,
+    log_to_stderr,
+    one_line_errors,
+    table,
+)
 
 __all__ = ["app", "main"]
 
@@ -71,14 +76,10 @@ def run(
     settings.
     """
     with one_line_errors():
-        from follower_client.reading import check_secrets, load_folder_or_file
+        from follower_client.starting import Files
 
-        def read() -> list[FollowerSettings]:
-            found = load_folder_or_file(config, paper=paper)
-            check_secrets(found)
-            return found
-
-        settings = read()
+        files = Files(config, paper=paper)
+        settings = files.first()
         log_to_stderr()
         import asyncio
 
@@ -88,19 +89,17 @@ def run(
             if as_json:
                 typer.echo(json.dumps({"ready": True, "followers": followers}))
             else:
-                marks = [
-                    f"{one.follower.id} (PAPER)" if one.venue.kind == "paper" else one.follower.id
-                    for one in settings
-                ]
+                papers = files.papers
+                marks = [f"{name} (PAPER)" if name in papers else name for name in followers]
                 typer.echo(f"following with {', '.join(marks)}; Ctrl-C ends")
 
         try:
             import uvloop
 
-            status = uvloop.run(serve(settings, announce, read))
+            status = uvloop.run(serve(settings, announce, files.again))
         except ImportError:
-            status = asyncio.run(serve(settings, announce, read))
-        raise typer.Exit(status)
+            status = asyncio.run(serve(settings, announce, files.again))
+        raise typer.Exit(status or files.status)
 
 
 @app.command()
@@ -143,16 +142,16 @@ def doctor(config: Config = Path("follower.toml"), as_json: Json = False) -> Non
     """Look at keys, rights, clock, minimums, broker and venue; change nothing."""
     with one_line_errors():
         from follower_client.doctor import examine
-        from follower_client.reading import load_folder_or_file
 
         log_to_stderr()
-        rows = [finding.row() for one in load_folder_or_file(config) for finding in examine(one)]
+        found, wrong = followers_of(config)
+        rows = [finding.row() for one in found for finding in examine(one)]
     if as_json:
         typer.echo(json.dumps(rows))
     else:
         columns = ("follower", "check", "level", "what", "what_to_do")
         table(columns, [[row[name] for name in columns] for row in rows])
-    raise typer.Exit(1 if any(row["level"] == "fail" for row in rows) else 0)
+    raise typer.Exit(1 if any(row["level"] == "fail" for row in rows) else wrong)
 
 
 @app.command()
@@ -178,10 +177,9 @@ def venues(as_json: Json = False) -> None:
 def config_check(config: Config = Path("follower.toml")) -> None:
     """Say all that is wrong, or that nothing is."""
     with one_line_errors():
-        from follower_client.reading import check_secrets, load_folder_or_file
+        from follower_client.starting import check
 
-        settings = load_folder_or_file(config)
-        check_secrets(settings)
+        settings = check(config)
     typer.echo(f"ok: {', '.join(one.follower.id for one in settings)}")
 
 
@@ -189,9 +187,9 @@ def config_check(config: Config = Path("follower.toml")) -> None:
 def config_show(config: Config = Path("follower.toml")) -> None:
     """The configuration in force, defaults included, secrets masked, as JSON."""
     with one_line_errors():
-        from follower_client.reading import load_folder_or_file
+        from follower_client.reading import read_files
 
-        settings = load_folder_or_file(config)
+        settings = read_files(config).all_right()
     typer.echo(json.dumps([one.model_dump(mode="json") for one in settings], indent=2))
 
 

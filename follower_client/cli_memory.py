@@ -7,7 +7,7 @@ to it (`cli_operator`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from follower_client.cli_words import PROGRAM, Config, Json, log_to_stderr, one_line_errors, table
+from follower_client.cli_words import (
+    PROGRAM,
+    Config,
+    Json,
+    followers_of,
+    log_to_stderr,
+    one_line_errors,
+    table,
+)
 
 if TYPE_CHECKING:
     from follower_client.replay import Replayed
@@ -39,10 +47,11 @@ def register(app: typer.Typer) -> None:
 def status(config: Config = Path("follower.toml"), as_json: Json = False) -> None:
     """How far each follower is, its verdicts and its position, from the store alone."""
     with one_line_errors():
-        rows = [_status_row(one, store) for one, store in _stores(config)]
+        found, wrong = followers_of(config)
+        rows = [_status_row(one, store) for one, store in _stores(found)]
     if as_json:
         typer.echo(json.dumps(rows))
-        return
+        raise typer.Exit(wrong)
     columns = (
         "follower",
         "leader",
@@ -62,6 +71,9 @@ def status(config: Config = Path("follower.toml"), as_json: Json = False) -> Non
     for row in rows:
         for found in row["evidence"]:
             typer.echo(f"{row['follower']}: evidence: {found['proves']} ({found['file']})")
+        if row["control"] != "run":
+            typer.echo(f"{row['follower']}: {row['control']} by {row['control_by']}: {row['control_reason']}")
+    raise typer.Exit(wrong)
 
 
 def verdicts(
@@ -77,6 +89,7 @@ def verdicts(
         _print_reports(config)
         return
     with one_line_errors():
+        found, wrong = followers_of(config)
         rows = [
             {
                 "follower": one.follower.id,
@@ -91,12 +104,13 @@ def verdicts(
                 "limit": None if copy.limit_value is None else str(copy.limit_value),
                 "observed": None if copy.observed_value is None else str(copy.observed_value),
             }
-            for one, store in _stores(config)
+            for one, store in _stores(found)
+            if store is not None
             for copy in store.copies(limit=limit)
         ]
     if as_json:
         typer.echo(json.dumps(rows))
-        return
+        raise typer.Exit(wrong)
     columns = (
         "follower",
         "signal_id",
@@ -116,6 +130,7 @@ def verdicts(
             for row in rows
         ],
     )
+    raise typer.Exit(wrong)
 
 
 def _print_reports(config: Path) -> None:
@@ -124,7 +139,10 @@ def _print_reports(config: Path) -> None:
         from follower_client.reports import Identity, copy_report
         from relay.protocol.codec import encode_payload
 
-        for one, store in _stores(config):
+        found, wrong = followers_of(config)
+        for one, store in _stores(found):
+            if store is None:
+                continue
             paper = one.venue.kind == "paper"
             for copy in store.copies(limit=VERDICTS_MAX):
                 if copy.verdict is None or copy.is_late:
@@ -135,6 +153,7 @@ def _print_reports(config: Path) -> None:
                 ]
                 report = encode_payload(copy_report(identity, copy, orders))
                 typer.echo(b'{"signal":' + copy.signal + b',"report":' + report + b"}")
+    raise typer.Exit(wrong)
 
 
 def replay(
@@ -193,11 +212,10 @@ def recover(
 ) -> None:
     """Build a lost or damaged store anew from the leader's history and the venue's. Nothing is traded."""
     with one_line_errors():
-        from follower_client.reading import check_secrets, load_folder_or_file
+        from follower_client.reading import check_secrets, read_files
         from follower_client.recovery import recover as build_anew
 
-        settings = load_folder_or_file(config)
-        check_secrets(settings)
+        settings = check_secrets(read_files(config)).all_right()
         log_to_stderr()
         rows: list[dict[str, Any]] = []
         for one in settings:
@@ -216,28 +234,34 @@ def recover(
         )
 
 
-def _stores(config: Path) -> Iterator[tuple[FollowerSettings, Store]]:
-    from follower_client.reading import load_folder_or_file
+def _stores(found: Sequence[FollowerSettings]) -> Iterator[tuple[FollowerSettings, Store | None]]:
+    """Each with its memory; without one it has never run, which is said and is no failure."""
     from follower_client.store import Store
 
-    for one in load_folder_or_file(config):
-        store = Store.open(one.follower.data_dir / "follower.sqlite", read_only=True)
+    for one in found:
+        file = one.follower.data_dir / "follower.sqlite"
+        if not file.exists():
+            told = f"has not run yet, nothing is kept in {one.follower.data_dir}; next: {PROGRAM} run"
+            typer.echo(f"{PROGRAM}: {one.follower.id}: {told}", err=True)
+            yield one, None
+            continue
+        store = Store.open(file, read_only=True)
         try:
             yield one, store
         finally:
             store.close()
 
 
-def _status_row(one: FollowerSettings, store: Store) -> dict[str, Any]:
+def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
     from follower_client.control import ControlFile
     from follower_client.evidence import kept_evidence
 
     name, leader = one.follower.id, one.leader.id
     control = ControlFile(one.follower.data_dir).read()
-    head = store.head(leader)
+    head = None if store is None else store.head(leader)
     counts = dict.fromkeys(COUNTS, 0)
     reasons: dict[str, int] = {}
-    for (verdict, reason), count in store.verdict_counts().items():
+    for (verdict, reason), count in ({} if store is None else store.verdict_counts()).items():
         counts[verdict] += count
         if verdict in ("skipped", "missed"):
             reasons[reason] = reasons.get(reason, 0) + count
@@ -248,8 +272,8 @@ def _status_row(one: FollowerSettings, store: Store) -> dict[str, Any]:
         "seq": None if head is None else head.seq,
         **counts,
         "reasons": reasons,
-        "positions": {symbol: str(qty) for symbol, qty in store.positions().items()},
-        "unfinished_orders": len(store.open_orders()),
+        "positions": {s: str(qty) for s, qty in ({} if store is None else store.positions()).items()},
+        "unfinished_orders": 0 if store is None else len(store.open_orders()),
         "control": control.level.value,
         "control_by": control.by,
         "control_reason": control.reason,

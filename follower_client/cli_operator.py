@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from follower_client.cli_words import Config, Json, log_to_stderr, one_line_errors
+from follower_client.cli_words import Config, Json, followers_of, log_to_stderr, one_line_errors
 
 if TYPE_CHECKING:
     from follower_client.core.snapshot import Control
@@ -50,9 +50,9 @@ def _ordering(level: str, help_text: str) -> Callable[..., None]:
         from follower_client.core.snapshot import Control
 
         with one_line_errors():
-            found = _chosen(config, follower)
+            found, status = _chosen(config, follower)
             rows = [_order(one, Control(level), reason) for one in found]
-        _tell(rows, as_json)
+        _tell(rows, as_json, status)
 
     command.__doc__ = f"{help_text} In force when it returns, and after every restart."
     return command
@@ -66,10 +66,11 @@ def resume(
 
     with one_line_errors():
         rows: list[dict[str, object]] = []
-        for one in _chosen(config, follower):
+        found, status = _chosen(config, follower)
+        for one in found:
             state = ControlFile(_folder(one)).resume(by="operator", reason=reason)
             rows.append({"follower": one.follower.id, "level": state.level.value, "reason": state.reason})
-    _tell(rows, as_json)
+    _tell(rows, as_json, status)
 
 
 def flatten(
@@ -83,7 +84,7 @@ def flatten(
     from follower_client.core.snapshot import Control
 
     with one_line_errors():
-        found = _chosen(config, follower)
+        found, status = _chosen(config, follower)
         rows = [_order(one, Control.FLATTEN, reason) for one in found]
         if wait:
             log_to_stderr()
@@ -91,10 +92,10 @@ def flatten(
 
             for one, row in zip(found, rows, strict=True):
                 row["flat"] = wait_until_flat(one, WAIT_S)
-    _tell(rows, as_json)
-    if wait and not all(row["flat"] for row in rows):
+    is_flat = not wait or all(row["flat"] for row in rows)
+    if not is_flat:
         typer.echo("follower-client: a copied position is still open: see status, and the venue", err=True)
-        raise typer.Exit(75)
+    _tell(rows, as_json, status if is_flat else 75)
 
 
 def leave(
@@ -103,36 +104,40 @@ def leave(
     keep: Annotated[bool, typer.Option("--keep/--flatten", help="Keep the positions, or close them.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Stop following a leader, at the relay as well. The configuration file is set aside."""
+    """Stop following a leader, at the relay as well. The configuration is set aside; of several leaders only
+    he is taken out of it.
+    """
     with one_line_errors():
         log_to_stderr()
         from follower_client.closing import leave as leave_leader
-        from follower_client.errors import ConfigurationError
 
-        found = [one for one in _chosen(config, None) if one.leader.id == leader]
+        chosen, status = _chosen(config, None)
+        found = [one for one in chosen if leader in [followed.id for followed in one.leaders]]
         if not found:
-            typer.echo(f"follower-client: leave: nobody here follows {leader}", err=True)
+            followed = sorted({each.id for one in chosen for each in one.leaders})
+            typer.echo(
+                f"follower-client: leave: nobody here follows {leader}, allowed: {', '.join(followed)}",
+                err=True,
+            )
             raise typer.Exit(2)
-        for one in found:
-            if one.more_leaders:
-                told = f"follows several leaders, allowed: flatten, then take {leader}'s table out"
-                raise ConfigurationError([f"leave: {one.follower.id}: {told}"])
-        rows = [leave_leader(one, config, keep=keep, limit_s=WAIT_S) for one in found]
-    _tell(rows, as_json)
-    if not all(row["flat"] or keep for row in rows):
-        raise typer.Exit(75)
+        rows = [leave_leader(one, leader, config, keep=keep, limit_s=WAIT_S) for one in found]
+    for row in rows:
+        if not row["off_the_relays_list"]:
+            told = "the relay could not be told: ask the leader to take you off his list"
+            typer.echo(f"follower-client: {row['follower']}: {told}", err=True)
+    _tell(rows, as_json, status if all(row["flat"] or keep for row in rows) else 75)
 
 
-def _chosen(config: Path, names: list[str] | None) -> list[FollowerSettings]:
+def _chosen(config: Path, names: list[str] | None) -> tuple[list[FollowerSettings], int]:
+    """Who is meant, and the exit status of what is wrong with others."""
     from follower_client.errors import ConfigurationError
-    from follower_client.reading import load_folder_or_file
 
-    found = load_folder_or_file(config)
+    found, status = followers_of(config)
     missing = sorted(set(names or ()) - {one.follower.id for one in found})
     if missing:
         known = ", ".join(one.follower.id for one in found)
         raise ConfigurationError([f"--follower: was {missing[0]!r}, allowed: {known}"])
-    return [one for one in found if not names or one.follower.id in names]
+    return [one for one in found if not names or one.follower.id in names], status
 
 
 def _folder(settings: FollowerSettings) -> Path:
@@ -148,10 +153,13 @@ def _order(settings: FollowerSettings, level: Control, reason: str) -> dict[str,
     return {"follower": settings.follower.id, "level": state.level.value, "reason": state.reason}
 
 
-def _tell(rows: list[dict[str, object]], as_json: bool) -> None:
+def _tell(rows: list[dict[str, object]], as_json: bool, status: int) -> None:
+    """What became of everybody; ends the program where the status is not 0."""
     if as_json:
         typer.echo(json.dumps(rows))
-        return
-    for row in rows:
-        extra = "" if "flat" not in row else (", flat" if row["flat"] else ", NOT FLAT YET")
-        typer.echo(f"{row['follower']}: {row['level']}{extra}")
+    else:
+        for row in rows:
+            extra = "" if "flat" not in row else (", flat" if row["flat"] else ", NOT FLAT YET")
+            typer.echo(f"{row['follower']}: {row['level']}{extra}")
+    if status:
+        raise typer.Exit(status)

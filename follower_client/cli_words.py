@@ -9,11 +9,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-__all__ = ["PROGRAM", "Config", "Json", "log_to_stderr", "one_line_errors", "table"]
+if TYPE_CHECKING:
+    from follower_client.settings import FollowerSettings
+
+__all__ = ["PROGRAM", "Config", "Json", "followers_of", "log_to_stderr", "one_line_errors", "table"]
 
 PROGRAM = "follower-client"
 TABLE_WIDTH = 200  # where there is no terminal to fit
@@ -41,6 +44,19 @@ def one_line_errors() -> Iterator[None]:
         for line in str(error).splitlines():
             typer.echo(f"{PROGRAM}: {line}", err=True)
         raise typer.Exit(error.exit_status) from None
+
+
+def followers_of(config: Path) -> tuple[list[FollowerSettings], int]:
+    """Whoever's file is right, and the exit status that the others' mistakes make: they are said at once, and
+    keep nobody from an order or an answer. Raises `ConfigurationError` where nobody is left.
+    """
+    from follower_client.errors import ConfigurationError
+    from follower_client.reading import read_files
+
+    found = read_files(config)
+    for line in found.lines:
+        typer.echo(f"{PROGRAM}: {line}", err=True)
+    return list(found.settings.values()), ConfigurationError.exit_status if found.wrong else 0
 
 
 def log_to_stderr() -> None:

@@ -67,19 +67,25 @@ class Closeout:
         """Take back every resting order of this program; how many. Stops of positions stay."""
         return await self._cancel(stops=False)
 
-    async def close_all(self, number: int) -> bool:
-        """Close every copied position; whether all of them are closed."""
-        desk = self._desk
-        while desk.journal.symbols():
-            before = {s: desk.journal.leaders_of(s) for s in desk.journal.symbols()}
+    async def close_all(self, number: int, only: str | None = None) -> bool:
+        """Close every copied position (of one leader, where one is named); whether all of them are closed."""
+        while before := self._held(only):
             await asyncio.gather(
                 *(self._close(leader, symbol, number) for symbol in before for leader in before[symbol])
             )
-            if {s: desk.journal.leaders_of(s) for s in desk.journal.symbols()} == before:
+            if self._held(only) == before:
                 log.error("not_flat", symbols=sorted(before))
                 return False
         log.info("flat", number=number)
         return True
+
+    def _held(self, only: str | None) -> dict[str, dict[str, Decimal]]:
+        """Copied quantity per symbol and leader."""
+        journal = self._desk.journal
+        found = {symbol: journal.leaders_of(symbol) for symbol in journal.symbols()}
+        if only is None:
+            return found
+        return {symbol: {only: held[only]} for symbol, held in found.items() if only in held}
 
     async def _close(self, leader_id: str, symbol: str, number: int) -> None:
         desk, key = self._desk, CopyKey(leader_id, EPOCH, number)

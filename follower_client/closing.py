@@ -15,11 +15,12 @@ from follower_client.control import ControlFile
 from follower_client.core.snapshot import Control
 from follower_client.daemon import Market
 from follower_client.desk import Desk
+from follower_client.editing import take_out
 from follower_client.errors import FollowerError, InstanceError
 from follower_client.failpoint import Failpoints
 from follower_client.joining import request_leave
 from follower_client.locks import hold
-from follower_client.reading import load_settings
+from follower_client.reading import read_files
 from follower_client.records import Order
 from follower_client.settings import FollowerSettings
 from follower_client.store import Store
@@ -58,8 +59,10 @@ def _watch(folder: Path, limit_s: float) -> bool:
     return False
 
 
-async def _close_here(settings: FollowerSettings, limit_s: float) -> bool:
-    """The account alone, without a feed: resolve what was open, then close what copying built."""
+async def _close_here(settings: FollowerSettings, limit_s: float, only: str | None = None) -> bool:
+    """The account alone, without a feed: resolve what was open, then close what copying built (`only` of one
+    leader).
+    """
     folder = settings.follower.data_dir
     store = Store.open(folder / "follower.sqlite")
     market = Market([settings])
@@ -77,7 +80,7 @@ async def _close_here(settings: FollowerSettings, limit_s: float) -> bool:
             try:
                 await desk.reconcile()
                 number = control.read().closing or control.read().number
-                return await Closeout(settings.follower.id, desk).close_all(number)
+                return await Closeout(settings.follower.id, desk).close_all(number, only)
             finally:
                 for task in running:
                     task.cancel()
@@ -97,30 +100,66 @@ async def _drive(desk: Desk, order: Order) -> None:
     await desk.driver.drive(live, recovered=True)
 
 
-def leave(settings: FollowerSettings, config: Path, *, keep: bool, limit_s: float) -> dict[str, object]:
-    """No more entries from now on; close or keep; off the relay's list; the configuration set aside."""
-    level = Control.PAUSE if keep else Control.FLATTEN
+def leave(
+    settings: FollowerSettings, leader_id: str, config: Path, *, keep: bool, limit_s: float
+) -> dict[str, object]:
+    """No more entries from now on; close or keep; off the relay's list; out of the configuration."""
     settings.follower.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    state = ControlFile(settings.follower.data_dir).order(level, by="operator", reason="left the leader")
-    is_flat = not keep and wait_until_flat(settings, limit_s)
-    is_off = asyncio.run(request_leave(settings))
-    if is_flat or keep:
+    control = ControlFile(settings.follower.data_dir)
+    if settings.more_leaders:
+        is_flat = _leave_one(settings, leader_id, config, keep=keep, limit_s=limit_s)
+        level = control.read().level
+    else:
+        level = Control.PAUSE if keep else Control.FLATTEN
+        level = control.order(level, by="operator", reason=f"left {leader_id}").level
+        is_flat = not keep and wait_until_flat(settings, limit_s)
+    is_off = asyncio.run(request_leave(settings, leader_id))
+    if not settings.more_leaders and (is_flat or keep):
         _set_aside(settings, config)
     return {
         "follower": settings.follower.id,
-        "leader": settings.leader.id,
-        "level": state.level.value,
+        "leader": leader_id,
+        "level": level.value,
         "flat": is_flat,
         "off_the_relays_list": is_off,
     }
 
 
+def _leave_one(
+    settings: FollowerSettings, leader_id: str, config: Path, *, keep: bool, limit_s: float
+) -> bool:
+    """One of several leaders goes, the others stay: so nothing may run that still copies all of them. Whether
+    his copies are closed.
+    """
+    folder = settings.follower.data_dir
+    try:
+        lock = hold(folder / "lock", "follower.data_dir")
+    except InstanceError as error:
+        others = ", ".join(leader.id for leader in settings.leaders if leader.id != leader_id)
+        told = f"{error}; it copies {others} too, allowed: stop it, leave, start it again"
+        raise InstanceError(f"leave: {told}") from None
+    try:
+        is_flat = False
+        if not keep:
+            is_flat = not (folder / "follower.sqlite").exists()
+            is_flat = is_flat or asyncio.run(_close_here(settings, limit_s, leader_id))
+        if is_flat or keep:
+            ControlFile(folder).note("left", by="operator", detail=leader_id)
+            take_out(_file_of(settings, config), leader_id)
+        return is_flat
+    finally:
+        lock.close()
+
+
+def _file_of(settings: FollowerSettings, config: Path) -> Path:
+    files = read_files(config).settings
+    return next(file for file, one in files.items() if one.follower.id == settings.follower.id)
+
+
 def _set_aside(settings: FollowerSettings, config: Path) -> None:
     """So that `run` does not follow again. Data and keys stay where they are."""
-    files = sorted(config.glob("*.toml")) if config.is_dir() else [config]
-    for file in files:
-        if load_settings(file).follower.id == settings.follower.id:
-            try:
-                file.rename(file.with_name(file.name + LEFT_SUFFIX))
-            except OSError as error:
-                raise FollowerError(f"{file}: cannot be set aside ({error.strerror})") from None
+    file = _file_of(settings, config)
+    try:
+        file.rename(file.with_name(file.name + LEFT_SUFFIX))
+    except OSError as error:
+        raise FollowerError(f"{file}: cannot be set aside ({error.strerror})") from None

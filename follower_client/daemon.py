@@ -39,8 +39,7 @@ from follower_client.venue.v5_adapter import DirectTransport
 
 __all__ = ["Market", "live_port", "private_transport", "serve"]
 
-START_LIMIT_S = 30.0  # and so much more for each follower beyond the first:
-START_EACH_S = 0.4
+START_LIMIT_S = 30.0  # of prices, and of each follower
 START_TOGETHER = 16  # more at once, and connections wait for each other longer than they may
 CALLS_MAX, CALLS_WINDOW_S = 500, 5.0  # calls of all followers behind this address; the venue bans at 600
 LOOKS_MAX = 25  # of them together within that time for what a stream may have dropped, four calls each
@@ -54,7 +53,6 @@ class Market:
     def __init__(self, group: Sequence[FollowerSettings]) -> None:
         venue = group[0].venue
         self.symbols = sorted({symbol for settings in group for symbol in settings.policy.symbols})
-        self.required = any(tuple(settings.policy.symbols) != DEFAULT_SYMBOLS for settings in group)
         depth = any(settings.venue.kind == "paper" for settings in group)
         self.exchange: Any = make_exchange(venue.rest_url, venue.ws_url)
         self.depth = depth
@@ -65,7 +63,7 @@ class Market:
         self.looks = Budget(LOOKS_MAX, CALLS_WINDOW_S)
 
     async def start(self) -> MarketData:
-        self.instruments = await load_instruments(self.exchange, self.symbols, required=self.required)
+        self.instruments = await load_instruments(self.exchange, self.symbols)
         self.data = MarketData(self.exchange, CCXT_FAILURES, list(self.instruments), depth=self.depth)
         try:
             await self.data.start()
@@ -74,8 +72,12 @@ class Market:
         return self.data
 
     def port(self, settings: FollowerSettings, data: MarketData) -> VenuePort:
-        """The follower's own account over these prices."""
+        """The follower's own account over these prices. Raises `FollowerError` for a symbol that has none."""
         venue, policy = settings.venue, settings.policy
+        missing = [symbol for symbol in policy.symbols if symbol not in self.instruments]
+        if missing and tuple(policy.symbols) != DEFAULT_SYMBOLS:
+            told = f"was {missing[0]!r}, allowed: linear perpetuals of this venue (BTC/USDT:USDT)"
+            raise ConfigurationError([f"policy.symbols: {told}"])
         instruments = {name: self.instruments[name] for name in policy.symbols if name in self.instruments}
         if venue.kind == "paper":
             return PaperAdapter(
@@ -188,8 +190,8 @@ async def _serve(
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             return 0
-        starting.result()
-        return await _run(markets, followers, stop, announce)
+        refused = starting.result()
+        return await _run(markets, followers, stop, announce) or refused
     finally:
         ends = [*(one.close() for one in followers), *(one.close() for one in markets)]
         await asyncio.gather(*ends, return_exceptions=True)
@@ -197,34 +199,72 @@ async def _serve(
 
 async def _start(
     markets: Sequence[Market], groups: Sequence[Sequence[FollowerSettings]], followers: list[Follower]
-) -> None:
-    """All or nothing. What was made is in `followers`, to be closed by the caller."""
+) -> int:
+    """Everybody for himself: who cannot start is told and left out; the exit status that this makes. Who runs
+    is in `followers`, to be closed by the caller. Raises where nobody is left.
+    """
     try:
         failpoints = Failpoints()
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
-    limit_s = START_LIMIT_S + START_EACH_S * sum(len(group) - 1 for group in groups)
+    errors: list[FollowerError] = []
+    room = asyncio.Semaphore(START_TOGETHER)
+    for market, group in zip(markets, groups, strict=True):
+        made = await _make(market, group, failpoints, errors)
+        followers += made
+        results = await asyncio.gather(*(_start_one(follower, room) for follower in made))
+        for follower, refusal in zip(made, results, strict=True):
+            if refusal is not None:
+                errors.append(refusal)
+                followers.remove(follower)
+                await follower.close()
+    if not followers:
+        raise _together(errors)
+    for told in errors:
+        log.error("follower_not_started", error=str(told))
+    return errors[0].exit_status if errors else 0
+
+
+def _together(errors: Sequence[FollowerError]) -> FollowerError:
+    """All of them in one, with the first one's exit status."""
+    lines = [line for error in errors for line in str(error).splitlines()]
+    kind = type(errors[0])
+    return ConfigurationError(lines) if kind is ConfigurationError else kind("\n".join(lines))
+
+
+async def _make(
+    market: Market, group: Sequence[FollowerSettings], failpoints: Failpoints, errors: list[FollowerError]
+) -> list[Follower]:
+    """Followers over one venue's prices, not started."""
     try:
-        async with asyncio.timeout(limit_s):
-            for market, group in zip(markets, groups, strict=True):
-                data = await market.start()
-                followers.extend(Follower(one, market.port(one, data), failpoints) for one in group)
-            room = asyncio.Semaphore(START_TOGETHER)
-            results = await asyncio.gather(
-                *(_start_one(follower, room) for follower in followers), return_exceptions=True
-            )
+        async with asyncio.timeout(START_LIMIT_S):
+            data = await market.start()
     except TimeoutError:
-        raise TryAgainError(f"the start took longer than {limit_s:.0f} s") from None
-    for follower, result in zip(followers, results, strict=True):
-        if isinstance(result, FollowerError):
-            raise result.of(follower.follower_id) from None
-        if isinstance(result, BaseException):
-            raise result
+        errors.append(TryAgainError(f"venue: no prices within {START_LIMIT_S:.0f} s"))
+        return []
+    except FollowerError as error:
+        errors.append(error)
+        return []
+    made = []
+    for one in group:
+        try:
+            made.append(Follower(one, market.port(one, data), failpoints))
+        except FollowerError as error:
+            errors.append(error.of(one.follower.id))
+    return made
 
 
-async def _start_one(follower: Follower, room: asyncio.Semaphore) -> None:
+async def _start_one(follower: Follower, room: asyncio.Semaphore) -> FollowerError | None:
+    """Why it could not start; a bug is raised."""
     async with room:
-        await follower.start()
+        try:
+            async with asyncio.timeout(START_LIMIT_S):
+                await follower.start()
+        except TimeoutError:
+            return TryAgainError(f"the start took longer than {START_LIMIT_S:.0f} s").of(follower.follower_id)
+        except FollowerError as error:
+            return error.of(follower.follower_id)
+    return None
 
 
 async def _run(

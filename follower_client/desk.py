@@ -76,6 +76,7 @@ class Desk:
             if self.reconciled.is_set():
                 self.journal.settle(self.port.account.positions(), self.port.account.hedges())
             return
+        self.failpoints.reach("fill_heard")
         if not self.journal.record(fill):
             return
         self.failpoints.reach("filled")
@@ -83,6 +84,7 @@ class Desk:
         self.note_leverage()
 
     def on_order(self, order: VenueOrder) -> None:
+        self.failpoints.reach("order_heard")
         self.driver.on_order(order)
 
     # --- what decisions look at

@@ -99,7 +99,7 @@ class Executor:
         """Read what the store knows of this leader."""
         for copy in self._store.newest_copies(self.identity.leader_id, limit=RECENT_COPIES):
             if not copy.is_late:
-                self.leader.hear(self._signal(copy))
+                self.leader.hear(self._signal(copy), copy.seq)
             if copy.target_qty is not None:
                 self.targets[copy.symbol] = copy.target_qty
             self._note_carried(copy)
@@ -153,7 +153,7 @@ class Executor:
         key = CopyKey(envelope.leader_id, envelope.epoch, envelope.seq)
         known = self._store.has_copy(key)
         self.progress.hear(envelope.epoch, envelope.seq, envelope.chain_hash, settled=known)
-        self._hear(signal)
+        self._hear(signal, envelope.seq)
         if known or self._group is None:
             return
         self._failpoints.reach("received")
@@ -168,15 +168,15 @@ class Executor:
         late = record_late(
             self._store, self.policy, self.identity, self.leader, self.desk.quote, envelope, message
         )
-        self._hear(message)
+        self._hear(message, envelope.seq)
         self._keep_head(HEAD_EVERY_S)
         for copy in late:
             assert self._group is not None, "the feed is heard before `run`"
             self._spawn(self._group, copy, [])
 
-    def _hear(self, message: object) -> None:
+    def _hear(self, message: object, seq: int) -> None:
         before = self.leader.facts
-        self.leader.hear(message)
+        self.leader.hear(message, seq)
         if self.leader.facts != before:
             self._store.save_leader(self.identity.leader_id, msgspec.json.encode(self.leader.facts))
 

@@ -17,10 +17,15 @@ NAMES: Final = (
     "received",  # a signal arrived, nothing is decided
     "decided",  # decided, nothing is recorded
     "recorded",  # the intent is durable
+    "reserved",  # the venue's limits leave room for the order
     "before_submit",  # the order is about to leave
     "after_submit",  # the answer is here, not recorded
     "accepted_recorded",  # the answer is recorded
+    "order_heard",  # a stream tells of an order, nothing is made of it
+    "fill_heard",  # a stream tells of a fill, nothing is recorded
     "filled",  # a fill is recorded
+    "settled",  # every fill of an order is there, its end is not recorded
+    "done_recorded",  # its end is recorded, its copy's is not
     "reported",  # the verdict and its report are recorded
 )
 

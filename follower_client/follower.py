@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import IO, Literal
+from typing import Literal
 
 import msgspec
 import structlog
@@ -17,11 +17,12 @@ from follower_client.closeout import Closeout
 from follower_client.control import ControlFile
 from follower_client.core.snapshot import Control
 from follower_client.desk import Desk
-from follower_client.errors import ConfigurationError, FollowerError, TryAgainError
+from follower_client.errors import ConfigurationError, TryAgainError
 from follower_client.executor import Executor
 from follower_client.failpoint import Failpoints
+from follower_client.instance import bind_store, hold_account, hold_follower
 from follower_client.leader_view import LeaderView
-from follower_client.locks import account_lock_path, hold
+from follower_client.locks import Lock
 from follower_client.membership import fetch_group_key
 from follower_client.notify import Notifier, make_sender, read_addresses
 from follower_client.order_driver import now_ms
@@ -33,7 +34,7 @@ from follower_client.status import status_report
 from follower_client.store import INSTRUMENTS_MARK, Store
 from follower_client.subscriber import Subscriber
 from follower_client.trial import gate, note_terms, stakes
-from follower_client.venue.key_rights import objections
+from follower_client.venue.key_rights import KeyRights, objections
 from follower_client.venue.port import VenuePort
 from follower_client.watch import Watch
 from relay.nats_bus import Bus, BusError
@@ -62,7 +63,7 @@ class Follower:
         self.ready = asyncio.Event()
         self._port = port
         self._failpoints = failpoints
-        self._locks: list[IO[str]] = []
+        self._locks: list[Lock] = []
         self._store: Store | None = None
         self._bus: Bus | None = None
         self._executors: list[Executor] = []
@@ -80,23 +81,13 @@ class Follower:
         """Everything that can fail for a reason outside: locks, store, broker, account."""
         settings = self.settings
         folder = settings.follower.data_dir
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise FollowerError(f"follower.data_dir: {folder} cannot be made ({error.strerror})") from None
-        self._locks.append(hold(folder / "lock", "follower.data_dir"))
+        self._locks += hold_follower(settings)
         control = ControlFile(folder)
         self._pass_gate(control)
         addresses = read_addresses(settings.notify.urls_file)
         self._notifier = Notifier(
             settings.follower.id, make_sender(addresses), per_hour_max=settings.notify.per_hour_max
         )
-        account = "paper"
-        if settings.venue.kind != "paper":
-            key = read_secret(settings.venue.api_key, settings.venue.api_key_file, "venue.api_key_file")
-            path = account_lock_path(settings.venue.rest_url, key)
-            self._locks.append(hold(path, "venue.api_key: this account"))
-            account = path.stem
         self._store = Store.open(folder / "follower.sqlite")
         self._store.claim({"follower": self.follower_id})
         seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")
@@ -119,12 +110,12 @@ class Follower:
         for leader in settings.leaders:
             self._follow(leader, self._bus, self._desk, self._reporter)
         await self._port.start(self._desk)
-        await self._check_key()
+        key = await self._check_key()
+        bind_store(self._store, settings, key)  # a key that the venue refuses binds nothing
         note_terms(settings, self._store, now_ms())
         self._set_stakes()
         filters = list(self._port.account.instruments.values())
         self._store.save_marks({INSTRUMENTS_MARK: msgspec.json.encode(filters).decode()})
-        self._store.claim({"account": account})  # a key that the venue refuses binds nothing
 
     def _follow(self, leader: LeaderSection, bus: Bus, desk: Desk, reporter: Reporter) -> None:
         """One leader's copies and feed, not started."""
@@ -163,13 +154,20 @@ class Follower:
         if override:
             control.note("trial_override", by="configuration", detail=override)
 
-    async def _check_key(self) -> None:
-        """Refuse what has no place here; warn of what should not be."""
+    async def _check_key(self) -> KeyRights | None:
+        """Refuse what has no place here, warn of what should not be, and keep everybody else off the account;
+        `None` on paper.
+        """
         key = await self._port.fetch_key()
-        for one in [] if key is None else objections(key, real_money=self.settings.is_real_money):
+        if key is None:
+            return None
+        for one in objections(key, real_money=self.settings.is_real_money):
             if one.is_fatal:
                 raise ConfigurationError([f"venue.api_key: {one.what}, allowed: {one.what_to_do}"])
             log.warning("api_key", what=one.what, what_to_do=one.what_to_do)
+        if (lock := hold_account(self.settings, key)) is not None:
+            self._locks.append(lock)
+        return key
 
     async def run(self) -> None:
         """Until `stop` is called or something is beyond repair (then it raises)."""

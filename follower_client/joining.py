@@ -154,8 +154,8 @@ async def _ask(invite: Invite, raw: bytes) -> tuple[str, bytes]:
     raise TryAgainError(f"join: {'; '.join(reasons)}")
 
 
-async def request_leave(settings: FollowerSettings) -> bool:
-    """Tell the relay; whether it has taken the follower off its list."""
+async def request_leave(settings: FollowerSettings, leader_id: str) -> bool:
+    """Tell the relay; whether it has taken the follower off that leader's list."""
     seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")
     name = settings.follower.id
     try:
@@ -169,7 +169,7 @@ async def request_leave(settings: FollowerSettings) -> bool:
     except BusError:
         return False
     try:
-        subject = subjects.leave(settings.leader.id, name)
+        subject = subjects.leave(leader_id, name)
         answer = decode_join_answer((await bus.request(subject, b"{}", timeout_s=REQUEST_LIMIT_S)).data)
     except (BusError, ProtocolError):
         return False

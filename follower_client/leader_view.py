@@ -42,6 +42,8 @@ class LeaderView:
         self.facts = LeaderFacts(joined=False)
         self.has_gap = False  # messages before the next snapshot are gone for good
         self._knows_all = False
+        self._newest = 0  # place in the feed of what was heard last of the account
+        self._signals: dict[str, int] = {}  # likewise of each symbol's last signal
         self._stepped: set[str] = set()
 
     @property
@@ -77,19 +79,23 @@ class LeaderView:
             rebased_symbols=self.facts.rebased,
         )
 
-    def hear(self, message: object) -> None:
-        """Any message of his feed."""
+    def hear(self, message: object, seq: int | None = None) -> None:
+        """Any message of his feed, `seq` = its place there. After a start the feed tells again what came
+        after the last thing that was dealt with: it never puts an older state in a newer one's place.
+        """
+        if seq is None:
+            seq = self._newest + 1
         if isinstance(message, Signal):
-            self._hear_signal(message)
+            self._hear_signal(message, seq)
         elif isinstance(message, AccountChange):
-            self._hear_account(message.equity, message.account_leverage)
-            self._take_all(message.positions)
+            self._hear_account(message.equity, message.account_leverage, seq)
+            self._take_all(message.positions, seq)
             if message.cause == "cash_flow":
                 self._keep(rebased=self._held())
         elif isinstance(message, Snapshot):
             late = {state.symbol for state in self.late(message)}
-            self._hear_account(message.equity, message.account_leverage)
-            self._take_all(message.positions)
+            self._hear_account(message.equity, message.account_leverage, seq)
+            self._take_all(message.positions, seq)
             self._keep(joined=True, legacy=self.facts.legacy | late)
         elif isinstance(message, Notice) and message.recommended_leverage is not None:
             wanted = Decimal(message.recommended_leverage)
@@ -106,25 +112,33 @@ class LeaderView:
         """What the store knew."""
         self.facts = facts
 
-    def _hear_signal(self, signal: Signal) -> None:
+    def _hear_signal(self, signal: Signal, seq: int) -> None:
         symbol, after = signal.symbol, Decimal(signal.position.qty)
+        if seq <= self._signals.get(symbol, 0):
+            return
+        self._signals[symbol] = seq
         self._stepped.add(symbol)
         before = after - (Decimal(signal.qty) if signal.side == "buy" else -Decimal(signal.qty))
         if before != 0 and self.qty(symbol) is None:
             self._keep(legacy=self.facts.legacy | {symbol})
         self.positions[symbol] = signal.position
-        self._hear_account(signal.equity, signal.account_leverage)
+        self._hear_account(signal.equity, signal.account_leverage, seq)
         if after == 0 or sign(before) == -sign(after):  # what he holds now is a new position
             self._keep(legacy=self.facts.legacy - {symbol}, rebased=self.facts.rebased - {symbol})
 
-    def _take_all(self, positions: Iterable[PositionState]) -> None:
-        """A complete list: a symbol that it lacks is flat."""
-        self.positions = {state.symbol: state for state in positions}
+    def _take_all(self, positions: Iterable[PositionState], seq: int) -> None:
+        """A complete list: a symbol that it lacks is flat, but for what a later signal has told."""
+        later = {symbol for symbol, at in self._signals.items() if at > seq}
+        known = {symbol: state for symbol, state in self.positions.items() if symbol in later}
+        self.positions = {state.symbol: state for state in positions} | known
         self._knows_all = True
         held = self._held()
         self._keep(legacy=self.facts.legacy & held, rebased=self.facts.rebased & held)
 
-    def _hear_account(self, equity: str, leverage: str) -> None:
+    def _hear_account(self, equity: str, leverage: str, seq: int) -> None:
+        if seq <= self._newest:
+            return
+        self._newest = seq
         self.equity_before, self.equity = self.equity, Decimal(equity)
         self.leverage = Decimal(leverage)
         if self.facts.equity_at_start is None:

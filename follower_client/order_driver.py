@@ -69,6 +69,7 @@ class LiveOrder:
     order: Order
     held_qty: Decimal = ZERO
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    is_new: bool = True  # recorded by this process, which therefore knows whether it was ever sent
     on_accepted: Callable[[], None] | None = None
     why_not: Callable[[], str] = lambda: ""  # asked right before each send; a reason abandons the order
 
@@ -144,7 +145,9 @@ class OrderDriver:
         if order.terminal:
             return
         if order.state is OrderState.INTENT:
-            order.advance(OrderEvent.LOSE)  # the venue knows it, so it was sent by a process that died
+            if order.tries == 0:
+                self._note_twin(live)
+            order.advance(OrderEvent.LOSE)  # the venue knows it, so it was sent by another process
         event = EVENT_OF[seen.status]
         if (order.state, event) not in TRANSITIONS:
             return
@@ -153,6 +156,13 @@ class OrderDriver:
         order.filled_qty = max(order.filled_qty, seen.filled_qty)
         order.reject_code = seen.reject_code
         live.changed.set()
+
+    def _note_twin(self, live: LiveOrder) -> None:
+        """An order of this life is at the venue, and this process did not send it: somebody else did, under a
+        name that only this follower's own folder gives.
+        """
+        if live.is_new and self._risk is not None:
+            self._risk.note_twin(live.order.client_order_id, is_entry=live.order.leg == "open")
 
     # --- one order, from here to its end
 
@@ -168,6 +178,7 @@ class OrderDriver:
     async def drive(self, live: LiveOrder, *, recovered: bool = False) -> Order:
         """Return once the order is done. Safe to call again after a crash with `recovered`."""
         order = live.order
+        live.is_new = not recovered
         if recovered and order.state in (OrderState.INTENT, OrderState.SENT):
             order.advance(OrderEvent.LOSE)
         while order.state is not OrderState.DONE:
@@ -187,6 +198,7 @@ class OrderDriver:
     async def _send_or_abandon(self, live: LiveOrder) -> None:
         order = live.order
         await self._port.reserve(urgent=order.leg != "open")
+        self._failpoints.reach("reserved")
         if _has_left(order):
             return  # a stream has told of it meanwhile
         order.abandoned = "tries" if order.tries >= TRIES_MAX else live.why_not()
@@ -226,6 +238,8 @@ class OrderDriver:
             return
         if order.state is not OrderState.SENT:
             return  # the streams knew better
+        if result.ending is Ending.DUPLICATE and order.tries == 1:
+            self._note_twin(live)
         log.info("order_not_accepted", client_order_id=order.client_order_id, ending=result.ending.value)
         order.reject_code = result.code
         if result.ending is Ending.REJECTED:
@@ -286,8 +300,10 @@ class OrderDriver:
                 await self._wait(live, WATCH_WAIT_S)
         else:
             log.error("fills_missing", client_order_id=order.client_order_id, held=str(live.held_qty))
+        self._failpoints.reach("settled")
         order.advance(OrderEvent.SETTLE)
         self._store.record_order(order)
+        self._failpoints.reach("done_recorded")
 
     async def _wait(self, live: LiveOrder, timeout_s: float) -> bool:
         """Whether a stream said something about the order in time."""

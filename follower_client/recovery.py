@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def recover(settings: FollowerSettings, *, force: bool) -> Recovered:
     """Make a new store. A good one is only replaced with `force`. Raises `FollowerError`."""
     folder = settings.follower.data_dir
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with hold(folder / "lock", "follower.data_dir"):
+    with closing(hold(folder / "lock", "follower.data_dir")):
         path = folder / "follower.sqlite"
         aside = _set_aside(path, force=force)
         try:

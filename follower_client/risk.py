@@ -33,6 +33,10 @@ REJECTS_WINDOW_S = 60.0
 UNKNOWN_MAX = 3
 SAVE_EVERY_S = 5.0
 UNEXPLAINED_MAX_S = 10.0
+SECOND_INSTANCE = (
+    "another follower-client, on another machine, copies with this follower's id on this account: "
+    "stop one of them, then resume here"
+)
 ZERO = Decimal(0)
 
 log = structlog.get_logger(__name__)
@@ -94,6 +98,14 @@ class RiskWatch:
             self._trigger(Control.PAUSE, "key_refused", f"the venue refuses the key (code {code})")
         elif len(self._rejects_s) >= REJECTS_MAX:
             self._trigger(Control.PAUSE, "rejects", f"{len(self._rejects_s)} orders refused within a minute")
+
+    def note_twin(self, client_order_id: str, *, is_entry: bool) -> None:
+        """Another program sent an order of this follower's own name. Whoever is second with an entry pauses;
+        exits go on in both, because no name is taken twice.
+        """
+        if is_entry:
+            self._trigger(Control.PAUSE, "second_instance", SECOND_INSTANCE)
+        log.error("second_instance", client_order_id=client_order_id, what=SECOND_INSTANCE)
 
     def tick(self, unknown_orders: int) -> None:
         """Bring the marks up to date and pull triggers."""

@@ -8,15 +8,12 @@ what the values do (`core.policy`, `daemon`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -30,6 +27,7 @@ from follower_client.core.policy import (
     Policy,
     Silence,
 )
+from relay.protocol.venues import venue_name
 
 __all__ = [
     "DEFAULT_SYMBOLS",
@@ -42,7 +40,6 @@ __all__ = [
 ]
 
 ENVIRONMENT_PREFIX = "SLIPSTREAM_FOLLOWER_"
-TEST_HOSTS = ("testnet", "demo")
 MODES = ", ".join(Mode)
 DEFAULT_SYMBOLS = ("BTC/USDT:USDT", "ETH/USDT:USDT")
 
@@ -328,6 +325,14 @@ class FollowerSettings(BaseSettings):
     watch: Annotated[WatchSection, Allowed("a table [watch]")] = WatchSection()
     notify: Annotated[NotifySection, Allowed("a table [notify]")] = NotifySection()
 
+    @model_validator(mode="after")
+    def _each_leader_once(self) -> FollowerSettings:
+        names = [leader.id for leader in self.leaders]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"more_leaders: was {', '.join(twice)} twice, allowed: each leader once")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -351,9 +356,8 @@ class FollowerSettings(BaseSettings):
         """
         if self.follower.mode == "live" and self.venue.kind != "paper":
             return True
-        host = (urlsplit(self.venue.rest_url).hostname or "").lower()
-        is_test = any(word in re.split(r"[.-]", host) for word in TEST_HOSTS)
-        return self.venue.kind != "paper" and not is_test and not _is_local(host)
+        venue = self.venue
+        return venue.kind != "paper" and venue_name(venue.exchange, venue.rest_url) == venue.exchange
 
     def to_policy(self) -> Policy:
         section = self.policy
@@ -367,19 +371,15 @@ class FollowerSettings(BaseSettings):
         )
 
 
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def meaning(location: Sequence[int | str]) -> tuple[list[str], str]:
     """The keys that are known beside a place, and what is allowed there."""
     model: Any = FollowerSettings
     known: list[str] = []
     allowed = ""
     for part in location:
+        if isinstance(part, int):  # one table of a list
+            model = next((kind for kind in get_args(model) if hasattr(kind, "model_fields")), model)
+            continue
         fields = getattr(model, "model_fields", {})
         known = list(fields) or known
         if str(part) in fields:

@@ -23,10 +23,15 @@ NAMES_ELSEWHERE: Final = (  # the follower client's: a variable for all programs
     "received",
     "decided",
     "recorded",
+    "reserved",
     "before_submit",
     "after_submit",
     "accepted_recorded",
+    "order_heard",
+    "fill_heard",
     "filled",
+    "settled",
+    "done_recorded",
     "reported",
 )
 

@@ -90,9 +90,9 @@ def make_exchange(rest_url: str | None, ws_url: str | None, api_key: str = "", a
     return exchange
 
 
-async def load_instruments(exchange: Any, symbols: list[str], *, required: bool) -> dict[str, Instrument]:
-    """Filters and tiers of the wanted symbols. Raises `TryAgainError` or, for a wrong symbol,
-    `FollowerError`.
+async def load_instruments(exchange: Any, symbols: list[str]) -> dict[str, Instrument]:
+    """Filters and tiers of those symbols that are linear perpetuals. Raises `TryAgainError`, or
+    `FollowerError` where none is.
     """
     found: dict[str, Instrument] = {}
     try:
@@ -100,8 +100,6 @@ async def load_instruments(exchange: Any, symbols: list[str], *, required: bool)
         for symbol in symbols:
             market = exchange.markets.get(symbol)
             if market is None or not market.get("linear") or not market.get("swap"):
-                if required:
-                    raise FollowerError(f"policy.symbols: {symbol} is not a linear perpetual of this venue")
                 continue
             query = {"category": "linear", "symbol": market["id"]}
             tiers = body_of("tiers", await exchange.publicGetV5MarketRiskLimit(query))
@@ -109,7 +107,10 @@ async def load_instruments(exchange: Any, symbols: list[str], *, required: bool)
     except (ccxt.BaseError, VenueUnavailableError) as error:
         raise TryAgainError(f"venue: markets cannot be read ({_plain(error)})") from None
     if not found:
-        raise FollowerError("policy.symbols: none of them is a linear perpetual of this venue")
+        told = ", ".join(symbols)
+        raise FollowerError(
+            f"policy.symbols: was {told}, allowed: linear perpetuals of this venue (BTC/USDT:USDT)"
+        )
     return found
 
 

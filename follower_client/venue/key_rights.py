@@ -20,7 +20,9 @@ UNVERIFIED = "LEVEL_DEFAULT"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRights:
-    """`rights` = every right of the key, whatever its group; `ips` empty = usable from anywhere."""
+    """`rights` = every right of the key, whatever its group; `ips` empty = usable from anywhere; `account` =
+    the venue's number of it, empty where it tells none.
+    """
 
     rights: frozenset[str]
     can_trade: bool
@@ -28,6 +30,7 @@ class KeyRights:
     ips: tuple[str, ...]
     kyc_level: str
     is_unified: bool
+    account: str = ""
 
     @classmethod
     def of(cls, answer: object) -> KeyRights:
@@ -45,6 +48,7 @@ class KeyRights:
             ips=tuple(ip for ip in row.get("ips") or [] if ip and ip != "*"),
             kyc_level=str(row.get("kycLevel") or ""),
             is_unified=bool(row.get("uta") or row.get("unified")),
+            account=str(row.get("userID") or ""),
         )
 
 

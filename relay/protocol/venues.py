@@ -5,6 +5,7 @@ Belongs here: the name. Does not belong here: any venue's dialect.
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -24,7 +25,8 @@ def venue_name(exchange: str, rest_url: str | None, *, sandbox: bool = False) ->
     host = (parts.hostname or "").lower()
     if _is_local(host):
         return f"{exchange}@{host}:{parts.port or 0}"[:NAME_LENGTH_MAX]
-    found = next((word for word in TEST_WORDS if word in host), "testnet" if sandbox else "")
+    words = re.split(r"[.-]", host)
+    found = next((word for word in TEST_WORDS if word in words), "testnet" if sandbox else "")
     return f"{exchange}:{found}" if found else exchange
 
 

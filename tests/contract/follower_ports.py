@@ -94,7 +94,7 @@ async def desk(
         index = Decimal(ticker["result"]["list"][0]["indexPrice"]).quantize(Decimal("0.1"))
         await maker.create_order(BTC, "limit", "buy", "5", str(index - 5))
         await maker.create_order(BTC, "limit", "sell", "5", str(index + 5))
-        instruments = await load_instruments(public, [BTC], required=True)
+        instruments = await load_instruments(public, [BTC])
         data = MarketData(public, CCXT_FAILURES, [BTC], depth=kind == "paper")
         await data.start()
         if kind == "paper":

@@ -120,7 +120,7 @@ async def test_rules_that_change_are_alarms_and_hold_from_then_on(venue: VenuePr
     eth = "ETH/USDT:USDT"
     exchange = make_exchange(venue.rest, venue.ws)
     try:
-        instruments = await load_instruments(exchange, [eth], required=True)
+        instruments = await load_instruments(exchange, [eth])
         data = MarketData(exchange, CCXT_FAILURES, [eth], depth=False)
         account = data.account(instruments)
         news = MarketNews(data, instruments, CCXT_FAILURES, every_s=1)
@@ -150,7 +150,7 @@ async def test_an_insurance_pool_that_pays_is_seen(tmp_path: Path) -> None:
         exchange = make_exchange(venue.rest, venue.ws)
         maker, victim = venue.open_account("100000000"), venue.open_account("1000")
         try:
-            instruments = await load_instruments(exchange, [BTC], required=True)
+            instruments = await load_instruments(exchange, [BTC])
             data = MarketData(exchange, CCXT_FAILURES, [BTC], depth=False)
             news = MarketNews(data, instruments, CCXT_FAILURES, every_s=1)
             await news.look()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from follower_client.control import ControlFile
 from follower_client.store import Store
 from tests.integration.follower_world import BTC, BTC_ID, ROOT, World, eventually, world
 
@@ -92,9 +93,8 @@ async def test_it_moves_to_another_machine_with_its_folder(tmp_path: Path) -> No
         assert await first.stop() == 0
         missed = await stage.publisher.trade(str(unit / 2), leverage="3")  # between the two machines
         shutil.copytree(here, there)
-        (there / "tmp").mkdir()
         config = stage.write_config("alice", folder=there, data_dir=there / "data")
-        second = await stage.follow(config, env={"TMPDIR": str(there / "tmp")})
+        second = await stage.follow(config, env={"SLIPSTREAM_LOCK_DIR": str(there / "locks")})
         report = await stage.reported("alice", missed)
         assert report.verdict == "copied"
         assert await stage.venue.position("alice") == Decimal(report.target_qty)
@@ -111,9 +111,9 @@ async def test_the_old_machine_left_running_doubles_no_order(tmp_path: Path) -> 
         machines = []
         for name in ("here", "there"):
             folder = tmp_path / name
-            (folder / "tmp").mkdir(parents=True)
+            folder.mkdir()
             config = stage.write_config("alice", folder=folder, data_dir=folder / "data")
-            machines.append(await stage.follow(config, env={"TMPDIR": str(folder / "tmp")}))
+            machines.append(await stage.follow(config, env={"SLIPSTREAM_LOCK_DIR": str(folder / "locks")}))
         unit = unit_of(stage)
         for share in ("1", "0.5", "-1", "0"):
             after = unit * Decimal(share)
@@ -126,6 +126,9 @@ async def test_the_old_machine_left_running_doubles_no_order(tmp_path: Path) -> 
         assert await stage.venue.position("alice") == 0
         for machine in machines:
             assert await machine.stop() == 0
+        told = [ControlFile(tmp_path / name / "data").read() for name in ("here", "there")]
+        assert "trigger:second_instance" in [state.by for state in told], "whoever was second says so"
+        assert all("stop one of them" in state.reason for state in told if state.by)
         for name in ("here", "there"):
             store = Store.open(tmp_path / name / "data" / "follower.sqlite", read_only=True)
             assert store.open_orders() == [] and not any(store.positions().values())

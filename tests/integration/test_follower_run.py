@@ -50,26 +50,6 @@ async def test_copying_from_the_first_entry_to_flat(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_second_instance_is_refused_and_says_why(tmp_path: Path) -> None:
-    async with world(tmp_path, "alice") as stage:
-        config = stage.write_config("alice")
-        first = await stage.follow(config)
-        second = await stage.follow(config, wait=False)
-        assert await second.ended() == 75
-        line = [text for text in second.log.read_text().splitlines() if "using it" in text]
-        assert len(line) == 1 and "alice: follower.data_dir" in line[0]
-        elsewhere = tmp_path / "elsewhere.toml"
-        elsewhere.write_text(config.read_text().replace(str(tmp_path / "alice"), str(tmp_path / "other"), 1))
-        elsewhere.write_text(
-            elsewhere.read_text().replace(str(tmp_path / "other.nk"), str(tmp_path / "alice.nk"))
-        )
-        third = await stage.follow(elsewhere, wait=False)
-        assert await third.ended() == 75
-        assert "venue.api_key: this account" in third.log.read_text()
-        assert await first.stop() == 0
-
-
-@pytest.mark.asyncio
 async def test_a_key_that_the_venue_does_not_know_is_named_and_binds_nothing(tmp_path: Path) -> None:
     async with world(tmp_path, "alice") as stage:
         known = stage.venue.keys["alice"]

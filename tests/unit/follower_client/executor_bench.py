@@ -43,13 +43,20 @@ class Deaf:
 class Bench:
     """One executor, the signals it is offered, and what the store says afterwards."""
 
-    def __init__(self, folder: Path, venue: FakeVenue, policy: Policy = POLICY) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        venue: FakeVenue,
+        policy: Policy = POLICY,
+        *,
+        failpoints: Failpoints | None = None,
+    ) -> None:
         self.venue = venue
         self.store = Store.open(folder / "follower.sqlite")
         identity = Identity("alice", "leader", policy.label, False)
         self.reporter = Reporter("alice", self.store, Deaf())
         self.control = ControlFile(folder)
-        self.desk = Desk(policy, self.store, venue, self.control, Failpoints(""))
+        self.desk = Desk(policy, self.store, venue, self.control, failpoints or Failpoints(""))
         self.executor = Executor(identity, policy, self.desk, self.reporter)
         self.qty = Decimal(0)
         self.seq = 0

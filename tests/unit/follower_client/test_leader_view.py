@@ -83,3 +83,17 @@ def test_stops_are_his_newest() -> None:
     assert view.stops(BTC) == (Decimal(90), None)
     view.hear(whole(position(BTC, "2")))
     assert view.stops(BTC) == (None, None) and view.stops(ETH) == (None, None)
+
+
+def test_what_the_feed_tells_again_after_a_start_never_takes_a_newer_states_place() -> None:
+    view = LeaderView()
+    view.hear(signal(before="1", after="0", equity="300"), 7)  # from the store, the feed begins at 4
+    view.hear(signal(before="0", after="1", equity="100"), 4)
+    assert view.qty(BTC) == 0 and view.equity == 300
+    view.hear(whole(position(BTC, "1"), position(ETH, "2"), equity="200"), 5)
+    assert view.qty(BTC) == 0 and view.qty(ETH) == 2, "what was not known is news"
+    assert view.equity == 300
+    view.hear(signal(before="1", after="0", equity="300"), 7)
+    assert view.equity_before is None, "the same news is no jump of his equity"
+    view.hear(signal(before="0", after="3", equity="400"), 8)
+    assert view.qty(BTC) == 3 and view.equity == 400

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,7 +27,7 @@ from follower_client.core.progress import Progress
 from follower_client.core.reconcile import differences, external_part
 from follower_client.errors import InstanceError
 from follower_client.failpoint import NAMES, Failpoints
-from follower_client.locks import account_lock_path, hold
+from follower_client.locks import LOCK_DIR_VARIABLE, hold, hold_on_host
 from follower_client.venue.account import AccountState
 from follower_client.venue.outcomes import ending_of, venue_code
 from follower_client.venue.port import Ending
@@ -155,11 +158,26 @@ def test_a_lock_is_held_by_one_and_given_back(tmp_path: Path) -> None:
     hold(tmp_path / "lock", "data_dir").close()
 
 
-def test_an_accounts_lock_shows_nothing_of_its_key() -> None:
-    path = account_lock_path("http://venue", "very-secret-key")
-    assert path == account_lock_path("http://venue", "very-secret-key")
-    assert path != account_lock_path("http://other", "very-secret-key")
-    assert "very-secret-key" not in str(path)
+@pytest.mark.parametrize("folder", [False, True])
+def test_an_accounts_lock_is_one_for_the_host_and_shows_nothing_of_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool
+) -> None:
+    """Also where /tmp is private; in a folder where containers share one."""
+    if folder:
+        monkeypatch.setenv(LOCK_DIR_VARIABLE, str(tmp_path / "locks"))
+    name = f"key|very-secret-{tmp_path}"
+    first = hold_on_host(name, "venue.api_key: this key")
+    script = (
+        "from follower_client.locks import hold_on_host as hold; import sys; hold(sys.argv[1], 'this key')"
+    )
+    private = {**os.environ, "TMPDIR": str(tmp_path)}
+    second = [sys.executable, "-c", script, name]
+    told = subprocess.run(second, env=private, capture_output=True, text=True, check=False)
+    assert f"another follower-client (process {os.getpid()}) is using it" in told.stderr
+    hold_on_host(f"{name}2", "another key").close()
+    first.close()
+    assert subprocess.run(second, env=private, check=False).returncode == 0
+    assert "secret" not in str(list((tmp_path / "locks").glob("*")))
 
 
 def test_failpoints_are_off_by_default_and_know_their_names() -> None:

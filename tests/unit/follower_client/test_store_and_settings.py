@@ -12,8 +12,9 @@ import pytest
 
 from follower_client.cli import main
 from follower_client.core.policy import BelowMinimum, Mode
+from follower_client.editing import take_out
 from follower_client.errors import ConfigurationError, StoreError
-from follower_client.reading import check_secrets, load_folder_or_file, load_settings
+from follower_client.reading import check_secrets, load_settings, read_files
 from follower_client.records import Copy, CopyKey, Head, Order
 from follower_client.settings import FollowerSettings, meaning
 from follower_client.store import Store
@@ -201,11 +202,114 @@ def test_bad_files_name_themselves(tmp_path: Path, text: str, said: str) -> None
     assert any(said in line for line in caught.value.lines)
 
 
-def test_two_followers_of_one_name_are_refused(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.toml").write_text(GOOD)
-    with pytest.raises(ConfigurationError, match="allowed: an id of its own"):
-        load_folder_or_file(tmp_path)
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({}, "follower.id: was 'alice', allowed: an id of its own"),
+        ({'"alice"': '"bob"'}, "follower.data_dir: was '"),
+        ({'"alice"': '"bob"', '"data"': '"other"'}, "venue.api_key: allowed: an account of its own"),
+        (
+            {'"alice"': '"bob"', '"data"': '"other"', 'api_key = "key"': 'api_key_file = "key"'},
+            "venue.api_key: allowed: an account of its own",
+        ),
+    ],
+)
+def test_what_belongs_to_one_follower_is_his_who_comes_first(
+    tmp_path: Path, second: dict[str, str], said: str
+) -> None:
+    text = GOOD
+    for old, new in second.items():
+        text = text.replace(old, new)
+    (tmp_path / "a.toml").write_text(GOOD)
+    (tmp_path / "b.toml").write_text(text)
+    (tmp_path / "key").write_text("key\n")
+    found = read_files(tmp_path)
+    assert list(found.settings) == [tmp_path / "a.toml"]
+    assert found.lines[0].startswith(f"{tmp_path / 'b.toml'}: ") and any(said in line for line in found.lines)
+    assert f"({tmp_path / 'a.toml'} has it)" in found.lines[0]
+    assert not any("'key'" in line for line in found.lines)
+    with pytest.raises(ConfigurationError):
+        found.all_right()
+
+
+MORE = f"""
+[[more_leaders]]
+id = "two"
+public_key = "{"cd" * 32}"
+[[more_leaders]]
+id = "three"
+public_key = "{"ef" * 32}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (f'"{"ef" * 32}"', '"ef"', "more_leaders[2].public_key: allowed: the leader's public key, 64"),
+        ('id = "three"', 'id = "Three"', "more_leaders[2].id: was 'Three', allowed: 1 to 32 characters"),
+        ('id = "three"', 'id = "three"\nsilent_ms = 1', "more_leaders[2].silent_ms: unknown key; nearest: "),
+        ('id = "two"', "", "more_leaders[1].id: missing, allowed: 1 to 32 characters of a-z, 0-9"),
+        ('id = "three"', 'id = "lead"', "more_leaders: was lead twice, allowed: each leader once"),
+    ],
+)
+def test_a_mistake_in_one_of_several_leaders_names_which(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    text = (GOOD + MORE).replace(old, new)
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(tmp_path / "a.toml")
+    (line,) = caught.value.lines
+    assert said in line
+    if "twice" not in said:
+        number = int(line.removeprefix(f"{tmp_path / 'a.toml'}:").partition(":")[0])
+        shown = text.splitlines()[number - 1]
+        assert shown == (new.splitlines() or ["[[more_leaders]]"])[-1] or new in shown, (number, shown)
+
+
+@pytest.mark.parametrize(
+    ("leaves", "left"), [("lead", "two three"), ("two", "lead three"), ("three", "lead two")]
+)
+def test_one_of_several_leaders_is_taken_out_of_the_file(tmp_path: Path, leaves: str, left: str) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(GOOD + MORE)
+    file.chmod(0o600)
+    kept = take_out(file, leaves)
+    settings = load_settings(file)
+    assert [leader.id for leader in settings.leaders] == left.split()
+    assert settings.policy.scale == Decimal("0.25") and file.stat().st_mode & 0o777 == 0o600
+    assert kept.read_text() == GOOD + MORE and kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_with_a_mistake_keeps_nobody_else_from_an_order_or_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.toml").write_text(GOOD)
+    (tmp_path / "b.toml").write_text(GOOD.replace("scale = 0.25", "scale = -1"))
+    for words in (["pause"], ["status"], ["verdicts"], ["resume"]):
+        monkeypatch.setattr("sys.argv", ["follower-client", *words, "-c", str(tmp_path), "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 78, words
+        said = capsys.readouterr()
+        assert "b.toml:18: policy.scale: was -1, allowed: a number above 0" in said.err
+        rows = json.loads(said.out)
+        if words == ["pause"]:
+            assert rows == [{"follower": "alice", "level": "pause", "reason": ""}]
+        if words[0] in ("status", "verdicts"):
+            assert "alice: has not run yet, nothing is kept in" in said.err
+
+
+def test_config_check_asks_for_the_trial_that_real_money_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.toml").write_text(GOOD.replace('id = "alice"', 'id = "alice"\nmode = "live"'))
+    create_nkey(tmp_path / "alice.nk")
+    monkeypatch.setattr("sys.argv", ["follower-client", "config", "check", "-c", str(tmp_path / "a.toml")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 78
+    assert "alice: trial: no trial was shown, allowed: [trial] paper_data_dir" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("paper", [True, False])
@@ -260,11 +364,11 @@ def test_a_file_that_is_no_key_is_noticed_before_any_network(tmp_path: Path, tex
     if text is not None:
         file.write_text(text)
     with pytest.raises(ConfigurationError, match=r"^alice: broker\.nkey_seed_file: ") as caught:
-        check_secrets([settings])
+        check_secrets(read_files(tmp_path))
     assert "canary" not in str(caught.value) and len(caught.value.lines) == 1
     file.unlink(missing_ok=True)
     create_nkey(file)
-    check_secrets([settings])
+    assert check_secrets(read_files(tmp_path)).wrong == {}
 
 
 def test_verdicts_are_rounded_for_people_and_exact_as_json(

@@ -1,0 +1,65 @@
+"""Who may copy: one program per data folder, per API key, per account at the venue.
+
+Belongs here: what is locked for a follower. Does not belong here: how a lock is held (`locks`), noticing a
+second program on another host (`order_driver` sees its orders).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+
+from follower_client.errors import FollowerError, StoreError
+from follower_client.locks import Lock, hold, hold_on_host
+from follower_client.reading import read_secret
+from follower_client.settings import FollowerSettings
+from follower_client.store import Store
+from follower_client.venue.key_rights import KeyRights
+from relay.protocol.venues import venue_name
+
+__all__ = ["bind_store", "hold_account", "hold_follower"]
+
+PAPER = "paper"
+LIVE = "live"
+
+
+def hold_follower(settings: FollowerSettings) -> list[Lock]:
+    """Everything that can be held before the venue is asked. Raises `FollowerError`."""
+    folder = settings.follower.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise FollowerError(f"follower.data_dir: {folder} cannot be made ({error.strerror})") from None
+    with ExitStack() as held:
+        locks = [hold(folder / "lock", f"follower.data_dir: {folder}")]
+        held.enter_context(closing(locks[0]))
+        if settings.venue.kind != PAPER:
+            key = read_secret(settings.venue.api_key, settings.venue.api_key_file, "venue.api_key_file")
+            locks.append(hold_on_host(f"key|{key}", "venue.api_key: this key"))
+        held.pop_all()
+    return locks
+
+
+def hold_account(settings: FollowerSettings, key: KeyRights) -> Lock | None:
+    """The account itself, which may have several keys; `None` where the venue does not number it."""
+    if not key.account:
+        return None
+    return hold_on_host(f"account|{_account(settings, key)}", f"venue.api_key: the account {key.account}")
+
+
+def bind_store(store: Store, settings: FollowerSettings, key: KeyRights | None) -> None:
+    """A folder keeps the copies of one follower on one account, whichever key of it is used. Raises
+    `StoreError`.
+    """
+    bound = store.identity().get("account")
+    kind = PAPER if key is None else LIVE
+    if PAPER in (kind, bound) and bound not in (None, kind):
+        raise StoreError(
+            f"follower.data_dir: it keeps copies of {bound}, allowed: a folder of its own for {kind}"
+        )
+    store.claim({"account": kind} if bound is None else {})
+    if key is not None and key.account:
+        store.claim({"owner": _account(settings, key)})
+
+
+def _account(settings: FollowerSettings, key: KeyRights) -> str:
+    return f"{venue_name(settings.venue.exchange, settings.venue.rest_url)}|{key.account}"
