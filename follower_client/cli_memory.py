@@ -274,7 +274,9 @@ def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
         "reasons": reasons,
         "positions": {s: str(qty) for s, qty in ({} if store is None else store.positions()).items()},
         "unfinished_orders": 0 if store is None else len(store.open_orders()),
-        "control": control.level.value,
+        "control": ", ".join(
+            [control.level.value, *(f"{who}: {level.level.value}" for who, level in control.leaders.items())]
+        ),
         "control_by": control.by,
         "control_reason": control.reason,
         "evidence": kept_evidence(one.follower.data_dir),

@@ -1,6 +1,6 @@
 """Does what the operator or a trigger has ordered: cancels orders, closes copied positions.
 
-Belongs here: one bounded, repeatable way out of every copied position. Does not belong here: refusing
+Belongs here: one repeatable way out of every copied position. Does not belong here: refusing
 entries (`core.gates`), the order itself (`core.exits`), writing the order down (`control`).
 
 Every closing order's id is a function of the command's number, the symbol and its place, so a crash in the
@@ -10,35 +10,31 @@ middle goes on where it was. What copying did not build is never touched.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 import structlog
 
-from follower_client.core.decision import Decision
 from follower_client.core.exits import flatten
-from follower_client.core.order import client_order_id
 from follower_client.core.snapshot import Control, LeaderState
 from follower_client.desk import Desk
 from follower_client.errors import VenueUnavailableError
-from follower_client.order_driver import SEND_SLACK_MS, now_ms
-from follower_client.records import CopyKey, Order
-from follower_client.venue.outcomes import NOTHING_TO_REDUCE
+from follower_client.order_driver import intent_of, now_ms
+from follower_client.records import CopyKey
 from follower_client.venue.port import Ending
 
-__all__ = ["CLOSING_ORDERS_MAX", "Closeout"]
+__all__ = ["Closeout"]
 
-CLOSING_ORDERS_MAX = 16  # per symbol and command
 LOOK_EVERY_S = 0.05
 SWEEP_EVERY_S = 10.0
-RETRY_WAIT_S = 0.1
-RETRY_WAIT_MAX_S = 2.0
 EPOCH = 0  # of orders that no signal asked for
 
 log = structlog.get_logger(__name__)
 
 
 class Closeout:
-    """One account. `run` watches the control file; `close_all` is one pass, for whoever has no loop."""
+    """One account. `run` watches the control file; `close_all` is for whoever has no loop, and a limit."""
 
     def __init__(self, follower_id: str, desk: Desk) -> None:
         self._follower_id = follower_id
@@ -49,92 +45,79 @@ class Closeout:
         """Until cancelled."""
         await self._desk.reconciled.wait()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._obey())
+            group.create_task(self._obey(group))
             group.create_task(self._sweep_loop())
 
-    async def _obey(self) -> None:
+    async def _obey(self, group: asyncio.TaskGroup) -> None:
+        """Closes also what is filled after it was ordered, until somebody resumes."""
+        running: dict[tuple[str, int], asyncio.Task[bool]] = {}
         while True:
             state = self._desk.control.read()
             if state.number != self._done:
                 if state.closing or state.level is Control.CANCEL_ALL:
                     await self.cancel_all()
-                if state.closing:
-                    await self.close_all(state.closing)
                 self._done = state.number
+            for leader_id, number in state.closings().items():
+                task, only = running.get((leader_id, number)), leader_id or None
+                if self._held(only) and (task is None or task.done()):
+                    still = partial(self._is_in_force, leader_id, number)
+                    closing = self.close_all(number, only, is_wanted=still)
+                    running[leader_id, number] = group.create_task(closing)
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _is_in_force(self, leader_id: str, number: int) -> bool:
+        return self._desk.control.read().closings().get(leader_id) == number
 
     async def cancel_all(self) -> int:
         """Take back every resting order of this program; how many. Stops of positions stay."""
         return await self._cancel(stops=False)
 
-    async def close_all(self, number: int, only: str | None = None) -> bool:
-        """Close every copied position (of one leader, where one is named); whether all of them are closed."""
-        while before := self._held(only):
-            await asyncio.gather(
-                *(self._close(leader, symbol, number) for symbol in before for leader in before[symbol])
-            )
-            if self._held(only) == before:
-                log.error("not_flat", symbols=sorted(before))
-                return False
-        log.info("flat", number=number)
-        return True
+    async def close_all(
+        self, number: int, only: str | None = None, *, is_wanted: Callable[[], bool] = lambda: True
+    ) -> bool:
+        """Close every copied position (of one leader, where one is named), for as long as it takes and is
+        wanted; whether all of them are closed.
+        """
+        while (held := self._held(only)) and is_wanted():
+            await asyncio.gather(*(self._close(*one, number, is_wanted) for one in held))
+            if self._held(only) == held:
+                await asyncio.sleep(LOOK_EVERY_S)  # the journal has what the account has not: it will be told
+        log.info("flatten_ended" if held else "flat", number=number, only=only)
+        return not held
 
-    def _held(self, only: str | None) -> dict[str, dict[str, Decimal]]:
-        """Copied quantity per symbol and leader."""
+    def _held(self, only: str | None) -> dict[tuple[str, str], Decimal]:
+        """Copied quantity per leader and symbol."""
         journal = self._desk.journal
-        found = {symbol: journal.leaders_of(symbol) for symbol in journal.symbols()}
-        if only is None:
-            return found
-        return {symbol: {only: held[only]} for symbol, held in found.items() if only in held}
+        return {
+            (leader, symbol): qty
+            for symbol in journal.symbols()
+            for leader, qty in journal.leaders_of(symbol).items()
+            if only in (None, leader)
+        }
 
-    async def _close(self, leader_id: str, symbol: str, number: int) -> None:
+    async def _close(self, leader_id: str, symbol: str, number: int, is_wanted: Callable[[], bool]) -> None:
         desk, key = self._desk, CopyKey(leader_id, EPOCH, number)
         async with desk.exit_lane(leader_id, symbol):
             leg = f"flatten {symbol}"
             tries = sum(order.leg == leg for order in desk.store.orders_of(key))
-            while tries < CLOSING_ORDERS_MAX:
+            while is_wanted():
                 state = desk.snapshot(leader_id, LeaderState(), {})
-                decision = flatten(
-                    symbol, state.own_qty(symbol), state, now_ms(), tries=tries, reason="flatten"
-                )
-                if decision is None:
+                own = state.own_qty(symbol)
+                if own == 0:
+                    desk.exits.done(leader_id, symbol)
                     if not desk.driver.open_entries(symbol):
                         return
                     await desk.driver.any_done()  # an entry on its way may still add to it
                     continue
-                order = await self._send(key, leg, tries, symbol, decision)
+                decision = flatten(symbol, own, state, now_ms(), tries=tries, reason="flatten")
+                if decision is None:
+                    await desk.exit_impossible(leader_id, symbol)
+                    continue
+                order = intent_of(self._follower_id, key, leg, tries, symbol, decision)
+                desk.store.record_order(order)
+                desk.failpoints.reach("recorded")
                 tries += 1
-                if order.reject_code == NOTHING_TO_REDUCE:
-                    await self._look_again()
-                if order.filled_qty == 0:
-                    await asyncio.sleep(min(RETRY_WAIT_S * 2**tries, RETRY_WAIT_MAX_S))
-
-    async def _send(self, key: CopyKey, leg: str, n: int, symbol: str, decision: Decision) -> Order:
-        desk = self._desk
-        order = Order(
-            client_order_id=client_order_id(self._follower_id, key.leader_id, key.epoch, key.seq, leg, n),
-            leader_id=key.leader_id,
-            epoch=key.epoch,
-            seq=key.seq,
-            leg=leg,
-            n=n,
-            symbol=symbol,
-            is_buy=decision.is_buy,
-            qty=decision.qty,
-            limit_price=decision.limit_price,
-            reduce_only=decision.reduce_only,
-            send_by_ms=now_ms() + SEND_SLACK_MS,
-        )
-        desk.store.record_order(order)
-        desk.failpoints.reach("recorded")
-        return await desk.driver.drive(desk.driver.adopt(order))
-
-    async def _look_again(self) -> None:
-        try:
-            positions = await self._desk.port.fetch_positions()
-            self._desk.journal.settle(positions, self._desk.port.account.hedges())
-        except VenueUnavailableError as error:
-            log.warning("positions_not_read", error=str(error))
+                await desk.exit_tried(await desk.driver.drive(desk.driver.adopt(order)))
 
     # --- orders that nobody needs any more
 

@@ -21,7 +21,7 @@ import msgspec
 from follower_client.core.snapshot import Control
 from follower_client.errors import FollowerError
 
-__all__ = ["ControlFile", "ControlState"]
+__all__ = ["ControlFile", "ControlState", "LeaderControl"]
 
 FILE_NAME, AUDIT_NAME = "control.json", "audit.jsonl"
 ORDER = tuple(Control)
@@ -30,11 +30,23 @@ LOCK_WAIT_MAX_S, LOCK_LOOK_S = 2.0, 0.005
 DAMAGED = "the control file cannot be read"
 
 
+class LeaderControl(msgspec.Struct, frozen=True, kw_only=True):
+    """The level of one leader's copies, where several are copied; as in `ControlState`."""
+
+    level: Control
+    reason: str
+    by: str
+    at_ms: int
+    number: int
+    closing: int = 0
+
+
 class ControlState(msgspec.Struct, frozen=True, kw_only=True):
     """The level in force. `number` rises with every order; `by` is `operator` or `trigger:<name>`.
 
     `closing` = a flatten was ordered and stays ordered, whatever level is above it, until somebody resumes;
     it names the order whose number the closing orders carry. The operator's next flatten begins anew.
+    `leaders` = those of whom more was ordered than of the account.
     """
 
     level: Control = Control.RUN
@@ -43,6 +55,17 @@ class ControlState(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int = 0
     number: int = 0
     closing: int = 0
+    leaders: dict[str, LeaderControl] = {}
+
+    def level_of(self, leader_id: str) -> Control:
+        """The level in force for this leader's copies."""
+        own = self.leaders.get(leader_id)
+        return self.level if own is None else max(self.level, own.level, key=ORDER.index)
+
+    def closings(self) -> dict[str, int]:
+        """The flattens that are ordered: of whom (empty = of everybody), and the order's number."""
+        found = {leader_id: one.closing for leader_id, one in self.leaders.items() if one.closing}
+        return found | ({"": self.closing} if self.closing else {})
 
 
 class ControlFile:
@@ -76,12 +99,14 @@ class ControlFile:
         self._seen = None
         return msgspec.structs.replace(self._state, level=Control.LOCK, reason=DAMAGED)
 
-    def order(self, level: Control, *, by: str, reason: str) -> ControlState:
-        """Raise the level to at least this; on the disk when it returns. A flatten counts under a lock, too.
-        Raises `FollowerError`.
+    def order(self, level: Control, *, by: str, reason: str, leader_id: str = "") -> ControlState:
+        """Raise the level to at least this, of one leader's copies or of all; on the disk when it returns. A
+        flatten counts under a lock, too. Raises `FollowerError`.
         """
         with self._alone():
             now = self.read()
+            if leader_id:
+                return self._order_leader(now, leader_id, level, by=by, reason=reason)
             closing = now.closing
             if level is Control.FLATTEN and (not closing or by == OPERATOR):
                 closing = now.number + 1
@@ -92,12 +117,32 @@ class ControlFile:
             self.note("flatten", by=by, detail=reason)
             return self._write(now.level, by=now.by, reason=now.reason, closing=closing)
 
+    def _order_leader(
+        self, now: ControlState, leader_id: str, level: Control, *, by: str, reason: str
+    ) -> ControlState:
+        before, number = now.leaders.get(leader_id), now.number + 1
+        closing = before.closing if before else 0
+        if level is Control.FLATTEN and not closing:
+            closing = number
+        if before is not None:
+            is_milder = ORDER.index(level) < ORDER.index(before.level)
+            if closing == before.closing and (is_milder or (level, by) == (before.level, before.by)):
+                return now
+            level = before.level if is_milder else level
+        after = LeaderControl(
+            level=level, reason=reason[:500], by=by, at_ms=_now_ms(), number=number, closing=closing
+        )
+        leaders = {**now.leaders, leader_id: after}
+        return self._write(now.level, by=now.by, reason=now.reason, closing=now.closing, leaders=leaders)
+
     def resume(self, *, by: str, reason: str) -> ControlState:
         """Back to normal. A lock is only left with a reason. Raises `FollowerError`."""
         with self._alone():
-            if self.read().level is Control.LOCK and not reason.strip():
+            now = self.read()
+            levels = (now.level, *(one.level for one in now.leaders.values()))
+            if Control.LOCK in levels and not reason.strip():
                 raise FollowerError("resume: a lock is left with a reason only, allowed: --reason TEXT")
-            return self._write(Control.RUN, by=by, reason=reason, closing=0)
+            return self._write(Control.RUN, by=by, reason=reason, closing=0, leaders={})
 
     def note(self, event: str, *, by: str, detail: str) -> None:
         """A line in the audit trail, nothing more."""
@@ -121,7 +166,15 @@ class ControlFile:
         except OSError as error:
             raise FollowerError(f"{file}: cannot be written ({error.strerror})") from None
 
-    def _write(self, level: Control, *, by: str, reason: str, closing: int) -> ControlState:
+    def _write(
+        self,
+        level: Control,
+        *,
+        by: str,
+        reason: str,
+        closing: int,
+        leaders: dict[str, LeaderControl] | None = None,
+    ) -> ControlState:
         number = self._state.number + 1
         state = ControlState(
             level=level,
@@ -130,6 +183,7 @@ class ControlFile:
             at_ms=_now_ms(),
             number=number,
             closing=closing,
+            leaders=self._state.leaders if leaders is None else leaders,
         )
         draft = self.path.with_suffix(f".{os.getpid()}.new")
         try:

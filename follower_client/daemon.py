@@ -16,12 +16,19 @@ from typing import Any
 import structlog
 
 from follower_client.core.snapshot import Instrument
-from follower_client.errors import ConfigurationError, FollowerError, TryAgainError, VenueUnavailableError
+from follower_client.errors import (
+    ConfigurationError,
+    FollowerError,
+    StoreError,
+    TryAgainError,
+    VenueUnavailableError,
+)
 from follower_client.failpoint import Failpoints
 from follower_client.follower import CLOSE_LIMIT_S, STOP_LIMIT_S, Follower
 from follower_client.reading import read_secret
 from follower_client.service import heartbeat, notify
 from follower_client.settings import DEFAULT_SYMBOLS, FollowerSettings
+from follower_client.store import Store
 from follower_client.venue.ccxt_adapter import (
     CCXT_FAILURES,
     CcxtAdapter,
@@ -37,7 +44,7 @@ from follower_client.venue.transport import Budget, Transport
 from follower_client.venue.v5_account import V5Account
 from follower_client.venue.v5_adapter import DirectTransport
 
-__all__ = ["Market", "live_port", "private_transport", "serve"]
+__all__ = ["Market", "held_symbols", "live_port", "private_transport", "serve", "serve_started"]
 
 START_LIMIT_S = 30.0  # of prices, and of each follower
 START_TOGETHER = 16  # more at once, and connections wait for each other longer than they may
@@ -53,6 +60,7 @@ class Market:
     def __init__(self, group: Sequence[FollowerSettings]) -> None:
         venue = group[0].venue
         self.symbols = sorted({symbol for settings in group for symbol in settings.policy.symbols})
+        self._held = {settings.follower.id: held_symbols(settings) for settings in group}
         depth = any(settings.venue.kind == "paper" for settings in group)
         self.exchange: Any = make_exchange(venue.rest_url, venue.ws_url)
         self.depth = depth
@@ -63,7 +71,8 @@ class Market:
         self.looks = Budget(LOOKS_MAX, CALLS_WINDOW_S)
 
     async def start(self) -> MarketData:
-        self.instruments = await load_instruments(self.exchange, self.symbols)
+        held = frozenset[str]().union(*self._held.values())
+        self.instruments = await load_instruments(self.exchange, sorted({*self.symbols, *held}))
         self.data = MarketData(self.exchange, CCXT_FAILURES, list(self.instruments), depth=self.depth)
         try:
             await self.data.start()
@@ -78,7 +87,8 @@ class Market:
         if missing and tuple(policy.symbols) != DEFAULT_SYMBOLS:
             told = f"was {missing[0]!r}, allowed: linear perpetuals of this venue (BTC/USDT:USDT)"
             raise ConfigurationError([f"policy.symbols: {told}"])
-        instruments = {name: self.instruments[name] for name in policy.symbols if name in self.instruments}
+        followed = [*policy.symbols, *sorted(self._held[settings.follower.id] - {*policy.symbols})]
+        instruments = {name: self.instruments[name] for name in followed if name in self.instruments}
         if venue.kind == "paper":
             return PaperAdapter(
                 data,
@@ -112,6 +122,25 @@ class Market:
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await self.exchange.close()
+
+
+def held_symbols(settings: FollowerSettings) -> frozenset[str]:
+    """Where copying holds something or has an order on its way, by the store: what is left of a symbol that
+    was taken off the list must still be got out of.
+    """
+    file = settings.follower.data_dir / "follower.sqlite"
+    if not file.exists():
+        return frozenset()
+    try:
+        store = Store.open(file, read_only=True)
+    except StoreError:
+        return frozenset()  # the follower's start says what is wrong with it
+    try:
+        return frozenset(store.positions()) | {order.symbol for order in store.open_orders()}
+    except StoreError:
+        return frozenset()
+    finally:
+        store.close()
 
 
 def live_port(
@@ -191,7 +220,7 @@ async def _serve(
             await asyncio.gather(starting, return_exceptions=True)
             return 0
         refused = starting.result()
-        return await _run(markets, followers, stop, announce) or refused
+        return await serve_started(markets, followers, stop, announce) or refused
     finally:
         ends = [*(one.close() for one in followers), *(one.close() for one in markets)]
         await asyncio.gather(*ends, return_exceptions=True)
@@ -267,7 +296,7 @@ async def _start_one(follower: Follower, room: asyncio.Semaphore) -> FollowerErr
     return None
 
 
-async def _run(
+async def serve_started(
     markets: Sequence[Market],
     followers: Sequence[Follower],
     stop: asyncio.Event,
@@ -280,6 +309,7 @@ async def _run(
     ready = asyncio.gather(*(follower.ready.wait() for follower in followers))
     stopped = asyncio.create_task(stop.wait())
     failed = False
+    farewells: list[asyncio.Task[None]] = []
     waiting: set[asyncio.Future[Any]] = {*running, *prices, stopped, ready}
     while running and not stopped.done():
         done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -289,9 +319,12 @@ async def _run(
             notify("READY=1")
             announce([follower.follower_id for follower in followers])
         for task in [task for task in running if task in done]:
-            failed |= _has_failed(task, running.pop(task).follower_id)
+            failed |= _has_failed(task, (follower := running.pop(task)).follower_id)
+            farewells.append(asyncio.create_task(follower.tell_stopped(_why(task))))
         for task in [task for task in prices if task in done]:
             failed |= _has_failed(task, "prices")
+            told = [one.tell_stopped(f"prices: {_why(task)}") for one in running.values()]
+            farewells += [asyncio.create_task(one) for one in told]
             stop.set()
     notify("STOPPING=1")
     for follower in running.values():
@@ -303,6 +336,7 @@ async def _run(
         await asyncio.wait(running)
         for task, follower in running.items():
             failed |= not task.cancelled() and _has_failed(task, follower.follower_id)
+    await asyncio.gather(*farewells, return_exceptions=True)
     others: list[asyncio.Future[Any]] = [*prices, stopped, ready, beating]
     for other in others:
         other.cancel()
@@ -320,6 +354,15 @@ def _has_failed(task: asyncio.Task[None], name: str) -> bool:
         else:
             log.error("follower_stopped", follower_id=name, exc_info=reason)
     return True
+
+
+def _why(task: asyncio.Task[None]) -> str:
+    """In one line, without what a failure may carry along."""
+    error = None if task.cancelled() else task.exception()
+    found = ["it came to its end"] if error is None else []
+    for reason in [] if error is None else _reasons(error):
+        found.append(str(reason) if isinstance(reason, FollowerError) else type(reason).__name__)
+    return "; ".join(found)
 
 
 def _reasons(error: BaseException) -> list[BaseException]:

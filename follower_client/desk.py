@@ -14,12 +14,16 @@ import structlog
 
 from follower_client.control import ControlFile
 from follower_client.core.policy import Policy
-from follower_client.core.snapshot import QUOTE_AGE_MAX_MS, LeaderState, Quote, Snapshot
+from follower_client.core.snapshot import LeaderState, Quote, Snapshot
+from follower_client.errors import VenueUnavailableError
+from follower_client.exit_pace import ExitPaces
 from follower_client.failpoint import Failpoints
 from follower_client.journal import Journal
 from follower_client.order_driver import OrderDriver, now_ms
+from follower_client.records import Order
 from follower_client.risk import RiskWatch
 from follower_client.store import Store
+from follower_client.venue.outcomes import NOTHING_TO_REDUCE
 from follower_client.venue.port import VenueFill, VenueOrder, VenuePort
 
 __all__ = ["Desk"]
@@ -45,6 +49,7 @@ class Desk:
         self.risk = RiskWatch(policy, port.account, store, control)
         self.driver = OrderDriver(store, port, failpoints, self.risk)
         self.journal = Journal(store)
+        self.exits = ExitPaces()
         self.reconciled = asyncio.Event()
         self.leverage_peak = ZERO
         self.shared = False  # whether more than one leader is copied here
@@ -68,6 +73,32 @@ class Desk:
     def exit_lane(self, leader_id: str, symbol: str) -> asyncio.Lock:
         """Whoever reduces a leader's copy holds this: two at once would take more than there is."""
         return self._exit_lanes[leader_id, symbol]
+
+    async def exit_tried(self, order: Order) -> None:
+        """After an order that should have closed something: returns when the next one may be sent. Whoever
+        sent it holds the lane.
+        """
+        if order.filled_qty > 0:
+            self.exits.done(order.leader_id, order.symbol)
+            return
+        if order.reject_code == NOTHING_TO_REDUCE:
+            try:
+                self.journal.settle(await self.port.fetch_positions(), self.port.account.hedges())
+            except VenueUnavailableError as error:
+                log.warning("positions_not_read", error=str(error))
+        why = f"the venue refused the last order with code {order.reject_code}" if order.reject_code else (
+            "nobody took the last order"
+        )  # fmt: skip
+        await self._exit_failed(order.leader_id, order.symbol, why)
+
+    async def exit_impossible(self, leader_id: str, symbol: str) -> None:
+        """The same where no order can be made at all."""
+        await self._exit_failed(leader_id, symbol, "the venue's rules of the contract are not known here")
+
+    async def _exit_failed(self, leader_id: str, symbol: str, why: str) -> None:
+        self.exits.failed(leader_id, symbol, why)
+        log.error("exit_not_executed", leader_id=leader_id, symbol=symbol, why=why)
+        await self.exits.wait(leader_id, symbol, self.exit_lane(leader_id, symbol))
 
     # --- the account's streams
 
@@ -109,10 +140,11 @@ class Desk:
             depth=account.depth,
             carried=carried,
             blocked_symbols=self.driver.unknown_symbols(),
+            exits_due=self.exits.due(leader_id),
             shared=self.shared,
             hedged=frozenset(account.legs),
             leader=leader,
-            guard=self.risk.guard(),
+            guard=self.risk.guard(leader_id),
             reconciled=self.reconciled.is_set(),
         )
 
@@ -126,7 +158,7 @@ class Desk:
         """
         for _ in range(QUOTE_TURNS_MAX):
             quote = self.quote(symbol)
-            if quote is None or now_ms() - quote.at_ms <= QUOTE_AGE_MAX_MS:
+            if quote is None or quote.is_fresh(now_ms()):
                 return
             await asyncio.sleep(QUOTE_TURN_S)
 

@@ -34,19 +34,17 @@ from follower_client.copies import (
     venue_mid,
 )
 from follower_client.core.decide import Action, Decision, decide
-from follower_client.core.order import OrderState, client_order_id
+from follower_client.core.order import OrderState
 from follower_client.core.policy import ENTRY_LIFE_MAX_MS, Policy
 from follower_client.core.progress import Progress
 from follower_client.core.snapshot import Control, LeaderStep, Snapshot, StepKind
 from follower_client.desk import Desk
-from follower_client.errors import VenueUnavailableError
 from follower_client.evidence import keep_evidence
 from follower_client.late_join import record_late
 from follower_client.leader_view import LeaderFacts, LeaderView
-from follower_client.order_driver import SEND_SLACK_MS, LiveOrder, now_ms
+from follower_client.order_driver import LiveOrder, intent_of, now_ms
 from follower_client.records import Copy, CopyKey, Head, Order
 from follower_client.reports import Identity, Reporter, copy_report, report_id
-from follower_client.venue.outcomes import NOTHING_TO_REDUCE
 from relay.protocol.codec import decode_payload, encode_report
 from relay.protocol.messages import Signal
 from relay.protocol.signing import Envelope
@@ -55,9 +53,7 @@ __all__ = ["ACTIVE_COPIES_MAX", "Executor"]
 
 ACTIVE_COPIES_MAX = 256  # above, entries are refused; reductions never are
 ENTRY_ORDERS_MAX = 4
-EXIT_ORDERS_MAX = 16
 RETRY_WAIT_S = 0.1
-RETRY_WAIT_MAX_S = 2.0
 RECENT_COPIES = 500
 HEAD_EVERY_S = 30.0
 NO_TARGET = frozenset({"no_step", "symbol_unknown", "overload", "no_account", "leader_state_invalid"})
@@ -138,13 +134,14 @@ class Executor:
 
     def locked(self, reason: str, detail: str, evidence: str) -> None:
         """The feed contradicts itself: nothing of it is believed until a person has looked."""
-        text = f"the leader's feed is locked ({reason}): {detail}"
+        text = f"the feed of {self.identity.leader_id} is locked ({reason}): {detail}"
         try:
             folder = self.desk.control.path.parent
             text += f"; evidence: {keep_evidence(folder, self.identity.leader_id, evidence)}"
         except OSError as error:
             log.error("evidence_not_kept", error=str(error), evidence=evidence)
-        self.desk.control.order(Control.LOCK, by=f"trigger:{reason}", reason=text)
+        whom = self.identity.leader_id if self.desk.shared else ""
+        self.desk.control.order(Control.LOCK, by=f"trigger:{reason}", reason=text, leader_id=whom)
 
     # --- what comes in
 
@@ -220,32 +217,35 @@ class Executor:
         self._finish(copy, last)
 
     async def _run_exits(self, copy: Copy, signal: Signal, step: LeaderStep) -> Decision | None:
-        """Reduce until the target is reached. Returns the decision that ended the copy, `None` to go on to
-        entries.
+        """Reduce until the target is reached, for as long as that takes. The caller holds the lane. Returns
+        the decision that ended the copy, `None` to go on to entries.
         """
         exiting = step.kind not in (StepKind.ENTRY, StepKind.REVERSAL)
         legs = [order.leg for order in self._store.orders_of(copy.key)]
         if "open" in legs and not exiting:
             return None  # that is done: what is on the other side now, a newer copy has opened
-        tries = legs.count("close")
+        tries, is_due = legs.count("close"), False
         while True:
             decision = self._decide(copy, signal, exit_tries=tries)
             if decision.action is Action.ORDER and decision.leg == "close":
-                if tries >= EXIT_ORDERS_MAX:
-                    log.error("exit_not_executed", symbol=copy.symbol, orders=tries)
-                    return decision
                 order = await self.driver.drive(self._record_intent(copy, decision, tries, step))
-                tries += 1
-                if order.reject_code == NOTHING_TO_REDUCE:
-                    with suppress(VenueUnavailableError):
-                        await self.desk.port.fetch_positions()
-                if order.filled_qty == 0:
-                    await asyncio.sleep(min(RETRY_WAIT_S * 2**tries, RETRY_WAIT_MAX_S))
+                tries, is_due = tries + 1, True
+                await self.desk.exit_tried(order)
                 continue
+            if decision.reason == "symbol_unknown" and self._must_leave(copy, step):
+                is_due = True
+                await self.desk.exit_impossible(copy.leader_id, copy.symbol)
+                continue
+            if is_due:
+                self.desk.exits.done(copy.leader_id, copy.symbol)
             if step.kind is not StepKind.ENTRY and self.driver.open_entries(copy.symbol):
                 await self.driver.any_done()  # an entry still on its way may add to what must go
                 continue
             return decision if exiting else None
+
+    def _must_leave(self, copy: Copy, step: LeaderStep) -> bool:
+        """Whether he left, or left some, of what is held here."""
+        return step.kind is not StepKind.ENTRY and self._snapshot(copy).own_qty(copy.symbol) != 0
 
     async def _run_entries(self, copy: Copy, signal: Signal, step: LeaderStep) -> Decision:
         await self._wait_for_wave(copy, step)
@@ -316,24 +316,7 @@ class Executor:
             describe(copy, decision)
         copy.leverage_after = decision.leverage_after or copy.leverage_after
         copy.leverage_cap = decision.leverage_cap or copy.leverage_cap
-        order = Order(
-            client_order_id=client_order_id(
-                self.identity.follower_id, copy.leader_id, copy.epoch, copy.seq, decision.leg, n
-            ),
-            leader_id=copy.leader_id,
-            epoch=copy.epoch,
-            seq=copy.seq,
-            leg=decision.leg,
-            n=n,
-            symbol=copy.symbol,
-            is_buy=decision.is_buy,
-            qty=decision.qty,
-            limit_price=decision.limit_price,
-            reduce_only=decision.reduce_only,
-            send_by_ms=now_ms() + SEND_SLACK_MS,
-            stop_loss=decision.stop_loss,
-            take_profit=decision.take_profit,
-        )
+        order = intent_of(self.identity.follower_id, copy.key, decision.leg, n, copy.symbol, decision)
         self.progress.settle(copy.epoch, copy.seq)
         mark_submitted(copy, self.desk.quote(copy.symbol), now_ms())
         self._store.record(copy, order=order, head=self._head())
@@ -351,7 +334,7 @@ class Executor:
         def why_not() -> str:
             if order.leg != "open":
                 return ""
-            level = control.read().level
+            level = control.read().level_of(copy.leader_id)
             if level is not Control.RUN:
                 return level.value
             return "late" if now_ms() > deadline_ms else ""

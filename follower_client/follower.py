@@ -209,6 +209,10 @@ class Follower:
         """Ask for an orderly end, which `run` takes at most `STOP_LIMIT_S` for."""
         self._stopping.set()
 
+    async def tell_stopped(self, why: str) -> None:
+        """It has ended, and nobody had asked for that."""
+        await self._notifier.last_word("stopped", f"The follower has stopped: {why}")
+
     async def close(self) -> None:
         """Give everything back, whatever state it is in."""
         with suppress(TimeoutError):
@@ -236,9 +240,9 @@ class Follower:
             for subscriber in self._subscribers:
                 subscriber.look_back()
 
-    def _silent_s(self) -> float:
-        """How long the quietest of the leaders was not heard."""
-        return max(subscriber.silent_s() for subscriber in self._subscribers)
+    def _silent_s(self) -> dict[str, float]:
+        """How long each leader was not heard."""
+        return {one.leader_id: one.silent_s() for one in self._subscribers}
 
     async def _send_status(self, mode: Literal["running", "stopped"]) -> None:
         assert self._reporter is not None
@@ -270,8 +274,8 @@ class Follower:
             if self._desk.risk.stakes < 1:
                 self._set_stakes()
 
-    def _leaders(self) -> list[LeaderView]:
-        return [executor.leader for executor in self._executors]
+    def _leaders(self) -> dict[str, LeaderView]:
+        return {executor.identity.leader_id: executor.leader for executor in self._executors}
 
     async def _watch_bus(self) -> None:
         assert self._bus is not None

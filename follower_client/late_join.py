@@ -21,14 +21,14 @@ from follower_client.copies import open_copy
 from follower_client.core.policy import ENTRY_LIFE_MAX_MS, LateJoin, Policy
 from follower_client.core.snapshot import Quote, sign
 from follower_client.leader_view import LeaderView
-from follower_client.records import LATE_EPOCH, Copy
+from follower_client.records import LATE_EPOCH, Copy, CopyKey
 from follower_client.reports import Identity
 from follower_client.store import Store
 from relay.protocol.codec import decimal_text, encode_payload
 from relay.protocol.messages import POSITIONS_MAX, MarketState, PositionState, Signal, Snapshot
 from relay.protocol.signing import Envelope
 
-__all__ = ["late_signals", "record_late"]
+__all__ = ["late_place", "late_signals", "record_late", "unheard_exit"]
 
 FILL_ID = "held-before"
 PRICE_MAX = Decimal(10) ** 15  # the wire carries no larger one
@@ -107,9 +107,25 @@ def _missed_exits(
         yield _placed(envelope, number, signal), signal
 
 
+def late_place(envelope: Envelope, number: int) -> CopyKey:
+    """The place of the step that had this number among those that a snapshot told."""
+    return CopyKey(envelope.leader_id, LATE_EPOCH, envelope.seq * POSITIONS_MAX + number)
+
+
+def unheard_exit(
+    envelope: Envelope, snapshot: Snapshot, number: int, symbol: str, price: Decimal
+) -> tuple[Envelope, Signal]:
+    """Such a step out of this symbol, at this price; how much it was is not known any more."""
+    state = PositionState(symbol=symbol, qty="1", entry_price="0", exposure="0", leverage="1")
+    flat = msgspec.structs.replace(state, qty="0")
+    quote = Quote(price, price, price, price, snapshot.sealed_ms)
+    signal = _signal(envelope.message_id, snapshot, state, Decimal(-1), flat, quote, snapshot.sealed_ms)
+    return _placed(envelope, number, signal), signal
+
+
 def _placed(envelope: Envelope, number: int, signal: Signal) -> Envelope:
-    seq = envelope.seq * POSITIONS_MAX + number
-    return msgspec.structs.replace(envelope, epoch=LATE_EPOCH, seq=seq, payload=encode_payload(signal))
+    place = late_place(envelope, number)
+    return msgspec.structs.replace(envelope, epoch=place.epoch, seq=place.seq, payload=encode_payload(signal))
 
 
 def _signal(

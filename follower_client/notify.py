@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = ["WHAT_TO_DO", "Notifier", "make_sender", "read_addresses"]
 
 HOUR_S = 3600.0
 SEND_LIMIT_S = 10.0
+LAST_LIMIT_S = 3.0  # a program that ends waits no longer for its last word
 QUEUE_MAX = 100
 WHAT_TO_DO = {
     "order_rate": "Look at `follower-client verdicts`; `follower-client resume` when the orders were right.",
@@ -36,6 +38,10 @@ WHAT_TO_DO = {
     "leader_silent": "Ask the leader. Positions are handled as [policy] silence says; resume to go on.",
     "put_out": "Ask the leader. `follower-client flatten` closes what is held; exits and stops go on here.",
     "equivocation": "Do not resume before you have spoken to the leader: two messages claim one place.",
+    "revoked": "The leader's key is not his any more. Ask him by another way; then join him anew.",
+    "chain_break": "The leader's messages do not follow from each other. Ask him before you resume.",
+    "epoch": "The leader's messages do not follow from each other. Ask him before you resume.",
+    "loss_stop": "Entries stay stopped while the loss is at its limit. Raise the limit, or flatten.",
     "clock": "Set this machine's clock (NTP). Entries go on by themselves once it is right.",
     "adl_rank": "Your profit may be taken to cover others' losses. Reduce the position or its leverage.",
     "adl_near": "The venue may soon close winners to pay for losers. Consider smaller positions.",
@@ -43,10 +49,13 @@ WHAT_TO_DO = {
     "mark_last_gap": "Liquidation follows the mark price. Look at the market before you trust an entry.",
     "insurance_drop": "Deleveraging comes nearer when the pool is empty. Consider smaller positions.",
     "rules_changed": "Look at the contract's page at the venue: the most leverage or size may be less now.",
-    "unprotected": "The venue does not take a stop for a position. Set one by hand, or flatten.",
-    "not_flat": "A position could not be closed. Close it by hand at the venue.",
+    "unprotected": "Set a stop by hand at the venue, or flatten. A sub-account of its own keeps stops whole.",
+    "not_flat": "It is tried again, once a minute in the end. Find out why, or close it by hand.",
     "stopped": "The follower has ended. Look at its log and start it again; positions are as they were.",
 }
+ALWAYS_TOLD = frozenset({"not_flat", "stopped", "equivocation", "unprotected"})
+"""Alarms that the limit per hour does not hold back."""
+
 DEFAULT_ADVICE = "Look at `follower-client status` and the log."
 
 Sender = Callable[[str, str], Awaitable[None]]
@@ -73,7 +82,8 @@ class Notifier:
         now_s = time.monotonic()
         while self._sent_s and now_s - self._sent_s[0] > HOUR_S:
             self._sent_s.popleft()
-        if len(self._sent_s) >= self._per_hour_max or self._waiting.full():
+        is_over = len(self._sent_s) >= self._per_hour_max and name not in ALWAYS_TOLD
+        if is_over or self._waiting.full():
             self._held_back += 1
             return
         self._sent_s.append(now_s)
@@ -84,14 +94,24 @@ class Notifier:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            title, body = await self._waiting.get()
-            if self._send is None:
-                continue
-            try:
-                async with asyncio.timeout(SEND_LIMIT_S):
-                    await self._send(title, body)
-            except Exception as error:  # whatever a notification service does, copying goes on
-                log.warning("alarm_not_sent", error=type(error).__name__)
+            await self._deliver(*await self._waiting.get(), SEND_LIMIT_S)
+
+    async def last_word(self, name: str, what: str) -> None:
+        """The same as `tell` for who has no `run` any more: what waits and this are sent, within a limit."""
+        self.tell(name, what)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_LIMIT_S):
+                while not self._waiting.empty():
+                    await self._deliver(*self._waiting.get_nowait(), LAST_LIMIT_S)
+
+    async def _deliver(self, title: str, body: str, limit_s: float) -> None:
+        if self._send is None:
+            return
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._send(title, body)
+        except Exception as error:  # whatever a notification service does, copying goes on
+            log.warning("alarm_not_sent", error=type(error).__name__)
 
 
 def read_addresses(file: Path | None) -> list[str]:

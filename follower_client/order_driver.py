@@ -18,11 +18,12 @@ from decimal import Decimal
 
 import structlog
 
-from follower_client.core.order import TRANSITIONS, OrderEvent, OrderState
+from follower_client.core.decision import Decision
+from follower_client.core.order import TRANSITIONS, OrderEvent, OrderState, client_order_id
 from follower_client.core.snapshot import Pending
 from follower_client.errors import VenueUnavailableError
 from follower_client.failpoint import Failpoints
-from follower_client.records import Order
+from follower_client.records import CopyKey, Order
 from follower_client.risk import RiskWatch
 from follower_client.store import Store
 from follower_client.venue.port import (
@@ -34,7 +35,7 @@ from follower_client.venue.port import (
     VenuePort,
 )
 
-__all__ = ["SEND_SLACK_MS", "LiveOrder", "OrderDriver", "now_ms"]
+__all__ = ["SEND_SLACK_MS", "LiveOrder", "OrderDriver", "intent_of", "now_ms"]
 
 SEND_SLACK_MS = 250  # an intent that has not left this long after it was recorded is recorded anew
 FUTURE_TOLERANCE_MS = 1000  # how far ahead of its own clock the venue accepts a timestamp
@@ -60,6 +61,26 @@ log = structlog.get_logger(__name__)
 def now_ms() -> int:
     """Wall clock, Unix epoch."""
     return time.time_ns() // 1_000_000
+
+
+def intent_of(follower_id: str, key: CopyKey, leg: str, n: int, symbol: str, decision: Decision) -> Order:
+    """The order that a decision asks for, not recorded yet. It is named by what it is for."""
+    return Order(
+        client_order_id=client_order_id(follower_id, key.leader_id, key.epoch, key.seq, leg, n),
+        leader_id=key.leader_id,
+        epoch=key.epoch,
+        seq=key.seq,
+        leg=leg,
+        n=n,
+        symbol=symbol,
+        is_buy=decision.is_buy,
+        qty=decision.qty,
+        limit_price=decision.limit_price,
+        reduce_only=decision.reduce_only,
+        send_by_ms=now_ms() + SEND_SLACK_MS,
+        stop_loss=decision.stop_loss,
+        take_profit=decision.take_profit,
+    )
 
 
 @dataclass(slots=True)

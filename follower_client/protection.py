@@ -4,21 +4,23 @@ Belongs here: comparing what the policy wants with what the venue keeps, and ask
 not belong here: where a stop belongs (`core.stops`), the entry that carries the first one (`executor`).
 
 State, not steps: whatever was missed, the next look sets it right. A position that is partly somebody else's
-is left alone, because a stop of the venue closes the whole of it.
+is left alone, because a stop of the venue closes the whole of it; it counts as unprotected.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import structlog
 
+from follower_client.core.snapshot import sign
 from follower_client.core.stops import NO_STOPS, Stops, wanted_stops
 from follower_client.desk import Desk
 from follower_client.leader_view import LeaderView
+from follower_client.venue.account import Holding
 from follower_client.venue.port import Ending
 
 __all__ = ["Protection"]
@@ -26,14 +28,15 @@ __all__ = ["Protection"]
 LOOK_EVERY_S = 0.25
 RETRY_WAIT_S = 1.0
 RETRY_WAIT_MAX_S = 60.0
+ZERO = Decimal(0)
 
 log = structlog.get_logger(__name__)
 
 
 class Protection:
-    """One account. `leaders` tells who is copied on it (stops follow a leader only where he is alone)."""
+    """One account. `leaders` tells who is copied on it, by name."""
 
-    def __init__(self, desk: Desk, leaders: Callable[[], Iterable[LeaderView]]) -> None:
+    def __init__(self, desk: Desk, leaders: Callable[[], Mapping[str, LeaderView]]) -> None:
         self._desk = desk
         self._leaders = leaders
         self._wait_s: dict[str, float] = {}
@@ -65,49 +68,68 @@ class Protection:
             self._wait_s[symbol] = min(2 * wait_s, RETRY_WAIT_MAX_S)
             log.error("stops_not_set", symbol=symbol, ending=result.ending.value, code=result.code)
 
-    def unprotected(self) -> list[str]:
-        """Symbols without the stop-loss that belongs there: it was never taken, or it was executed and found
-        nobody to trade with.
+    def unprotected(self) -> dict[str, str]:
+        """Symbols without the stop-loss that belongs there, and why: it was never taken, it was executed and
+        found nobody to trade with, or it would close what is somebody else's.
         """
-        stops, found = self._desk.port.account.stops, []
+        stops, found = self._desk.port.account.stops, {}
         for symbol in sorted(self._desk.journal.symbols()):
-            wanted = self._wanted(symbol, anywhere=True)
-            current = stops.get(symbol, NO_STOPS)
-            if wanted is not None and wanted.stop_loss is not None and current.stop_loss is None:
-                found.append(symbol)
+            copied = self._copied(symbol)
+            if copied == 0 or not self._wants_stop(symbol):
+                continue
+            mine = self._holding(symbol).qty == copied
+            current = stops.get(symbol, NO_STOPS) if mine or self._is_larger_leg(symbol, copied) else NO_STOPS
+            if current.stop_loss is None:
+                found[symbol] = (
+                    "the venue has not taken one"
+                    if mine
+                    else "the position is partly somebody else's, and a stop would close all of it"
+                )
         return found
 
     def wanted(self, symbol: str) -> Stops | None:
         """What belongs at the venue now; `None` where nothing is to be touched."""
         account = self._desk.port.account
-        holding, quote = account.holdings.get(symbol), account.quotes.get(symbol)
-        current = account.stops.get(symbol, NO_STOPS)
-        if holding is None or quote is None or _is_due(current, is_long=holding.qty > 0, mark=quote.mark):
+        holding, quote = self._holding(symbol), account.quotes.get(symbol)
+        instrument, current = account.instruments.get(symbol), account.stops.get(symbol, NO_STOPS)
+        if holding.qty == 0 or quote is None or instrument is None or self._copied(symbol) != holding.qty:
             return None
-        return self._wanted(symbol, anywhere=False)
-
-    def _wanted(self, symbol: str, *, anywhere: bool) -> Stops | None:
-        desk = self._desk
-        account = desk.port.account
-        holding, quote = account.holdings.get(symbol), account.quotes.get(symbol)
-        instrument = account.instruments.get(symbol)
-        if holding is None or holding.qty == 0 or quote is None or instrument is None:
+        if _is_due(current, is_long=holding.qty > 0, mark=quote.mark):
             return None
-        if sum(desk.journal.leaders_of(symbol).values()) != holding.qty:
-            return None
-        leaders = list(self._leaders())
-        stop, take = leaders[0].stops(symbol) if len(leaders) == 1 else (None, None)
-        if desk.policy.reverse:
-            stop, take = take, stop
+        stop, take = self._leader_stops(symbol)
         return wanted_stops(
-            desk.policy,
+            self._desk.policy,
             is_long=holding.qty > 0,
             entry_price=holding.entry_price,
-            mark=None if anywhere else quote.mark,
+            mark=quote.mark,
             tick=instrument.tick_size,
             leader_stop=stop,
             leader_take=take,
         )
+
+    def _copied(self, symbol: str) -> Decimal:
+        """What copying holds, over all leaders."""
+        return sum(self._desk.journal.leaders_of(symbol).values(), ZERO)
+
+    def _holding(self, symbol: str) -> Holding:
+        """The position that the venue keeps stops for: in hedge mode the larger leg."""
+        account = self._desk.port.account
+        net = account.holdings.get(symbol, Holding())
+        long, short = account.legs.get(symbol, (net, net))
+        return long if net.qty > 0 else short
+
+    def _is_larger_leg(self, symbol: str, copied: Decimal) -> bool:
+        return sign(self._holding(symbol).qty) == sign(copied)
+
+    def _leader_stops(self, symbol: str) -> tuple[Decimal | None, Decimal | None]:
+        """The leader's, as they are for the follower's side; none where several are copied: theirs differ."""
+        leaders = list(self._leaders().values())
+        stop, take = leaders[0].stops(symbol) if len(leaders) == 1 else (None, None)
+        return (take, stop) if self._desk.policy.reverse else (stop, take)
+
+    def _wants_stop(self, symbol: str) -> bool:
+        policy = self._desk.policy
+        return policy.stop_loss_bps > 0 or (policy.copy_stops and self._leader_stops(symbol)[0] is not None)
 
 
 def _is_due(stops: Stops, *, is_long: bool, mark: Decimal) -> bool:

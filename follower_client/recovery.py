@@ -1,10 +1,10 @@
 """Rebuilds the follower's memory from the leader's history and the venue's, when the store is gone.
 
-Belongs here: finding out which executions at the venue were copies. Does not belong here: a normal start
-(`follower`), which needs none of this.
+Belongs here: reading both histories, replacing the store. Does not belong here: which execution was a copy
+(`retracing`), a normal start (`follower`), which needs none of this.
 
-An order's name is a function of the signal it copied, so the signals of the feed's history say which names
-may exist, and the venue says which of them do. Whatever matches none stays external: never traded.
+An order's name is a function of the signal it copied, so the feed's history says which names may exist, and
+the venue says which of them do. Whatever matches none stays external: never traded.
 """
 
 from __future__ import annotations
@@ -12,24 +12,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from follower_client.copies import open_copy
-from follower_client.core.order import OrderState, client_order_id
+from follower_client.control import ControlFile
 from follower_client.daemon import Market
 from follower_client.errors import FollowerError, StoreError, TryAgainError
-from follower_client.executor import ENTRY_ORDERS_MAX, EXIT_ORDERS_MAX
-from follower_client.late_join import late_signals
 from follower_client.leader_view import LeaderFacts
 from follower_client.locks import hold
 from follower_client.membership import fetch_group_key
 from follower_client.reading import read_secret
-from follower_client.records import Copy, Head, Order
+from follower_client.retracing import COMMANDS_MAX, Retrace
 from follower_client.settings import FollowerSettings, LeaderSection
 from follower_client.store import Store
 from follower_client.venue.port import VenueFill, VenueOrder
@@ -44,7 +41,6 @@ __all__ = ["Recovered", "recover"]
 HISTORY_CHUNK = 512
 MESSAGES_MAX = 1_000_000
 LIMIT_S = 120.0
-LEGS = (("open", ENTRY_ORDERS_MAX), ("close", EXIT_ORDERS_MAX))
 OVERLAP_MS = 60_000
 
 
@@ -122,13 +118,14 @@ async def _recover(settings: FollowerSettings, path: Path, aside: Path | None) -
             if port is not None:
                 await port.close()
             await market.close()
+    found = Retrace(settings.follower.id, fills)
+    for envelope, signal in heard:
+        found.signal(envelope, signal)
+    await _look_further(settings, found)
     store = Store.open(path)
     try:
         store.claim({"follower": settings.follower.id})
-        left = _by_name(fills)
-        found = _rebuild(settings, store, heard, left)
-        if left:
-            found += _rebuild(settings, store, await _late(settings, frozenset(left)), left)
+        found.write(store)
         for leader in settings.leaders:  # whom it has joined before: nothing of his is late any more
             store.save_leader(leader.id, msgspec.json.encode(LeaderFacts()))
         own = store.positions()
@@ -137,12 +134,24 @@ async def _recover(settings: FollowerSettings, path: Path, aside: Path | None) -
     external = {name: qty - own.get(name, 0) for name, qty in positions.items() if qty != own.get(name, 0)}
     return Recovered(
         signals=len(heard),
-        orders=len(found),
-        fills=sum(found),
+        orders=len(found.fills),
+        fills=sum(found.fills),
         positions={name: str(qty) for name, qty in own.items()},
         external={name: str(qty) for name, qty in external.items()},
         set_aside=aside,
     )
+
+
+async def _look_further(settings: FollowerSettings, found: Retrace) -> None:
+    """For executions that no signal's first orders explain."""
+    if found.left:
+        commands = ControlFile(settings.follower.data_dir).read().number or COMMANDS_MAX
+        found.flattens([leader.id for leader in settings.leaders], commands)
+    for leader in settings.leaders if found.left else ():
+        async for envelope, message in _history(settings, leader):
+            if isinstance(message, Snapshot):
+                found.snapshot(envelope, message)
+    found.long_exits()
 
 
 async def _history(
@@ -183,78 +192,3 @@ async def _history(
         raise TryAgainError(f"broker: {error}") from None
     finally:
         await bus.close()
-
-
-async def _late(settings: FollowerSettings, names: frozenset[str]) -> list[tuple[Envelope, Signal]]:
-    """What was copied on joining: of all positions in snapshots those whose orders have these names."""
-    found = []
-    for leader in settings.leaders:
-        async for envelope, message in _history(settings, leader):
-            if not isinstance(message, Snapshot):
-                continue
-            for place, signal in late_signals(envelope, message, lambda _: None, message.sealed_ms):
-                own = _names(settings.follower.id, place.leader_id, place.epoch, place.seq)
-                if any(name in names for _, _, name in own):
-                    found.append((place, signal))
-    return found
-
-
-def _by_name(fills: list[VenueFill]) -> dict[str, list[VenueFill]]:
-    found: dict[str, list[VenueFill]] = {}
-    for fill in fills:
-        if fill.client_order_id:
-            found.setdefault(fill.client_order_id, []).append(fill)
-    return found
-
-
-def _names(follower_id: str, leader_id: str, epoch: int, seq: int) -> Iterator[tuple[str, int, str]]:
-    """Leg, n and name of every order that a signal can have led to."""
-    for leg, most in LEGS:
-        for n in range(most):
-            yield leg, n, client_order_id(follower_id, leader_id, epoch, seq, leg, n)
-
-
-def _rebuild(
-    settings: FollowerSettings,
-    store: Store,
-    heard: list[tuple[Envelope, Signal]],
-    left: dict[str, list[VenueFill]],
-) -> list[int]:
-    """Copies, orders and fills as they must have been, taken out of `left`; how many fills each order had."""
-    counts: list[int] = []
-    for envelope, signal in heard:
-        copy = open_copy(settings.follower.id, envelope, signal, None, signal.sealed_ms)
-        head = None if copy.is_late else Head(envelope.epoch, envelope.seq, envelope.chain_hash)
-        found = list(_orders(settings.follower.id, copy, left))
-        copy.verdict, copy.reason = ("copied" if found else "skipped"), "recovered"
-        copy.detail = "found again at the venue" if found else "no order of this signal is at the venue"
-        store.record(copy, head=head)
-        for order in found:
-            store.record_order(order)
-            counts.append(sum(store.record_fill(fill) for fill in left.pop(order.client_order_id)))
-    return counts
-
-
-def _orders(follower_id: str, copy: Copy, by_name: Mapping[str, list[VenueFill]]) -> Iterator[Order]:
-    for leg, n, name in _names(follower_id, copy.leader_id, copy.epoch, copy.seq):
-        fills = by_name.get(name)
-        if not fills:
-            continue
-        qty = sum((fill.qty for fill in fills), start=fills[0].qty * 0)
-        yield Order(
-            client_order_id=name,
-            leader_id=copy.leader_id,
-            epoch=copy.epoch,
-            seq=copy.seq,
-            leg=leg,
-            n=n,
-            symbol=copy.symbol,
-            is_buy=fills[0].is_buy,
-            qty=qty,
-            limit_price=None,
-            reduce_only=leg != "open",
-            send_by_ms=copy.received_ms,
-            state=OrderState.DONE,
-            order_id=fills[0].order_id,
-            filled_qty=qty,
-        )

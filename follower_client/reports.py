@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, Protocol
 
+import msgspec
 import structlog
 
 from follower_client.core.order import OrderState
@@ -21,7 +22,7 @@ from follower_client.store import Store
 from follower_client.venue.port import VenueFill
 from relay.nats_bus import BusError
 from relay.protocol.codec import decimal_text, decode_report, encode_report
-from relay.protocol.messages import CopyReport, FillRow, OrderRow, StatusReport
+from relay.protocol.messages import ORDERS_PER_COPY_MAX, CopyReport, FillRow, OrderRow, StatusReport
 
 __all__ = ["Identity", "ReportSink", "Reporter", "copy_report", "report_id", "wire_number"]
 
@@ -32,6 +33,7 @@ RETRY_WAIT_S = 0.5
 FLUSH_TRIES_MAX = 10
 WIRE_NUMBER_MAX = Decimal(10) ** 15
 
+OrderAndFills = tuple[Order, Sequence[VenueFill]]
 log = structlog.get_logger(__name__)
 
 
@@ -85,6 +87,21 @@ def _merged(fills: Sequence[VenueFill]) -> list[VenueFill]:
     return [replace(last, fill_id=f"{last.fill_id}+{len(fills) - 1}", qty=qty, price=value / qty, fee=fee)]
 
 
+def _reported(orders: Sequence[OrderAndFills]) -> list[OrderAndFills]:
+    """As many as the wire takes: what was filled, and the last ones that were not. What was filled in more
+    parts than that is told with the last of them.
+    """
+    if len(orders) <= ORDERS_PER_COPY_MAX:
+        return list(orders)
+    filled, idle = [one for one in orders if one[1]], [one for one in orders if not one[1]]
+    if len(filled) > ORDERS_PER_COPY_MAX:
+        rest = filled[ORDERS_PER_COPY_MAX - 1 :]
+        fills = [fill for _, some in rest for fill in some]
+        last = msgspec.structs.replace(rest[-1][0], qty=sum((fill.qty for fill in fills), Decimal(0)))
+        filled[ORDERS_PER_COPY_MAX - 1 :] = [(last, fills)]
+    return [*idle[len(idle) - (ORDERS_PER_COPY_MAX - len(filled)) :], *filled]
+
+
 def _order_row(order: Order, fills: Sequence[VenueFill]) -> OrderRow:
     return OrderRow(
         client_order_id=order.client_order_id,
@@ -109,11 +126,10 @@ def _order_row(order: Order, fills: Sequence[VenueFill]) -> OrderRow:
     )
 
 
-def copy_report(
-    identity: Identity, copy: Copy, orders: Sequence[tuple[Order, Sequence[VenueFill]]]
-) -> CopyReport:
+def copy_report(identity: Identity, copy: Copy, orders: Sequence[OrderAndFills]) -> CopyReport:
     """A finished copy as it goes on the wire."""
     assert copy.verdict is not None
+    orders = _reported(orders)
     if sum(len(fills) for _, fills in orders) > FILLS_REPORTED_MAX:
         orders = [(order, _merged(fills)) for order, fills in orders]
     return CopyReport(

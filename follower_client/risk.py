@@ -58,11 +58,11 @@ class RiskWatch:
         self._saved_s, self._saved = 0.0, self._known()
         self.stakes = Decimal(1)
 
-    def guard(self) -> Guard:
-        """What may forbid an entry at this moment."""
+    def guard(self, leader_id: str = "") -> Guard:
+        """What may forbid an entry, of this leader's where one is named, at this moment."""
         self._forget_orders()
         return Guard(
-            control=self._control.read().level,
+            control=self._control.read().level_of(leader_id),
             orders_recent=len(self._sent_ms),
             daily_loss_usdt=self._loss("day_start"),
             weekly_loss_usdt=self._loss("week_start"),
@@ -160,17 +160,22 @@ class RiskWatch:
     def _known(self) -> dict[str, str]:
         return {name: str(value) for name, value in self._marks.items()} | self._days
 
-    def _check_losses(self) -> None:
-        policy = self._policy
-        if policy.loss_action is not LossAction.CLOSE:
-            return
+    def losses_at_limit(self) -> dict[str, str]:
+        """The limits that are reached, and a sentence on each."""
+        policy, found = self._policy, {}
         for name, limit, observed in (
             ("daily_loss", policy.daily_loss_max_usdt, self._loss("day_start")),
             ("weekly_loss", policy.weekly_loss_max_usdt, self._loss("week_start")),
             ("drawdown", policy.drawdown_max_share, self._drawdown()),
         ):
-            if limit is not None and observed >= limit:
-                self._trigger(Control.FLATTEN, name, f"{name} is {observed:.4f}, the limit is {limit}")
+            if limit is not None and observed >= limit and not self._is_unexplained():
+                found[name] = f"{name} is {observed:.4f}, the limit is {limit}"
+        return found
+
+    def _check_losses(self) -> None:
+        if self._policy.loss_action is LossAction.CLOSE:
+            for name, text in self.losses_at_limit().items():
+                self._trigger(Control.FLATTEN, name, text)
 
     def _trigger(self, level: Control, name: str, detail: str) -> None:
         by = f"trigger:{name}"

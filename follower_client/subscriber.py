@@ -88,7 +88,7 @@ class Subscriber:
         self._is_in_group = False
         self._bus = bus
         self._history = History(bus.fetch_range, subjects.stream(leader_id))
-        self._leader_id = leader_id
+        self.leader_id = leader_id
         self._joined = head is not None
         self._listener = listener
         self._silent_after_s = silent_after_ms / 1000
@@ -99,8 +99,8 @@ class Subscriber:
 
     async def start(self) -> None:
         """Subscribe. Whatever was published since the stored head is fetched by `run`."""
-        await self._bus.subscribe(subjects.feed(self._leader_id), self._on_feed)
-        await self._bus.subscribe(subjects.beat(self._leader_id), self._on_beat)
+        await self._bus.subscribe(subjects.feed(self.leader_id), self._on_feed)
+        await self._bus.subscribe(subjects.beat(self.leader_id), self._on_beat)
 
     async def run(self) -> None:
         """Fill gaps and watch for silence until cancelled. Raises what the listener raised."""
@@ -162,7 +162,7 @@ class Subscriber:
                     log.error("messages_lost", from_seq=lost_from_seq, count=lost_count)
                     self._listener.leader.has_gap = True
                 case Locked(reason, seq, detail):
-                    evidence = evidence_of(self._leader_id, self.reader.public_key, event)
+                    evidence = evidence_of(self.leader_id, self.reader.public_key, event)
                     log.error("leader_locked", reason=reason, seq=seq, detail=detail, evidence=evidence)
                     self._listener.leader_alive = False
                     self._listener.locked(reason, detail, evidence)
@@ -182,7 +182,7 @@ class Subscriber:
             alive = not silent and self.reader.locked is None
             if alive != self._listener.leader_alive:
                 self._listener.leader_alive = alive
-                log.warning("leader_heard_again" if alive else "leader_silent", leader_id=self._leader_id)
+                log.warning("leader_heard_again" if alive else "leader_silent", leader_id=self.leader_id)
             await asyncio.sleep(LIVENESS_TICK_S)
 
     async def _fetch_keys(self) -> None:
@@ -199,8 +199,8 @@ class Subscriber:
                     await asyncio.sleep(wait_s)
                     wait_s = min(2 * wait_s, GAP_RETRY_MAX_S)
             if key is None and self._is_in_group:
-                log.error("put_out_of_group", leader_id=self._leader_id, epoch=need.group_epoch)
-                self._on_put_out(f"put out of {self._leader_id}'s private group by the leader")
+                log.error("put_out_of_group", leader_id=self.leader_id, epoch=need.group_epoch)
+                self._on_put_out(f"put out of {self.leader_id}'s private group by the leader")
             self._is_in_group = key is not None
             self._hand_on(self.reader.give_key(need.group_epoch, key))
 

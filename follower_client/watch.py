@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 import structlog
 
-from follower_client.core.policy import Silence
+from follower_client.control import ControlState, LeaderControl
+from follower_client.core.policy import LossAction, Silence
 from follower_client.core.snapshot import Control
 from follower_client.desk import Desk
 from follower_client.notify import Notifier
@@ -24,6 +25,8 @@ from follower_client.settings import WatchAction, WatchSection
 __all__ = ["Watch"]
 
 LOOK_EVERY_S = 0.5
+TOLD_AGAIN_S = 3600.0
+SILENT_TOLD_S = 10.0  # a leader may be unheard for so long before somebody is told
 UNPROTECTED_S = 10.0  # a position may be without its stop for so long before somebody is told
 BPS = Decimal(10_000)
 LEVEL_OF = {WatchAction.CLOSE_ONLY: Control.REDUCE_ONLY, WatchAction.FLATTEN: Control.FLATTEN}
@@ -42,7 +45,7 @@ class _Limit:
 
 
 class Watch:
-    """One account. `silent_s` = how long the leader was not heard."""
+    """One account. `silent_s` = how long each leader was not heard."""
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class Watch:
         protection: Protection,
         notifier: Notifier,
         settings: WatchSection,
-        silent_s: Callable[[], float],
+        silent_s: Callable[[], Mapping[str, float]],
     ) -> None:
         self._desk = desk
         self._protection = protection
@@ -59,7 +62,7 @@ class Watch:
         self._limits = _limits(settings)
         self._told = desk.control.read().number
         self._raised: set[str] = set()
-        self._unprotected_s: float | None = None
+        self._unprotected_s: dict[str, float] = {}  # since when, by symbol
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -72,22 +75,44 @@ class Watch:
         desk = self._desk
         desk.note_leverage()
         desk.risk.tick(desk.driver.unknown_count())
-        self._look_at_leader()
+        for leader_id, silent_s in self._silent_s().items():
+            self._look_at_leader(leader_id, silent_s)
         self._look_at_venue()
         self._edge("clock", desk.risk.clock_fault(), "This machine's clock does not agree with the venue's.")
+        if desk.policy.loss_action is LossAction.STOP_OPENING:
+            at_limit = desk.risk.losses_at_limit()
+            self._edges("loss_stop", {f"loss_stop:{name}": text for name, text in at_limit.items()})
         self._look_at_stops()
-        state = desk.control.read()
-        if state.number != self._told:
-            self._told = state.number
-            if state.by.startswith("trigger:"):
-                self._notifier.tell(state.by.partition(":")[2], f"{state.level.value}: {state.reason}")
+        self._look_at_exits()
+        self._tell_triggers()
 
-    def _look_at_leader(self) -> None:
-        policy, silent_s = self._desk.policy, self._silent_s()
+    def _look_at_leader(self, leader_id: str, silent_s: float) -> None:
+        """Whoever is silent is told of, and of him alone what the policy says is done."""
+        policy = self._desk.policy
+        told = f"Nothing is heard from {leader_id}: no entries until he is heard again."
+        self._edge(f"leader_silent:{leader_id}", silent_s > SILENT_TOLD_S, told, "leader_silent")
         if policy.silence is Silence.HOLD or silent_s < policy.silence_s:
             return
         level = Control.FLATTEN if policy.silence is Silence.FLATTEN else Control.REDUCE_ONLY
-        self._order(level, "leader_silent", f"nothing heard from the leader for {policy.silence_s} s")
+        text = f"nothing heard from {leader_id} for {policy.silence_s} s"
+        if self._desk.shared:
+            self._desk.control.order(level, by="trigger:leader_silent", reason=text, leader_id=leader_id)
+        else:
+            self._order(level, "leader_silent", text)
+
+    def _tell_triggers(self) -> None:
+        state = self._desk.control.read()
+        if state.number == self._told:
+            return
+        news: list[ControlState | LeaderControl] = [
+            one for one in state.leaders.values() if one.number > self._told
+        ]
+        if not news or max(one.number for one in news) < state.number:
+            news.append(state)  # the account's own is the newest
+        for one in news:
+            if one.by.startswith("trigger:"):
+                self._notifier.tell(one.by.partition(":")[2], f"{one.level.value}: {one.reason}")
+        self._told = state.number
 
     def _look_at_venue(self) -> None:
         numbers = self._numbers()
@@ -113,13 +138,32 @@ class Watch:
         return numbers
 
     def _look_at_stops(self) -> None:
-        unprotected = self._protection.unprotected() if self._desk.reconciled.is_set() else []
-        if not unprotected:
-            self._unprotected_s = None
-        elif self._unprotected_s is None:
-            self._unprotected_s = time.monotonic()
-        late = self._unprotected_s is not None and time.monotonic() - self._unprotected_s > UNPROTECTED_S
-        self._edge("unprotected", late, f"No stop at the venue for {', '.join(unprotected)}.")
+        unprotected = self._protection.unprotected() if self._desk.reconciled.is_set() else {}
+        now_s = time.monotonic()
+        self._unprotected_s = {symbol: self._unprotected_s.get(symbol, now_s) for symbol in unprotected}
+        late = {
+            f"unprotected:{symbol}": f"No stop at the venue for {symbol}: {why}."
+            for symbol, why in unprotected.items()
+            if now_s - self._unprotected_s[symbol] > UNPROTECTED_S
+        }
+        self._edges("unprotected", late)
+
+    def _look_at_exits(self) -> None:
+        """A position that cannot be closed is told at once, and again every hour until it is."""
+        now_s = time.monotonic()
+        told = {
+            f"not_flat:{one.leader_id}:{one.symbol}:{int((now_s - one.since_s) // TOLD_AGAIN_S)}": (
+                f"{one.symbol} cannot be closed ({one.why}; {one.tries} tries). It is tried further on."
+            )
+            for one in self._desk.exits.stuck()
+        }
+        self._edges("not_flat", told)
+
+    def _edges(self, kind: str, told: Mapping[str, str]) -> None:
+        """Alarms of one kind, each by a name of its own; those that are not named any more have gone."""
+        self._raised = {name for name in self._raised if name in told or not name.startswith(f"{kind}:")}
+        for name, text in told.items():
+            self._edge(name, True, text, kind)
 
     def _edge(self, name: str, is_on: bool, text: str, kind: str = "") -> bool:
         """Whether the alarm has just come on; it is told once until it has gone. `kind` = its advice."""

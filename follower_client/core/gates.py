@@ -43,6 +43,8 @@ def entry_gate(
         return skip("leader_silent", "nothing was heard from the leader lately", False, target=target)
     if step.symbol in snapshot.blocked_symbols:
         return skip("unknown_order", "an order of unknown outcome is open here", False, target=target)
+    if step.symbol in snapshot.exits_due:
+        return skip("exit_due", "an exit of this leader could not be made here yet", False, target=target)
     if target == 0 and leader.qty_now is not None and step.qty_after != leader.qty_now:
         return skip("superseded", "the leader left the position before this entry's wave", False)
     jump = _equity_jump(step, leader.equity_before)

@@ -31,6 +31,9 @@ __all__ = [
 QUOTE_AGE_MAX_MS = 3000
 """An entry is not decided on an older price."""
 
+QUOTE_AHEAD_MAX_MS = 250
+"""Nor on one from later than now, beyond what a clock is slewed by: this machine's clock was set back."""
+
 ZERO = Decimal(0)
 FORCED_CAUSES = ("liquidation", "adl")
 
@@ -86,6 +89,10 @@ class Quote:
     @property
     def mid(self) -> Decimal:
         return (self.bid + self.ask) / 2
+
+    def is_fresh(self, now_ms: int, age_max_ms: int = QUOTE_AGE_MAX_MS) -> bool:
+        """Whether an entry may be decided on it."""
+        return -QUOTE_AHEAD_MAX_MS <= now_ms - self.at_ms <= age_max_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,11 +257,11 @@ class Snapshot:
     `positions` = everything at the venue (what caps count), `external` = the part that this leader's signals
     did not build (another leader's, or somebody's own; never traded). `equity`, `available`, `wallet` are
     `None` while they are not established. `blocked_symbols` hold an order of unknown outcome: no new risk
-    there. `wave_start_ms` = when this follower's wave begins. `depth` = visible (bid, ask) quantity.
-    `carried` = targets of entries that were too small to be sent. `shared` = other leaders are copied on this
-    account, so that the position may be less than, or against, what this leader's signals built. `hedged` =
-    symbols that the account holds in hedge mode: long and short are positions of their own, `positions` their
-    net.
+    there, nor in `exits_due`, where an exit that should be made cannot be. `wave_start_ms` = when this
+    follower's wave begins. `depth` = visible (bid, ask) quantity. `carried` = targets of entries that were
+    too small to be sent. `shared` = other leaders are copied on this account, so that the position may be
+    less than, or against, what this leader's signals built. `hedged` = symbols that the account holds in
+    hedge mode: long and short are positions of their own, `positions` their net.
     """
 
     equity: Decimal | None
@@ -270,6 +277,7 @@ class Snapshot:
     depth: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     carried: Mapping[str, Decimal] = field(default_factory=dict)
     blocked_symbols: frozenset[str] = frozenset()
+    exits_due: frozenset[str] = frozenset()
     shared: bool = False
     hedged: frozenset[str] = frozenset()
     leader: LeaderState = LeaderState()
@@ -283,7 +291,7 @@ class Snapshot:
 
     def fresh_quote(self, symbol: str, now_ms: int) -> Quote | None:
         quote = self.quotes.get(symbol)
-        if quote is None or now_ms - quote.at_ms > self.quote_age_max_ms:
+        if quote is None or not quote.is_fresh(now_ms, self.quote_age_max_ms):
             return None
         return quote if 0 < quote.bid <= quote.ask and quote.mark > 0 else None
 

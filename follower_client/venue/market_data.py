@@ -23,7 +23,7 @@ from follower_client.venue.v5_rows import body_of, decimal_of
 __all__ = ["BookSide", "MarketData"]
 
 RECONNECT_WAIT_S = 0.5
-QUIET_MS_MAX = 1000  # after this long without a message a symbol is asked for over REST
+QUIET_S_MAX = 1.0  # after this long without a message a symbol is asked for over REST
 POLL_S = 0.5
 BOOK_DEPTH = 50
 DEPTH_BPS = 10
@@ -55,7 +55,7 @@ class MarketData:
         self._accounts: list[AccountState] = []
         self._failures = failures
         self._depth = depth
-        self._heard_ms: dict[str, int] = {}
+        self._heard_s: dict[str, float] = {}
         self._touch: dict[str, tuple[Decimal, Decimal]] = {}
         self._marks: dict[str, tuple[Decimal, Decimal]] = {}
 
@@ -151,7 +151,7 @@ class MarketData:
 
     def _publish(self, symbol: str) -> None:
         now_ms = time.time_ns() // 1_000_000
-        self._heard_ms[symbol] = now_ms
+        self._heard_s[symbol] = time.monotonic()
         touch, marks = self._touch.get(symbol), self._marks.get(symbol)
         if touch is not None and marks is not None:
             quote = Quote(touch[0], touch[1], marks[0], marks[1], now_ms)
@@ -161,8 +161,8 @@ class MarketData:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
-            before_ms = time.time_ns() // 1_000_000 - QUIET_MS_MAX
-            quiet = [symbol for symbol in self.symbols if self._heard_ms.get(symbol, 0) < before_ms]
+            before_s = time.monotonic() - QUIET_S_MAX
+            quiet = [symbol for symbol in self.symbols if self._heard_s.get(symbol, 0.0) < before_s]
             if not quiet:
                 continue
             try:

@@ -195,6 +195,22 @@ async def recovered(config: Path) -> dict[str, Any]:
 
 
 @pytest.mark.system
+async def test_what_is_held_in_a_symbol_that_was_taken_off_the_list_is_still_left(tmp_path: Path) -> None:
+    async with world(tmp_path, "alice") as stage:
+        follower = await stage.follow(stage.write_config("alice"))
+        await stage.reported("alice", await stage.publisher.trade(str(unit_of(stage))))
+        assert await stage.venue.position("alice") > 0
+        assert await follower.stop() == 0
+        follower = await stage.follow(stage.write_config("alice", policy='symbols = ["ETH/USDT:USDT"]'))
+        more = await stage.publisher.trade(str(unit_of(stage) * 2))
+        refused = await stage.reported("alice", more, limit_s=30)
+        assert (refused.verdict, refused.reason) == ("skipped", "symbol_denied")
+        left = await stage.reported("alice", await stage.publisher.trade("0"), limit_s=30)
+        assert left.verdict == "copied" and await stage.venue.position("alice") == 0
+        assert await follower.stop() == 0
+
+
+@pytest.mark.system
 async def test_leaving_closes_what_was_copied_and_starts_no_more(tmp_path: Path) -> None:
     async with world(tmp_path, "alice") as stage:
         config = stage.write_config("alice")

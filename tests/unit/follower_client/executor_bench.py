@@ -9,8 +9,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from nacl.signing import SigningKey
-
 from follower_client.control import ControlFile
 from follower_client.core.policy import Policy
 from follower_client.desk import Desk
@@ -20,15 +18,14 @@ from follower_client.order_driver import now_ms
 from follower_client.records import Copy
 from follower_client.reports import Identity, Reporter
 from follower_client.store import Store
-from relay.protocol.codec import decode_report, encode_payload
-from relay.protocol.messages import CopyReport, Signal
-from relay.protocol.signing import GENESIS_HASH, Envelope, open_envelope, seal
+from relay.protocol.codec import decode_report
+from relay.protocol.messages import CopyReport
 from tests.unit.follower_client.build import BTC, signal
 from tests.unit.follower_client.fake_venue import FakeVenue
+from tests.unit.follower_client.sealed import sealed
 
-__all__ = ["Bench", "bench", "envelope", "until"]
+__all__ = ["Bench", "bench", "until"]
 
-KEY = SigningKey(bytes(32))
 POLICY = Policy(label="test", leverage_max=Decimal(10))
 
 
@@ -60,12 +57,13 @@ class Bench:
         self.executor = Executor(identity, policy, self.desk, self.reporter)
         self.qty = Decimal(0)
         self.seq = 0
+        self.running: list[asyncio.Task[None]] = []  # ended with the bench
 
     def offer(self, after: str, **changes: Any) -> int:
         self.seq += 1
         message = signal(before=str(self.qty), after=after, seq=self.seq, sealed_ms=now_ms(), **changes)
         self.qty = Decimal(after)
-        self.executor.offer(envelope(message, self.seq), message)
+        self.executor.offer(sealed(message, self.seq), message)
         return self.seq
 
     async def verdict(self, seq: int) -> Copy:
@@ -92,19 +90,6 @@ async def until(check: Callable[[], object]) -> None:
     raise AssertionError("it did not happen")
 
 
-def envelope(message: Signal, seq: int) -> Envelope:
-    wire = seal(
-        KEY,
-        kind="signal",
-        leader_id="leader",
-        epoch=1,
-        seq=seq,
-        prev_hash=GENESIS_HASH,
-        payload=encode_payload(message),
-    )
-    return open_envelope(wire, KEY.verify_key, "leader")
-
-
 @asynccontextmanager
 async def bench(
     folder: Path, venue: FakeVenue | None = None, policy: Policy = POLICY
@@ -113,7 +98,8 @@ async def bench(
     built.desk.prepare()
     built.executor.prepare()
     await built.venue.start(built.desk)
-    running = [asyncio.create_task(built.executor.run())]
+    running = built.running
+    running.append(asyncio.create_task(built.executor.run()))
     try:
         async with asyncio.timeout(5):
             await built.executor.started.wait()

@@ -266,3 +266,13 @@ def test_the_ignore_band_swallows_wobble_but_not_a_close() -> None:
 def test_an_entry_never_reduces() -> None:
     decision = decide(signal(before="2", after="2.1"), snapshot(held="0.2"), POLICY, NOW_MS)
     assert (decision.action, decision.reason) == (Action.SKIP, "at_target")
+
+
+def test_a_price_from_the_future_is_no_fresh_one() -> None:
+    """The clock was set back: nobody knows how old it is."""
+    for ahead_ms, reason in ((200, "copied"), (5_000, "no_account"), (3_600_000, "no_account")):
+        state = snapshot(quotes={BTC: quote(at_ms=NOW_MS + ahead_ms)})
+        assert decide(signal(before="0", after="2"), state, POLICY, NOW_MS).reason == reason
+    state = snapshot(held="0.1", quotes={BTC: quote(at_ms=NOW_MS + 9_000)})
+    closing = decide(signal(before="2", after="0"), state, POLICY, NOW_MS)
+    assert closing.action is Action.ORDER and closing.limit_price is None

@@ -16,8 +16,9 @@ from follower_client.status import status_report
 from follower_client.venue.port import Ending, OrderRequest, SubmitResult
 from relay.protocol.messages import StaggerPlan
 from tests.unit.follower_client.build import BTC, quote, signal
-from tests.unit.follower_client.executor_bench import bench, envelope, until
+from tests.unit.follower_client.executor_bench import bench, until
 from tests.unit.follower_client.fake_venue import FakeVenue
+from tests.unit.follower_client.sealed import sealed
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ async def test_the_same_signal_again_changes_nothing(tmp_path: Path) -> None:
     async with bench(tmp_path) as one:
         message = signal(before="0", after="2", seq=1, sealed_ms=now_ms())
         for _ in range(3):
-            one.executor.offer(envelope(message, 1), message)
+            one.executor.offer(sealed(message, 1), message)
             await one.verdict(1)
         assert len(one.venue.requests) == 1 and len(one.reports()) == 1
 

@@ -47,17 +47,17 @@ async def test_a_flatten_closes_what_was_copied_and_leaves_the_rest(tmp_path: Pa
 
 
 @pytest.mark.asyncio
-async def test_a_flatten_that_nobody_takes_ends_within_its_bounds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("follower_client.closeout.RETRY_WAIT_S", 0.0)
-    venue = FakeVenue()
+async def test_a_flatten_that_nobody_takes_ends_when_it_is_not_wanted_any_more(tmp_path: Path) -> None:
+    venue, wanted = FakeVenue(), [True]
     async with bench(tmp_path, venue) as one:
         await one.verdict(one.offer("2"))
         venue.fault = no_way_out
-        assert not await Closeout("alice", one.desk).close_all(7)
-        closing = [request.client_order_id for request in venue.requests if request.reduce_only]
-        assert len(closing) == len(set(closing)) == 16
+        closing = asyncio.create_task(Closeout("alice", one.desk).close_all(7, is_wanted=lambda: wanted[0]))
+        await until(lambda: len(venue.requests) >= 3)
+        wanted[0] = False
+        assert not await closing
+        names = [request.client_order_id for request in venue.requests]
+        assert len(names) == len(set(names)) and one.position() > 0
 
 
 @pytest.mark.asyncio
@@ -79,17 +79,14 @@ async def test_a_flatten_counts_under_a_lock(tmp_path: Path, by: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_operators_next_flatten_begins_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("follower_client.closeout.RETRY_WAIT_S", 0.0)
+async def test_the_operators_next_flatten_begins_anew(tmp_path: Path) -> None:
     venue = FakeVenue()
     async with bench(tmp_path, venue) as one:
         await one.verdict(one.offer("2"))
         venue.fault = no_way_out
         running = asyncio.create_task(Closeout("alice", one.desk).run())
         first = one.control.order(Control.FLATTEN, by="operator", reason="").closing
-        await until(lambda: sum(request.reduce_only for request in venue.requests) == 16)
+        await until(lambda: sum(request.reduce_only for request in venue.requests) == 2)
         venue.fault = lambda _: None
         assert one.control.order(Control.FLATTEN, by="trigger:drawdown", reason="").closing == first
         one.control.order(Control.FLATTEN, by="operator", reason="again")

@@ -17,12 +17,11 @@ from follower_client.records import LATE_EPOCH, Copy
 from follower_client.reports import Identity
 from follower_client.store import Store
 from follower_client.venue.port import Ending, SubmitResult
-from relay.protocol.codec import encode_payload, kind_of
 from relay.protocol.messages import POSITIONS_MAX, PositionState, Snapshot
-from relay.protocol.signing import GENESIS_HASH, Envelope, open_envelope, seal
 from tests.unit.follower_client.build import BTC, quote
-from tests.unit.follower_client.executor_bench import KEY, Bench, bench, until
+from tests.unit.follower_client.executor_bench import Bench, bench, until
 from tests.unit.follower_client.fake_venue import FakeVenue
+from tests.unit.follower_client.sealed import sealed
 
 SEQ = 7  # of the snapshot
 
@@ -43,19 +42,6 @@ def whole(*positions: PositionState, leverage: str = "4") -> Snapshot:
 
 def tell(one: Bench, message: Snapshot, seq: int = SEQ) -> None:
     one.executor.heard(sealed(message, seq), message)
-
-
-def sealed(message: Snapshot, seq: int) -> Envelope:
-    wire = seal(
-        KEY,
-        kind=kind_of(message),
-        leader_id="leader",
-        epoch=1,
-        seq=seq,
-        prev_hash=GENESIS_HASH,
-        payload=encode_payload(message),
-    )
-    return open_envelope(wire, KEY.verify_key, "leader")
 
 
 async def late(one: Bench, number: int = 0, seq: int = SEQ) -> Copy:

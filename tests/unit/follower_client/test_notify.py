@@ -7,12 +7,14 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
 
-from follower_client.errors import ConfigurationError
+from follower_client.daemon import serve_started
+from follower_client.errors import ConfigurationError, StoreError
+from follower_client.follower import Follower
 from follower_client.notify import WHAT_TO_DO, Notifier, make_sender, read_addresses
 
 pytestmark = pytest.mark.asyncio
@@ -103,3 +105,46 @@ async def test_a_line_that_is_no_address_is_named_and_not_shown(tmp_path: Path) 
     with pytest.raises(ConfigurationError, match="line 2") as caught:
         make_sender(read_addresses(file))
     assert "tokenofmine" not in str(caught.value)
+
+
+async def test_who_ends_has_a_last_word_past_any_limit(tmp_path: Path) -> None:
+    async with receiver() as (address, came):
+        file = tmp_path / "urls"
+        file.write_text(address)
+        ended = Notifier("mia", make_sender(read_addresses(file)), per_hour_max=1)
+        ended.tell("clock", "first")
+        ended.tell("clock", "second")
+        await ended.last_word("stopped", "The follower has stopped: store: disk I/O error")
+    assert [one["title"] for one in came] == ["Slipstream mia: clock", "Slipstream mia: stopped"]
+    assert "disk I/O error" in came[1]["message"] and WHAT_TO_DO["stopped"] in came[1]["message"]
+
+
+async def test_a_follower_that_fails_says_so_and_the_others_go_on() -> None:
+    class Hosted:
+        """As much of a follower as its host needs."""
+
+        def __init__(self, name: str, error: Exception | None) -> None:
+            self.follower_id, self.ready, self.told = name, asyncio.Event(), ""
+            self._error, self._stopping = error, asyncio.Event()
+
+        async def run(self) -> None:
+            self.ready.set()
+            if self._error is not None:
+                raise self._error
+            await self._stopping.wait()
+
+        def stop(self) -> None:
+            self._stopping.set()
+
+        async def tell_stopped(self, why: str) -> None:
+            self.told = why
+
+    broken, well = Hosted("broken", StoreError("store: disk I/O error")), Hosted("well", None)
+    stop, followers = asyncio.Event(), cast("list[Follower]", [broken, well])
+    serving = asyncio.create_task(serve_started([], followers, stop, lambda _: None))
+    async with asyncio.timeout(LIMIT_S):
+        while not broken.told:  # noqa: ASYNC110 - nobody sets an event
+            await asyncio.sleep(0.01)
+    assert broken.told == "store: disk I/O error" and not serving.done()
+    stop.set()
+    assert await serving == 1 and well.told == ""

@@ -16,13 +16,11 @@ from follower_client.control import ControlFile
 from follower_client.core.policy import LossAction, Policy, Silence
 from follower_client.core.snapshot import Control
 from follower_client.errors import FollowerError
-from follower_client.notify import Notifier
-from follower_client.protection import Protection
 from follower_client.settings import WatchAction, WatchSection
 from follower_client.venue.port import OpenOrder
-from follower_client.watch import Watch
+from tests.unit.follower_client.alarms import Alarms
 from tests.unit.follower_client.build import BTC
-from tests.unit.follower_client.executor_bench import POLICY, Bench, bench, until
+from tests.unit.follower_client.executor_bench import POLICY, bench, until
 from tests.unit.follower_client.fake_venue import FakeVenue
 
 
@@ -106,23 +104,6 @@ async def test_orders_that_nobody_needs_are_taken_back(tmp_path: Path) -> None:
         assert [order.order_id for order in venue.resting] == ["r2", "r3"]
 
 
-class Alarms:
-    """What a person was told."""
-
-    def __init__(self, one: Bench, watch: WatchSection | None = None) -> None:
-        self.told: list[tuple[str, str]] = []
-        self.silent_s = 0.0
-        notifier = Notifier("alice", self.send, per_hour_max=3)
-        self.notifier = notifier
-        self.protection = Protection(one.desk, lambda: [one.executor.leader])
-        self.watch = Watch(
-            one.desk, self.protection, notifier, watch or WatchSection(), lambda: self.silent_s
-        )
-
-    async def send(self, title: str, body: str) -> None:
-        self.told.append((title, body))
-
-
 @pytest.mark.asyncio
 async def test_a_loss_closes_everything_where_that_is_wanted(tmp_path: Path) -> None:
     policy = Policy(
@@ -150,10 +131,14 @@ async def test_a_loss_closes_everything_where_that_is_wanted(tmp_path: Path) -> 
 async def test_a_loss_that_only_stops_entries_names_itself(tmp_path: Path) -> None:
     policy = Policy(label="p", leverage_max=Decimal(10), drawdown_max_share=Decimal("0.005"))
     async with bench(tmp_path, policy=policy) as one:
-        one.desk.risk.tick(0)
+        alarms = Alarms(one)
+        one.running.append(asyncio.create_task(alarms.notifier.run()))
+        alarms.watch.look()
         await one.verdict(one.offer("2"))
         one.venue.move("99000")
-        one.desk.risk.tick(0)
+        alarms.watch.look()
+        await until(lambda: alarms.told)
+        assert "loss_stop" in alarms.told[0][0] and "drawdown is 0.01" in alarms.told[0][1]
         refused = await one.verdict(one.offer("3", leverage="8", price="99000"))
         assert refused.reason == "drawdown" and refused.observed_value is not None
         assert one.control.read().level is Control.RUN
@@ -244,12 +229,16 @@ async def test_a_clock_that_steps_stops_entries_until_it_is_right_again(
 async def test_a_leader_who_stays_silent(tmp_path: Path, silence: Silence, level: Control) -> None:
     async with bench(tmp_path, policy=Policy(label="p", silence=silence, silence_s=5)) as one:
         alarms = Alarms(one)
+        one.running.append(asyncio.create_task(alarms.notifier.run()))
         alarms.silent_s = 4.9
         alarms.watch.look()
         assert one.control.read().level is Control.RUN
         alarms.silent_s = 5.1
         alarms.watch.look()
         assert one.control.read().level is level
+        alarms.silent_s = 10.1  # also where positions are held: somebody should know
+        alarms.watch.look()
+        await until(lambda: any("no entries until he is heard" in body for _, body in alarms.told))
 
 
 @pytest.mark.asyncio
@@ -294,30 +283,6 @@ async def test_alarms_are_told_once_and_within_their_limit(tmp_path: Path) -> No
         assert [title for title, _ in alarms.told] == [f"Slipstream alice: name{n}" for n in range(3)]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-@pytest.mark.asyncio
-async def test_stops_follow_the_leader_and_are_asked_for_again(tmp_path: Path) -> None:
-    policy = Policy(label="p", leverage_max=Decimal(10), stop_loss_bps=Decimal(500))
-    async with bench(tmp_path, policy=policy) as one:
-        alarms = Alarms(one)
-        await one.verdict(one.offer("2"))
-        assert one.venue.requests[0].stop_loss == Decimal("95000.1")
-        one.venue.stops_refused = "10001"
-        await alarms.protection.look()
-        await alarms.protection.look()
-        assert len(one.venue.stop_calls) == 1 and alarms.protection.unprotected() == [BTC]
-        one.venue.stops_refused = ""
-        await asyncio.sleep(1.05)
-        await alarms.protection.look()
-        assert one.venue.account.stops[BTC].stop_loss == Decimal("95000.1")
-        assert alarms.protection.unprotected() == []
-        sent = len(one.venue.stop_calls)
-        await alarms.protection.look()
-        assert len(one.venue.stop_calls) == sent
-        one.venue.move("94000")  # passed: the venue is about to execute it
-        await alarms.protection.look()
-        assert len(one.venue.stop_calls) == sent
 
 
 @pytest.mark.asyncio

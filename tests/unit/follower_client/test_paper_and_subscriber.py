@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from nacl.signing import SigningKey
 
 from follower_client import subscriber as subscriber_module
 from follower_client.errors import StoreError
@@ -21,13 +20,12 @@ from follower_client.venue.market_data import MarketData
 from follower_client.venue.paper_adapter import PaperAdapter
 from follower_client.venue.port import Ending, OrderRequest, OrderStatus, VenueFill, VenueOrder
 from relay.nats_bus import Bus, BusError, BusMessage
-from relay.protocol.codec import encode_payload, kind_of
 from relay.protocol.messages import Heartbeat, Notice, Signal, Snapshot
-from relay.protocol.signing import GENESIS_HASH, Envelope, open_envelope, seal
+from relay.protocol.signing import GENESIS_HASH, Envelope, open_envelope
 from tests.unit.follower_client.build import BTC, instrument, quote, signal
 from tests.unit.follower_client.executor_bench import until
+from tests.unit.follower_client.sealed import KEY, frame
 
-KEY = SigningKey(bytes(range(32)))
 PUBLIC = KEY.verify_key.encode().hex()
 
 
@@ -161,15 +159,7 @@ def chain(count: int) -> tuple[list[bytes], list[str]]:
             if seq == 1
             else signal(before=str(seq - 2), after=str(seq - 1), seq=seq)
         )
-        wire = seal(
-            KEY,
-            kind=kind_of(message),
-            leader_id="leader",
-            epoch=1,
-            seq=seq,
-            prev_hash=hashes[-1],
-            payload=encode_payload(message),
-        )
+        wire = frame(message, seq, prev_hash=hashes[-1])
         wires.append(wire)
         hashes.append(open_envelope(wire, KEY.verify_key, "leader").chain_hash)
     return wires, hashes
@@ -177,15 +167,7 @@ def chain(count: int) -> tuple[list[bytes], list[str]]:
 
 def beat(seq: int, chain_hash: str, sent_ms: int) -> bytes:
     message = Heartbeat(head_seq=seq, head_hash=chain_hash, mode="live", program_version="t", sent_ms=sent_ms)
-    return seal(
-        KEY,
-        kind="heartbeat",
-        leader_id="leader",
-        epoch=1,
-        seq=seq,
-        prev_hash=chain_hash,
-        payload=encode_payload(message),
-    )
+    return frame(message, seq, prev_hash=chain_hash)
 
 
 def subscriber(
@@ -223,15 +205,7 @@ async def test_a_gap_is_fetched_and_everything_comes_once_and_in_order() -> None
 async def test_a_gap_older_than_the_history_goes_on_at_a_snapshot_and_is_told() -> None:
     wires, hashes = chain(4)
     message = Snapshot(positions=[], equity="100", account_leverage="0", sealed_ms=1)
-    wire = seal(
-        KEY,
-        kind="snapshot",
-        leader_id="leader",
-        epoch=1,
-        seq=5,
-        prev_hash=hashes[-1],
-        payload=encode_payload(message),
-    )
+    wire = frame(message, 5, prev_hash=hashes[-1])
 
     class Kept(History):
         async def fetch_range(self, stream: str, from_seq: int, count: int) -> list[tuple[int, bytes]]:
