@@ -87,12 +87,15 @@ def publish(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="the outbox was lost: go on after the stream's head")
     ] = False,
+    new_group: Annotated[
+        bool, typer.Option("--new-group", help="a private group's file was lost: begin one with nobody in it")
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Publish a leader's fills as signed signals."""
     from relay import daemon
 
-    raise typer.Exit(daemon.publish(config, take_over=take_over, as_json=as_json))
+    raise typer.Exit(daemon.publish(config, take_over=take_over, new_group=new_group, as_json=as_json))
 
 
 @report_app.command()

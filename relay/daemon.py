@@ -27,13 +27,15 @@ def serve(config: Path, *, as_json: bool) -> int:
     return run(main, config)
 
 
-def publish(config: Path, *, take_over: bool, as_json: bool) -> int:
+def publish(config: Path, *, take_over: bool, new_group: bool, as_json: bool) -> int:
     """`relay publish`: one leader's publisher, or those of a folder of settings. Returns the exit status."""
 
     async def main(stop: asyncio.Event) -> None:
         leaders = load_publishers(config)
         from relay.publishing import publish as publish_until
+        from relay.taking_over import Lost
 
-        await publish_until(leaders, stop, take_over=take_over, as_json=as_json)
+        lost = Lost(outbox=take_over, group=new_group)
+        await publish_until(leaders, stop, lost=lost, as_json=as_json)
 
     return run(main, config)

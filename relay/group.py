@@ -181,6 +181,7 @@ class Group:
         self._leader_id = leader_id
         self._turn = asyncio.Lock()
         self._began_s = 0.0
+        self._lost_epoch = 0  # the newest of a group whose file is gone
         for epoch, group_key in store.group_keys():
             publisher.go_on_sealing(epoch, group_key)
 
@@ -189,9 +190,10 @@ class Group:
         """Whether there is a group."""
         return self._store.current() is not None
 
-    async def check_stream(self, key: SigningKey) -> None:
+    async def check_stream(self, key: SigningKey, *, begins_anew: bool = False) -> None:
         """Raises `Failed` if the feed is sealed for a later group epoch than this file knows of: it was lost,
         or is an old copy, and what is said next would be read by who was put out since, or by everybody.
+        With `begins_anew` that is what the leader has said, and `begin_anew` is due.
         """
         try:
             told = await self._newest_told(key)
@@ -201,11 +203,29 @@ class Group:
             raise TryAgain(f"broker.url: the stream of {self._leader_id} cannot be read ({error})") from None
         current = self._store.current()
         known = current[0] if current else 0
-        if told > known:
+        if begins_anew and told <= known:
+            raise Failed("group: nothing was lost; --new-group is for a private group whose file is gone")
+        if begins_anew:
+            self._lost_epoch = told
+        elif told > known:
             raise Failed(
                 f"group: the feed is sealed for epoch {told}, the file of keys beside the outbox (.group) "
-                f"goes to {known}: bring back its newest copy; without it a private feed ends here"
+                f"goes to {known}: bring back its newest copy; "
+                "without one, --new-group begins a group with nobody in it"
             )
+
+    async def begin_anew(self) -> None:
+        """In the place of a group whose file was lost: an epoch that nobody reads. Who had been put out is
+        not known any more, so that everybody is out until the leader adds him. Raises `TryAgain`.
+        """
+        if not self._lost_epoch:
+            return
+        try:
+            for member in self._store.admit(await self._offered()):
+                self._store.set_out(member, is_out=True)
+        except BusError as error:
+            raise TryAgain(f"group: {error}") from None
+        await self._begin({}, self._lost_epoch + 1)
 
     async def _newest_told(self, key: SigningKey) -> int:
         stream, links = subjects.stream(self._leader_id), self._publisher.links

@@ -27,6 +27,7 @@ from relay.protocol import subjects
 from relay.protocol.signing import key_id_of
 from relay.running import cancel, first_of, tell_ready, wait_for_stop
 from relay.settings import PublishSettings
+from relay.taking_over import Lost
 from relay.venue import Venue, VenueUnavailable, open_venue
 
 __all__ = ["door_note", "publish"]
@@ -41,17 +42,17 @@ def door_note(settings: PublishSettings) -> Path:
 
 
 async def publish(
-    leaders: Sequence[PublishSettings], stop: asyncio.Event, *, take_over: bool, as_json: bool
+    leaders: Sequence[PublishSettings], stop: asyncio.Event, *, lost: Lost, as_json: bool
 ) -> None:
     """Publish for each of these leaders until told to stop; each has a ready line of its own.
 
     One leader who cannot go on ends alone; the others do. When all have ended, the first failure is raised.
     """
     if len(leaders) == 1:
-        await _publish_one(leaders[0], stop, take_over=take_over, as_json=as_json)
+        await _publish_one(leaders[0], stop, lost=lost, as_json=as_json)
         return
     results = await asyncio.gather(
-        *(_publish_apart(one, stop, take_over=take_over, as_json=as_json) for one in leaders),
+        *(_publish_apart(one, stop, lost=lost, as_json=as_json) for one in leaders),
         return_exceptions=True,
     )
     for result in results:
@@ -60,19 +61,17 @@ async def publish(
 
 
 async def _publish_apart(
-    settings: PublishSettings, stop: asyncio.Event, *, take_over: bool, as_json: bool
+    settings: PublishSettings, stop: asyncio.Event, *, lost: Lost, as_json: bool
 ) -> None:
     with structlog.contextvars.bound_contextvars(leader=settings.leader.id):
         try:
-            await _publish_one(settings, stop, take_over=take_over, as_json=as_json)
+            await _publish_one(settings, stop, lost=lost, as_json=as_json)
         except Exception as error:
             _log.error("leader_ended", leader_id=settings.leader.id, reason=str(error))
             raise
 
 
-async def _publish_one(
-    settings: PublishSettings, stop: asyncio.Event, *, take_over: bool, as_json: bool
-) -> None:
+async def _publish_one(settings: PublishSettings, stop: asyncio.Event, *, lost: Lost, as_json: bool) -> None:
     """Run until told to stop. The ready line comes when the account is current and the epoch has begun."""
     leader = settings.leader
     signing_key = load_current_key(
@@ -85,8 +84,9 @@ async def _publish_one(
         bus = await _connect(settings, stack)
         leading = Leading(settings, venue, outbox, bus, signing_key)
         stack.callback(leading.close)
-        await leading.group.check_stream(signing_key)
-        await leading.publisher.start(take_over=take_over)
+        await leading.group.check_stream(signing_key, begins_anew=lost.group)
+        await leading.publisher.start(take_over=lost.outbox)
+        await leading.group.begin_anew()
         positions, newest_exec_ms = outbox.state if venue else None, outbox.told_through_ms
         leading.resume()
         links, now_ms = leading.publisher.links, time.time_ns() // 1_000_000

@@ -65,6 +65,14 @@ def head_to_adopt(wire: bytes, leader_id: str, key: SigningKey, links: Sequence[
     return Head(envelope.seq, envelope.chain_hash, envelope.epoch)
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What a leader says he has lost and has no copy of: only then may his publisher begin it anew."""
+
+    outbox: bool = False
+    group: bool = False
+
+
 def sealed_for(
     rows: Sequence[tuple[int, bytes]], leader_id: str, key: SigningKey, links: Sequence[KeyLink]
 ) -> int | None:

@@ -227,7 +227,29 @@ async def test_a_private_feed_goes_on_with_its_own_keys_only(tmp_path: Path) -> 
         assert mia.held == "0.5"
         assert eva.signals == ["1"]
         assert await publish.end() == 0
+        await _begin_anew(room, serve, mia)
         await asyncio.gather(mia.bus.close(), eva.bus.close())
+
+
+async def _begin_anew(room: Programs, serve: Program, mia: Member) -> None:
+    """The group's file is gone and no copy is left: nobody reads what comes, until the leader adds him."""
+    note, group = room.folder / "alice.sqlite.door", room.folder / "alice.sqlite.group"
+    refused = await start_external(room, serve, options=["--new-group"])
+    assert await asyncio.wait_for(refused.process.wait(), 20) == 1
+    assert "group: nothing was lost" in last_line(refused)
+    _put(None, group)
+    publish = await start_external(room, serve, options=["--new-group"])
+    assert publish.ready, publish.errors()
+    unread = mia.unreadable
+    await call(note, "signal", step(4, "buy", "1"))
+    await soon(lambda: mia.unreadable > unread)
+    assert (await call(note, "group", {}))["epochs"][-1]["members"] == []
+    assert (await call(note, "group-add", {"member": "mia"}))["members"] == 1
+    await call(note, "signal", step(5, "buy", "7"))
+    await soon(lambda: mia.signals[-1] == "7")
+    assert "1" not in mia.signals[3:]
+    assert [row["epoch"] for row in (await call(note, "group", {}))["epochs"]] == [3, 4]
+    assert await publish.end() == 0
 
 
 def _backup(file: Path, copy: Path) -> None:
