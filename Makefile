@@ -86,9 +86,12 @@ soak-follower: setup ## 2,000 copied orders under 200 kill -9 and a misbehaving 
 	PARTITION_S=$${PARTITION_S:-60} FLOOD=$${FLOOD:-10000} \
 	  $(BIN)/pytest -s -o timeout=3600 tests/integration/test_follower_table.py -k "f11 or f22"
 
-soak-feed: setup ## the feed under kills, power loss, flipped bytes; a million changed messages; FAULT_SEED=N plays one again
-	MUTATIONS=$${MUTATIONS:-1000000} FAULT_ROUNDS=$${FAULT_ROUNDS:-20} $(BIN)/pytest -s -o timeout=3600 \
-	  tests/integration/test_feed_faults.py tests/property/test_protocol_mutations.py
+soak-feed: setup ## every fault of the feed: kills, power loss, flipped bytes, a minute's freeze, cut lines, put-outs; a million changed messages; FAULT_SEED=N plays one again
+	FAULT_ROUNDS=$${FAULT_ROUNDS:-20} FAULT_SECONDS=$${FAULT_SECONDS:-60} $(BIN)/pytest -s -o timeout=900 \
+	  tests/integration/test_feed_faults.py tests/integration/test_publisher_on_broker.py \
+	  tests/integration/test_follower_cut_off.py tests/integration/test_tls.py \
+	  tests/integration/test_follower_put_out.py tests/integration/test_private_group.py
+	MUTATIONS=$${MUTATIONS:-1000000} $(BIN)/pytest -s -o timeout=900 tests/property/test_protocol_mutations.py
 
 soak-monitor: setup ## the drift monitor under 100 kill -9 while reports come in; MONITOR_SEED=N plays one again
 	MONITOR_KILLS=$${MONITOR_KILLS:-100} $(BIN)/pytest -s -o timeout=900 tests/integration/test_monitor_kills.py
