@@ -1,4 +1,4 @@
-"""Cancel everything when a client is gone: its last listening socket broke and did not come back in time.
+"""Cancel orders when a client is gone: its last listening socket broke and did not come back in time.
 
 Belongs here: who listens, timers. Does not belong here: how long to wait, which is an account's setting in
 the engine.
@@ -10,7 +10,7 @@ import asyncio
 
 import structlog
 
-from simulated_exchange.driver import JOURNAL_FAILURES
+from simulated_exchange.driver import JOURNAL_FAILURES, ProductClass
 from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.translate.topics import private_topic
@@ -21,7 +21,8 @@ __all__ = ["Disconnects"]
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 0.5  # while the journal is behind
-_ALL = ("Contracts", "Spot")
+_CLASSES = {"Contracts": ProductClass.Contracts, "Spot": ProductClass.Spot}
+_ALL = tuple(_CLASSES)
 
 
 class Disconnects:
@@ -71,13 +72,9 @@ class Disconnects:
     def _cancel_all(self, key: tuple[int, str]) -> None:
         self._timers.pop(key, None)
         account, products = key
-        driver, catalogue = self._venue.driver, self._venue.catalogue
-        found = {order.instrument for order in driver.open_orders(account)}
-        due = sorted(at for at in found if catalogue[at].is_spot == (products == "Spot"))
-        log.info("client gone, cancelling", account=account, products=products, instruments=len(due))
+        log.info("client gone, cancelling", account=account, products=products)
         try:
-            for instrument in due:
-                driver.cancel_all(account=account, instrument=instrument)
+            self._venue.driver.cancel_disconnected(account=account, products=_CLASSES[products])
         except VenueBusyError:
             loop = asyncio.get_running_loop()
             self._timers[key] = loop.call_later(RETRY_SECONDS, self._cancel_all, key)
