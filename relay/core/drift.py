@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import lcm
@@ -279,9 +278,12 @@ def quantile(ordered: Sequence[Value], percent: int) -> Value:
 
 def decimal_text(value: Fraction, places: int) -> str:
     """Decimal string of a fraction, rounded half to even at `places`, without trailing zeros."""
-    text = format(Decimal(round(value * 10**places)).scaleb(-places), "f")
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text in ("", "-0") else text
+    scale = 10**places
+    units, left = divmod(value.numerator * scale, value.denominator)
+    units += 2 * left > value.denominator or (2 * left == value.denominator and units % 2 == 1)
+    whole, part = divmod(abs(units), scale)
+    digits = f"{part:0{places}d}".rstrip("0") if part else ""
+    return f"{'-' if units < 0 else ''}{whole}{'.' if digits else ''}{digits}"
 
 
 def apportion(values: Sequence[Fraction], places: int) -> list[Fraction]:

@@ -13,7 +13,7 @@ verdict, counts as missed with the reason `no_verdict`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -24,8 +24,17 @@ from relay.core.intake import ARRIVALS
 from relay.core.money import last_marks, money_columns, pnl_of
 from relay.core.risk import deliveries, risk_rows, symbol_risks
 from relay.core.shortfall import PnlDrift
-from relay.core.tally import SPREAD_UNITS, Tally, TallyKey, mean_parts, spread_quantile, tally
+from relay.core.tally import (
+    SPREAD_UNITS,
+    Tally,
+    TallyKey,
+    mean_parts,
+    spread_quantile,
+    spread_quantiles,
+    tally,
+)
 from relay.core.tracking import Tracking, tracking_columns, tracking_of
+from relay.core.trend import Trend
 from relay.core.verdicts import Pair, PublishedSignal, ReportRows, judge, presence
 from relay.protocol.messages import StatusReport
 
@@ -37,12 +46,14 @@ __all__ = [
     "Standing",
     "build_report",
     "figures_of",
+    "follower_columns",
     "leaders_of",
     "left_out",
     "validate",
 ]
 
 BPS_PLACES = 4
+STEP_MS = 1_000  # of a trend that is made of rows
 RUN_KEYS = ("seed", "scenario", "replay", "seconds", "version")
 VENUE_KEYS = ("orders", "trades", "liquidations", "adl", "insurance_fund", "conservation_delta")
 
@@ -89,6 +100,7 @@ class Figures:
     unknown_signals: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
     arrivals: Mapping[str, int] = field(default_factory=dict)
+    trend: Trend = field(default_factory=Trend)
 
     @property
     def anomalies(self) -> Anomalies:
@@ -108,6 +120,12 @@ class Figures:
 def figures_of(rows: ReportRows) -> Figures:
     """Count rows."""
     known = {(p.leader_id, p.epoch, p.seq) for p in rows.signals}
+    judged = [item for items in judge(rows).values() for item in items]
+    trend = Trend()
+    for item in judged:
+        at_ms = item.published.signal.sealed_ms // STEP_MS * STEP_MS
+        for found in tally([item]).values():
+            trend.add(at_ms, STEP_MS, found)
     last: dict[Pair, StatusReport] = {}
     peaks: dict[Pair, list[str]] = defaultdict(list)
     for status in sorted(rows.statuses, key=lambda status: status.sent_ms):
@@ -120,12 +138,13 @@ def figures_of(rows: ReportRows) -> Figures:
     }
     return Figures(
         leaders=leaders_of(rows.signals),
-        tallies=tally(item for items in judge(rows).values() for item in items),
+        tallies=tally(judged),
         followers={pair: standing.get(pair) for pair in presence(rows)[0]},
         policies={copy.follower_id: copy.policy for copy in sorted(rows.copies, key=lambda c: c.received_ms)},
         tracking=tracking_of(status for status in rows.statuses if status.sent_ms >= rows.since_ms),
         unknown_signals=sum((c.leader_id, c.epoch, c.seq) not in known for c in rows.copies),
         refused=rows.refused,
+        trend=trend,
     )
 
 
@@ -146,34 +165,40 @@ def build_report(figures: Figures, venue: Mapping[str, Any], run: Mapping[str, A
     `followers`, `{id: {"orders": n, "duplicate_orders": n}}` from its order list by `orderLinkId`. A follower
     it does not name has its orders counted from its own reports, where a client order id can occur only once.
     """
-    counted_at_venue: Mapping[str, Mapping[str, int]] = venue.get("followers", {})
-    totals: dict[str, Tally] = {follower: Tally() for follower, _ in sorted(figures.followers)}
-    own: dict[str, list[tuple[TallyKey, Tally]]] = defaultdict(list)
-    for key, found in sorted(figures.tallies.items()):
-        totals.setdefault(key[0], Tally()).merge(found)
-        own[key[0]].append((key, found))
-    marks = last_marks(figures.tallies, figures.marks)
     words = [standing.word for standing in figures.followers.values() if standing is not None]
     return {
         "run": {**dict.fromkeys(RUN_KEYS), **run},
         "venue": {
             **{key: venue.get(key) for key in VENUE_KEYS},
-            "mark_last_gap_bps": venue.get("mark_last_gap_bps") or _mark_last_gaps(totals.values()),
+            "mark_last_gap_bps": venue.get("mark_last_gap_bps") or _mark_last_gaps(figures.tallies.values()),
         },
         "leaders": [
             {"id": leader, "fills": found.fills, "signals": found.signals}
             for leader, found in sorted(figures.leaders.items())
         ],
-        "followers": [
-            _follower(
-                follower, total, pnl_of(own[follower], marks), figures, counted_at_venue.get(follower, {})
-            )
-            for follower, total in totals.items()
-        ],
+        "followers": follower_columns(figures, venue.get("followers", {})),
         "risk": risk_rows(symbol_risks(words, figures.tallies)),
         "delivery": deliveries(figures.tallies),
+        "trend": figures.trend.document(),
         "left_out": left_out(figures.anomalies),
     }
+
+
+def follower_columns(
+    figures: Figures, counted_at_venue: Mapping[str, Mapping[str, int]] | None = None
+) -> list[dict[str, Any]]:
+    """The report's followers; `counted_at_venue` as in `build_report`."""
+    own: dict[str, list[tuple[TallyKey, Tally]]] = {follower: [] for follower, _ in sorted(figures.followers)}
+    for key, found in sorted(figures.tallies.items()):
+        own.setdefault(key[0], []).append((key, found))
+    marks, counted = last_marks(figures.tallies, figures.marks), counted_at_venue or {}
+    return [
+        _follower(
+            *(follower, _total([found for _, found in each]), pnl_of(each, marks), figures),
+            counted.get(follower, {}),
+        )
+        for follower, each in own.items()
+    ]
 
 
 def left_out(found: Anomalies) -> dict[str, Any]:
@@ -240,6 +265,16 @@ def _follower(
     }
 
 
+def _total(tallies: Sequence[Tally]) -> Tally:
+    """All in one; only to be read."""
+    if len(tallies) == 1:
+        return tallies[0]
+    total = Tally()
+    for found in tallies:
+        total.merge(found)
+    return total
+
+
 def _tracking(follower: str, figures: Figures) -> Tracking | None:
     """Towards all of its leaders."""
     own = [found for (name, _), found in sorted(figures.tracking.items()) if name == follower]
@@ -281,11 +316,17 @@ _DRIFT_COLUMNS = (
 
 
 def _whole_quantiles(spread: Mapping[int, int]) -> dict[str, int]:
-    return {f"p{p}": spread_quantile(spread, p) for p in (50, 95, 99)}
+    return dict(zip(_PERCENTS, spread_quantiles(spread, (50, 95, 99)), strict=True))
 
 
 def _quantiles(spread: Mapping[int, int]) -> dict[str, str]:
-    return {f"p{p}": _spread_text(spread, p) for p in (50, 95, 99)}
+    return {
+        name: decimal_text(Fraction(value, SPREAD_UNITS), BPS_PLACES)
+        for name, value in _whole_quantiles(spread).items()
+    }
+
+
+_PERCENTS = ("p50", "p95", "p99")
 
 
 def _mark_last_gaps(totals: Iterable[Tally]) -> dict[str, str | None]:

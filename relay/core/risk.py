@@ -14,7 +14,8 @@ from fractions import Fraction
 from typing import Any
 
 from relay.core.drift import decimal_text
-from relay.core.tally import SPREAD_UNITS, Tally, TallyKey, spread_quantile
+from relay.core.shortfall import Stock
+from relay.core.tally import SPREAD_UNITS, Spread, Tally, TallyKey, add_counts, spread_quantile
 from relay.protocol.messages import StatusReport
 
 __all__ = ["CopyRisk", "copy_risk", "deliveries", "risk_rows", "symbol_risks"]
@@ -69,15 +70,16 @@ def symbol_risks(
 ) -> dict[tuple[str, str], CopyRisk]:
     """By leader and symbol; gaps, depth and open interest as the leader's signals and the copies met them."""
     equity, gross, net = _held(statuses)
-    totals: dict[tuple[str, str], Tally] = defaultdict(Tally)
+    met: dict[tuple[str, str], Spread] = defaultdict(dict)
+    markets: dict[tuple[str, str], Stock] = defaultdict(Stock)
     for (_, leader, symbol), found in tallies.items():
-        totals[leader, symbol].merge(found)
+        add_counts(met[leader, symbol], found.both_gaps)
+        markets[leader, symbol].note_market(found.stock)
     risks = {}
     for (leader, symbol), held in gross.items():
-        total, together = totals[leader, symbol], abs(net[leader, symbol])
-        market = total.stock
+        gaps, together = met[leader, symbol], abs(net[leader, symbol])
+        market = markets[leader, symbol]
         depth, interest = Fraction(market.depth_usdt), Fraction(market.open_interest) * Fraction(market.mark)
-        gaps = total.both_gaps
         gap = Fraction(spread_quantile(gaps, 99), SPREAD_UNITS) if gaps else Fraction(0)
         risks[leader, symbol] = CopyRisk(
             leverage=held / equity[leader],
@@ -110,15 +112,13 @@ def risk_rows(risks: Mapping[tuple[str, str], CopyRisk]) -> list[dict[str, Any]]
 
 def deliveries(tallies: Mapping[TallyKey, Tally]) -> list[dict[str, Any]]:
     """By leader: which follower gets his signals first and last (medians), and how far apart they are."""
-    received: dict[str, dict[str, Tally]] = defaultdict(lambda: defaultdict(Tally))
+    received: dict[str, dict[str, Spread]] = defaultdict(lambda: defaultdict(dict))
     for (follower, leader, _), found in tallies.items():
-        received[leader][follower].merge(found)
+        add_counts(received[leader][follower], found.legs.get("received", {}))
     rows = []
     for leader, followers in sorted(received.items()):
         medians = sorted(
-            (spread_quantile(total.legs["received"], 50), follower)
-            for follower, total in followers.items()
-            if "received" in total.legs
+            (spread_quantile(spread, 50), follower) for follower, spread in followers.items() if spread
         )
         if medians:
             (first_ms, first), (last_ms, last) = medians[0], medians[-1]

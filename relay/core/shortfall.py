@@ -85,6 +85,10 @@ class Stock(msgspec.Struct):
         self.parts = [mine + theirs for mine, theirs in zip(self.parts, other.parts, strict=True)]
         for kind, moved in other.steps.items():
             _add_up(self.steps, kind, moved)
+        self.note_market(other)
+
+    def note_market(self, other: Stock) -> None:
+        """Take over the market as it was known last."""
         self._note_market(other.market_ms, (other.mark, other.depth_usdt, other.open_interest))
 
     @property

@@ -10,9 +10,9 @@ basis point, to three significant digits, so a quantile is at most half a percen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -27,10 +27,12 @@ __all__ = [
     "SPREAD_UNITS",
     "Tally",
     "TallyKey",
+    "add_counts",
     "is_measured",
     "mean_parts",
     "rounded",
     "spread_quantile",
+    "spread_quantiles",
     "tally",
 ]
 
@@ -86,8 +88,8 @@ class Tally(msgspec.Struct):
     def both_gaps(self) -> Spread:
         """At either fill."""
         found = dict(self.gaps)
-        _add_counts(found, self.leader_gaps)
-        _add_counts(found, self.follower_gaps)
+        add_counts(found, self.leader_gaps)
+        add_counts(found, self.follower_gaps)
         return found
 
     def add(self, item: Judged) -> None:
@@ -111,11 +113,13 @@ class Tally(msgspec.Struct):
     def merge(self, other: Tally) -> None:
         """Count everything that another tally counted."""
         for name in _NUMBERS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            if more := getattr(other, name):
+                setattr(self, name, getattr(self, name) + more)
         for name in _COUNTS:
-            _add_counts(getattr(self, name), getattr(other, name))
+            if counts := getattr(other, name):
+                add_counts(getattr(self, name), counts)
         for leg, spread in other.legs.items():
-            _add_counts(self.legs.setdefault(leg, {}), spread)
+            add_counts(self.legs.setdefault(leg, {}), spread)
         self.parts = [mine + theirs for mine, theirs in zip(self.parts, other.parts, strict=True)]
         self.unmeasured = [
             mine + theirs for mine, theirs in zip(self.unmeasured, other.unmeasured, strict=True)
@@ -176,7 +180,17 @@ def tally(items: Iterable[Judged]) -> dict[TallyKey, Tally]:
     return found
 
 
-def mean_parts(total: Tally, places: int) -> tuple[Fraction, dict[str, Fraction | None] | None]:
+class Split(Protocol):
+    """Sums of slippage by part, as a `Tally` has them."""
+
+    executed: int
+    unsplit: int
+    unsplit_sum: int
+    parts: list[int]
+    unmeasured: list[int]
+
+
+def mean_parts(total: Split, places: int) -> tuple[Fraction, dict[str, Fraction | None] | None]:
     """Mean slippage of the executed copies, of which there must be some, and its parts, which sum to it as
     they are rounded; None for a part that was measured on no copy's way, and for all where none was.
 
@@ -194,20 +208,28 @@ def mean_parts(total: Tally, places: int) -> tuple[Fraction, dict[str, Fraction 
     return mean, found | ({"unsplit": unsplit} if total.unsplit else {})
 
 
-def is_measured(total: Tally, at: int) -> bool:
+def is_measured(total: Split, at: int) -> bool:
     """Whether the part at this place of `PARTS` is known of any executed copy."""
     return total.unmeasured[at] < total.executed
 
 
 def spread_quantile(spread: Mapping[int, int], percent: int) -> int:
     """Nearest-rank quantile of counted values."""
-    left = -(-sum(spread.values()) * percent // 100)
-    assert left > 0, "a quantile needs values"
+    return spread_quantiles(spread, (percent,))[0]
+
+
+def spread_quantiles(spread: Mapping[int, int], percents: Sequence[int]) -> list[int]:
+    """Several of them, ascending."""
+    total = sum(spread.values())
+    assert total > 0, "a quantile needs values"
+    ranks = [-(-total * percent // 100) for percent in percents]
+    found: list[int] = []
+    seen = 0
     for value in sorted(spread):
-        left -= spread[value]
-        if left <= 0:
-            return value
-    raise AssertionError("the counts were counted")
+        seen += spread[value]
+        while len(found) < len(ranks) and ranks[len(found)] <= seen:
+            found.append(value)
+    return found
 
 
 def rounded(value: int) -> int:
@@ -223,7 +245,11 @@ def _count(counts: dict[Any, int], key: Any) -> None:
     counts[key] = counts.get(key, 0) + 1
 
 
-def _add_counts(counts: dict[Any, int], others: Mapping[Any, int]) -> None:
+def add_counts(counts: dict[Any, int], others: Mapping[Any, int]) -> None:
+    """Count by value what was counted elsewhere."""
+    if not counts:
+        counts.update(others)
+        return
     for key, count in others.items():
         counts[key] = counts.get(key, 0) + count
 

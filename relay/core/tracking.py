@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -56,7 +57,7 @@ class Tracking(msgspec.Struct):
 
     def add(self, word: Word, following: Word | None) -> None:
         """Count one word, which holds until the following one."""
-        gap = round(Fraction(word.exposure_gap) * EXPOSURE_UNITS)
+        gap = _gap_units(word.exposure_gap)
         held_ms = 0 if word.mode == "stopped" else HELD_MS_MAX
         if following is not None:
             held_ms = min(held_ms, following.sent_ms - word.sent_ms)
@@ -88,6 +89,11 @@ class Tracking(msgspec.Struct):
             self.first_ms, self.first_paid = at_ms, paid
         if at_ms >= self.last_ms:
             self.last_ms, self.last_paid = at_ms, paid
+
+
+@lru_cache(maxsize=4_096)
+def _gap_units(text: str) -> int:
+    return round(Fraction(text) * EXPOSURE_UNITS)
 
 
 def tracking_over(words: Sequence[Word], after: Word | None = None) -> Tracking:

@@ -22,6 +22,7 @@ from relay.dashboard.desk import Desk
 from relay.dashboard.static_files import static_file
 from relay.errors import TryAgain
 from relay.protocol.plans import PlansTold
+from relay.reporting.over_time import trend_words
 from relay.reporting.timeline import clock, timeline
 from relay.store import MarketSample, RowFilter, StoreError, StorePlace, VenueFact, span_start
 from relay.watching import Watching
@@ -140,11 +141,12 @@ class Dashboard:
     async def _leader(self, request: web.Request) -> web.Response:
         name = await self._known(request, "leader")
         where = self._where(request, leader_id=name)
-        figures = await self._desk.ask(("figures", where), lambda store: store.figures(where))
+        figures = await self._desk.ask(("steps", where), lambda store: store.figures(where, in_steps=True))
         rows = await self._recent(where)
         statuses = await self._desk.ask("statuses", lambda store: store.last_statuses())
         followers = views.follower_rows(figures, [s for s in statuses if s.leader_id == name], _now_ms())
         risk, told = views.risks(figures, statuses).get(name), self._plans(name)
+        trend = figures.trend.document()
         return self._page(
             request,
             "leader.html.j2",
@@ -155,19 +157,25 @@ class Dashboard:
             money=money_views.money_rows(followers),
             risk=views.risk_row(risk) if risk else None,
             timeline=timeline(rows),
-            pictures=[pictures.slippage_picture(rows), pictures.parts_picture(followers)],
+            trend=trend_words(trend),
+            pictures=[
+                pictures.slippage_picture(rows),
+                pictures.trend_picture(trend),
+                pictures.parts_picture(followers),
+            ],
         )
 
     async def _follower(self, request: web.Request) -> web.Response:
         name = await self._known(request, "follower")
         where = self._where(request, follower_id=name)
-        figures = await self._desk.ask(("figures", where), lambda store: store.figures(where))
+        figures = await self._desk.ask(("steps", where), lambda store: store.figures(where, in_steps=True))
         rows = await self._recent(where, words_max=SAMPLES_SHOWN_MAX)
         statuses = await self._desk.ask("statuses", lambda store: store.last_statuses())
         own = [status for status in statuses if status.follower_id == name]
         found = [row for row in views.follower_rows(figures, own, _now_ms()) if row["id"] == name]
         items = [item for each in timeline(rows) for item in each["verdicts"]]
         spoken = [status for status in rows.statuses if status.follower_id == name]
+        trend = figures.trend.document()
         return self._page(
             request,
             "follower.html.j2",
@@ -175,9 +183,12 @@ class Dashboard:
             row=found[0] if found else None,
             money=money_views.money_tiles(found[0]) if found else [],
             explained=money_views.explained_rows(found[0]) if found else [],
+            legs=views.leg_rows(found[0]) if found else [],
             verdicts=[item for item in items if item["follower"] == name],
+            trend=trend_words(trend),
             pictures=[
                 pictures.slippage_picture(rows, [name]),
+                pictures.trend_picture(trend),
                 pictures.parts_picture(found),
                 pictures.legs_picture(found),
                 pictures.statuses_picture(spoken),

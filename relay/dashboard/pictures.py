@@ -20,6 +20,7 @@ from relay.core.drift import LEGS, PARTS
 from relay.core.verdicts import ReportRows, judge
 from relay.protocol.messages import StatusReport
 from relay.reporting.findings import PART_WORDS, STEP_WORDS
+from relay.reporting.over_time import trend_points
 from relay.store import MarketSample
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "prices_picture",
     "slippage_picture",
     "statuses_picture",
+    "trend_picture",
 ]
 
 Picture = dict[str, Any]
@@ -38,6 +40,22 @@ def parts_picture(rows: Sequence[Mapping[str, Any]]) -> Picture:
     """Where slippage comes from, by follower."""
     words = {part: PART_WORDS[part] for part in (*PARTS, "unsplit")}
     return _stacked("parts", "bps", rows, "slippage_parts_bps", words)
+
+
+def trend_picture(trend: Mapping[str, Any]) -> Picture:
+    """Where slippage came from, step by step in time."""
+    names = (*PARTS, "unsplit")
+    steps = trend_points(trend, names)
+    times = [step["label"] for step in steps]
+    series: list[Picture] = []
+    for at, name in enumerate(names):
+        values = [step["parts"][at] if step["parts"] else 0.0 for step in steps]
+        if any(values):
+            place = {"step": at + 1} if name != "unsplit" else {}
+            series.append({"name": PART_WORDS[name], "x": times, "y": values, **place})
+    if steps:
+        series.append({"name": "sum", "x": times, "y": [step["mean"] for step in steps], "mark": "sum"})
+    return {"id": "trend", "kind": "stacked", "unit": "bps", "series": series}
 
 
 def legs_picture(rows: Sequence[Mapping[str, Any]]) -> Picture:

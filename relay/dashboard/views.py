@@ -14,12 +14,19 @@ from fractions import Fraction
 from typing import Any
 
 from relay.core.alarms import Alarm
-from relay.core.report import Figures, build_report, left_out
+from relay.core.report import Figures, follower_columns, left_out
 from relay.core.risk import CopyRisk, copy_risk
-from relay.core.tally import SPREAD_UNITS, Tally, spread_quantile
+from relay.core.tally import SPREAD_UNITS, Spread, Tally, add_counts, spread_quantile
 from relay.protocol.messages import StatusReport
 from relay.protocol.plans import PlansTold
-from relay.reporting.findings import PART_WORDS, arrival_words, left_out_lines, number, reason_words
+from relay.reporting.findings import (
+    PART_WORDS,
+    STEP_WORDS,
+    arrival_words,
+    left_out_lines,
+    number,
+    reason_words,
+)
 
 __all__ = [
     "COPIED",
@@ -30,6 +37,7 @@ __all__ = [
     "gap_tiles",
     "kept_out",
     "leader_rows",
+    "leg_rows",
     "plan_rows",
     "risk_row",
     "risks",
@@ -40,6 +48,7 @@ __all__ = [
 
 DIGITS_SHOWN = 8
 COPIED = ("copied", "capped")
+PERCENTS = ("p50", "p95", "p99")
 
 
 def plan_rows(told: PlansTold | None) -> list[dict[str, Any]]:
@@ -167,7 +176,7 @@ def follower_rows(figures: Figures, statuses: Iterable[StatusReport], now_ms: in
     """One row per follower: the report's, and where it stands by its last word."""
     last = {word.follower_id: word for word in sorted(statuses, key=lambda word: word.sent_ms)}
     rows = []
-    for row in build_report(figures, {}, {})["followers"]:
+    for row in follower_columns(figures):
         status = last.get(row["id"])
         slippage, latency = row["slippage_bps"] or {}, row["latency_ms"] or {}
         rows.append(
@@ -188,6 +197,21 @@ def follower_rows(figures: Figures, statuses: Iterable[StatusReport], now_ms: in
             }
         )
     return rows
+
+
+def leg_rows(row: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Of one follower: what, unit, p50, p95, p99 of each latency leg and of both mark/last gaps."""
+    legs: Mapping[str, Mapping[str, int]] = row["latency_legs_spread_ms"] or {}
+    gaps: Mapping[str, Mapping[str, str] | None] = row["mark_last_gap_bps"] or {}
+    found: list[tuple[str, ...]] = [
+        (STEP_WORDS[leg], "ms", *(number(legs[leg][p], 0) for p in PERCENTS)) for leg in legs
+    ]
+    found += [
+        (f"last against mark at the {side}'s fill", "bps", *(number(spread[p]) for p in PERCENTS))
+        for side, spread in gaps.items()
+        if spread is not None
+    ]
+    return found
 
 
 def answers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -240,14 +264,10 @@ def alarm_rows(alarms: Iterable[tuple[Alarm, int | None]], now_ms: int) -> list[
 
 def risks(figures: Figures, statuses: Iterable[StatusReport]) -> dict[str, CopyRisk]:
     """Copy risk by leader, divergence from the gaps that copies met."""
-    gaps: dict[str, Tally] = defaultdict(Tally)
+    gaps: dict[str, Spread] = defaultdict(dict)
     for (_, leader, _), found in figures.tallies.items():
-        gaps[leader].merge(found)
-    p99 = {
-        leader: Fraction(spread_quantile(met, 99), SPREAD_UNITS)
-        for leader, found in gaps.items()
-        if (met := found.both_gaps)
-    }
+        add_counts(gaps[leader], found.both_gaps)
+    p99 = {leader: Fraction(spread_quantile(met, 99), SPREAD_UNITS) for leader, met in gaps.items() if met}
     return copy_risk(statuses, p99)
 
 

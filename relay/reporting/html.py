@@ -41,6 +41,7 @@ from relay.reporting.findings import (
     number,
     reason_words,
 )
+from relay.reporting.over_time import trend_points, trend_words
 
 __all__ = ["FOLLOWER_COLOURS", "FOLLOWER_SHAPES", "page", "write_html"]
 
@@ -80,6 +81,7 @@ def page(report: Mapping[str, Any], detail: ReportDetail) -> str:
         findings=[
             dict(zip(("name", "text"), line.split(": ", 1), strict=True)) for line in findings(report, detail)
         ],
+        trend=trend_words(report["trend"]),
         followers=[_row(row, looks[row["id"]], names) for row in report["followers"]],
         parts=_parts(report),
         legs=_legs(),
@@ -261,6 +263,7 @@ def _data(
         "followers": [_data_row(row, looks[row["id"]], _part_names(report)) for row in report["followers"]],
         "colours": len(FOLLOWER_COLOURS),
         "parts": _parts(report),
+        "trend": trend_points(report["trend"], _part_names(report)),
         "legs": _legs(),
         "copies": [
             {

@@ -40,7 +40,7 @@ _AGO = re.compile(r"(\d{1,6})([smhdw])")
 def build_report(place: StorePlace, venue: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """The report document over everything in the store (`relay.core.report.build_report`)."""
     with DriftStore.open_for_reading(place) as store:
-        return fold(store.figures(), venue, run)
+        return fold(store.figures(in_steps=True), venue, run)
 
 
 def slippage(
@@ -72,7 +72,7 @@ def slippage(
     try:
         with DriftStore.open_for_reading(store) as opened:
             where = RowFilter(since_ms, leader, follower, _spelt(symbol, opened))
-            figures = opened.figures(where)
+            figures = opened.figures(where, in_steps=True)
             unmatched = _unmatched(figures, where, opened)
             if unmatched:
                 return _complain(unmatched, EXIT_FAILED)

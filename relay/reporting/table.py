@@ -18,6 +18,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from relay.reporting.findings import arrival_words, left_out_lines, number, reason_words
+from relay.reporting.over_time import trend_words
 
 __all__ = ["SlippageTable", "render_table"]
 
@@ -51,7 +52,7 @@ class SlippageTable:
     def __init__(self, report: Mapping[str, Any]) -> None:
         self._title = _title(report)
         self._rows = [_row(row) for row in report["followers"]]
-        self._below = _left_out(report)
+        self._below = _below(report)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -69,7 +70,9 @@ class SlippageTable:
             if row.why:
                 yield from _indented(Text(f"not copied: {row.why}", style="dim"), console, width)
         for line in self._below:
-            yield from Text(line, style="yellow").wrap(console, width)
+            for piece in Text(line, style="dim").wrap(console, width):
+                piece.rstrip()
+                yield piece
 
 
 def render_table(report: Mapping[str, Any]) -> SlippageTable:
@@ -87,10 +90,11 @@ def _title(report: Mapping[str, Any]) -> Text:
     return title.append(f"   {' · '.join(facts)}", style="dim not bold") if facts else title
 
 
-def _left_out(report: Mapping[str, Any]) -> list[str]:
-    """What no figure above is made of."""
+def _below(report: Mapping[str, Any]) -> list[str]:
+    """Whether it gets worse, and what no figure above is made of."""
+    trend = trend_words(report["trend"])
     lines, came = left_out_lines(report["left_out"]), arrival_words(report["left_out"])
-    told = [f"left out: {_printable(line)}" for line in lines]
+    told = [*([f"over time: {trend}"] if trend else []), *(f"left out: {_printable(line)}" for line in lines)]
     return [*told, f"came {came}: every figure is as if they had not"] if came else told
 
 

@@ -21,6 +21,7 @@ from relay.protocol.messages import StatusReport
 from relay.store.counting import count_minutes, drop_parts, sum_up
 from relay.store.database import Database, SqliteDatabase, StoreError, migrate, versions_missing
 from relay.store.exporting import export_tables
+from relay.store.looks import Looks
 from relay.store.postgres import PostgresDatabase
 from relay.store.pruning import prune
 from relay.store.reading import Reader, RowFilter
@@ -57,6 +58,7 @@ class DriftStore:
         self._database = database
         self._stretches = Stretches(database)
         self._tracked = TrackedWords(database)
+        self._looks = Looks(database)
         self._reader = Reader(database, self._stretches, self._tracked)
         self._writer = Writer(database, self._stretches, self._tracked) if writes else None
 
@@ -141,9 +143,9 @@ class DriftStore:
         """Every `leader`, `follower` and `symbol` that the store knows."""
         return self._reader.names()
 
-    def figures(self, where: RowFilter | None = None) -> Figures:
-        """What a report is printed from."""
-        return self._reader.figures(where or RowFilter())
+    def figures(self, where: RowFilter | None = None, *, in_steps: bool = False) -> Figures:
+        """What a report is printed from; `in_steps`: with as many steps of the trend as there are."""
+        return self._reader.figures(where or RowFilter(), in_steps=in_steps)
 
     def read_rows(
         self, where: RowFilter | None = None, signals_max: int | None = None, words_max: int | None = None
@@ -168,11 +170,11 @@ class DriftStore:
 
     def alarms(self, count_max: int = 200) -> list[tuple[Alarm, int | None]]:
         """The latest alarms, each with when it was over."""
-        return self._reader.alarms(count_max)
+        return self._looks.alarms(count_max)
 
     def open_alarms(self) -> list[Alarm]:
         """What was wrong when it was written last."""
-        return self._reader.open_alarms()
+        return self._looks.open_alarms()
 
     def export(self, folder: Path, form: str) -> list[tuple[str, int]]:
         """Every table as a file of a folder; returns file names and rows. Raises `Failed`."""
@@ -184,7 +186,7 @@ class DriftStore:
 
     def read_venue_facts(self, kind: str, from_ms: int) -> list[VenueFact]:
         """What the venue said of its risk since then (`fund`, `adl`, `borrow_rate`), and the last before."""
-        return self._reader.venue_facts(kind, from_ms)
+        return self._looks.venue_facts(kind, from_ms)
 
     def read_samples(
         self, symbol: str, from_ms: int, to_ms: int, count_max: int | None = None
@@ -192,4 +194,4 @@ class DriftStore:
         """Prices over wall time: those recorded, evenly thinned to about `count_max`, and those that the
         leaders' signals carried.
         """
-        return self._reader.samples(symbol, from_ms, to_ms, count_max)
+        return self._looks.samples(symbol, from_ms, to_ms, count_max)

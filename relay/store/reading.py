@@ -13,19 +13,23 @@ from typing import Any
 
 import msgspec
 
-from relay.core.alarms import Alarm
 from relay.core.report import Figures, Leader, Standing, leaders_of
 from relay.core.tally import Tally, TallyKey, tally
-from relay.core.verdicts import Pair, ReportRows, judge
+from relay.core.trend import Trend
+from relay.core.verdicts import Pair, PublishedSignal, ReportRows, judge
 from relay.protocol.messages import CopyReport, StatusReport
 from relay.store.database import Database
-from relay.store.rows import COPY_KEY, MarketSample, VenueFact, copy_from, signal_from, status_from
-from relay.store.stretches import HOUR_MS, Stretch, Stretches
+from relay.store.live import LiveMinutes, Presence
+from relay.store.rows import COPY_KEY, copy_from, signal_from, status_from
+from relay.store.stretches import DAY_MS, HOUR_MS, MINUTE_MS, Stretch, Stretches
 from relay.store.tracking import TrackedWords
 
 __all__ = ["Reader", "RowFilter"]
 
 FOREVER_MS = 2**62
+LIVE_MS_MAX = 5 * MINUTE_MS  # of the last minutes, what was read once is kept
+PLACES_AT_ONCE = 100
+HOURS_OF_STEPS = 48
 _TALLY = msgspec.json.Decoder(Tally)
 
 
@@ -63,40 +67,85 @@ class Reader:
         self._database = database
         self._stretches = stretches
         self._tracked = tracked
+        self._live = LiveMinutes(database, self._copies_of)
 
-    def figures(self, where: RowFilter) -> Figures:
-        """Everything counted: stretches that are, and the rows of the minutes that are not."""
+    def figures(self, where: RowFilter, *, in_steps: bool = False) -> Figures:
+        """Everything counted: stretches that are, and the rows of the minutes that are not.
+
+        `in_steps`: of a short time no days are read, so that the trend has more steps; the figures are the
+        same.
+        """
         with self._database.view():
             self._stretches.load()
-            return self._figures(where)
+            first_ms = self._stretches.first_ms(where.since_ms)
+            is_short = self._stretches.last_ms - first_ms <= HOURS_OF_STEPS * HOUR_MS
+            return self._figures(where, HOUR_MS if in_steps and is_short else DAY_MS)
 
-    def _figures(self, where: RowFilter) -> Figures:
+    def _figures(self, where: RowFilter, longest_ms: int) -> Figures:
         tallies: dict[TallyKey, Tally] = {}
         leaders: dict[str, Leader] = {}
+        trend = Trend()
+        pairs = self._presence(where)
+        followers = {pair: self._standing(pair, row) for pair, row in pairs.items()}
+        here = Presence(
+            {pair: row["joined_ms"] for pair, row in pairs.items()},
+            {
+                pair: found.word.sent_ms
+                for pair, found in followers.items()
+                if found is not None and found.word.mode == "stopped"
+            },
+        )
+
+        def add(from_ms: int, span_ms: int, key: TallyKey, found: Tally) -> None:
+            tallies.setdefault(key, Tally()).merge(found)
+            trend.add(from_ms, span_ms, found)
+
         for leader in self._stretches.leaders if where.leader_id is None else [where.leader_id]:
             own = RowFilter(where.since_ms, leader, where.follower_id, where.symbol)
-            for stretch in self._stretches.cover(leader, where.since_ms):
+            for stretch in self._stretches.cover(leader, where.since_ms, longest_ms):
                 _sum_up(leaders, leader, self._published(own, stretch))
                 for key, found in self._tallies(own, stretch):
-                    tallies.setdefault(key, Tally()).merge(found)
+                    add(*stretch, key, found)
             for from_ms, until_ms in self._stretches.uncovered(leader, where.since_ms):
-                rows = self._rows(replace(own, since_ms=from_ms, until_ms=until_ms))
-                for key, found in tally(item for items in judge(rows).values() for item in items).items():
-                    tallies.setdefault(key, Tally()).merge(found)
-                for found_leader in leaders_of(rows.signals).values():
+                signals, counted = self._uncounted(own, from_ms, until_ms, here)
+                for minute, key, found in counted:
+                    (kept := Tally()).merge(found)  # what is live goes on growing
+                    add(minute, MINUTE_MS, key, kept)
+                for found_leader in leaders_of(signals).values():
                     _sum_up(leaders, leader, found_leader)
-        pairs = self._presence(where)
         return Figures(
             leaders=leaders,
             tallies=tallies,
-            followers={pair: self._standing(pair, row) for pair, row in pairs.items()},
+            followers=followers,
             policies={pair[0]: row["policy"] for pair, row in sorted(pairs.items())},
             unknown_signals=self._waiting(where),
             refused=self._refused(),
             arrivals=self._arrivals(where),
             tracking=self._tracked.read(pairs, where.since_ms),
             marks=self._marks({symbol for _, _, symbol in tallies}),
+            trend=trend,
         )
+
+    def _uncounted(
+        self, own: RowFilter, from_ms: int, until_ms: int, here: Presence
+    ) -> tuple[Sequence[PublishedSignal], list[tuple[int, TallyKey, Tally]]]:
+        """Signals of a piece that is not counted, and tallies by minute (or the piece's beginning)."""
+        is_live = from_ms % MINUTE_MS == 0 and until_ms - from_ms <= LIVE_MS_MAX
+        if own.leader_id is None or not is_live:
+            rows = self._rows(replace(own, since_ms=from_ms, until_ms=until_ms))
+            found = tally(item for items in judge(rows).values() for item in items)
+            return rows.signals, [(from_ms, key, each) for key, each in found.items()]
+        signals: list[PublishedSignal] = []
+        tallies: list[tuple[int, TallyKey, Tally]] = []
+        for minute in range(from_ms, until_ms, MINUTE_MS):
+            published, counted = self._live.read(own.leader_id, minute, here)
+            signals += (one for one in published if own.symbol in (None, one.signal.symbol))
+            tallies += (
+                (minute, key, each)
+                for key, each in counted
+                if own.follower_id in (None, key[0]) and own.symbol in (None, key[2])
+            )
+        return signals, tallies
 
     def rows(
         self, where: RowFilter, signals_max: int | None = None, words_max: int | None = None
@@ -170,29 +219,6 @@ class Reader:
             "symbol": sorted(row["symbol"] for row in self._database.rows(symbols)),
         }
 
-    def samples(self, symbol: str, from_ms: int, to_ms: int, count_max: int | None) -> list[MarketSample]:
-        """Prices over wall time: those recorded (the last of each step), and those that signals carried."""
-        span, step_ms = (symbol, from_ms, to_ms), 1
-        if count_max is not None:
-            [ends] = self._database.rows(_SAMPLED, span)
-            step_ms = max(1, ((ends["last_ms"] or 0) - (ends["first_ms"] or 0)) // count_max)
-        found = self._database.rows(_SAMPLES, (symbol, *span, step_ms, *span))
-        return [MarketSample(*(row[name] for name in _SAMPLE_COLUMNS)) for row in found]
-
-    def venue_facts(self, kind: str, from_ms: int) -> list[VenueFact]:
-        """What the venue said since then, oldest first, and the last word before."""
-        found = self._database.rows(_FACTS, (kind, from_ms, kind, from_ms, kind))
-        return [VenueFact(*(row[name] for name in _FACT_COLUMNS)) for row in found]
-
-    def alarms(self, count_max: int) -> list[tuple[Alarm, int | None]]:
-        """The latest alarms, each with when it was over."""
-        rows = self._database.rows("SELECT * FROM alarms ORDER BY since_ms DESC, rule LIMIT ?", (count_max,))
-        return [(_alarm(row), row["until_ms"]) for row in rows]
-
-    def open_alarms(self) -> list[Alarm]:
-        """Alarms that are not over."""
-        return [_alarm(row) for row in self._database.rows("SELECT * FROM alarms WHERE until_ms IS NULL")]
-
     def last_statuses(self) -> list[StatusReport]:
         """The last word of every follower to every leader."""
         return self._last_statuses(RowFilter())
@@ -263,6 +289,17 @@ class Reader:
         copies = read("copies", ", ".join(f"c.{name}" for name in COPY_KEY))
         return [copy_from(row, orders.get(_key(row), []), fills.get(_key(row), {})) for row in copies]
 
+    def _copies_of(self, leader_id: str, places: Sequence[tuple[int, int]]) -> list[CopyReport]:
+        """Every follower's verdict on these signals of a leader, given by epoch and seq."""
+        found = []
+        for at in range(0, len(places), PLACES_AT_ONCE):
+            some = places[at : at + PLACES_AT_ONCE]
+            chosen = " OR ".join(["(epoch = ? AND seq = ?)"] * len(some))
+            keys = f"(SELECT leader_id, epoch, seq FROM signals WHERE leader_id = ? AND ({chosen}))"
+            values = [leader_id, *(value for place in some for value in place)]
+            found += self._copies(keys, values, RowFilter(leader_id=leader_id))
+        return found
+
     def _presence(self, where: RowFilter) -> dict[Pair, Any]:
         found = _Where()
         found.add("leader_id = ?", where.leader_id)
@@ -331,10 +368,6 @@ class Reader:
         return {symbol: (rows[0]["wall_ms"], rows[0]["mark_price"]) for symbol, rows in found.items() if rows}
 
 
-def _alarm(row: Any) -> Alarm:
-    return Alarm(*(row[name] for name in ("rule", "subject", "severity", "since_ms", "what", "todo")))
-
-
 def _key(row: Any) -> tuple[Any, ...]:
     return tuple(row[name] for name in COPY_KEY)
 
@@ -350,18 +383,3 @@ _LAST_MARK = (
     "SELECT wall_ms, mark_price FROM market_samples WHERE symbol = ? AND mark_price IS NOT NULL"
     " ORDER BY wall_ms DESC LIMIT 1"
 )
-_SAMPLE_COLUMNS = ("symbol", "wall_ms", "market_ms", "index_price", "mark_price", "last_price")
-_FACT_COLUMNS = ("kind", "name", "wall_ms", "value", "detail")
-_FACTS = """SELECT * FROM venue_facts WHERE kind = ? AND wall_ms >= ?
-  UNION ALL SELECT f.* FROM venue_facts f JOIN (SELECT name, MAX(wall_ms) AS wall_ms FROM venue_facts
-    WHERE kind = ? AND wall_ms < ? GROUP BY name) last ON last.name = f.name AND last.wall_ms = f.wall_ms
-    WHERE f.kind = ?
-  ORDER BY 3"""
-_SAMPLED = """SELECT MIN(wall_ms) AS first_ms, MAX(wall_ms) AS last_ms FROM market_samples
-  WHERE symbol = ? AND wall_ms BETWEEN ? AND ?"""
-_SAMPLES = """SELECT symbol, wall_ms, market_ms, index_price, mark_price, last_price FROM market_samples
-  WHERE symbol = ? AND wall_ms IN (SELECT MAX(wall_ms) FROM market_samples
-    WHERE symbol = ? AND wall_ms BETWEEN ? AND ? GROUP BY wall_ms / ?)
-  UNION SELECT symbol, sealed_ms, NULL, index_price, mark_price, last_price FROM signals
-  WHERE symbol = ? AND sealed_ms BETWEEN ? AND ?
-  ORDER BY 2"""

@@ -95,6 +95,11 @@ class Stretches:
         """Where the last of them ends."""
         return max((each.until_ms for own in self._counted.values() for each in own), default=0)
 
+    def first_ms(self, since_ms: int) -> int:
+        """Where the first of them begins, from a moment on."""
+        begins = (each.from_ms for own in self._counted.values() for each in own)
+        return min((from_ms for from_ms in begins if from_ms >= since_ms), default=self.last_ms)
+
     def open_minutes(self, leader_id: str) -> list[int]:
         """Minutes that hold signals and are not counted."""
         return sorted(self._open.get(leader_id, ()))
@@ -175,9 +180,13 @@ class Stretches:
             minutes |= opened
             self._database.run_many(_INSERT_OPEN, [(leader_id, minute) for minute in sorted(opened)])
 
-    def cover(self, leader_id: str, since_ms: int) -> list[Stretch]:
+    def cover(self, leader_id: str, since_ms: int, longest_ms: int = DAY_MS) -> list[Stretch]:
         """Counted stretches that begin at `since_ms` or later and do not overlap: the longest there are."""
-        own = {each for each in self._counted.get(leader_id, ()) if each.from_ms >= since_ms}
+        own = {
+            each
+            for each in self._counted.get(leader_id, ())
+            if each.from_ms >= since_ms and each.span_ms <= longest_ms
+        }
         longer = {span: [more for more in SPANS_MS if more > span] for span in SPANS_MS}
         return sorted(
             each

@@ -106,6 +106,31 @@
     }), "No quotes are known between the fills, so nothing says which part of the way it was lost on.");
   }
 
+  function drawTrend() {
+    const steps = data.trend, x = steps.map((found) => text(found.label));
+    const traces = data.parts
+      .map((part, at) => [part, steps.map((found) => found.parts ? found.parts[at] : 0)])
+      .filter(([, values]) => values.some((value) => value !== 0))
+      .map(([part, values]) => ({
+        type: "bar", name: text(part.label), x, y: values,
+        marker: {
+          color: colour(part.colour), line: { color: colour("--card"), width: 1 },
+          pattern: { shape: part.deliberate ? "/" : "", size: 5, solidity: 0.45, fgcolor: colour("--card"), fillmode: "overlay" },
+        },
+        hovertemplate: `%{x} ${text(part.label)}: %{y:+.2f} bps<extra></extra>`,
+      }));
+    if (steps.length) traces.push({
+      type: "scatter", mode: "lines+markers", name: "mean", x, y: steps.map((found) => found.mean), cliponaxis: false,
+      line: { color: colour("--ink"), width: 1.4 }, marker: { symbol: "diamond", size: 8, color: colour("--ink"), line: { color: colour("--card"), width: 1.4 } },
+      customdata: steps.map((found) => [found.p95, found.copies]),
+      hovertemplate: "<b>%{x}</b> mean %{y:.2f} bps, p95 %{customdata[0]:.2f}<br>over %{customdata[1]} copies<extra></extra>",
+    });
+    put("picture-trend", traces, layout({
+      height: 320, barmode: "relative", showlegend: true, legend: { orientation: "h", x: 0, y: -0.22, yanchor: "top", font: { color: colour("--muted"), size: 11.5 } },
+      xaxis: axis({ type: "category", nticks: 12 }), yaxis: axis({ title: { text: "mean bps", standoff: 4 }, zeroline: true, zerolinewidth: 1 }),
+    }), "No copy was executed.");
+  }
+
   function legendBelow(count) {
     const height = rowHeight(count);
     return { orientation: "h", x: 0, xanchor: "left", y: -52 / Math.max(height - 42, 90), yanchor: "top", font: { color: colour("--muted"), size: 11.5 }, itemwidth: 30, traceorder: "normal" };
@@ -317,7 +342,7 @@
   }
 
   function draw() {
-    drawSlippage(); drawParts(); drawOverTime(); drawLatency(); drawTracking(); drawGap(); drawSymbols(); drawPrice();
+    drawSlippage(); drawParts(); drawTrend(); drawOverTime(); drawLatency(); drawTracking(); drawGap(); drawSymbols(); drawPrice();
   }
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   draw();

@@ -36,7 +36,7 @@ def follower_row(rows: ReportRows, follower: str = "steady", **venue: Any) -> di
 
 def test_the_document_has_exactly_its_keys() -> None:
     report = build_report(figures_of(sample_run().rows), {**VENUE, "followers": {}}, RUN)
-    assert list(report) == ["run", "venue", "leaders", "followers", "risk", "delivery", "left_out"]
+    assert list(report) == ["run", "venue", "leaders", "followers", "risk", "delivery", "trend", "left_out"]
     assert report["run"] == RUN
     assert report["venue"] == VENUE
     assert report["leaders"] == [{"id": LEADER, "fills": 26, "signals": 26}]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from relay.core.report import build_report
+import pytest
+
+from relay.core.report import build_report, figures_of, follower_columns
 from relay.store import DriftStore, FeedEntry, FeedHead, RowFilter, StoreItem, span_start
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
@@ -62,7 +66,10 @@ def filled(path: Path) -> None:
 def reports(path: Path) -> list[dict[str, Any]]:
     with DriftStore.open_for_reading(path) as store:
         since = [0, span_start(NOW_MS, HOUR_MS), span_start(NOW_MS, 3 * HOUR_MS), NOW_MS - 90 * MINUTE_MS]
-        return [build_report(store.figures(RowFilter(at_ms)), {}, {}) for at_ms in since]
+        found = [build_report(store.figures(RowFilter(at_ms)), {}, {}) for at_ms in since]
+    for report in found:
+        del report["trend"]  # its steps are as long as what is summed
+    return found
 
 
 def test_what_is_counted_is_read_without_its_rows(tmp_path: Path) -> None:
@@ -99,3 +106,73 @@ def test_one_call_counts_no_more_than_it_is_told(tmp_path: Path) -> None:
             assert done[-1] <= 5
             done.append(store.count(NOW_MS, stretches_max=5))
         assert sum(done) > 60
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_reader_that_stays_open_sees_what_a_new_one_sees(seed: int, tmp_path: Path) -> None:
+    """Of live minutes it keeps what it read: what is added, replaced, told later, owed no more, counts."""
+    rng, path = random.Random(seed), tmp_path / "drift.sqlite"
+    items: list[StoreItem] = [a_status(follower, at_ms=FIRST_MS - 1) for follower in ("steady", "half")]
+    for seq in range(1, 31):
+        signal = a_signal(
+            seq, at_ms=FIRST_MS + seq * 5_000, symbol=rng.choice(("BTC/USDT:USDT", "ETH/USDT:USDT"))
+        )
+        items.append(FeedEntry(FeedHead(LEADER, 1, seq, "h"), signal.signal))
+        for follower in ("steady", "half"):
+            price = str(rng.randrange(59_000, 61_000)) if rng.random() < 0.8 else None
+            items.append(a_copy(signal, follower, price=price))
+            if rng.random() < 0.2:  # says more later
+                items.append(a_copy(signal, follower, price="60500", executed_ms=FIRST_MS + 9_000_000))
+        if rng.random() < 0.1:
+            mode = rng.choice(("stopped", "running"))
+            items.append(a_status("half", at_ms=FIRST_MS + seq * 5_000 + 2_000, mode=mode))
+    items = sorted(items, key=lambda _: rng.random())
+    wheres = [
+        RowFilter(),
+        RowFilter(leader_id=LEADER, since_ms=FIRST_MS + MINUTE_MS),
+        RowFilter(follower_id="half"),
+        RowFilter(symbol="ETH/USDT:USDT", since_ms=FIRST_MS + 61_234),
+    ]
+    with DriftStore.open(path) as store:
+        store.write(items[:1])
+        with DriftStore.open_for_reading(path) as stays:
+            for at in range(1, len(items), 7):
+                store.write(items[at : at + 7])
+                if rng.random() < 0.2:
+                    store.count(FIRST_MS + rng.randrange(5 * MINUTE_MS))
+                with DriftStore.open_for_reading(path) as new:
+                    for where in wheres:
+                        found, rows = stays.figures(where), new.read_rows(where)
+                        assert build_report(found, {}, {}) == build_report(new.figures(where), {}, {})
+                        same = {row["id"]: row for row in follower_columns(figures_of(rows))}
+                        for row in follower_columns(found):
+                            if row["signals"]:
+                                assert row == same[row["id"]] | {"policy": row["policy"]}, where
+
+
+def test_a_trend_says_whether_it_gets_worse_and_in_which_part(tmp_path: Path) -> None:
+    """Eight hours; from the fifth on the market moves while the signal travels."""
+    with DriftStore.open(tmp_path / "drift.sqlite") as store:
+        for hour in range(8):
+            for each in range(6):
+                seq = hour * 6 + each + 1
+                signal = a_signal(seq, at_ms=FIRST_MS + hour * HOUR_MS + each * MINUTE_MS)
+                moved = {"received_mid": "60013"} if hour >= 4 else {}
+                late = dict.fromkeys(("released_mid", "submitted_mid", "accepted_mid"), "60013")
+                copy = a_copy(signal, price="60015", **moved, **(late if hour >= 4 else {}))
+                store.write([FeedEntry(FeedHead(LEADER, 1, seq, "h"), signal.signal), copy])
+        counted = [build_report(store.figures(in_steps=True), {}, {})["trend"]]
+        while store.count(FIRST_MS + 20 * HOUR_MS):
+            pass
+        counted.append(build_report(store.figures(in_steps=True), {}, {})["trend"])
+    by_rows, by_sums = counted
+    assert by_sums["step_ms"] == HOUR_MS and len(by_sums["steps"]) == 8
+    assert [step["from_ms"] for step in by_sums["steps"]] == [FIRST_MS + hour * HOUR_MS for hour in range(8)]
+    assert sum(step["copies"] for step in by_sums["steps"]) == 48
+    for step in by_sums["steps"]:
+        parts = sum(Decimal(part) for part in step["slippage_parts_bps"].values())
+        assert parts == Decimal(step["slippage_bps"]["mean"]) == Decimal("2.5")
+    assert by_rows["change"] == by_sums["change"]
+    change = by_sums["change"]
+    assert (change["slippage_bps"], change["slippage_parts_bps"]["transit"]) == ("0", "2")
+    assert sum(Decimal(part) for part in change["slippage_parts_bps"].values()) == 0
