@@ -109,6 +109,7 @@ class LeaderFeed:
             tasks.create_task(self._follow("wallet", self._watch_wallet), name="venue-wallet")
             tasks.create_task(self._follow("positions", self._watch_positions), name="venue-positions")
             tasks.create_task(self._follow("quotes", self._watch_quotes), name="venue-quotes")
+            tasks.create_task(self._follow("orders", self._watch_orders), name="venue-orders")
             await self._start(positions, newest_exec_ms)
             ready.set()
             tasks.create_task(self._keep_reconciled(), name="venue-reconcile")
@@ -273,7 +274,9 @@ class LeaderFeed:
 
     async def _watch_positions(self) -> None:
         """Settings that were changed by hand; quantities are told by fills."""
-        changed = await self._venue.watch_positions(self._symbols)
+        self._take_settings(await self._venue.watch_positions(self._symbols))
+
+    def _take_settings(self, changed: Mapping[str, Position]) -> None:
         before = self.account.positions
         same = {
             symbol: replace(found, entry_price=before.get(symbol, FLAT).entry_price)
@@ -284,6 +287,12 @@ class LeaderFeed:
         if same and self._held is None:
             self.account = replace(self.account, positions={**before, **same})
             self._on_correction(self.account)
+
+    async def _watch_orders(self) -> None:
+        """Take-profits and stop-losses that are orders: read with the positions they belong to."""
+        await self._venue.watch_orders()
+        if self._held is None:
+            self._take_settings(await self._venue.fetch_positions(self._symbols))
 
     async def _watch_quotes(self) -> None:
         quotes = await self._venue.watch_quotes(self._symbols)

@@ -160,7 +160,7 @@ async def _open_door(settings: PublishSettings, leading: Leading, stack: AsyncEx
 
 async def _open_venue(settings: PublishSettings, stack: AsyncExitStack) -> Venue:
     """The account, after one call has shown that it can be reached and knows the key."""
-    venue = open_venue(settings.venue)
+    venue = open_venue(settings.venue, settings.signals.symbols)
     stack.push_async_callback(venue.close)
     try:
         await venue.fetch_wallet()

@@ -196,7 +196,7 @@ async def _examine_venue(doctor: _Doctor, settings: PublishSettings) -> None:
 
     async def venue() -> str:
         nonlocal apart_ms
-        opened = open_venue(settings.venue)
+        opened = open_venue(settings.venue, settings.signals.symbols)
         try:
             began = time.time_ns() // 1_000_000
             now_ms = await opened.now_ms()

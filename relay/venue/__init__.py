@@ -6,6 +6,8 @@ Belongs here: one module per dialect behind one port. Does not belong here: what
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from relay.venue.bybit import BybitVenue, make_exchange
 from relay.venue.port import Venue, VenueAddress, VenueCallError, VenueUnavailable, Wallet
 from relay.venue.public import PublicVenue
@@ -25,6 +27,6 @@ __all__ = [
 ]
 
 
-def open_venue(address: VenueAddress) -> Venue:
+def open_venue(address: VenueAddress, symbols: Sequence[str]) -> Venue:
     """The account at an address: Bybit's own rows where it is Bybit's, ccxt's unified ones elsewhere."""
-    return BybitVenue(address) if address.exchange == "bybit" else UnifiedVenue.open(address)
+    return BybitVenue(address) if address.exchange == "bybit" else UnifiedVenue.open(address, symbols)

@@ -28,6 +28,7 @@ from relay.venue.port import (
     decimal_of,
     levels_of,
 )
+from relay.venue.stops import StopOrders
 
 __all__ = ["BybitVenue", "make_exchange", "quote_of"]
 
@@ -87,6 +88,7 @@ class BybitVenue:
         self._exchange = make_exchange(address)
         self._rows: dict[str, dict[LegName, Leg]] = {}  # symbol -> its sides as last told
         self._margin_modes: dict[str, Literal["cross", "isolated"]] = {}
+        self._stops = StopOrders(self._exchange, self._ask, ())
         self._modes_known = asyncio.Event()  # an execution does not say which side it moved
 
     async def watch_fills(self) -> list[Fill]:
@@ -98,7 +100,12 @@ class BybitVenue:
     async def watch_positions(self, symbols: Sequence[str]) -> dict[str, Position]:
         """Positions that were changed by fills or by hand (leverage, take-profit, stop-loss)."""
         changed = await self._ask(self._exchange.watch_positions(list(symbols)))
-        return self._positions([row["info"] for row in changed])
+        found = self._positions([row["info"] for row in changed])
+        return await self._stops.onto(found, lambda _: Decimal(1))
+
+    async def watch_orders(self) -> None:
+        """Wait until stops that are orders of their own may have changed."""
+        await self._stops.changed()
 
     async def watch_wallet(self) -> Wallet:
         """The wallet after its next change."""
@@ -150,7 +157,7 @@ class BybitVenue:
         self._rows.clear()
         found = self._positions(rows)
         self._modes_known.set()
-        return found
+        return await self._stops.onto(found, lambda _: Decimal(1))
 
     async def fetch_wallet_events(self, since_ms: int) -> list[WalletEvent]:
         """Funding and cash flows in USDT since then, oldest first."""
@@ -198,6 +205,7 @@ class BybitVenue:
 
     async def close(self) -> None:
         """Close all sockets."""
+        await self._stops.close()
         await self._exchange.close()
 
     async def _markets(self) -> None:

@@ -84,6 +84,9 @@ class Venue(Protocol):
 
     async def watch_positions(self, symbols: Sequence[str]) -> dict[str, Position]: ...
 
+    async def watch_orders(self) -> None:
+        """Wait until orders that close a position at a price may have changed; `fetch_positions` has them."""
+
     async def watch_wallet(self) -> Wallet: ...
 
     async def watch_quotes(self, symbols: Sequence[str]) -> dict[str, Quote]: ...

@@ -1,98 +1,116 @@
-"""Any venue through ccxt's unified calls: fills, positions, quotes, wallet, funding and cash flows.
+"""Any venue through ccxt's unified calls: fills, positions with their stops, quotes, wallet and its events.
 
-Belongs here: what ccxt makes the same for all venues, and what has to be looked up in the venue's own words
-(which side of a hedge, liquidations). Does not belong here: Bybit (`bybit` reads its rows exactly).
+Belongs here: what is asked of a venue, and how where venues differ in what they want to be asked. Does not
+belong here: what a row means (`unified_rows`), Bybit (`bybit` reads its rows exactly).
 
 ccxt gives numbers as floats made from the venue's text; their shortest form is that text again for every
 price and quantity of up to 15 digits. What a venue has no stream for is read by REST, every few seconds.
+A venue that lists one's own trades only by symbol is asked for those that are published, held or have orders.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import ccxt.pro
+import structlog
+from ccxt.base.errors import ArgumentsRequired
 
-from relay.core.account import Fill, Leg, LegName, Position, Quote, WalletEvent, hedged
+from relay.core.account import Fill, Position, Quote, WalletEvent
 from relay.errors import ConfigurationError
-from relay.protocol.messages import Cause
+from relay.venue.listing import Row, list_between, terms_of
 from relay.venue.port import (
     BOOK_LEVELS,
     KEEP_ALIVE_MS,
     REQUEST_TIMEOUT_MS,
     Levels,
     VenueAddress,
-    VenueUnavailable,
     Wallet,
     answered,
-    decimal_of,
     levels_of,
+)
+from relay.venue.stops import StopOrders
+from relay.venue.unified_rows import (
+    STABLE,
+    event_of,
+    fill_of,
+    funding_of,
+    positions_of,
+    quote_of,
+    wallet_of,
 )
 
 __all__ = ["UnifiedVenue"]
 
-PAGE: Final = 100
-PAGES_MAX: Final = 50
 POLL_S: Final = 5.0  # where a venue has no stream for something
+SYMBOLS_MAX: Final = 30  # asked for one by one
+CLOCKS_APART_MS: Final = 60_000
 _NEEDED: Final = ("watchMyTrades", "fetchMyTrades", "fetchPositions", "fetchBalance")
-_STABLE: Final = ("USDT", "USDC", "USD")
-_SIDE_FIELDS: Final = ("positionSide", "posSide", "holdSide", "position_side")
-_FORCED: Final = re.compile(r"(?<![a-z])(liquidat|bust|burst|takeover|adl|deleverag)")
-_OWN_WORDS: Final = re.compile(r"client|clord|link|label|tag", re.IGNORECASE)  # fields that the leader fills
-_CASH_FLOWS: Final = (
-    "transaction",
-    "transfer",
-    "deposit",
-    "withdrawal",
-    "rebate",
-    "cashback",
-    "airdrop",
-    "referral",
-)
+_LEDGER_WITHOUT_FUNDING: Final = ("hyperliquid",)
+_LEDGER_OF_ANOTHER_WALLET: Final = ("htx",)  # the spot account's
+_UNUSABLE: Final = {"bingx": "lists trades without id and side, so that nobody could tell which are new"}
+_END_PARAMETER: Final = {"mexc": "end_time"}  # ccxt's "until" elsewhere
 _Answer = TypeVar("_Answer")
+_log = structlog.get_logger(__name__)
 
 
 class UnifiedVenue:
-    """`Venue` over an exchange object of `ccxt.pro`."""
+    """`Venue` over an exchange object of `ccxt.pro`. `symbols` are asked for one by one where it must be."""
 
-    def __init__(self, exchange: Any, where: str) -> None:
+    def __init__(self, exchange: Any, where: str, symbols: Sequence[str] = ()) -> None:
         """Raises `ConfigurationError` for a venue that cannot tell its fills."""
         self._exchange = exchange
         self._where = where
         missing = [name for name in _NEEDED if not exchange.has.get(name)]
         if missing:
             raise ConfigurationError([f"venue.exchange: {where} has no {', '.join(missing)}"])
+        self._published = tuple(symbols)
+        self._watched: dict[str, None] = dict.fromkeys(symbols)
+        self._terms = terms_of(exchange)
+        self._by_symbol = self._terms.by_symbol
+        self._stops = StopOrders(exchange, self._ask, self._watched)
 
     @classmethod
-    def open(cls, address: VenueAddress) -> UnifiedVenue:
+    def open(cls, address: VenueAddress, symbols: Sequence[str] = ()) -> UnifiedVenue:
         """The account at an address. Raises `ConfigurationError` for a venue that ccxt does not know."""
         made = getattr(ccxt.pro, address.exchange, None)
         if made is None or address.exchange not in ccxt.pro.exchanges:
             raise ConfigurationError([f"venue.exchange: {address.exchange} is none of ccxt.pro's exchanges"])
+        if address.exchange in _UNUSABLE:
+            raise ConfigurationError([f"venue.exchange: {address.exchange} {_UNUSABLE[address.exchange]}"])
         api_key, secret = address.credentials()
         settings: dict[str, Any] = {
             "apiKey": api_key,
             "secret": secret,
             "timeout": REQUEST_TIMEOUT_MS,
             "enableRateLimit": True,
-            "options": {"defaultType": "swap", "adjustForTimeDifference": True},
+            "options": {
+                "defaultType": "swap",
+                "adjustForTimeDifference": True,
+                "warnOnFetchOpenOrdersWithoutSymbol": False,
+                "fetchOpenOrders": {"warnWithoutSymbol": False},
+            },
         }
         if address.passphrase() is not None:
             settings["password"] = address.passphrase()
         exchange = made(settings)
+        if exchange.requiredCredentials.get("walletAddress"):  # reading needs the address and no key
+            exchange.walletAddress = api_key
         exchange.streaming["keepAlive"] = KEEP_ALIVE_MS
         if address.sandbox:
             exchange.set_sandbox_mode(True)
-        return cls(exchange, address.exchange)
+        return cls(exchange, address.exchange, symbols)
 
     async def watch_fills(self) -> list[Fill]:
         """New trades of this account."""
-        return self._fills(await self._ask(self._exchange.watch_my_trades()))
+        await self._markets()
+        fills = self._fills(await self._ask(self._exchange.watch_my_trades()))
+        self._note(fill.symbol for fill in fills)
+        return fills
 
     async def watch_positions(self, symbols: Sequence[str]) -> dict[str, Position]:
         """Positions that were changed."""
@@ -102,12 +120,18 @@ class UnifiedVenue:
         await self._ask(self._exchange.watch_positions(list(symbols)))
         return await self.fetch_positions(symbols)  # the stream may tell one side of a hedge only
 
+    async def watch_orders(self) -> None:
+        """Wait until stops may have changed."""
+        await self._markets()
+        await self._stops.changed()
+
     async def watch_wallet(self) -> Wallet:
         """The wallet after its next change."""
-        if not self._exchange.has.get("watchBalance"):
+        if self._exchange.has.get("watchBalance"):
+            await self._ask(self._exchange.watch_balance())  # what a total is differs from the other call's
+        else:
             await asyncio.sleep(POLL_S)
-            return await self.fetch_wallet()
-        return self._wallet(await self._ask(self._exchange.watch_balance()))
+        return await self.fetch_wallet()
 
     async def watch_quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """The symbols whose prices changed."""
@@ -118,47 +142,110 @@ class UnifiedVenue:
         else:
             await asyncio.sleep(POLL_S)
             tickers = await self._ask(self._exchange.fetch_tickers(list(symbols)))
-        return {symbol: _quote(tickers[symbol]) for symbol in symbols if symbol in tickers}
+        return {symbol: quote_of(tickers[symbol]) for symbol in symbols if symbol in tickers}
 
     async def fetch_fills(self, since_ms: int) -> list[Fill]:
-        """All trades since then, oldest first."""
-        await self._ask(self._exchange.load_markets())
-        found: dict[str, Fill] = {}
-        start_ms = since_ms
-        for _ in range(PAGES_MAX):
-            trades = await self._ask(self._exchange.fetch_my_trades(None, start_ms, PAGE))
-            fills = self._fills(trades)
-            new = [fill for fill in fills if fill.fill_id not in found and fill.exec_ms >= since_ms]
-            found.update((fill.fill_id, fill) for fill in new)
-            if not new or len(trades) < PAGE:
-                break
-            start_ms = max(fill.exec_ms for fill in new)
+        """All trades since then, oldest first, each once."""
+        await self._markets()
+        rows: list[Row] = []
+        if not self._by_symbol:
+            try:
+                rows = await self._trades(None, since_ms)
+            except _NeedsSymbol:
+                self._by_symbol = True
+        if self._by_symbol:
+            for symbol in await self._symbols_to_ask():
+                rows += await self._trades(symbol, since_ms)
+        found = {fill.fill_id: fill for fill in self._fills(rows) if fill.exec_ms >= since_ms}
         return sorted(found.values(), key=lambda fill: fill.exec_ms)
 
+    async def _symbols_to_ask(self) -> list[str]:
+        """Those that are published, and those with a position or an order, now or earlier in this run."""
+        await self.fetch_positions(self._published)
+        self._note(self._stops.symbols)
+        return list(self._watched)
+
+    def _note(self, symbols: Iterable[str]) -> None:
+        for symbol in symbols:
+            if symbol not in self._watched and self._is_linear(symbol):
+                if len(self._watched) >= SYMBOLS_MAX:
+                    _log.warning("symbol_not_asked_for", symbol=symbol, symbols_max=SYMBOLS_MAX)
+                    return
+                self._watched[symbol] = None
+
+    async def _trades(self, symbol: str | None, since_ms: int) -> list[Row]:
+        async def page_of(start_ms: int, end_ms: int | None) -> list[Row]:
+            end = {} if end_ms is None else {_END_PARAMETER.get(self._where, "until"): end_ms}
+
+            async def ask() -> list[Row]:
+                try:
+                    call = self._exchange.fetch_my_trades(symbol, start_ms, self._terms.page, end)
+                    return list(await call)
+                except ArgumentsRequired:
+                    if symbol is not None:
+                        raise
+                    raise _NeedsSymbol from None
+
+            return await self._ask(ask())
+
+        until_ms = time.time_ns() // 1_000_000 + CLOCKS_APART_MS
+        rows, is_whole = await list_between(page_of, since_ms, until_ms, self._terms)
+        if not is_whole:
+            _log.error("fills_not_all_listed", symbol=symbol, since_ms=since_ms, listed=len(rows))
+        return rows
+
     async def fetch_positions(self, symbols: Sequence[str]) -> dict[str, Position]:
-        """Open positions of the account; `symbols` are flat where it has none."""
-        await self._ask(self._exchange.load_markets())
-        rows = await self._ask(self._exchange.fetch_positions())
-        return {symbol: Position() for symbol in symbols} | _positions(rows)
+        """Open positions of the account with their stops; `symbols` are flat where it has none."""
+        await self._markets()
+        rows = [row for row in await self._ask(self._exchange.fetch_positions()) if row.get("contracts")]
+        found = positions_of([row for row in rows if self._is_linear(str(row["symbol"]))], self._size)
+        self._note(found)
+        return await self._stops.onto({symbol: Position() for symbol in symbols} | found, self._size)
 
     async def fetch_wallet(self) -> Wallet:
         """The wallet now."""
-        return self._wallet(await self._ask(self._exchange.fetch_balance()))
+        return Wallet(wallet_of(await self._ask(self._exchange.fetch_balance()), self._where))
 
     async def fetch_wallet_events(self, since_ms: int) -> list[WalletEvent]:
-        """From the ledger where ccxt has one of this venue; none elsewhere: equity tells of them then."""
-        if not self._exchange.has.get("fetchLedger"):
-            return []
-        rows = await self._ask(self._exchange.fetch_ledger(None, since_ms, PAGE))
-        seen_ms = time.time_ns() // 1_000_000
-        events = [_event(row, seen_ms) for row in rows if row.get("currency") in _STABLE]
-        found = [event for event in events if event is not None]
-        return sorted(found, key=lambda event: event.exec_ms)
+        """From the ledger, or the history of funding where the ledger lacks it; a deposit that neither tells
+        is seen in the equity alone.
+        """
+        has, seen_ms = self._exchange.has, time.time_ns() // 1_000_000
+        found: list[WalletEvent | None] = []
+        if has.get("fetchLedger") and self._where not in _LEDGER_OF_ANOTHER_WALLET:
+            rows = await self._pages(self._exchange.fetch_ledger, None, since_ms)
+            found += [
+                event_of(row, self._where, seen_ms) for row in rows if row.get("currency") in (None, *STABLE)
+            ]
+            has_funding = self._where not in _LEDGER_WITHOUT_FUNDING
+        else:
+            has_funding = False
+        if not has_funding and has.get("fetchFundingHistory"):
+            for symbol in self._watched:
+                rows = await self._pages(self._exchange.fetch_funding_history, symbol, since_ms)
+                found += [funding_of(row, seen_ms) for row in rows if row.get("code") in (None, *STABLE)]
+        events = {event.event_id: event for event in found if event is not None and event.exec_ms >= since_ms}
+        return sorted(events.values(), key=lambda event: event.exec_ms)
+
+    async def _pages(self, call: Any, what: str | None, since_ms: int) -> list[Row]:
+        async def page_of(start_ms: int, end_ms: int | None) -> list[Row]:
+            ends = {} if end_ms is None else {"until": end_ms}
+            if self._where == "gate":  # ccxt hands it milliseconds, and it counts in seconds
+                ends = {"from": start_ms // 1000} | ({} if end_ms is None else {"to": end_ms // 1000})
+            return list(await self._ask(call(what, start_ms, self._terms.page, ends)))
+
+        until_ms = time.time_ns() // 1_000_000 + CLOCKS_APART_MS
+        rows, is_whole = await list_between(page_of, since_ms, until_ms, self._terms)
+        if not is_whole:
+            _log.error("events_not_all_listed", since_ms=since_ms, listed=len(rows))
+        return rows
 
     async def fetch_book(self, symbol: str) -> tuple[Levels, Levels]:
         """The book's upper levels."""
         book = await self._ask(self._exchange.fetch_order_book(symbol, BOOK_LEVELS))
-        return levels_of(book["bids"]), levels_of(book["asks"])
+        size = self._size(symbol)
+        bids, asks = levels_of(book["bids"]), levels_of(book["asks"])
+        return [(price, qty * size) for price, qty in bids], [(price, qty * size) for price, qty in asks]
 
     async def now_ms(self) -> int:
         """The venue's clock; ours where it does not tell."""
@@ -168,126 +255,44 @@ class UnifiedVenue:
 
     async def close(self) -> None:
         """Close all sockets."""
+        await self._stops.close()
         await self._exchange.close()
+
+    async def _markets(self) -> None:
+        """Raises `ConfigurationError` for published symbols that are no linear contracts."""
+        await self._ask(self._exchange.load_markets())
+        if self._where == "gate" and not self._exchange.uid:  # its private streams are asked for by user
+            found = await self._ask(self._exchange.privateAccountGetDetail())
+            self._exchange.uid = str(found.get("user_id", ""))
+        wrong = [symbol for symbol in self._published if not self._is_linear(symbol)]
+        if wrong:
+            raise ConfigurationError(
+                [f"signals.symbols: was {wrong[0]!r}, allowed: linear contracts that {self._where} lists"]
+            )
+
+    def _market(self, symbol: str) -> Mapping[str, Any]:
+        markets: Mapping[str, Any] = self._exchange.markets or {}
+        found: Mapping[str, Any] = markets.get(symbol) or {}
+        return found
+
+    def _is_linear(self, symbol: str) -> bool:
+        return bool(self._market(symbol).get("linear"))
+
+    def _size(self, symbol: str) -> Decimal:
+        """Base units in a contract, which is what ccxt counts in."""
+        return Decimal(str(self._market(symbol).get("contractSize") or 1))
 
     def _fills(self, trades: Sequence[Mapping[str, Any]]) -> list[Fill]:
         seen_ms = time.time_ns() // 1_000_000
-        return [_fill(trade, seen_ms) for trade in trades if trade.get("id") and trade.get("amount")]
-
-    def _wallet(self, balance: Mapping[str, Any]) -> Wallet:
-        total = balance.get("total")
-        if not isinstance(total, Mapping):
-            raise VenueUnavailable("venue: the wallet's answer cannot be read")
-        return Wallet(sum((decimal_of(total.get(coin)) for coin in _STABLE), Decimal(0)))
+        return [
+            fill_of(trade, self._size(str(trade["symbol"])), seen_ms)
+            for trade in trades
+            if trade.get("id") and trade.get("amount") and self._is_linear(str(trade["symbol"]))
+        ]
 
     async def _ask(self, call: Awaitable[_Answer]) -> _Answer:
         return await answered(call, self._where)
 
 
-def _fill(trade: Mapping[str, Any], seen_ms: int) -> Fill:
-    info = trade.get("info") or {}
-    side: Literal["buy", "sell"] = "buy" if trade["side"] == "buy" else "sell"
-    fee = trade.get("fee") or {}
-    return Fill(
-        fill_id=str(trade["id"]),
-        order_id=str(trade.get("order") or ""),
-        symbol=str(trade["symbol"]),
-        side=side,
-        qty=decimal_of(trade["amount"]),
-        price=decimal_of(trade["price"]),
-        fee=decimal_of(fee.get("cost")) if fee.get("currency") in (None, *_STABLE) else Decimal(0),
-        cause=_cause(info),
-        exec_ms=int(trade["timestamp"]),
-        seen_ms=seen_ms,
-        leg=_leg(info),
-    )
-
-
-def _cause(info: Mapping[str, Any]) -> Cause:
-    """Venues say in one field or another that a trade was not the leader's own; never in those that are his
-    to fill, or he could call a close of his a forced one.
-    """
-    for name, value in info.items():
-        if not isinstance(value, str) or len(value) > 40 or _OWN_WORDS.search(name):
-            continue
-        word = _FORCED.search(value.lower())
-        if word is not None and not (name == "text" and value.startswith("t-")):  # gate's client order ids
-            return "adl" if word[0] in ("adl", "deleverag") else "liquidation"
-    return "trade"
-
-
-def _leg(info: Mapping[str, Any]) -> LegName:
-    for name in _SIDE_FIELDS:
-        value = str(info.get(name, "")).lower()
-        if value in ("long", "short"):
-            return "long" if value == "long" else "short"
-    return "net"
-
-
-def _positions(rows: Sequence[Mapping[str, Any]]) -> dict[str, Position]:
-    sides: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for row in rows:
-        sides.setdefault(str(row["symbol"]), {})[str(row.get("side") or "long")] = row
-    found: dict[str, Position] = {}
-    for symbol, legs in sides.items():
-        first = next(iter(legs.values()))
-        margin_mode: Literal["cross", "isolated"] = (
-            "isolated" if first.get("marginMode") == "isolated" else "cross"
-        )
-        if any(row.get("hedged") for row in legs.values()):
-            long, short = _leg_of(legs.get("long")), _leg_of(legs.get("short"))
-            found[symbol] = hedged(Position(margin_mode=margin_mode, long=long, short=short))
-            continue
-        leg = _leg_of(first)
-        sign = -1 if first.get("side") == "short" else 1
-        found[symbol] = Position(
-            sign * leg.qty, leg.entry_price, leg.leverage, leg.take_profit, leg.stop_loss, margin_mode
-        )
-    return found
-
-
-def _leg_of(row: Mapping[str, Any] | None) -> Leg:
-    if row is None:
-        return Leg()
-    qty = decimal_of(row.get("contracts")) * decimal_of(row.get("contractSize") or 1)
-    return Leg(
-        qty=qty,
-        entry_price=decimal_of(row.get("entryPrice")) if qty else Decimal(0),
-        leverage=decimal_of(row.get("leverage")),
-        take_profit=decimal_of(row.get("takeProfitPrice")) if qty else Decimal(0),
-        stop_loss=decimal_of(row.get("stopLossPrice")) if qty else Decimal(0),
-    )
-
-
-def _quote(ticker: Mapping[str, Any]) -> Quote:
-    last = decimal_of(ticker.get("last"))
-    return Quote(
-        mark=decimal_of(ticker.get("markPrice")) or last,
-        index=decimal_of(ticker.get("indexPrice")) or last,
-        last=last,
-        bid=decimal_of(ticker.get("bid")) or last,
-        ask=decimal_of(ticker.get("ask")) or last,
-    )
-
-
-def _event(row: Mapping[str, Any], seen_ms: int) -> WalletEvent | None:
-    """Rows of trades and their fees are left out: fills tell of those."""
-    kind = str(row.get("type") or "").lower()
-    info = row.get("info") or {}
-    words = " ".join(str(info.get(name, "")) for name in ("type", "incomeType", "businessType", "bizType"))
-    is_funding = "funding" in f"{kind} {words}".lower() or "settlement" in words.lower()
-    if not is_funding and kind not in _CASH_FLOWS:
-        return None
-    amount = decimal_of(row.get("amount"))
-    if row.get("direction") == "out":
-        amount = -abs(amount)
-    if not amount or not row.get("id"):
-        return None
-    return WalletEvent(
-        event_id=f"wallet-{row['id']}",
-        cause="funding" if is_funding else "cash_flow",
-        amount=amount,
-        symbol=str(row["symbol"]) if row.get("symbol") else None,
-        exec_ms=int(row.get("timestamp") or seen_ms),
-        seen_ms=seen_ms,
-    )
+class _NeedsSymbol(Exception):  # noqa: N818 - it is no failure
+    """The venue lists trades of one symbol at a time."""

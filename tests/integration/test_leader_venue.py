@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ccxt.base.errors import ArgumentsRequired
 
 from relay.core.account import Account, Fill, Position, WalletEvent
 from relay.feed import LeaderFeed
@@ -40,6 +41,20 @@ def bybit(venue: Program) -> Venue:
 
 def unified(venue: Program) -> Venue:
     return UnifiedVenue(make_exchange(address(venue)), "bybit")
+
+
+def by_symbol(venue: Program) -> Venue:
+    """A venue that lists trades of one symbol at a time, and says so when it is asked for all."""
+    exchange = make_exchange(address(venue))
+    listed = exchange.fetch_my_trades
+
+    async def fetch_my_trades(symbol: str | None, *arguments: Any) -> Any:
+        if symbol is None:
+            raise ArgumentsRequired("fetchMyTrades() requires a symbol argument")
+        return await listed(symbol, *arguments)
+
+    exchange.fetch_my_trades = fetch_my_trades
+    return UnifiedVenue(exchange, "bybit", [SYMBOL])
 
 
 async def sim(venue: Program, path: str, body: dict[str, Any]) -> None:
@@ -77,7 +92,7 @@ class Told:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("dialect", [bybit, unified])
+@pytest.mark.parametrize("dialect", [bybit, by_symbol])
 async def test_trades_deposits_and_withdrawals_are_told_apart(
     tmp_path: Path, dialect: Callable[[Program], Venue]
 ) -> None:
@@ -97,6 +112,11 @@ async def test_trades_deposits_and_withdrawals_are_told_apart(
                 await maker.create_order(SYMBOL, "limit", "buy", 0.5, 99_990 - 10 * step)
             await leader.create_order(SYMBOL, "market", "buy", 0.5)
             await eventually(lambda: bool(told.steps), 20)
+            stop = {"triggerPrice": 98_000, "triggerDirection": 2, "reduceOnly": True}
+            order = await leader.create_order(SYMBOL, "market", "sell", 0.5, None, stop)
+            await eventually(lambda: told.feed.account.position(SYMBOL).stop_loss == 98_000, 30)
+            await leader.cancel_order(order["id"], SYMBOL)
+            await eventually(lambda: told.feed.account.position(SYMBOL).stop_loss == 0, 30)
             await sim(venue, "deposit", {"name": "leader", "amount": "500"})
             await eventually(lambda: bool(told.events), 20)
             await leader.withdraw("USDT", 200.25, "0xabcdef")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import ccxt
 import pytest
@@ -27,6 +27,8 @@ class Address:
 
 class FakeExchange:
     """Lists executions as the venue does: newest first, in pages, at most a week from `startTime` on."""
+
+    has: ClassVar[dict[str, bool]] = {}
 
     def __init__(self, times_ms: list[int]) -> None:
         self.rows = [

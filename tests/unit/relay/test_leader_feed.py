@@ -48,6 +48,7 @@ class FakeVenue:
         self.positions: dict[str, Position] = {}
         self.stream: asyncio.Queue[Fill | Exception] = asyncio.Queue()
         self.settings: asyncio.Queue[dict[str, Position]] = asyncio.Queue()
+        self.orders: asyncio.Queue[None] = asyncio.Queue()
         self.events: list[WalletEvent] = []
         self.balance = D(1000)
         self.wallets: asyncio.Queue[Wallet] = asyncio.Queue()
@@ -73,6 +74,9 @@ class FakeVenue:
 
     async def watch_positions(self, symbols: Sequence[str]) -> dict[str, Position]:
         return await self.settings.get()
+
+    async def watch_orders(self) -> None:
+        await self.orders.get()
 
     async def fetch_wallet_events(self, since_ms: int) -> list[WalletEvent]:
         return [event for event in self.events if event.exec_ms >= since_ms]
@@ -353,6 +357,24 @@ async def test_a_stop_loss_set_by_hand_is_told_without_a_trade() -> None:
     (state,) = listener.states
     told = state.position(BTC)
     assert [told.qty, told.stop_loss, told.take_profit] == [D(2), D(90), D(120)]
+
+
+async def test_stops_that_are_orders_are_told_when_orders_change() -> None:
+    venue = FakeVenue()
+    listener = Listener(venue)
+    async with listener.running():
+        venue.trade(fill(1, "2"))
+        await listener.until(1)
+        held = listener.feed.account.position(BTC)
+        venue.orders.put_nowait(None)  # some other order
+        venue.positions = {BTC: replace(held, stop_loss=D(95))}
+        venue.orders.put_nowait(None)
+        await eventually(lambda: bool(listener.states))
+        venue.positions = {BTC: held}  # it was cancelled
+        venue.orders.put_nowait(None)
+        await eventually(lambda: len(listener.states) == 2)
+    assert [state.position(BTC).stop_loss for state in listener.states] == [D(95), D(0)]
+    assert [state.position(BTC).qty for state in listener.states] == [D(2), D(2)]
 
 
 async def test_both_sides_of_a_hedge_are_kept_and_resumed() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,6 +17,11 @@ class FakeExchange:
     def __init__(self, info: dict[str, Any]) -> None:
         self.has = dict.fromkeys(("watchMyTrades", "fetchMyTrades", "fetchPositions", "fetchBalance"), True)
         self._info = info
+
+    markets: ClassVar[dict[str, Any]] = {"BTC/USDT:USDT": {"linear": True, "contractSize": 1}}
+
+    async def load_markets(self) -> None:
+        return
 
     async def watch_my_trades(self) -> list[dict[str, Any]]:
         trade = {"id": "1", "symbol": "BTC/USDT:USDT", "side": "sell", "amount": 1.0, "price": 100.0}
