@@ -44,7 +44,7 @@ demo: setup ## one leader, five followers, a venue and a broker, for a minute; e
 
 test: setup ## everything that Python and Rust alone can show
 	cd $(RUST) && cargo test --locked --quiet
-	$(BIN)/pytest -m "not data and not system" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not data and not system" $(ARGS)
 
 test-data: setup ## the same promises on recorded market data (SLIPSTREAM_DATA)
 	$(BIN)/pytest -m data $(ARGS)

@@ -22,6 +22,8 @@ from follower_client import order_driver
 from follower_client.core.policy import Policy
 from follower_client.core.snapshot import Control
 from follower_client.venue.port import Ending, OrderRequest, SubmitResult
+from relay.protocol.messages import Signal
+from relay.protocol.signing import Envelope
 from tests.unit.follower_client.build import BTC
 from tests.unit.follower_client.executor_bench import Bench
 from tests.unit.follower_client.fake_venue import FakeVenue
@@ -85,6 +87,7 @@ class FollowerModel(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.venue = Treacherous()
         self.qty, self.seq = Decimal(0), 0
+        self.feed: list[tuple[Envelope, Signal]] = []
         self.lags = order_driver.ENGINE_LAG_MS, order_driver.FUTURE_TOLERANCE_MS
         order_driver.ENGINE_LAG_MS, order_driver.FUTURE_TOLERANCE_MS = 0, 20
         order_driver.SEND_SLACK_MS = 20
@@ -104,6 +107,9 @@ class FollowerModel(RuleBasedStateMachine):
             self.tasks = [asyncio.create_task(self.bench.executor.run())]
             await self.bench.executor.started.wait()
             self.tasks.append(asyncio.create_task(self.bench.desk.reconcile()))
+            head = self.bench.store.head("leader")  # the feed goes on behind it
+            for message, body in self.feed[head.seq if head else 0 :]:
+                self.bench.executor.offer(message, body)
 
         self.run(build())
 
@@ -114,7 +120,8 @@ class FollowerModel(RuleBasedStateMachine):
 
         async def trade() -> None:
             self.venue.move(price)
-            self.bench.offer(after, price=price, leverage=str(abs(Decimal(after)) or 1))
+            self.feed.append(self.bench.told(after, price=price, leverage=str(abs(Decimal(after)) or 1)))
+            self.bench.executor.offer(*self.feed[-1])
             await asyncio.sleep(0.005)
 
         self.run(trade())

@@ -19,7 +19,8 @@ from follower_client.records import Copy
 from follower_client.reports import Identity, Reporter
 from follower_client.store import Store
 from relay.protocol.codec import decode_report
-from relay.protocol.messages import CopyReport
+from relay.protocol.messages import CopyReport, Signal
+from relay.protocol.signing import Envelope
 from tests.unit.follower_client.build import BTC, signal
 from tests.unit.follower_client.fake_venue import FakeVenue
 from tests.unit.follower_client.sealed import sealed
@@ -59,11 +60,15 @@ class Bench:
         self.seq = 0
         self.running: list[asyncio.Task[None]] = []  # ended with the bench
 
-    def offer(self, after: str, **changes: Any) -> int:
+    def told(self, after: str, **changes: Any) -> tuple[Envelope, Signal]:
+        """The leader's next signal, as the feed hands it over."""
         self.seq += 1
         message = signal(before=str(self.qty), after=after, seq=self.seq, sealed_ms=now_ms(), **changes)
         self.qty = Decimal(after)
-        self.executor.offer(sealed(message, self.seq), message)
+        return sealed(message, self.seq), message
+
+    def offer(self, after: str, **changes: Any) -> int:
+        self.executor.offer(*self.told(after, **changes))
         return self.seq
 
     async def verdict(self, seq: int) -> Copy:
