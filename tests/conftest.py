@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from relay.store import StorePlace
 from tests.postgres_server import PostgresServer, postgres_server
+from tests.store_places import Places
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +21,19 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.system)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> StorePlace:
-    """Where a new drift store goes, once per database that it can be on."""
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Places]:
+    """Where new drift stores go, by any name, once per database that they can be on."""
     if request.param == "sqlite":
-        return tmp_path / "drift.sqlite"
+        yield lambda name: tmp_path / f"{name}.sqlite"
+        return
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.fresh()
+    made: defaultdict[str, str] = defaultdict(server.fresh)
+    yield made.__getitem__
+    for url in made.values():
+        server.drop(url)
+
+
+@pytest.fixture
+def place(places: Places) -> StorePlace:
+    """Where a new drift store goes."""
+    return places("drift")

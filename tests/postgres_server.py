@@ -11,13 +11,18 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from relay.store.postgres import PostgresDatabase
 
 __all__ = ["PostgresServer", "postgres_server"]
 
 PACKAGES = Path("/usr/lib/postgresql")
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 2**30
 SERVER_USER = "postgres"  # the server refuses to run as root
 _numbers = count(1)
 
@@ -51,8 +56,26 @@ class PostgresServer:
     def fresh(self) -> str:
         """The URL of a database that nobody used."""
         name = f"drift{next(_numbers)}"
-        self.run("createdb", "-h", str(self._folder), "-U", "monitor", name)
+        self._tell(f"CREATE DATABASE {name}")
+        return self._url(name)
+
+    def drop(self, url: str) -> None:
+        """Take a database away again, whoever still looks at it."""
+        name = urlsplit(url).path.removeprefix("/")
+        self._tell(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _tell(self, statement: str) -> None:
+        with closing(PostgresDatabase.open(self._url("postgres"), writes=True)) as database:
+            database.run(statement)
+
+    def _url(self, name: str) -> str:
         return f"postgresql://monitor@/{name}?host={self._folder}"
+
+
+def _in_memory() -> Path | None:
+    """Where a cluster costs no disk, if there is room for it; None = wherever temporary files go."""
+    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES
+    return MEMORY if has_room else None
 
 
 @contextmanager
@@ -60,7 +83,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A server for as long as the block."""
     versions = sorted(PACKAGES.glob("*/bin")) if PACKAGES.is_dir() else []
     assert versions, "these tests need a PostgreSQL server: apt-get install postgresql"
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir=_in_memory()))
     if os.getuid() == 0:
         shutil.chown(folder, SERVER_USER)
     server = PostgresServer(folder, versions[-1])

@@ -46,6 +46,9 @@ class Database(Protocol):
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """What a statement finds; columns by name."""
 
+    def columns(self, table: str) -> dict[str, str]:
+        """A table's columns in their order: name and kind (`bigint`, `boolean`, `text`)."""
+
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing, durable at its end."""
 
@@ -103,6 +106,9 @@ class SqliteDatabase:
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         with self._told():
             return self._connection.execute(sql, values).fetchall()
+
+    def columns(self, table: str) -> dict[str, str]:
+        return {row["name"]: row["type"].lower() for row in self.rows(f"PRAGMA table_info({table})")}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

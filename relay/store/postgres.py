@@ -28,6 +28,10 @@ CONNECT_SECONDS_MAX = 10.0
 STATEMENT_SECONDS_MAX = 60.0
 ONE_WRITER_LOCK = 0x736C6970  # a session lock of this number belongs to the one writer of a database
 
+_COLUMNS = (
+    "SELECT column_name, data_type FROM information_schema.columns"
+    " WHERE table_schema = current_schema() AND table_name = ? ORDER BY ordinal_position"
+)
 _MARK = re.compile(r"\?")
 _Found = TypeVar("_Found")
 
@@ -87,6 +91,10 @@ class PostgresDatabase:
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         return self._wait(self._open.fetch(_numbered(sql), *values))
+
+    def columns(self, table: str) -> dict[str, str]:
+        found = self.rows(_COLUMNS, (table,))
+        return {row["column_name"]: row["data_type"] for row in found}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

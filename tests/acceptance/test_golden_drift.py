@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from relay.cli import app
 from relay.protocol.messages import CopyReport, MarketState
-from relay.store import DriftStore, FeedEntry, FeedHead
+from relay.store import DriftStore, FeedEntry, FeedHead, StorePlace
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_fill, a_signal
 
 PRICE = Decimal(100_000)  # of the leader's every fill
@@ -81,13 +80,12 @@ def a_golden_copy(seq: int, side: str, follower: str) -> tuple[FeedEntry, CopyRe
 
 
 @pytest.mark.parametrize("side", ["buy", "sell"])
-def test_known_delays_and_impact_are_the_parts(tmp_path: Path, side: str) -> None:
-    path = tmp_path / "drift.sqlite"
-    with DriftStore.open(path) as store:
+def test_known_delays_and_impact_are_the_parts(place: StorePlace, side: str) -> None:
+    with DriftStore.open(place) as store:
         for seq in range(1, SIGNALS + 1):
             for follower in FOLLOWERS:
                 store.write(a_golden_copy(seq, side, follower))
-    done = CliRunner().invoke(app, ["report", "slippage", "--store", str(path), "--json"])
+    done = CliRunner().invoke(app, ["report", "slippage", "--store", str(place), "--json"])
     assert done.exit_code == 0, done.output
     rows = {row["id"]: row for row in json.loads(done.stdout)["followers"]}
     moved = PER_MS_BPS if side == "buy" else -PER_MS_BPS

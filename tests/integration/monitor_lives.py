@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from pathlib import Path
 
 import structlog
 
 from relay.monitor import run_monitor
 from relay.nats_bus import Bus
 from relay.protocol import subjects
+from relay.store import store_place
 
 
 async def live(url: str, seed: str, store: str, leader: str, key: str) -> None:
     bus = await Bus.connect(url, seed, subjects.inbox_prefix("monitor"), "relay-monitor")
-    await run_monitor(bus, Path(store), {leader: key})
+    await run_monitor(bus, store_place(store), {leader: key})
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from relay.protocol import subjects
 from relay.protocol.codec import encode_payload, encode_report, kind_of
 from relay.protocol.messages import CopyReport, Heartbeat, MarketState, Notice, Signal, StatusReport
 from relay.protocol.signing import GENESIS_HASH, open_envelope, seal
-from relay.store import DriftStore
+from relay.store import DriftStore, StorePlace
 from relay.watching import Watching
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
@@ -73,9 +73,11 @@ class Leader:
 
 
 @asynccontextmanager
-async def monitored(broker: Broker, path: Path, watching: Watching | None = None) -> AsyncIterator[None]:
+async def monitored(
+    broker: Broker, place: StorePlace, watching: Watching | None = None
+) -> AsyncIterator[None]:
     bus, ready = await broker.connect(), asyncio.Event()
-    task = asyncio.create_task(run_monitor(bus, path, {LEADER: PUBLIC}, ready, watching=watching))
+    task = asyncio.create_task(run_monitor(bus, place, {LEADER: PUBLIC}, ready, watching=watching))
     try:
         await ready.wait()
         yield
@@ -90,17 +92,17 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def until_stored(path: Path, **wanted: int) -> None:
+async def until_stored(place: StorePlace, **wanted: int) -> None:
     """Wait for rows to arrive; the surrounding time limit fails the test if they do not."""
     while True:
-        with DriftStore.open_for_reading(path) as store:
+        with DriftStore.open_for_reading(place) as store:
             if store.counts() | wanted == store.counts():
                 return
         await asyncio.sleep(0.01)
 
 
 @pytest.mark.asyncio
-async def test_signals_and_reports_survive_the_monitor_being_down(tmp_path: Path) -> None:
+async def test_signals_and_reports_survive_the_monitor_being_down(place: StorePlace, tmp_path: Path) -> None:
     for name in ("leader.nk", "follower.nk"):
         create_nkey(tmp_path / name)
     leader_seed, follower_seed = (load_nkey_seed(tmp_path / name) for name in ("leader.nk", "follower.nk"))
@@ -109,7 +111,6 @@ async def test_signals_and_reports_survive_the_monitor_being_down(tmp_path: Path
         [LeaderUser(LEADER, nkey_public(leader_seed))],
         [FollowerUser(FOLLOWER, nkey_public(follower_seed), (LEADER,))],
     )
-    path = tmp_path / "drift.sqlite"
     await broker.start()
     try:
         async with asyncio.timeout(SECONDS_MAX):
@@ -126,24 +127,24 @@ async def test_signals_and_reports_survive_the_monitor_being_down(tmp_path: Path
                 for _ in range(2):  # the second one is dropped by the broker or changes nothing
                     await follower_bus.publish_report(LEADER, FOLLOWER, report, f"{number}")
 
-            async with monitored(broker, path):
+            async with monitored(broker, place):
                 await leader.publish(Notice(notice="started", text="", sealed_ms=START_MS))
                 status = encode_report(a_status(FOLLOWER, at_ms=now_ms()))
                 await follower_bus.publish_report(LEADER, FOLLOWER, status, "status")
                 for number in range(4):
                     await step(number)
-                await until_stored(path, signals=4, copies=4, fills=4, statuses=1)
+                await until_stored(place, signals=4, copies=4, fills=4, statuses=1)
             for number in range(4, 8):
                 await step(number)
-            async with monitored(broker, path):
+            async with monitored(broker, place):
                 await step(8)
                 await step(9)
-                await until_stored(path, signals=10, copies=10, fills=10, statuses=1)
+                await until_stored(place, signals=10, copies=10, fills=10, statuses=1)
             await leader_bus.close()
             await follower_bus.close()
     finally:
         await broker.stop()
-    with DriftStore.open_for_reading(path) as store:
+    with DriftStore.open_for_reading(place) as store:
         report = build_report(figures_of(store.read_rows()), {"conservation_delta": "0"}, {})
     assert validate(report) == []
     assert [(row["id"], row["signals"], row["copied"]) for row in report["followers"]] == [(FOLLOWER, 10, 10)]
@@ -161,7 +162,7 @@ FLAGS = {
 
 
 @pytest.mark.asyncio
-async def test_every_flag_is_raised_by_what_causes_it(tmp_path: Path) -> None:
+async def test_every_flag_is_raised_by_what_causes_it(place: StorePlace, tmp_path: Path) -> None:
     """A leader who buys before he tells and sells at once, a follower who is late, behind and apart; then he
     contradicts himself. All of it over the wire, each flag with since when and what to do."""
     names = (LEADER, FOLLOWER, "slow")
@@ -175,10 +176,9 @@ async def test_every_flag_is_raised_by_what_causes_it(tmp_path: Path) -> None:
     )
     raised: dict[tuple[str, str], Alarm] = {}
     watching = Watching(limits, lambda alarm, is_over: raised.setdefault(alarm.key, alarm) and None)
-    path = tmp_path / "drift.sqlite"
     await broker.start()
     try:
-        async with asyncio.timeout(SECONDS_MAX), monitored(broker, path, watching):
+        async with asyncio.timeout(SECONDS_MAX), monitored(broker, place, watching):
             buses = {
                 name: await Bus.connect(broker.url, seed, subjects.inbox_prefix(name), name)
                 for name, seed in seeds.items()
@@ -198,9 +198,9 @@ async def test_every_flag_is_raised_by_what_causes_it(tmp_path: Path) -> None:
                 await leader.publish(of.signal)
                 late_ms = of.signal.sealed_ms + 900
                 await _report(buses, a_copy(of, FOLLOWER), a_copy(of, "slow", received_ms=late_ms))
-            await until_stored(path, signals=24, copies=48)
+            await until_stored(place, signals=24, copies=48)
             await _report(buses, a_status("slow", at_ms=now_ms(), unknown_orders=2, exposure_gap="0.5"))
-            await until_stored(path, statuses=3)
+            await until_stored(place, statuses=3)
             await leader.contradict()
             while not raised.keys() >= FLAGS:  # noqa: ASYNC110 - looked for once a second
                 await asyncio.sleep(0.05)
@@ -210,7 +210,7 @@ async def test_every_flag_is_raised_by_what_causes_it(tmp_path: Path) -> None:
         await broker.stop()
     for key in FLAGS:
         assert raised[key].what and raised[key].todo and raised[key].since_ms, key
-    with DriftStore.open_for_reading(path) as store:
+    with DriftStore.open_for_reading(place) as store:
         written = {alarm.key for alarm, _ in store.alarms()}
     assert written >= FLAGS
 

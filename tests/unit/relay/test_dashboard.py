@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from html.parser import HTMLParser
-from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -24,7 +24,16 @@ from relay.dashboard.desk import KEPT_SECONDS, Desk
 from relay.protocol.messages import StaggerPlan
 from relay.protocol.plans import PlansTold, PlanTold
 from relay.reporting.findings import number
-from relay.store import AlarmRecord, DriftStore, FeedEntry, FeedHead, RefusedReport, StoreItem, VenueFact
+from relay.store import (
+    AlarmRecord,
+    DriftStore,
+    FeedEntry,
+    FeedHead,
+    RefusedReport,
+    StoreItem,
+    StorePlace,
+    VenueFact,
+)
 from relay.watching import Watching
 from tests.unit.relay.drift_samples import LEADER, SYMBOL, a_copy, a_signal, a_status, sample_run
 
@@ -53,19 +62,19 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-def filled(path: Path, *more: StoreItem) -> None:
+def filled(place: StorePlace, *more: StoreItem) -> None:
     run = sample_run()
     feed = [FeedEntry(FeedHead(p.leader_id, p.epoch, p.seq, "h"), p.signal) for p in run.signals]
-    with DriftStore.open(path) as store:
+    with DriftStore.open(place) as store:
         store.write([*feed, *run.copies, *run.statuses, *more])
 
 
 @asynccontextmanager
 async def opened(
-    path: Path, *, with_token: bool = True, public_metrics: bool = True
+    place: StorePlace, *, with_token: bool = True, public_metrics: bool = True
 ) -> AsyncIterator[tuple[aiohttp.ClientSession, Dashboard, Watching]]:
     watching = Watching(AlarmLimits())
-    dashboard = Dashboard(path, watching, TOKEN, public_metrics=public_metrics)
+    dashboard = Dashboard(place, watching, TOKEN, public_metrics=public_metrics)
     await dashboard.start("127.0.0.1", 0)
     headers = {**HTML, **({"Authorization": f"Bearer {TOKEN}"} if with_token else {})}
     try:
@@ -76,8 +85,8 @@ async def opened(
 
 
 @pytest.mark.asyncio
-async def test_a_leaders_page_shows_his_plan_and_what_it_costs(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
+async def test_a_leaders_page_shows_his_plan_and_what_it_costs(place: StorePlace) -> None:
+    filled(place)
     plan = PlanTold(
         stagger=StaggerPlan(waves=5, spacing_ms=125),
         impact_bps="1.25",
@@ -85,8 +94,7 @@ async def test_a_leaders_page_shows_his_plan_and_what_it_costs(tmp_path: Path) -
         impact_at_once_bps="4.5",
     )
     told = PlansTold(leader_id=LEADER, planned_ms=1, followers=321, plans={SYMBOL: plan})
-    path = tmp_path / "drift.sqlite"
-    board = Dashboard(path, Watching(AlarmLimits()), TOKEN, public_metrics=True, plans={LEADER: told}.get)
+    board = Dashboard(place, Watching(AlarmLimits()), TOKEN, public_metrics=True, plans={LEADER: told}.get)
     await board.start("127.0.0.1", 0)
     try:
         headers = {**HTML, "Authorization": f"Bearer {TOKEN}"}
@@ -102,10 +110,11 @@ async def test_a_leaders_page_shows_his_plan_and_what_it_costs(tmp_path: Path) -
 
 
 @pytest.mark.asyncio
-async def test_nobody_gets_in_without_the_token(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
-    async with opened(tmp_path / "drift.sqlite", with_token=False, public_metrics=False) as (http, board, _):
-        for path in (*PAGES, "/events", "/metrics", "/static/plotly.js", "/nothing"):
+async def test_nobody_gets_in_without_the_token(place: StorePlace) -> None:
+    filled(place)
+    async with opened(place, with_token=False, public_metrics=False) as (http, board, _):
+        everywhere = (*PAGES, f"/signals/{LEADER}.1.1", "/signals?show=missed", "/events", "/metrics")
+        for path in (*everywhere, "/static/plotly.js", "/static/dashboard.js", "/nothing"):
             async with http.get(path, allow_redirects=False) as answer:
                 assert (answer.status, answer.headers["Location"]) == (303, "/login"), path
             async with http.get(path, headers={"Accept": "*/*", "Authorization": "Bearer wrong"}) as answer:
@@ -123,19 +132,19 @@ async def test_nobody_gets_in_without_the_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_foreign_host_name_is_not_served(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
+async def test_a_foreign_host_name_is_not_served(place: StorePlace) -> None:
+    filled(place)
     async with (
-        opened(tmp_path / "drift.sqlite") as (http, _, _),
+        opened(place) as (http, _, _),
         http.get("/", headers={"Host": "evil.example"}) as answer,
     ):
         assert answer.status == 421
 
 
 @pytest.mark.asyncio
-async def test_every_page_has_its_headers_and_asks_nobody_else(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
-    async with opened(tmp_path / "drift.sqlite") as (http, _, _):
+async def test_every_page_has_its_headers_and_asks_nobody_else(place: StorePlace) -> None:
+    filled(place)
+    async with opened(place) as (http, _, _):
         for path in PAGES:
             async with http.get(path, params={"since": "all"}) as answer:
                 text = await answer.text()
@@ -154,9 +163,9 @@ async def test_every_page_has_its_headers_and_asks_nobody_else(tmp_path: Path) -
 
 
 @pytest.mark.asyncio
-async def test_pages_show_what_is_in_the_store(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
-    async with opened(tmp_path / "drift.sqlite") as (http, _, _):
+async def test_pages_show_what_is_in_the_store(place: StorePlace) -> None:
+    filled(place)
+    async with opened(place) as (http, _, _):
         texts = {}
         for path in PAGES:
             async with http.get(path, params={"since": "all"}) as answer:
@@ -175,21 +184,21 @@ async def test_pages_show_what_is_in_the_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
-    DriftStore.open(tmp_path / "drift.sqlite").close()
-    async with opened(tmp_path / "drift.sqlite") as (http, _, _), http.get("/") as answer:
+async def test_an_empty_store_says_what_to_do(place: StorePlace) -> None:
+    DriftStore.open(place).close()
+    async with opened(place) as (http, _, _), http.get("/") as answer:
         text = await answer.text()
     assert "relay invite create" in text and "relay publish" in text
 
 
 @pytest.mark.asyncio
-async def test_what_others_wrote_is_text(tmp_path: Path) -> None:
+async def test_what_others_wrote_is_text(place: StorePlace) -> None:
     signal = a_signal(50)
     now_ms = time.time_ns() // 1_000_000 - 10_000
     detail = json.dumps(dict.fromkeys(("coin", "symbols", "usd", "most"), EVIL) | {"usd": "1", "most": "1"})
     told = Alarm("gap", EVIL, "warning", 1, EVIL, EVIL)
     filled(
-        tmp_path / "drift.sqlite",
+        place,
         FeedEntry(FeedHead(LEADER, 1, 50, "h"), signal.signal),
         a_copy(
             signal, "steady", policy=EVIL, reason=EVIL, detail=EVIL, limit_value=EVIL, observed_value=EVIL
@@ -200,21 +209,22 @@ async def test_what_others_wrote_is_text(tmp_path: Path) -> None:
         *(VenueFact(kind, EVIL, now_ms, "1", detail) for kind in ("fund", "adl", "borrow_rate")),
         *(VenueFact(kind, EVIL, now_ms + 1, "2", detail) for kind in ("fund", "borrow_rate")),
     )
-    async with opened(tmp_path / "drift.sqlite") as (http, _, watching):
+    async with opened(place) as (http, _, watching):
         watching.standing = [told]
-        for path in (*PAGES, f"/signals/{LEADER}.1.50"):
+        for path in (*PAGES, f"/signals/{LEADER}.1.50", "/signals?show=missed", f"/followers/{quote(EVIL)}"):
             async with http.get(path, params={"since": "all"}) as answer:
                 text = await answer.text()
             tags = Tags()
             tags.feed(text)
             assert not [tag for tag, _ in tags.found if tag == "img"], path
             assert "<script>alert" not in text
+            assert not [at for _, attributes in tags.found for at in attributes if at.startswith("on")], path
 
 
 @pytest.mark.asyncio
-async def test_news_reaches_an_open_page_and_metrics_are_served(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
-    async with opened(tmp_path / "drift.sqlite") as (http, _, watching), asyncio.timeout(10):
+async def test_news_reaches_an_open_page_and_metrics_are_served(place: StorePlace) -> None:
+    filled(place)
+    async with opened(place) as (http, _, watching), asyncio.timeout(10):
         async with http.get("/events") as stream:
             assert stream.headers["Content-Type"] == "text/event-stream"
             assert await stream.content.readuntil(b"\n\n") == b"retry: 1000\n\n"
@@ -225,23 +235,22 @@ async def test_news_reaches_an_open_page_and_metrics_are_served(tmp_path: Path) 
 
 
 @pytest.mark.asyncio
-async def test_a_store_that_is_gone_is_said_and_tried_again(tmp_path: Path) -> None:
-    path = tmp_path / "drift.sqlite"
-    async with opened(path) as (http, _, _):
+async def test_a_store_that_is_gone_is_said_and_tried_again(place: StorePlace) -> None:
+    async with opened(place) as (http, _, _):
         async with http.get("/") as answer:
             assert answer.status == 503
             assert "tried again" in await answer.text()
-        filled(path)
+        filled(place)
         await asyncio.sleep(0.2)
         async with http.get("/") as answer:
             assert answer.status == 200
 
 
 @pytest.mark.asyncio
-async def test_two_hundred_open_pages_hear_the_same_news(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
+async def test_two_hundred_open_pages_hear_the_same_news(place: StorePlace) -> None:
+    filled(place)
     connector = aiohttp.TCPConnector(limit=0)
-    async with opened(tmp_path / "drift.sqlite") as (_, board, watching), asyncio.timeout(30):
+    async with opened(place) as (_, board, watching), asyncio.timeout(30):
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with aiohttp.ClientSession(board.address, headers=headers, connector=connector) as http:
             streams = [await http.get("/events") for _ in range(200)]
@@ -255,11 +264,11 @@ async def test_two_hundred_open_pages_hear_the_same_news(tmp_path: Path) -> None
 
 
 @pytest.mark.asyncio
-async def test_pages_say_in_money_what_a_follower_made_less_and_why(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
-    with DriftStore.open_for_reading(tmp_path / "drift.sqlite") as store:
+async def test_pages_say_in_money_what_a_follower_made_less_and_why(place: StorePlace) -> None:
+    filled(place)
+    with DriftStore.open_for_reading(place) as store:
         rows = {row["id"]: row for row in build_report(store.figures(), {}, {})["followers"]}
-    async with opened(tmp_path / "drift.sqlite") as (http, _, _):
+    async with opened(place) as (http, _, _):
         async with http.get("/followers/steady", params={"since": "all"}) as answer:
             own = await answer.text()
         async with http.get(f"/leaders/{LEADER}", params={"since": "all"}) as answer:
@@ -273,9 +282,9 @@ async def test_pages_say_in_money_what_a_follower_made_less_and_why(tmp_path: Pa
 
 
 @pytest.mark.asyncio
-async def test_who_asks_while_an_older_reading_goes_on_hears_what_was_stored_since(tmp_path: Path) -> None:
+async def test_who_asks_while_an_older_reading_goes_on_hears_what_was_stored_since(place: StorePlace) -> None:
     """And all who do share one reading."""
-    filled(tmp_path / "drift.sqlite")
+    filled(place)
     stored = ["old"]
     reading, going_on = threading.Event(), threading.Event()
 
@@ -289,7 +298,7 @@ async def test_who_asks_while_an_older_reading_goes_on_hears_what_was_stored_sin
         stored.append("read")
         return stored[1]
 
-    desk = Desk(tmp_path / "drift.sqlite")
+    desk = Desk(place)
     try:
         first = asyncio.create_task(desk.ask("key", slow))
         assert await asyncio.to_thread(reading.wait, 10)

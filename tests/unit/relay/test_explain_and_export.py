@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from typer.testing import CliRunner
 
 from relay.cli import app
-from relay.store import DriftStore, StorePlace, store_place
-from tests.unit.relay.drift_samples import LEADER
+from relay.core.alarms import Alarm
+from relay.core.intake import Refusal
+from relay.store import (
+    AlarmRecord,
+    DriftStore,
+    FeedEntry,
+    FeedHead,
+    MarketSample,
+    RefusedReport,
+    StoreItem,
+    StorePlace,
+    VenueFact,
+    store_place,
+)
+from relay.store.exporting import EXPORT_TABLES, WORK_TABLES
+from tests.store_places import by_hand
+from tests.unit.relay.drift_samples import LEADER, START_MS, SYMBOL, a_copy, a_signal, a_status
 from tests.unit.relay.test_dashboard import filled
 
 
@@ -23,13 +40,12 @@ def ran(*arguments: str, status: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_signal_is_explained_with_every_verdict(tmp_path: Path) -> None:
-    store = tmp_path / "drift.sqlite"
-    filled(store)
-    text = ran("explain", f"{LEADER}.1.5", "--store", str(store))
+def test_a_signal_is_explained_with_every_verdict(place: StorePlace) -> None:
+    filled(place)
+    text = ran("explain", f"{LEADER}.1.5", "--store", str(place))
     assert "the publisher sees the fill +4 ms" in text
     assert "tiny: skipped (below minimum)" in text and "smallest notional" in text
-    told = json.loads(ran("explain", f"{LEADER}.1.5", "--store", str(store), "--json"))
+    told = json.loads(ran("explain", f"{LEADER}.1.5", "--store", str(place), "--json"))
     assert [verdict["follower"] for verdict in told["verdicts"]] == [
         "bold",
         "fixed",
@@ -39,34 +55,102 @@ def test_a_signal_is_explained_with_every_verdict(tmp_path: Path) -> None:
     ]
     assert told["verdicts"][0]["orders"][0]["fills"][0]["qty"] == "0.1"
     for unknown in (f"{LEADER}.1.999", "nonsense", f"{LEADER}.x.y", f"{LEADER}.1.{'9' * 40}"):
-        assert "is not in the store" in ran("explain", unknown, "--store", str(store), status=1)
+        assert "is not in the store" in ran("explain", unknown, "--store", str(place), status=1)
+
+
+def read_back(file: Path) -> list[dict[str, Any]]:
+    """The rows of an exported file, by whatever reads such files."""
+    if file.suffix == ".csv":
+        with file.open(newline="") as opened:
+            return list(csv.DictReader(opened))
+    if file.suffix == ".json":
+        return [json.loads(line) for line in file.read_text().splitlines()]
+    found = duckdb.sql(f"SELECT * FROM '{file}'")
+    return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+
+
+def same(stored: object, read: object, form: str) -> bool:
+    """Whether a value came through: a decimal to its last digit, an empty text as one where the form can."""
+    if isinstance(read, Decimal):
+        return Decimal(str(stored)) == read
+    if form == "csv":
+        return read == ("" if stored is None else str(int(stored) if isinstance(stored, bool) else stored))
+    return stored == read or (form == "parquet" and stored == "" and read is None)
+
+
+def everything() -> list[StoreItem]:
+    """Rows for the tables that a run does not fill, with long numbers, nothing, and odd text."""
+    odd = 'a, "b"\n\\N\x1b[31m<i>\u2028=1+1'
+    signal = a_signal(70, at_ms=START_MS + 7_200_000)
+    longest = "1234567890123456.123456789012"
+    return [
+        FeedEntry(FeedHead(LEADER, 1, 70, "h"), signal.signal),
+        a_copy(signal, "steady", policy=odd, reason="", detail=odd, received_mid=longest, leverage_cap=None),
+        a_status("steady", at_ms=START_MS + 7_200_000, equity="-0.000000000001"),
+        MarketSample(SYMBOL, START_MS, None, longest, None, "0.1"),
+        VenueFact("fund", odd, START_MS, "0.00000000000000001", "{}"),
+        AlarmRecord(Alarm("gap", odd, "warning", 1, odd, ""), None),
+        RefusedReport("d", odd, Refusal("malformed", "")),
+    ]
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
-def test_exported_tables_read_back(form: str, tmp_path: Path) -> None:
-    store, out = tmp_path / "drift.sqlite", tmp_path / "out"
-    filled(store)
-    told = ran("store", "export", "--store", str(store), "--out", str(out), "--format", form)
-    with DriftStore.open_for_reading(store) as opened:
-        counts = opened.counts()
-    assert f"fills.{form}: {counts['fills']} rows" in told
-    file = out / f"fills.{form}"
+def test_every_table_reads_back_to_the_last_digit(form: str, place: StorePlace, tmp_path: Path) -> None:
+    filled(place, *everything())
+    with DriftStore.open(place) as store:
+        while store.count(START_MS + 86_400_000):
+            pass
+    told = ran("store", "export", "--store", str(place), "--out", str(tmp_path / "out"), "--format", form)
+    with closing(by_hand(place)) as database:
+        for table, key in EXPORT_TABLES.items():
+            stored = database.rows(f"SELECT * FROM {table} ORDER BY {', '.join(key)}")
+            read = read_back(tmp_path / "out" / f"{table}.{form}")
+            assert f"{table}.{form}: {len(stored)} rows" in told
+            assert len(read) == len(stored) and (stored or table == "refused_sums"), table
+            for ours, theirs in zip(stored, read, strict=True):
+                assert list(theirs) == list(ours.keys())
+                wrong = [name for name in theirs if not same(ours[name], theirs[name], form)]
+                assert not wrong, (table, [(name, ours[name], theirs[name]) for name in wrong])
+    assert not list((tmp_path / "out").glob(".*")), "nothing is left behind"
+    if form == "parquet":
+        kinds = f"SELECT column_name, column_type FROM (DESCRIBE FROM '{tmp_path / 'out' / 'fills.parquet'}')"
+        found = dict(duckdb.sql(kinds).fetchall())
+        wanted = {"price": "DECIMAL(38,12)", "executed_ms": "BIGINT", "is_maker": "BOOLEAN"}
+        assert found | wanted == found
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_a_table_without_rows_is_a_file_with_its_columns(
+    form: str, place: StorePlace, tmp_path: Path
+) -> None:
+    DriftStore.open(place).close()
+    ran("store", "export", "--store", str(place), "--out", str(tmp_path), "--format", form)
+    assert read_back(tmp_path / f"fills.{form}") == []
     if form == "csv":
-        prices = [row["price"] for row in csv.DictReader(file.open())]
-    elif form == "json":
-        prices = [json.loads(line)["price"] for line in file.read_text().splitlines()]
-    else:
-        rows = duckdb.sql(f"SELECT price FROM '{file}'").fetchall()
-        prices = [str(row[0]) for row in rows]
-        assert duckdb.sql(f"SELECT typeof(price) FROM '{file}' LIMIT 1").fetchall() == [("DECIMAL(38,12)",)]
-    assert len(prices) == counts["fills"] and all(float(price) > 0 for price in prices)
-    assert not list(out.glob(".*")), "nothing is left behind"
+        assert (tmp_path / "fills.csv").read_text().startswith("follower_id,leader_id,epoch,seq,")
+    if form == "parquet":
+        assert "price" in duckdb.sql(f"SELECT * FROM '{tmp_path / 'fills.parquet'}'").columns
 
 
-def test_the_slippage_report_as_parquet_holds_the_lines_of_the_csv(tmp_path: Path) -> None:
-    store, table, file = (str(tmp_path / name) for name in ("drift.sqlite", "r.csv", "r.parquet"))
-    filled(Path(store))
-    report = ("report", "slippage", "--store", store)
+def test_every_table_is_exported_or_known_to_be_work_in_hand(tmp_path: Path) -> None:
+    DriftStore.open(tmp_path / "drift.sqlite").close()
+    with closing(by_hand(tmp_path / "drift.sqlite")) as database:
+        tables = {row["name"] for row in database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables == {*EXPORT_TABLES, *WORK_TABLES}
+
+
+def test_a_number_that_parquet_would_round_is_refused(place: StorePlace, tmp_path: Path) -> None:
+    filled(place, a_status("steady", at_ms=START_MS + 7_200_000, equity="0.1234567890123"))
+    arguments = ("store", "export", "--store", str(place), "--out", str(tmp_path))
+    told = ran(*arguments, "--format", "parquet", status=1)
+    assert "statuses.equity 0.1234567890123" in told and "CSV" in told
+    ran(*arguments, "--format", "csv")
+
+
+def test_the_slippage_report_as_parquet_holds_the_lines_of_the_csv(place: StorePlace, tmp_path: Path) -> None:
+    table, file = (str(tmp_path / name) for name in ("r.csv", "r.parquet"))
+    filled(place)
+    report = ("report", "slippage", "--store", str(place))
     ran(*report, "--format", "csv", "--output", table)
     ran(*report, "--format", "parquet", "--output", file)
     with Path(table).open() as opened:
@@ -82,19 +166,18 @@ def test_the_slippage_report_as_parquet_holds_the_lines_of_the_csv(tmp_path: Pat
     assert "needs --output" in ran(*report, "--format", "parquet", status=2)
 
 
-def test_a_parquet_report_of_nothing_is_a_table_without_rows(tmp_path: Path) -> None:
-    with DriftStore.open(tmp_path / "drift.sqlite"):
-        pass
+def test_a_parquet_report_of_nothing_is_a_table_without_rows(place: StorePlace, tmp_path: Path) -> None:
+    DriftStore.open(place).close()
     file = tmp_path / "r.parquet"
-    ran(*("report", "slippage", "--store", str(tmp_path / "drift.sqlite"), "--format", "parquet"),
+    ran(*("report", "slippage", "--store", str(place), "--format", "parquet"),
         *("--output", str(file)))  # fmt: skip
     assert duckdb.sql(f"SELECT count(*) FROM '{file}'").fetchall() == [(0,)]
 
 
-def test_what_can_not_be_exported_says_so(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
+def test_what_can_not_be_exported_says_so(place: StorePlace, tmp_path: Path) -> None:
+    filled(place)
     told = ran(
-        *("store", "export", "--store", str(tmp_path / "drift.sqlite")),
+        *("store", "export", "--store", str(place)),
         *("--out", str(tmp_path), "--format", "xml"),
         status=1,
     )
@@ -105,20 +188,6 @@ def test_a_store_is_migrated_once(place: StorePlace) -> None:
     assert store_place(str(place)) == place
     assert "applied 1, 2, 3" in ran("store", "migrate", "--store", str(place))
     assert "nothing to do" in ran("store", "migrate", "--store", str(place))
-
-
-def test_top_prints_once_without_a_terminal(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
-    arguments = ["top", "--store", str(tmp_path / "drift.sqlite"), "--hours", "87600"]
-    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "140"})
-    assert done.exit_code == 0, done.output
-    for word in ("steady", "tiny", "skipped", "leverage", "nothing is wrong", f"{LEADER}.1.26"):
-        assert word in done.stdout, word
-    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
-    rows = {row["id"]: row for row in found["followers"]}
-    assert rows["tiny"]["copied"] == 0 and rows["steady"]["copied"] > 0
-    missing = CliRunner().invoke(app, ["top", "--store", str(tmp_path / "none.sqlite")])
-    assert missing.exit_code == 1 and "there is no such file" in missing.output
 
 
 def test_without_a_name_it_is_the_store_of_the_relay_in_this_folder(

@@ -25,7 +25,7 @@ from relay.reporting import (
     write_json,
 )
 from relay.reporting.facts import run_facts
-from relay.store import DriftStore, FeedEntry, FeedHead
+from relay.store import DriftStore, FeedEntry, FeedHead, StorePlace
 from tests.unit.relay.drift_samples import START_MS, SYMBOL, a_copy, a_signal, sample_run
 
 VENUE = {
@@ -214,33 +214,47 @@ def test_csv_has_a_line_per_verdict_and_no_formulas() -> None:
     assert lines[1]["detail"] == "'=HYPERLINK()"
 
 
-@pytest.fixture
-def store_path(tmp_path: Path) -> Path:
-    run, path = sample_run(), tmp_path / "drift.sqlite"
-    with DriftStore.open(path) as store:
+def filled(place: StorePlace) -> StorePlace:
+    run = sample_run()
+    with DriftStore.open(place) as store:
         store.write([FeedEntry(FeedHead(p.leader_id, p.epoch, p.seq, "h"), p.signal) for p in run.signals])
         store.write([*run.copies, *run.statuses])
+    return place
+
+
+@pytest.fixture
+def filled_place(place: StorePlace) -> StorePlace:
+    return filled(place)
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    """For what goes wrong before a database is asked."""
+    path = tmp_path / "drift.sqlite"
+    filled(path)
     return path
 
 
-def test_the_command_prints_every_format(store_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert slippage(store=store_path) == 0
+def test_the_command_prints_every_format(
+    filled_place: StorePlace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert slippage(store=filled_place) == 0
     assert "steady" in capsys.readouterr().out
-    assert slippage(store=store_path, format="json") == 0
+    assert slippage(store=filled_place, format="json") == 0
     assert json.loads(capsys.readouterr().out)["followers"][0]["signals"] == 26
-    assert slippage(store=store_path, format="csv", follower="tiny") == 0
+    assert slippage(store=filled_place, format="csv", follower="tiny") == 0
     assert len(capsys.readouterr().out.splitlines()) == 27
-    page = store_path.parent / "page.html"
-    assert slippage(store=store_path, format="html", output=page) == 0
+    page = tmp_path / "page.html"
+    assert slippage(store=filled_place, format="html", output=page) == 0
     assert len(data_of(page.read_text())["prices"]["BTCUSDT"]) == 26
 
 
 def test_the_command_of_a_store_without_signals_still_answers(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: StorePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    DriftStore.open(tmp_path / "empty.sqlite").close()
+    DriftStore.open(place).close()
     for name in ("table", "json", "csv", "html"):
-        assert slippage(store=tmp_path / "empty.sqlite", format=name) == 0
+        assert slippage(store=place, format=name) == 0
     capsys.readouterr()
 
 
@@ -253,7 +267,11 @@ def test_the_command_of_a_store_without_signals_still_answers(
     ],
 )
 def test_a_wrong_argument_is_one_line(
-    store_path: Path, capsys: pytest.CaptureFixture[str], arguments: dict[str, Any], status: int, said: str
+    store_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: dict[str, Any],
+    status: int,
+    said: str,
 ) -> None:
     assert slippage(**{"store": store_path, **arguments}) == status
     captured = capsys.readouterr()
@@ -273,7 +291,11 @@ def test_a_wrong_argument_is_one_line(
 )
 @pytest.mark.parametrize("form", ["table", "json", "csv", "html"])
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones(
-    store_path: Path, capsys: pytest.CaptureFixture[str], arguments: dict[str, Any], said: str, form: str
+    store_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: dict[str, Any],
+    said: str,
+    form: str,
 ) -> None:
     assert slippage(store=store_path, format=form, **arguments) == 1
     captured = capsys.readouterr()
@@ -283,28 +305,28 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_ones(
 
 
 def test_a_symbol_may_be_spelt_as_the_venue_does(
-    store_path: Path, capsys: pytest.CaptureFixture[str]
+    filled_place: StorePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     texts = []
     for symbol in ("BTCUSDT", "btcusdt", SYMBOL):
-        assert slippage(store=store_path, symbol=symbol, format="json") == 0
+        assert slippage(store=filled_place, symbol=symbol, format="json") == 0
         texts.append(capsys.readouterr().out)
     assert json.loads(texts[0])["followers"][0]["signals"] == 26
     assert len(set(texts)) == 1
 
 
 def test_a_quiet_stretch_is_an_answer_that_is_said(
-    store_path: Path, capsys: pytest.CaptureFixture[str]
+    filled_place: StorePlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert slippage(store=store_path, since="2100-01-01", follower="bold") == 0
+    assert slippage(store=filled_place, since="2100-01-01", follower="bold") == 0
     assert "no signal is in the store for this time" in capsys.readouterr().err
 
 
 def test_a_piped_table_is_whole(
-    store_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    filled_place: StorePlace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert slippage(store=store_path) == 0
+    assert slippage(store=filled_place) == 0
     text = capsys.readouterr().out
     header = text.splitlines()[1]
     assert header.split() == [
@@ -314,8 +336,8 @@ def test_a_piped_table_is_whole(
     assert text.count("cap 1.") == 4
 
 
-def test_since_leaves_older_signals_out(store_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert slippage(store=store_path, since="2100-01-01", format="json") == 0
+def test_since_leaves_older_signals_out(filled_place: StorePlace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert slippage(store=filled_place, since="2100-01-01", format="json") == 0
     assert [row["signals"] for row in json.loads(capsys.readouterr().out)["followers"]] == [0] * 5
 
 

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 from relay.cli import app
 from relay.core.drift import PARTS
 from relay.core.imported import RecordedFill, import_fills, read_fill
+from relay.core.report import build_report
 from relay.dashboard.money_views import explained_rows
 from relay.dashboard.pictures import legs_picture, parts_picture
 from relay.dashboard.views import follower_rows
 from relay.errors import Failed
-from relay.importing import import_file
-from relay.store import DriftStore
+from relay.importing import import_file, told
+from relay.store import DriftStore, StorePlace
 
 HEAD = "slot,role,time_ms,coin,side,px,sz,startPosition,fee,feeToken,oid,tid\n"
 
@@ -47,6 +48,20 @@ def test_a_fill_copies_the_latest_leaders_fill_before_it() -> None:
     assert (found.follower_fills, list(found.delays_ms), found.beyond_window) == (4, [3000, 3500, 4000], 1)
     [copy] = found.copies
     assert (copy.seq, len(copy.orders), copy.order_qty, copy.executed_ms) == (1, 2, "4", 4500)
+
+
+def test_what_is_imported_is_reported_once_however_often(place: StorePlace, tmp_path: Path) -> None:
+    file = tmp_path / "fills.csv"
+    file.write_text(
+        HEAD
+        + "acc1,leader,1000,BTC,buy,100,2,0,0.1,USDC,1,1\n"
+        + "acc1,follower,1900,BTC,buy,101,2,0,0.1,USDC,2,2\n"
+    )
+    for _ in range(2):
+        assert "1 of 1 fills follow" in told(import_file(file, place, 60_000))
+    with DriftStore.open_for_reading(place) as store:
+        [row] = build_report(store.figures(), {}, {})["followers"]
+    assert (row["copied"], row["slippage_bps"]["mean"], row["latency_ms"]["p50"]) == (1, "100", 900)
 
 
 @pytest.mark.parametrize(

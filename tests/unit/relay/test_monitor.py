@@ -18,7 +18,7 @@ from relay.protocol import subjects
 from relay.protocol.codec import encode_payload, encode_report, kind_of
 from relay.protocol.messages import CopyReport, Heartbeat, Notice, Signal, StatusReport
 from relay.protocol.signing import GENESIS_HASH, open_envelope, seal
-from relay.store import DriftStore, StoreError
+from relay.store import DriftStore, StoreError, StorePlace
 from relay.watching import Watching
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
@@ -38,7 +38,7 @@ class MemoryBus:
         self.acknowledged: list[int] = []
         self.rows_at_ack: list[int] = []
         self.reachable = True
-        self.store_path: Path | None = None
+        self.store_place: StorePlace | None = None
         self._delivered = 0
         self.sign(Notice(notice="started", text="", sealed_ms=START_MS))  # every epoch begins with one
 
@@ -109,8 +109,8 @@ class MemoryBus:
         data = report if isinstance(report, bytes) else encode_report(report)
 
         async def ack() -> None:
-            assert self.store_path is not None
-            with DriftStore.open_for_reading(self.store_path) as store:
+            assert self.store_place is not None
+            with DriftStore.open_for_reading(self.store_place) as store:
                 counts = store.counts()
             self.rows_at_ack.append(counts["copies"] + counts["statuses"] + counts["refused"])
             self.acknowledged.append(number)
@@ -122,11 +122,11 @@ class MemoryBus:
 
 @asynccontextmanager
 async def monitored(
-    bus: MemoryBus, path: Path, key: str = PUBLIC, watching: Watching | None = None
+    bus: MemoryBus, place: StorePlace, evidence_in: Path | None = None, watching: Watching | None = None
 ) -> AsyncIterator[asyncio.Task[None]]:
-    bus.store_path = path
+    bus.store_place = place
     ready = asyncio.Event()
-    work = run_monitor(bus, path, {LEADER: key}, ready, watching=watching, evidence_in=path.parent)
+    work = run_monitor(bus, place, {LEADER: PUBLIC}, ready, watching=watching, evidence_in=evidence_in)
     task = asyncio.create_task(work)
     try:
         async with asyncio.timeout(SECONDS_MAX):
@@ -144,87 +144,87 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-def stored(path: Path) -> ReportRows:
-    with DriftStore.open_for_reading(path) as store:
+def stored(place: StorePlace) -> ReportRows:
+    with DriftStore.open_for_reading(place) as store:
         return store.read_rows()
 
 
-def seqs(path: Path) -> list[int]:
-    return [published.seq for published in stored(path).signals]
+def seqs(place: StorePlace) -> list[int]:
+    return [published.seq for published in stored(place).signals]
 
 
 @pytest.mark.asyncio
-async def test_a_report_is_acknowledged_after_it_is_stored(tmp_path: Path) -> None:
-    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+async def test_a_report_is_acknowledged_after_it_is_stored(place: StorePlace) -> None:
+    bus = MemoryBus()
     signal = a_signal(2)
-    async with monitored(bus, path):
+    async with monitored(bus, place):
         await bus.publish(signal)
         bus.hand_in(a_copy(signal))
         bus.hand_in(a_status())
         await until(lambda: len(bus.acknowledged) == 2)
         assert bus.rows_at_ack[0] >= 1
         assert bus.rows_at_ack[1] == 2
-        await until(lambda: seqs(path) == [2])
-        assert list(stored(path).copies) == [a_copy(signal)]
+        await until(lambda: seqs(place) == [2])
+        assert list(stored(place).copies) == [a_copy(signal)]
 
 
 @pytest.mark.asyncio
-async def test_after_being_down_the_monitor_reads_what_it_missed(tmp_path: Path) -> None:
-    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+async def test_after_being_down_the_monitor_reads_what_it_missed(place: StorePlace) -> None:
+    bus = MemoryBus()
     signals = [a_signal(seq) for seq in range(2, 7)]
-    async with monitored(bus, path):
+    async with monitored(bus, place):
         await bus.publish(*signals[:2])
-        await until(lambda: seqs(path) == [2, 3])
+        await until(lambda: seqs(place) == [2, 3])
     for published in signals[2:]:
         bus.sign(published.signal)
     bus.hand_in(a_copy(signals[3]))
-    async with monitored(bus, path):
-        await until(lambda: seqs(path) == [2, 3, 4, 5, 6] and bus.acknowledged == [1])
-    assert list(stored(path).signals) == signals
+    async with monitored(bus, place):
+        await until(lambda: seqs(place) == [2, 3, 4, 5, 6] and bus.acknowledged == [1])
+    assert list(stored(place).signals) == signals
 
 
 @pytest.mark.asyncio
-async def test_a_gap_is_filled_and_the_last_message_is_found_by_the_heartbeat(tmp_path: Path) -> None:
-    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
-    async with monitored(bus, path):
+async def test_a_gap_is_filled_and_the_last_message_is_found_by_the_heartbeat(place: StorePlace) -> None:
+    bus = MemoryBus()
+    async with monitored(bus, place):
         bus.sign(a_signal(2).signal)
         await bus.publish(a_signal(3))
-        await until(lambda: seqs(path) == [2, 3])
+        await until(lambda: seqs(place) == [2, 3])
         bus.sign(a_signal(4).signal)
         await bus.beat()
-        await until(lambda: seqs(path) == [2, 3, 4])
+        await until(lambda: seqs(place) == [2, 3, 4])
 
 
 @pytest.mark.asyncio
-async def test_a_gap_that_cannot_be_fetched_is_fetched_later(tmp_path: Path) -> None:
-    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
-    async with monitored(bus, path):
+async def test_a_gap_that_cannot_be_fetched_is_fetched_later(place: StorePlace) -> None:
+    bus = MemoryBus()
+    async with monitored(bus, place):
         bus.reachable = False
         bus.sign(a_signal(2).signal)
         await bus.publish(a_signal(3))
         bus.hand_in(a_status())
         await until(lambda: bus.acknowledged == [1])
         bus.reachable = True
-        await until(lambda: seqs(path) == [2, 3])
+        await until(lambda: seqs(place) == [2, 3])
 
 
 @pytest.mark.asyncio
-async def test_what_the_leader_did_not_sign_is_not_written(tmp_path: Path) -> None:
-    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+async def test_what_the_leader_did_not_sign_is_not_written(place: StorePlace) -> None:
+    bus = MemoryBus()
     forged = MemoryBus().sign(a_signal(2, price="1").signal)
     forged = forged[:-2] + b"9}"
-    async with monitored(bus, path):
+    async with monitored(bus, place):
         await bus.broadcast(forged, 2)
         await bus.publish(a_signal(2))
-        await until(lambda: seqs(path) == [2])
-    assert stored(path).signals[0].signal.price == "60000"
+        await until(lambda: seqs(place) == [2])
+    assert stored(place).signals[0].signal.price == "60000"
 
 
 @pytest.mark.asyncio
-async def test_reports_that_cannot_be_believed_are_counted_and_kept_out(tmp_path: Path) -> None:
-    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+async def test_reports_that_cannot_be_believed_are_counted_and_kept_out(place: StorePlace) -> None:
+    bus = MemoryBus()
     signal = a_signal(2)
-    async with monitored(bus, path):
+    async with monitored(bus, place):
         bus.hand_in(a_copy(signal, price="0"))
         bus.hand_in(a_copy(signal, price="0"))
         bus.hand_in(a_copy(signal, "somebody"))
@@ -232,20 +232,20 @@ async def test_reports_that_cannot_be_believed_are_counted_and_kept_out(tmp_path
         bus.hand_in(b"\xff\xfe")
         bus.hand_in(a_copy(signal))
         await until(lambda: len(bus.acknowledged) == 6)
-    rows = stored(path)
+    rows = stored(place)
     assert rows.refused == {"impossible_price": 1, "wrong_identity": 1, "malformed": 1, "unknown_kind": 1}
     assert list(rows.copies) == [a_copy(signal)]
 
 
 @pytest.mark.asyncio
-async def test_an_orderly_end_stores_what_was_received(tmp_path: Path) -> None:
-    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
-    async with monitored(bus, path):
-        for at_ms in range(500):
+async def test_an_orderly_end_stores_what_was_received(place: StorePlace) -> None:
+    bus = MemoryBus()
+    async with monitored(bus, place):
+        for at_ms in range(100):
             bus.hand_in(a_status(at_ms=at_ms))
         await until(bus.reports.empty)
-    assert len(bus.acknowledged) == 500
-    assert len(stored(path).statuses) == 500
+    assert len(bus.acknowledged) == 100
+    assert len(stored(place).statuses) == 100
 
 
 @pytest.mark.asyncio
@@ -256,29 +256,31 @@ async def test_a_store_that_cannot_be_opened_ends_the_monitor(tmp_path: Path) ->
 
 
 @pytest.mark.asyncio
-async def test_who_has_contradicted_himself_is_not_believed_after_a_restart(tmp_path: Path) -> None:
-    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+async def test_who_has_contradicted_himself_is_not_believed_after_a_restart(
+    place: StorePlace, tmp_path: Path
+) -> None:
+    bus = MemoryBus()
 
     def alarms(watching: Watching) -> list[str]:
         watching.look()
         return [alarm.rule for alarm in watching.standing if alarm.rule == "equivocation"]
 
-    async with monitored(bus, path, watching=(first := Watching(AlarmLimits()))):
+    async with monitored(bus, place, tmp_path, watching=(first := Watching(AlarmLimits()))):
         await bus.publish(a_signal(2), a_signal(3))
-        await until(lambda: seqs(path) == [2, 3])
+        await until(lambda: seqs(place) == [2, 3])
         other = MemoryBus()
         other.sign(a_signal(2).signal)
         await bus.broadcast(other.sign(a_signal(3, price="1234").signal), 3)
         await until(lambda: bool(alarms(first)))
     bus.listeners.clear()
     bus.sign(a_signal(4).signal)
-    async with monitored(bus, path, watching=(second := Watching(AlarmLimits()))):
+    async with monitored(bus, place, tmp_path, watching=(second := Watching(AlarmLimits()))):
         assert alarms(second) and not bus.listeners
-    assert seqs(path) == [2, 3]
+    assert seqs(place) == [2, 3]
     for file in (tmp_path / "evidence").iterdir():
         file.unlink()  # a person has looked, and takes it out
-    async with monitored(bus, path, watching=(third := Watching(AlarmLimits()))):
-        await until(lambda: seqs(path) == [2, 3, 4])
+    async with monitored(bus, place, tmp_path, watching=(third := Watching(AlarmLimits()))):
+        await until(lambda: seqs(place) == [2, 3, 4])
         assert not alarms(third)
 
 
@@ -289,11 +291,11 @@ def wrong(watching: Watching) -> dict[str, int]:
 
 
 @pytest.mark.asyncio
-async def test_what_is_wrong_with_followers_goes_on_after_a_restart(tmp_path: Path) -> None:
+async def test_what_is_wrong_with_followers_goes_on_after_a_restart(place: StorePlace) -> None:
     """Silent, orders not known, a clock that is off: since when they are, and ended when they are over."""
-    bus, path, now = MemoryBus(), tmp_path / "drift.sqlite", [START_MS]
+    bus, now = MemoryBus(), [START_MS]
     lives = [Watching(AlarmLimits(heartbeat_age_ms=10**9), clock_ms=lambda: now[0]) for _ in range(4)]
-    async with monitored(bus, path, watching=lives[0]):
+    async with monitored(bus, place, watching=lives[0]):
         for step in range(12):
             at_ms = START_MS + step * 5_000
             word = a_status(at_ms=at_ms, unknown_orders=2)
@@ -307,45 +309,45 @@ async def test_what_is_wrong_with_followers_goes_on_after_a_restart(tmp_path: Pa
         before = wrong(lives[0])
         assert before.keys() == {"unknown_orders", "clock_skew", "follower_silent"}
     now[0] += 60_000
-    async with monitored(bus, path, watching=lives[1]):
+    async with monitored(bus, place, watching=lives[1]):
         assert b'relay_orders_unknown{follower="steady",leader="alice"} 2.0' in lives[1].metrics.page()
         assert wrong(lives[1]) == before
-    with DriftStore.open_for_reading(path) as store:
+    with DriftStore.open_for_reading(place) as store:
         kept = {alarm.rule: until_ms for alarm, until_ms in store.alarms()}
     assert kept == dict.fromkeys(before)
-    async with monitored(bus, path, watching=lives[2]):
+    async with monitored(bus, place, watching=lives[2]):
         for step in range(12):
             at_ms = now[0] + step
             bus.hand_in(a_status(at_ms=at_ms), came_ms=at_ms)
             bus.hand_in(a_status("bold", at_ms=at_ms), follower="bold", came_ms=at_ms)
         await until(lambda: len(bus.acknowledged) == 48)
         assert wrong(lives[2]) == {}
-    async with monitored(bus, path, watching=lives[3]):
+    async with monitored(bus, place, watching=lives[3]):
         assert wrong(lives[3]) == {}
-    with DriftStore.open_for_reading(path) as store:
+    with DriftStore.open_for_reading(place) as store:
         assert all(until_ms for _, until_ms in store.alarms())
 
 
 @pytest.mark.asyncio
-async def test_nobody_is_silent_because_nobody_listened(tmp_path: Path) -> None:
-    bus, path, now = MemoryBus(), tmp_path / "drift.sqlite", [START_MS]
-    async with monitored(bus, path, watching=Watching(AlarmLimits(), clock_ms=lambda: now[0])):
+async def test_nobody_is_silent_because_nobody_listened(place: StorePlace) -> None:
+    bus, now = MemoryBus(), [START_MS]
+    async with monitored(bus, place, watching=Watching(AlarmLimits(), clock_ms=lambda: now[0])):
         bus.hand_in(a_status(at_ms=START_MS), came_ms=START_MS)
         await until(lambda: len(bus.acknowledged) == 1)
     now[0] += 3_600_000
     limits = AlarmLimits(heartbeat_age_ms=10**9)
-    async with monitored(bus, path, watching=(second := Watching(limits, clock_ms=lambda: now[0]))):
+    async with monitored(bus, place, watching=(second := Watching(limits, clock_ms=lambda: now[0]))):
         assert wrong(second) == {}
         now[0] += 31_000
         assert wrong(second) == {"follower_silent": START_MS}
 
 
 @pytest.mark.asyncio
-async def test_catching_up_makes_no_clock_wrong(tmp_path: Path) -> None:
+async def test_catching_up_makes_no_clock_wrong(place: StorePlace) -> None:
     """An hour of words at once: how far a clock is off is told by when the broker had them."""
-    bus, path = MemoryBus(), tmp_path / "drift.sqlite"
+    bus = MemoryBus()
     watching = Watching(AlarmLimits(heartbeat_age_ms=10**9), clock_ms=lambda: START_MS + 3_600_000)
-    async with monitored(bus, path, watching=watching):
+    async with monitored(bus, place, watching=watching):
         for step in range(720):
             at_ms = START_MS + (step + 1) * 5_000
             bus.hand_in(a_status(at_ms=at_ms), came_ms=at_ms + 30)

@@ -16,7 +16,7 @@ from relay.protocol.errors import ProtocolError
 from relay.protocol.messages import CopyReport
 from relay.protocol.statements import check_rows, open_statement, sign_statement
 from relay.reporting.statement import check, make
-from relay.store import DriftStore, FeedEntry, FeedHead, StoreItem
+from relay.store import DriftStore, FeedEntry, FeedHead, StoreItem, StorePlace
 from tests.unit.relay.drift_samples import LEADER, START_MS, SampleRun, sample_run
 
 KEY = SigningKey(b"\x05" * 32)
@@ -25,15 +25,15 @@ PERIOD = (START_MS, START_MS + 3_600_000)
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> SampleRun:
+def run(place: StorePlace, tmp_path: Path) -> SampleRun:
     """A run in a store, and its statement."""
     run = sample_run()
     items: list[StoreItem] = [
         FeedEntry(FeedHead(p.leader_id, p.epoch, p.seq, "h"), p.signal) for p in run.signals
     ]
-    with DriftStore.open(tmp_path / "drift.sqlite") as store:
+    with DriftStore.open(place) as store:
         store.write([*items, *run.copies, *run.statuses])
-    make(tmp_path / "drift.sqlite", LEADER, KEY, PERIOD, PERIOD[1], tmp_path / "statement.json")
+    make(place, LEADER, KEY, PERIOD, PERIOD[1], tmp_path / "statement.json")
     return run
 
 
@@ -50,10 +50,12 @@ def _line(signal: bytes, report: bytes) -> bytes:
     return b'{"signal":' + signal + b',"report":' + report + b"}\n"
 
 
-def test_the_score_is_the_reports_of_live_followers(run: SampleRun, tmp_path: Path) -> None:
+def test_the_score_is_the_reports_of_live_followers(
+    run: SampleRun, place: StorePlace, tmp_path: Path
+) -> None:
     told = check(tmp_path / "statement.json", PUBLIC, LEADER, None, as_json=True)
     found = msgspec.json.decode(told)
-    with DriftStore.open_for_reading(tmp_path / "drift.sqlite") as store:
+    with DriftStore.open_for_reading(place) as store:
         report = build_report(store.figures(), {}, {})
     live = [row for row in report["followers"] if not row["policy"].endswith("paper")]
     assert found["followers"] == len(live) == 4
@@ -136,8 +138,8 @@ def test_what_is_no_statement_is_refused_in_one_line(content: bytes, tmp_path: P
         check(file, PUBLIC, None, None, as_json=False)
 
 
-def test_nothing_is_signed_for_a_time_whose_rows_are_gone(tmp_path: Path) -> None:
-    place, day = tmp_path / "drift.sqlite", 86_400_000
+def test_nothing_is_signed_for_a_time_whose_rows_are_gone(place: StorePlace, tmp_path: Path) -> None:
+    day = 86_400_000
     with DriftStore.open(place) as store:
         store.write([FeedEntry(FeedHead(LEADER, 1, 1, "h"), sample_run().signals[0].signal)])
         while store.count(START_MS + 3 * day):
@@ -147,8 +149,7 @@ def test_nothing_is_signed_for_a_time_whose_rows_are_gone(tmp_path: Path) -> Non
         make(place, LEADER, KEY, PERIOD, PERIOD[1], tmp_path / "s.json")
 
 
-def test_a_period_without_copies_has_a_statement_too(tmp_path: Path) -> None:
-    place = tmp_path / "drift.sqlite"
+def test_a_period_without_copies_has_a_statement_too(place: StorePlace, tmp_path: Path) -> None:
     with DriftStore.open(place) as store:
         store.write([FeedEntry(FeedHead(LEADER, 1, 1, "h"), sample_run().signals[0].signal)])
     assert "1 signals, 0 followers" in make(place, LEADER, KEY, PERIOD, PERIOD[1], tmp_path / "s.json")

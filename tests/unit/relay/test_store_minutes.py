@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from contextlib import closing
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relay.core.report import build_report, figures_of, follower_columns
-from relay.store import DriftStore, FeedEntry, FeedHead, RowFilter, StoreItem, span_start
+from relay.store import DriftStore, FeedEntry, FeedHead, RowFilter, StoreItem, StorePlace, span_start
+from tests.store_places import by_hand
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
 MINUTE_MS = 60_000
@@ -21,9 +20,10 @@ FIRST_MS = START_MS // HOUR_MS * HOUR_MS
 NOW_MS = FIRST_MS + 5 * HOUR_MS + 25 * MINUTE_MS + 7_000
 
 BEFORE_MINUTES = f"""
-  INSERT OR IGNORE INTO untracked SELECT follower_id, leader_id, from_ms FROM tracked_tens;
-  INSERT OR IGNORE INTO untracked
-    SELECT follower_id, leader_id, from_ms / {HOUR_MS} * {HOUR_MS} FROM untracked;
+  INSERT INTO untracked SELECT follower_id, leader_id, from_ms FROM tracked_tens
+    WHERE TRUE ON CONFLICT DO NOTHING;
+  INSERT INTO untracked SELECT follower_id, leader_id, from_ms / {HOUR_MS} * {HOUR_MS} FROM untracked
+    WHERE TRUE ON CONFLICT DO NOTHING;
   DELETE FROM untracked WHERE from_ms % {HOUR_MS} <> 0;
   DROP INDEX untracked_by_time;
   ALTER TABLE untracked RENAME COLUMN from_ms TO hour_ms;
@@ -53,8 +53,8 @@ def hours() -> list[StoreItem]:
     return items
 
 
-def filled(path: Path) -> None:
-    with DriftStore.open(path) as store:
+def filled(place: StorePlace) -> None:
+    with DriftStore.open(place) as store:
         store.write(hours())
         for now_ms in range(FIRST_MS, NOW_MS + 1, 5 * MINUTE_MS):
             while store.count(now_ms):
@@ -63,8 +63,15 @@ def filled(path: Path) -> None:
             pass
 
 
-def reports(path: Path) -> list[dict[str, Any]]:
-    with DriftStore.open_for_reading(path) as store:
+def run_by_hand(place: StorePlace, *statements: str) -> None:
+    """What a person, or a version before this one, does to a store."""
+    with closing(by_hand(place)) as database, database.transaction():
+        for statement in statements:
+            database.run(statement)
+
+
+def reports(place: StorePlace) -> list[dict[str, Any]]:
+    with DriftStore.open_for_reading(place) as store:
         since = [0, span_start(NOW_MS, HOUR_MS), span_start(NOW_MS, 3 * HOUR_MS), NOW_MS - 90 * MINUTE_MS]
         found = [build_report(store.figures(RowFilter(at_ms)), {}, {}) for at_ms in since]
     for report in found:
@@ -72,34 +79,28 @@ def reports(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_what_is_counted_is_read_without_its_rows(tmp_path: Path) -> None:
-    path = tmp_path / "drift.sqlite"
-    filled(path)
-    before = reports(path)[:3]
-    with closing(sqlite3.connect(path)) as database:
-        for table in ("fills", "orders", "copies", "signals"):
-            database.execute(f"DELETE FROM {table}")
-        database.commit()
+def test_what_is_counted_is_read_without_its_rows(place: StorePlace) -> None:
+    filled(place)
+    before = reports(place)[:3]
+    run_by_hand(place, *(f"DELETE FROM {table}" for table in ("fills", "orders", "copies", "signals")))
     assert before[1]["followers"][0]["copied"] > 0
-    assert reports(path)[:3] == before
+    assert reports(place)[:3] == before
 
 
-def test_a_store_from_before_minutes_were_counted_says_the_same(tmp_path: Path) -> None:
-    path = tmp_path / "drift.sqlite"
-    filled(path)
-    before = reports(path)
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript(BEFORE_MINUTES)
-    assert DriftStore.migrate(path) == [6]
-    assert reports(path) == before
-    with DriftStore.open(path) as store:
+def test_a_store_from_before_minutes_were_counted_says_the_same(place: StorePlace) -> None:
+    filled(place)
+    before = reports(place)
+    run_by_hand(place, *BEFORE_MINUTES.split(";")[:-1])
+    assert DriftStore.migrate(place) == [6]
+    assert reports(place) == before
+    with DriftStore.open(place) as store:
         while store.count(NOW_MS):
             pass
-    assert reports(path) == before
+    assert reports(place) == before
 
 
-def test_one_call_counts_no_more_than_it_is_told(tmp_path: Path) -> None:
-    with DriftStore.open(tmp_path / "drift.sqlite") as store:
+def test_one_call_counts_no_more_than_it_is_told(place: StorePlace) -> None:
+    with DriftStore.open(place) as store:
         store.write(hours())
         done = [store.count(NOW_MS, stretches_max=5)]
         while done[-1]:
@@ -109,9 +110,9 @@ def test_one_call_counts_no_more_than_it_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_reader_that_stays_open_sees_what_a_new_one_sees(seed: int, tmp_path: Path) -> None:
+def test_a_reader_that_stays_open_sees_what_a_new_one_sees(seed: int, place: StorePlace) -> None:
     """Of live minutes it keeps what it read: what is added, replaced, told later, owed no more, counts."""
-    rng, path = random.Random(seed), tmp_path / "drift.sqlite"
+    rng = random.Random(seed)
     items: list[StoreItem] = [a_status(follower, at_ms=FIRST_MS - 1) for follower in ("steady", "half")]
     for seq in range(1, 31):
         signal = a_signal(
@@ -133,14 +134,14 @@ def test_a_reader_that_stays_open_sees_what_a_new_one_sees(seed: int, tmp_path: 
         RowFilter(follower_id="half"),
         RowFilter(symbol="ETH/USDT:USDT", since_ms=FIRST_MS + 61_234),
     ]
-    with DriftStore.open(path) as store:
+    with DriftStore.open(place) as store:
         store.write(items[:1])
-        with DriftStore.open_for_reading(path) as stays:
+        with DriftStore.open_for_reading(place) as stays:
             for at in range(1, len(items), 7):
                 store.write(items[at : at + 7])
                 if rng.random() < 0.2:
                     store.count(FIRST_MS + rng.randrange(5 * MINUTE_MS))
-                with DriftStore.open_for_reading(path) as new:
+                with DriftStore.open_for_reading(place) as new:
                     for where in wheres:
                         found, rows = stays.figures(where), new.read_rows(where)
                         assert build_report(found, {}, {}) == build_report(new.figures(where), {}, {})
@@ -150,9 +151,9 @@ def test_a_reader_that_stays_open_sees_what_a_new_one_sees(seed: int, tmp_path: 
                                 assert row == same[row["id"]] | {"policy": row["policy"]}, where
 
 
-def test_a_trend_says_whether_it_gets_worse_and_in_which_part(tmp_path: Path) -> None:
+def test_a_trend_says_whether_it_gets_worse_and_in_which_part(place: StorePlace) -> None:
     """Eight hours; from the fifth on the market moves while the signal travels."""
-    with DriftStore.open(tmp_path / "drift.sqlite") as store:
+    with DriftStore.open(place) as store:
         for hour in range(8):
             for each in range(6):
                 seq = hour * 6 + each + 1

@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from aiohttp import web
 
 from relay.core.venue_risk import AdlState, VenueFact, adl_light
 from relay.core.watch import AlarmLimits
-from relay.store import DriftStore, MarketSample
+from relay.store import DriftStore, MarketSample, StorePlace
 from relay.venue_watch import VenueWatch
 from relay.watching import Watching
 from tests.unit.relay.drift_samples import SYMBOL
@@ -53,17 +52,17 @@ def facts(balance: str, ratio: str, rate: str, at_ms: int) -> list[VenueFact]:
     ]
 
 
-def test_facts_of_a_span_begin_with_the_last_word_before_it(tmp_path: Path) -> None:
-    with DriftStore.open(tmp_path / "drift.sqlite") as store:
+def test_facts_of_a_span_begin_with_the_last_word_before_it(place: StorePlace) -> None:
+    with DriftStore.open(place) as store:
         for at_ms in (10, 20, 30, 40):
             store.write(facts(str(at_ms), "0", "0", at_ms))
         found = store.read_venue_facts("fund", 30)
     assert [(fact.wall_ms, fact.value) for fact in found] == [(20, "20"), (30, "30"), (40, "40")]
 
 
-def test_samples_are_thinned_evenly_and_keep_the_last(tmp_path: Path) -> None:
+def test_samples_are_thinned_evenly_and_keep_the_last(place: StorePlace) -> None:
     rows = [MarketSample(SYMBOL, at_ms, None, "1", "2", "3") for at_ms in range(1000, 2000)]
-    with DriftStore.open(tmp_path / "drift.sqlite") as store:
+    with DriftStore.open(place) as store:
         store.write(rows)
         assert len(store.read_samples(SYMBOL, 0, 5000)) == 1000
         thinned = store.read_samples(SYMBOL, 0, 5000, 100)
@@ -72,11 +71,10 @@ def test_samples_are_thinned_evenly_and_keep_the_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_page_shows_lights_funds_and_rates(tmp_path: Path) -> None:
-    path = tmp_path / "drift.sqlite"
+async def test_the_page_shows_lights_funds_and_rates(place: StorePlace) -> None:
     at_ms = time.time_ns() // 1_000_000 - 60_000
-    filled(path, *facts("1000", "0", "0.000001", at_ms), *facts("650", "-0.35", "0.00001", at_ms + 1_000))
-    async with opened(path) as (http, _, _), http.get("/venue", params={"since": "all"}) as answer:
+    filled(place, *facts("1000", "0", "0.000001", at_ms), *facts("650", "-0.35", "0.00001", at_ms + 1_000))
+    async with opened(place) as (http, _, _), http.get("/venue", params={"since": "all"}) as answer:
         text = await answer.text()
     assert answer.status == 200
     assert '<li class="red">' in text and "Lost 35.0 % of the fund since its peak" in text
@@ -89,9 +87,9 @@ async def test_the_page_shows_lights_funds_and_rates(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_page_of_a_relay_that_reads_no_venue_says_how(tmp_path: Path) -> None:
-    filled(tmp_path / "drift.sqlite")
-    async with opened(tmp_path / "drift.sqlite") as (http, _, _), http.get("/venue") as answer:
+async def test_a_page_of_a_relay_that_reads_no_venue_says_how(place: StorePlace) -> None:
+    filled(place)
+    async with opened(place) as (http, _, _), http.get("/venue") as answer:
         assert "rest_url" in await answer.text()
 
 
@@ -132,7 +130,7 @@ class Venue:
 
 
 @pytest.mark.asyncio
-async def test_what_stays_the_same_is_kept_once_and_an_outage_ends(tmp_path: Path) -> None:
+async def test_what_stays_the_same_is_kept_once_and_an_outage_ends(place: StorePlace) -> None:
     venue, kept = Venue(), list[Any]()
     runner = await venue.start()
     watch = VenueWatch(venue.url, 20, Watching(AlarmLimits()), facts_every_ms=20)
