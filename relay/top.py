@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from relay.dashboard import views
+from relay.reporting.findings import printable
 from relay.reporting.timeline import clock, timeline
 from relay.store import DriftStore, RowFilter, StorePlace, span_start
 
@@ -28,6 +29,15 @@ __all__ = ["top"]
 
 SIGNALS_SHOWN = 8
 COUNTS = ("copied", "capped", "skipped", "missed")
+LOST = ("skipped", "missed")
+LOST_SHOWN_MAX = 3
+WIDE = 110  # columns of a terminal that has room for every verdict
+GAP = 2
+# headings; where a row calls it by another name, that name
+WORDS = ("follower", "mode", "heard")
+COLUMNS = ("follower", "mode", *COUNTS, "bps", "p95", "ms", "leverage", "gap", "unknown", "heard")
+FIELDS = {"follower": "id", "bps": "mean", "ms": "p50_ms"}
+FIRST_TO_GO = ("p95", "heard", "leverage", "gap", "ms", "unknown", "capped", "copied", "missed", "mode")
 STYLES = {"copied": "green", "capped": "yellow", "missed": "red", "skipped": "dim"}
 MODES = {"running": "green", "reduce-only": "yellow", "paused": "yellow", "stopped": "red", "locked": "red"}
 
@@ -100,58 +110,98 @@ def _screen(look: _Look, place: StorePlace) -> RenderableType:
         parts += [_alarm(row) for row in look.alarms]
     else:
         parts.append(Text("nothing is wrong just now", style="green"))
-    parts += [Text(), _followers(look.followers), Text(), _signals(look.signals)]
+    parts += [Text(), _Followers(look.followers), Text(), _Signals(look.signals)]
     return Group(*parts)
 
 
 def _alarm(row: Mapping[str, Any]) -> Text:
     style = "bold red" if row["severity"] == "critical" else "yellow"
-    return Text.assemble((f"! {row['rule']} ", style), row["what"], (f"  {row['ago']}", "dim"))
+    told = Text.assemble((f"! {row['rule']} ", style), printable(row["what"]))
+    return told.append(f"  {row['ago']}", style="dim")
 
 
-def _followers(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    if not rows:
-        return Text("No follower has reported in this span.", style="dim")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("follower", no_wrap=True)
-    table.add_column("mode", no_wrap=True)
-    for heading in (
-        "copied",
-        "capped",
-        "skipped",
-        "missed",
-        "bps",
-        "p95",
-        "ms",
-        "leverage",
-        "gap",
-        "unknown",
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("heard", no_wrap=True)
-    for row in rows:
-        counts = [Text(str(row[name]), style=STYLES[name] if row[name] else "dim") for name in COUNTS]
-        unknown = Text(str(row["unknown"]), style="bold red" if row["unknown"] else "dim")
-        mode = Text(row["mode"] + (" (paper)" if row["paper"] else ""), style=MODES.get(row["mode"], ""))
-        figures = (row["mean"], row["p95"], row["p50_ms"], row["leverage"], row["gap"])
-        table.add_row(Text(row["id"]), mode, *counts, *map(Text, figures), unknown, row["heard"])
-    return table
+@dataclass(frozen=True, slots=True)
+class _Followers:
+    """The followers' table with as many columns as the terminal has room for."""
+
+    rows: Sequence[Mapping[str, Any]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self.rows:
+            yield Text("No follower has reported in this span.", style="dim")
+            return
+        columns = {name: [Text(name), *(_cell(name, row) for row in self.rows)] for name in COLUMNS}
+        widths = {name: max(cell.cell_len for cell in cells) + GAP for name, cells in columns.items()}
+        shown = list(COLUMNS)
+        for name in FIRST_TO_GO:
+            if sum(widths[each] for each in shown) - GAP > options.max_width:
+                shown.remove(name)
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+        for name in shown:
+            table.add_column(name, justify="left" if name in WORDS else "right", no_wrap=True)
+        for cells in zip(*(columns[name][1:] for name in shown), strict=True):
+            table.add_row(*cells)
+        yield table
+        if hidden := [name for name in COLUMNS if name not in shown]:
+            yield Text(f"a wider terminal shows {', '.join(hidden)}", style="dim")
 
 
-def _signals(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    if not rows:
-        return Text("No signal in this span.", style="dim")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("time", "signal", "symbol", "side"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("what became of it", overflow="fold")
-    for row in rows:
-        told = Text()
-        for item in row["verdicts"]:
-            words = item["reason"] if item["verdict"] in ("skipped", "missed") else f"{item['slippage']} bps"
-            told.append(f"{item['follower']} ").append(
-                f"{item['verdict']} ", style=STYLES.get(item["verdict"], "")
-            )
-            told.append(f"{words}  ", style="dim")
-        table.add_row(row["time"][:8], Text(row["id"]), Text(row["symbol"]), row["side"], told)
-    return table
+def _cell(name: str, row: Mapping[str, Any]) -> Text:
+    value = printable(str(row[FIELDS.get(name, name)]))
+    if name == "mode":
+        return Text(value + (" (paper)" if row["paper"] else ""), style=MODES.get(value, ""))
+    if name == "unknown":
+        return Text(value, style="bold red" if row["unknown"] else "dim")
+    if name in COUNTS:
+        return Text(value, style=STYLES[name] if row[name] else "dim")
+    return Text(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signals:
+    """The latest signals: every verdict where there is room, else how many and who did not copy."""
+
+    rows: Sequence[Mapping[str, Any]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self.rows:
+            yield Text("No signal in this span.", style="dim")
+            return
+        is_wide = options.max_width >= WIDE
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+        for heading in ("time", "signal", "symbol", "side"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column("what became of it", overflow="fold", min_width=20)
+        for row in self.rows:
+            told = _each_verdict(row["verdicts"]) if is_wide else _verdicts_in_short(row["verdicts"])
+            first = (row["time"][:8], _short_id(row["id"], is_wide), row["symbol"], row["side"])
+            table.add_row(*(Text(printable(word)) for word in first), told)
+        yield table
+
+
+def _short_id(signal_id: str, is_wide: bool) -> str:
+    """Without the epoch, which is the longest part of it and the same for most of a day."""
+    leader, _, rest = signal_id.partition(".")
+    return signal_id if is_wide else f"{leader} {rest.rpartition('.')[2]}"
+
+
+def _each_verdict(verdicts: Sequence[Mapping[str, Any]]) -> Text:
+    told = Text()
+    for item in verdicts:
+        words = item["reason"] if item["verdict"] in LOST else f"{item['slippage']} bps"
+        told.append(f"{item['follower']} ")
+        told.append(f"{item['verdict']} ", style=STYLES.get(item["verdict"], ""))
+        told.append(f"{printable(words)}  ", style="dim")
+    return told
+
+
+def _verdicts_in_short(verdicts: Sequence[Mapping[str, Any]]) -> Text:
+    copied = [item for item in verdicts if item["verdict"] not in LOST]
+    told = Text(f"{len(copied)} copied", style="green" if copied else "dim")
+    lost = [item for item in verdicts if item["verdict"] in LOST]
+    for item in lost[:LOST_SHOWN_MAX]:
+        told.append(f", {item['follower']} ", style=STYLES[item["verdict"]])
+        told.append(printable(item["reason"]), style="dim")
+    if len(lost) > LOST_SHOWN_MAX:
+        told.append(f", {len(lost) - LOST_SHOWN_MAX} more not", style="dim")
+    return told

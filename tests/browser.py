@@ -86,6 +86,14 @@ class Page:
         while not await self.value(script):
             await asyncio.sleep(0.05)
 
+    async def press(self, key: str) -> None:
+        """A key of the keyboard: `Tab`, `Enter`."""
+        code = {"Tab": 9, "Enter": 13}[key]
+        told: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        text = {"text": "\r"} if key == "Enter" else {}
+        await self.ask("Input.dispatchKeyEvent", type="keyDown", **told, **text)
+        await self.ask("Input.dispatchKeyEvent", type="keyUp", **told)
+
     async def size(self, width: int, height: int, *, dark: bool = False) -> None:
         """A window of another size, or theme."""
         await self.ask(

@@ -38,6 +38,7 @@ SYMBOLS_SHOWN_MAX = 12  # in one picture
 VENUE_SPAN_MS_MAX = 30 * 86_400_000
 BEAT_SECONDS = 15.0
 TEXT_LENGTH_MAX = 200
+ERROR_WORDS = {404: "There is no such page", 421: "Not the name of this server", 503: "Not just now"}
 
 _SYMBOL = re.compile(r"\A[A-Za-z0-9/:._-]{1,64}\Z")
 _log = structlog.get_logger("relay.dashboard")
@@ -378,7 +379,8 @@ class Dashboard:
     def _error(self, request: web.Request, status: int, text: str) -> web.Response:
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(status=status, text=f"{text}\n")
-        page = self._page(request, "error.html.j2", status=status, said=text, pictures=[])
+        what = ERROR_WORDS.get(status, "That did not work")
+        page = self._page(request, "error.html.j2", status=status, what=what, said=text, pictures=[])
         page.set_status(status)
         return page
 

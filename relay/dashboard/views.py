@@ -6,7 +6,7 @@ the store (`desk`), figures of its own (`relay.core`).
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Context, Decimal, InvalidOperation
@@ -49,6 +49,7 @@ __all__ = [
 DIGITS_SHOWN = 8
 COPIED = ("copied", "capped")
 PERCENTS = ("p50", "p95", "p99")
+LOST_NAMED_MAX = 3  # followers, in the answer to what was not copied
 
 
 def plan_rows(told: PlansTold | None) -> list[dict[str, Any]]:
@@ -227,17 +228,20 @@ def answers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         if parts:
             known = {name: value for name, value in parts.items() if value is not None}
             name, value = max(known.items(), key=lambda part: Decimal(part[1]))
-            said = f"{number(value)} bps of {worst['id']}'s {worst['mean']} bps: the largest part."
+            rest = number(Decimal(worst["slippage_bps"]["mean"]) - Decimal(value))
+            said = f"{number(value)} bps for {worst['id']}, the largest part; all others together {rest} bps."
             found.append(_answer("Caused by", PART_WORDS[name], "#picture-parts", said))
-    reasons: Counter[str] = Counter()
-    for row in rows:
-        reasons.update(row["skip_reasons"])
+    lost = sorted(
+        ((sum(row["skip_reasons"].values()), row) for row in rows if row["skip_reasons"]),
+        key=lambda pair: -pair[0],
+    )
     chances = sum(row["signals"] for row in rows)
     if chances:
-        ranked = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
-        why = ", ".join(f"{reason_words(reason)} {count:,}" for reason, count in ranked) or "nothing"
-        told = f"{sum(reasons.values()):,} of {chances:,}"
-        found.append(_answer("Not copied", told, "/signals?show=missed", f"{why}."))
+        named = [f"{row['id']} {count:,}: {row['why']}" for count, row in lost[:LOST_NAMED_MAX]]
+        if len(lost) > LOST_NAMED_MAX:
+            named.append(f"{len(lost) - LOST_NAMED_MAX} more followers")
+        told = f"{sum(count for count, _ in lost):,} of {chances:,}"
+        found.append(_answer("Not copied", told, "/signals?show=missed", f"{'; '.join(named) or 'nothing'}."))
     return found
 
 

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from relay.errors import Failed
+from relay.reporting.findings import printable
 from relay.reporting.timeline import timeline
 from relay.store import DriftStore, StorePlace
 
@@ -46,7 +47,7 @@ def explain(signal_id: str, place: StorePlace, *, as_json: bool) -> str:
         lines += ["", *_verdict(verdict)]
     if not signal["verdicts"]:
         lines.append("  no follower has given a verdict on it")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _verdict(verdict: dict[str, Any]) -> list[str]:
@@ -54,7 +55,8 @@ def _verdict(verdict: dict[str, Any]) -> list[str]:
     if verdict["detail"]:
         lines.append(f"  {verdict['detail']}")
     if verdict["observed"] is not None:
-        lines.append(f"  decided by {verdict['observed']} against {verdict['limit']}")
+        against = "" if verdict["limit"] is None else f" against {verdict['limit']}"
+        lines.append(f"  decided by {verdict['observed']}{against}")
     if verdict["legs"]:
         lines.append("  " + ", ".join(f"{words} +{ms} ms" for words, ms in verdict["legs"]))
     for order in verdict["orders"]:

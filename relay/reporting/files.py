@@ -19,6 +19,7 @@ import orjson
 from relay.core.drift import PARTS, decimal_text
 from relay.core.report import BPS_PLACES
 from relay.core.verdicts import Judged, ReportRows, judge
+from relay.reporting.findings import printable
 from relay.store import DECIMAL, write_parquet
 
 __all__ = ["CSV_COLUMNS", "csv_text", "json_text", "parquet_file", "write_atomically", "write_json"]
@@ -126,8 +127,8 @@ def _csv_row(item: Judged) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Text that somebody else wrote, as a cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    """Text that somebody else wrote, as a cell: no formula for a spreadsheet, no order for a terminal."""
+    return printable(f"'{text}" if text.startswith(_FORMULA_STARTS) else text)
 
 
 def _utc(at_ms: int) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "left_out_lines",
     "mean_slippage_bps",
     "number",
+    "printable",
     "reason_words",
 ]
 
@@ -92,6 +93,11 @@ def arrival_words(found: Mapping[str, Any]) -> str:
 def reason_words(reason: str) -> str:
     """`below_minimum` -> `below minimum`."""
     return reason.replace("_", " ").replace(".", " ").lower()
+
+
+def printable(text: str) -> str:
+    """Followers write policies, reasons and details: nothing in them may steer a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def headline(report: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from relay.core.verdicts import ReportRows
 from relay.errors import Failed
 from relay.reporting.detail import PriceRow, build_detail, plain_symbol
 from relay.reporting.files import csv_text, json_text, parquet_file, write_atomically
-from relay.reporting.findings import arrival_words, left_out_lines
+from relay.reporting.findings import arrival_words, left_out_lines, printable
 from relay.reporting.html import page
 from relay.reporting.table import render_table
 from relay.store import DriftStore, RowFilter, StorePlace
@@ -187,7 +187,7 @@ def _warnings(figures: Figures) -> list[str]:
 
 
 def _complain(line: str, status: int) -> int:
-    sys.stderr.write(f"report: {line}\n")
+    sys.stderr.write(f"report: {printable(line)}\n")
     return status
 
 

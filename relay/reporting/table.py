@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from relay.reporting.findings import arrival_words, left_out_lines, number, reason_words
+from relay.reporting.findings import arrival_words, left_out_lines, number, printable, reason_words
 from relay.reporting.over_time import trend_words
 
 __all__ = ["SlippageTable", "render_table"]
@@ -94,7 +94,7 @@ def _below(report: Mapping[str, Any]) -> list[str]:
     """Whether it gets worse, and what no figure above is made of."""
     trend = trend_words(report["trend"])
     lines, came = left_out_lines(report["left_out"]), arrival_words(report["left_out"])
-    told = [*([f"over time: {trend}"] if trend else []), *(f"left out: {_printable(line)}" for line in lines)]
+    told = [*([f"over time: {trend}"] if trend else []), *(f"left out: {printable(line)}" for line in lines)]
     return [*told, f"came {came}: every figure is as if they had not"] if came else told
 
 
@@ -103,17 +103,12 @@ def _row(row: Mapping[str, Any]) -> _Row:
     reasons: Mapping[str, int] = row["skip_reasons"]
     return _Row(
         name=row["id"],
-        policy=_printable(row["policy"]),
+        policy=printable(row["policy"]),
         counts=tuple(Text(f"{row[name]:,}", style=style if row[name] else "dim") for name, style in COUNTS),
         figures=tuple(figure for figure, _ in pairs),
         below=tuple(below for _, below in pairs),
-        why=_printable(", ".join(f"{reason_words(reason)} {count:,}" for reason, count in reasons.items())),
+        why=printable(", ".join(f"{reason_words(reason)} {count:,}" for reason, count in reasons.items())),
     )
-
-
-def _printable(text: str) -> str:
-    """Followers write policies and reasons: nothing in them may steer the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _slippage(figures: Mapping[str, str] | None) -> tuple[Text, Text]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 from relay.core.drift import LEGS
@@ -61,8 +62,8 @@ def verdict_row(item: Judged) -> dict[str, Any]:
         "observed": copy.observed_value if copy else None,
         "slippage": number(str(float(drift.slippage.total_bps))) if drift else "–",
         "latency": number(drift.latency_ms, 0) if drift else "–",
-        "price": number(str(float(drift.fill_price)), 4) if drift else "–",
-        "qty": number(str(float(drift.filled_qty)), 6) if drift else "–",
+        "price": _short(drift.fill_price, 4) if drift else "–",
+        "qty": _short(drift.filled_qty, 6) if drift else "–",
         "legs": [(STEP_WORDS[leg], legs[leg]) for leg in LEGS if leg in legs],
         "parts": [
             (PART_WORDS[name], number(str(float(value))))
@@ -73,6 +74,12 @@ def verdict_row(item: Judged) -> dict[str, Any]:
         else [],
         "orders": copy.orders if copy else [],
     }
+
+
+def _short(value: Fraction, places: int) -> str:
+    """A figure without the zeros at its end."""
+    told = number(str(float(value)), places)
+    return told.rstrip("0").rstrip(".")
 
 
 def _key(published: PublishedSignal) -> tuple[str, int, int]:

@@ -106,7 +106,7 @@ def test_every_table_reads_back_to_the_last_digit(form: str, place: StorePlace, 
             stored = database.rows(f"SELECT * FROM {table} ORDER BY {', '.join(key)}")
             read = read_back(tmp_path / "out" / f"{table}.{form}")
             assert f"{table}.{form}: {len(stored)} rows" in told
-            assert len(read) == len(stored) and (stored or table == "refused_sums"), table
+            assert len(read) == len(stored) and (stored or table in ("refused_sums", "arrivals")), table
             for ours, theirs in zip(stored, read, strict=True):
                 assert list(theirs) == list(ours.keys())
                 wrong = [name for name in theirs if not same(ours[name], theirs[name], form)]

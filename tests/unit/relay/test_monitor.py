@@ -343,11 +343,11 @@ async def test_nobody_is_silent_because_nobody_listened(place: StorePlace) -> No
 
 
 @pytest.mark.asyncio
-async def test_catching_up_makes_no_clock_wrong(place: StorePlace) -> None:
+async def test_catching_up_makes_no_clock_wrong(tmp_path: Path) -> None:
     """An hour of words at once: how far a clock is off is told by when the broker had them."""
     bus = MemoryBus()
     watching = Watching(AlarmLimits(heartbeat_age_ms=10**9), clock_ms=lambda: START_MS + 3_600_000)
-    async with monitored(bus, place, watching=watching):
+    async with monitored(bus, tmp_path / "drift.sqlite", watching=watching):
         for step in range(720):
             at_ms = START_MS + (step + 1) * 5_000
             bus.hand_in(a_status(at_ms=at_ms), came_ms=at_ms + 30)
