@@ -254,7 +254,7 @@ def _stores(found: Sequence[FollowerSettings]) -> Iterator[tuple[FollowerSetting
 
 def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
     from follower_client.control import ControlFile
-    from follower_client.evidence import kept_evidence
+    from relay.telling.evidence import kept_evidence
 
     name, leader = one.follower.id, one.leader.id
     control = ControlFile(one.follower.data_dir).read()
@@ -279,7 +279,9 @@ def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
         ),
         "control_by": control.by,
         "control_reason": control.reason,
-        "evidence": kept_evidence(one.follower.data_dir),
+        "evidence": [
+            {"file": str(file), "proves": proves} for file, proves in kept_evidence(one.follower.data_dir)
+        ],
     }
 
 

@@ -18,7 +18,6 @@ from follower_client.core.policy import Mode
 from follower_client.core.snapshot import Control, Instrument
 from follower_client.daemon import Market, private_transport
 from follower_client.errors import FollowerError
-from follower_client.evidence import kept_evidence
 from follower_client.reading import read_secret
 from follower_client.risk import CLOCK_FAULT_MS
 from follower_client.settings import FollowerSettings
@@ -28,6 +27,7 @@ from follower_client.venue.transport import CallError
 from follower_client.venue.v5_reads import Reads
 from relay.nats_bus import Bus, BusError, BusMessage
 from relay.protocol import subjects
+from relay.telling.evidence import kept_evidence
 
 __all__ = ["Finding", "examine"]
 
@@ -104,9 +104,9 @@ def _store(settings: FollowerSettings, say: Callable[..., Finding]) -> Iterator[
         level = ControlFile(folder).read()
         if level.level is not Control.RUN:
             yield say("control", "warn", f"{level.level.value} by {level.by}: {level.reason}", "resume")
-        for found in kept_evidence(folder):
-            text = f"{found['proves']} ({found['file']})"
-            yield say("evidence", "fail", text, "ask the leader who has his key; resume is yours to decide")
+        for file, proves in kept_evidence(folder):
+            todo = "ask the leader who has his key; resume is yours to decide"
+            yield say("evidence", "fail", f"{proves} ({file})", todo)
     else:
         yield say("data_dir", "ok", f"{folder} will be made")
 

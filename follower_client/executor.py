@@ -39,7 +39,6 @@ from follower_client.core.policy import ENTRY_LIFE_MAX_MS, Policy
 from follower_client.core.progress import Progress
 from follower_client.core.snapshot import Control, LeaderStep, Snapshot, StepKind
 from follower_client.desk import Desk
-from follower_client.evidence import keep_evidence
 from follower_client.late_join import record_late
 from follower_client.leader_view import LeaderFacts, LeaderView
 from follower_client.order_driver import LiveOrder, intent_of, now_ms
@@ -48,6 +47,7 @@ from follower_client.reports import Identity, Reporter, copy_report, report_id
 from relay.protocol.codec import decode_payload, encode_report
 from relay.protocol.messages import Signal
 from relay.protocol.signing import Envelope
+from relay.telling.evidence import keep_evidence
 
 __all__ = ["ACTIVE_COPIES_MAX", "Executor"]
 

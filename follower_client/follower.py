@@ -24,7 +24,7 @@ from follower_client.instance import bind_store, hold_account, hold_follower
 from follower_client.leader_view import LeaderView
 from follower_client.locks import Lock
 from follower_client.membership import fetch_group_key
-from follower_client.notify import Notifier, make_sender, read_addresses
+from follower_client.notify import Notifier
 from follower_client.order_driver import now_ms
 from follower_client.protection import Protection
 from follower_client.reading import read_secret
@@ -41,6 +41,7 @@ from relay.nats_bus import Bus, BusError
 from relay.protocol import subjects
 from relay.protocol.feed import NeedKey
 from relay.protocol.venues import venue_name
+from relay.telling.people import AddressError, sender_of
 
 __all__ = ["CLOSE_LIMIT_S", "STOP_LIMIT_S", "Follower"]
 
@@ -84,10 +85,11 @@ class Follower:
         self._locks += hold_follower(settings)
         control = ControlFile(folder)
         self._pass_gate(control)
-        addresses = read_addresses(settings.notify.urls_file)
-        self._notifier = Notifier(
-            settings.follower.id, make_sender(addresses), per_hour_max=settings.notify.per_hour_max
-        )
+        try:
+            send = sender_of(settings.notify.urls_file)
+        except AddressError as error:
+            raise ConfigurationError([f"notify.urls_file: {error}"]) from None
+        self._notifier = Notifier(settings.follower.id, send, per_hour_max=settings.notify.per_hour_max)
         self._store = Store.open(folder / "follower.sqlite")
         self._store.claim({"follower": self.follower_id})
         seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")

@@ -1,7 +1,7 @@
 """Tells a person what happened and what to do about it.
 
-Belongs here: the words of each alarm, its rate limit, handing it to apprise where that is installed. Does
-not belong here: when something is an alarm (`risk`, `follower`).
+Belongs here: the words of each alarm, its rate limit. Does not belong here: when something is an alarm
+(`risk`, `follower`), addresses and sending (`relay.telling`).
 
 Every alarm is logged; sending is an extra (`pip install slipstream[notify]`). More than the limit per hour
 are counted and told in one line once there is room again.
@@ -12,16 +12,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import structlog
 
-from follower_client.errors import ConfigurationError
+from relay.telling.people import Sender
 
-__all__ = ["WHAT_TO_DO", "Notifier", "make_sender", "read_addresses"]
+__all__ = ["WHAT_TO_DO", "Notifier"]
 
 HOUR_S = 3600.0
 SEND_LIMIT_S = 10.0
@@ -58,7 +55,6 @@ ALWAYS_TOLD = frozenset({"not_flat", "stopped", "equivocation", "unprotected"})
 
 DEFAULT_ADVICE = "Look at `follower-client status` and the log."
 
-Sender = Callable[[str, str], Awaitable[None]]
 log = structlog.get_logger(__name__)
 
 
@@ -109,40 +105,7 @@ class Notifier:
             return
         try:
             async with asyncio.timeout(limit_s):
-                await self._send(title, body)
+                if not await self._send(title, body):
+                    log.warning("alarm_not_sent", title=title)
         except Exception as error:  # whatever a notification service does, copying goes on
             log.warning("alarm_not_sent", error=type(error).__name__)
-
-
-def read_addresses(file: Path | None) -> list[str]:
-    """One apprise address per line; they hold tokens, so none is ever printed. Raises
-    `ConfigurationError`.
-    """
-    if file is None:
-        return []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(["notify.urls_file: cannot be read, allowed: a text file"]) from None
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-
-
-def make_sender(addresses: Sequence[str]) -> Sender | None:
-    """Hands alarms to apprise; `None` without addresses. Raises `ConfigurationError`."""
-    if not addresses:
-        return None
-    try:
-        import apprise
-    except ImportError:
-        told = "notify.urls_file: apprise is not installed, allowed: pip install slipstream[notify]"
-        raise ConfigurationError([told]) from None
-    service: Any = apprise.Apprise()
-    for number, address in enumerate(addresses, start=1):
-        if not service.add(address):
-            told = f"notify.urls_file: line {number} is no apprise address"
-            raise ConfigurationError([told])
-
-    async def send(title: str, body: str) -> None:
-        await service.async_notify(title=title, body=body)
-
-    return send

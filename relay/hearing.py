@@ -16,7 +16,6 @@ from typing import Protocol, TypeAlias
 import structlog
 
 from relay.core.intake import Refusal, signal_refusal
-from relay.evidence import evidence_against, keep_evidence
 from relay.nats_bus import BusError, BusMessage
 from relay.protocol import subjects
 from relay.protocol.errors import NoKey
@@ -36,6 +35,7 @@ from relay.protocol.feed import (
 from relay.protocol.messages import Signal
 from relay.protocol.signing import GENESIS_HASH, Envelope, PublicKey
 from relay.store import FeedEntry, FeedHead, RefusedReport, StoreItem
+from relay.telling.evidence import evidence_against, keep_evidence
 from relay.watching import Watching
 
 __all__ = ["FeedBus", "GroupKey", "Hearing"]

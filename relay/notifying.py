@@ -1,6 +1,6 @@
 """Tells people that something is wrong, and that it is over: through apprise, where that is installed.
 
-Belongs here: the words, what is not sent and why, handing it on. Does not belong here: when something is
+Belongs here: the words, what is not sent and why. Does not belong here: when something is
 wrong (`relay.core.alarms`), the log and the metrics (`watching`).
 
 Sending is an extra (`pip install slipstream[notify]`). An alarm that returns soon after it was told waits,
@@ -13,18 +13,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import structlog
 
 from relay.core.alarms import Alarm, Severity
-from relay.errors import ConfigurationError
+from relay.telling.people import Sender
 
-__all__ = ["Notifier", "Sender", "make_sender", "read_addresses"]
+__all__ = ["Notifier"]
 
 HOUR_S = 3600.0
 AGAIN_S = 600.0  # how long an alarm that returns must wait until it is told again
@@ -34,7 +32,6 @@ LOOK_S = 1.0
 QUEUE_MAX = 100
 KEYS_MAX = 10_000
 
-Sender = Callable[[str, str], Awaitable[bool]]
 _Key = tuple[str, str]
 _log = structlog.get_logger("relay.alarms")
 
@@ -144,34 +141,3 @@ def _body(alarm: Alarm, is_over: bool) -> str:
     if is_over:
         return f"It was, since {since}: {alarm.what}"
     return f"{alarm.what}\nSince {since} ({alarm.severity}).\n{alarm.todo}"
-
-
-def read_addresses(file: Path | None) -> list[str]:
-    """One apprise address per line; they hold tokens, so none is printed. Raises `ConfigurationError`."""
-    if file is None:
-        return []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(["notify.urls_file: cannot be read, allowed: a text file"]) from None
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-
-
-def make_sender(addresses: Sequence[str]) -> Sender | None:
-    """Hands messages to apprise; None without addresses. Raises `ConfigurationError`."""
-    if not addresses:
-        return None
-    try:
-        import apprise
-    except ImportError:
-        told = "notify.urls_file: apprise is not installed, allowed: pip install slipstream[notify]"
-        raise ConfigurationError([told]) from None
-    service: Any = apprise.Apprise()
-    for number, address in enumerate(addresses, start=1):
-        if not service.add(address):
-            raise ConfigurationError([f"notify.urls_file: line {number} is no apprise address"])
-
-    async def send(title: str, body: str) -> bool:
-        return bool(await service.async_notify(title=title, body=body))
-
-    return send

@@ -20,13 +20,14 @@ from relay.errors import ConfigurationError, Failed
 from relay.external_broker import ExternalBroker
 from relay.monitor import run_monitor
 from relay.nats_bus import Bus, BusError
-from relay.notifying import Notifier, make_sender, read_addresses
+from relay.notifying import Notifier
 from relay.planning import Planner
 from relay.private_feeds import PrivateFeeds
 from relay.registry import Registry
 from relay.running import cancel, first_of, tell_ready
 from relay.settings import ServeSettings
 from relay.streams import Retention
+from relay.telling.people import AddressError, sender_of
 from relay.venue_watch import VenueWatch
 from relay.watching import Watching
 
@@ -86,7 +87,10 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
 
 def _notifier(settings: ServeSettings) -> Notifier:
     own = settings.notify
-    send = make_sender(read_addresses(own.urls_file))
+    try:
+        send = sender_of(own.urls_file)
+    except AddressError as error:
+        raise ConfigurationError([f"notify.urls_file: {error}"]) from None
     return Notifier(send, per_hour_max=own.per_hour_max, least=own.least)
 
 

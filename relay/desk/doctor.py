@@ -19,7 +19,6 @@ from relay.broker_config import ADMIN, SYSTEM
 from relay.desk.people import Told, is_running, running_port
 from relay.door import call
 from relay.errors import RelayError
-from relay.evidence import kept_evidence
 from relay.keys import load_current_key, load_nkey_seed, nkey_public, public_key_hex
 from relay.nats_bus import Bus, BusError
 from relay.outbox import Outbox
@@ -28,6 +27,7 @@ from relay.publishing import door_note
 from relay.registry import Registry
 from relay.settings import PublishSettings, ServeSettings, load_publish, load_serve
 from relay.streams import check_durable
+from relay.telling.evidence import kept_evidence
 from relay.venue import VenueUnavailable, open_venue
 
 __all__ = ["Finding", "examine"]

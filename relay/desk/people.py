@@ -20,7 +20,6 @@ from typing import Any, Final
 import msgspec
 
 from relay.errors import ConfigurationError, Failed, wrong
-from relay.evidence import kept_evidence
 from relay.keys import is_public_nkey, new_nkey
 from relay.protocol.errors import ProtocolError
 from relay.protocol.evidence import proven
@@ -28,6 +27,7 @@ from relay.protocol.invite import URLS_MAX, Invite, VenueHint, encode_invite
 from relay.protocol.profile import open_profile
 from relay.registry import InviteRow, Leader, Refused, Registry
 from relay.settings import ServeSettings, load_serve
+from relay.telling.evidence import kept_evidence
 
 __all__ = ["InviteTerms", "Relay", "Told", "examine_evidence", "is_running", "opened", "running_port"]
 

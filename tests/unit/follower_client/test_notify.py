@@ -13,9 +13,10 @@ import pytest
 from aiohttp import web
 
 from follower_client.daemon import serve_started
-from follower_client.errors import ConfigurationError, StoreError
+from follower_client.errors import StoreError
 from follower_client.follower import Follower
-from follower_client.notify import WHAT_TO_DO, Notifier, make_sender, read_addresses
+from follower_client.notify import WHAT_TO_DO, Notifier
+from relay.telling.people import AddressError, make_sender, read_addresses
 
 pytestmark = pytest.mark.asyncio
 LIMIT_S = 20.0
@@ -102,7 +103,7 @@ async def test_a_service_that_fails_holds_nothing_up(tmp_path: Path) -> None:
 async def test_a_line_that_is_no_address_is_named_and_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "urls"
     file.write_text("json://127.0.0.1:9/a\nnosuchservice://tokenofmine/x\n")
-    with pytest.raises(ConfigurationError, match="line 2") as caught:
+    with pytest.raises(AddressError, match="line 2") as caught:
         make_sender(read_addresses(file))
     assert "tokenofmine" not in str(caught.value)
 

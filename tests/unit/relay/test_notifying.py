@@ -13,8 +13,8 @@ from aiohttp import web
 
 from relay.core.alarms import Alarm
 from relay.core.watch import AlarmLimits
-from relay.errors import ConfigurationError
-from relay.notifying import AGAIN_S, HOUR_S, Notifier, make_sender, read_addresses
+from relay.notifying import AGAIN_S, HOUR_S, Notifier
+from relay.telling.people import AddressError, make_sender, read_addresses
 from relay.watching import Watching
 from tests.unit.relay.drift_samples import LEADER, START_MS
 
@@ -145,7 +145,7 @@ async def test_a_real_alarm_goes_through_the_real_library(tmp_path: Path) -> Non
         now[0] += 10_000
         watching.look()
         began = await asyncio.wait_for(got.get(), 20)
-        watching.watch.expect(LEADER, now[0])
+        watching.watch.hear_beat(LEADER, now[0])
         watching.look()
         over = await asyncio.wait_for(got.get(), 20)
         running.cancel()
@@ -159,8 +159,8 @@ async def test_a_real_alarm_goes_through_the_real_library(tmp_path: Path) -> Non
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_mistakes_in_the_addresses_are_told_without_the_address(tmp_path: Path) -> None:
     (tmp_path / "urls").write_text("json://127.0.0.1:1/x\nnonsense-with-a-token\n")
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(AddressError) as caught:
         make_sender(read_addresses(tmp_path / "urls"))
     assert "line 2 is no apprise address" in str(caught.value) and "token" not in str(caught.value)
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(AddressError, match="cannot be read"):
         read_addresses(tmp_path / "missing")

@@ -1,7 +1,7 @@
-"""Leaders' contradictions as files beside the registry, for whoever has to show them.
+"""Leaders' contradictions as files of the program that met them, for whoever has to show them.
 
 Belongs here: keeping a document once, listing those that are kept. Does not belong here: what a document
-proves (`relay.protocol.evidence`), when one is made (`relay.monitor`).
+proves (`relay.protocol.evidence`), when one is made (the monitor, a follower's subscriber).
 """
 
 from __future__ import annotations
