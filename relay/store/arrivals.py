@@ -36,24 +36,29 @@ class Arrivals:
         self._spoken.clear()
         self._odd.clear()
 
+    def may_be_there(self, key: _CopyKey) -> bool:
+        """Whether a verdict can be in the store: none beyond the furthest one is. Spares a look for each."""
+        return key[2:] <= self._head(key[:2])
+
     def note_copies(self, copies: Sequence[CopyRows], there: Mapping[_CopyKey, str]) -> None:
         """Before they are written; `there` has the digests of those that were, by key."""
         known = dict(there)
         for rows in copies:
             copy, came, digest = rows.copy, rows.came, rows.row[0]
+            pair, place = (copy.follower_id, copy.leader_id), (copy.epoch, copy.seq)
+            head = self._head(pair)
+            if place > head:
+                self._heads[pair] = place
             if came is None:
                 continue
-            pair = (copy.follower_id, copy.leader_id)
-            key, place = (*pair, copy.epoch, copy.seq), (copy.epoch, copy.seq)
+            key = (*pair, *place)
             is_first = key not in known
             if not is_first and digest <= known[key] and not came.is_again:
                 self._note("doubled", pair)
             if is_first and rows.is_late:
                 self._note("late", pair)
-            head = self._head(pair)
             if is_first and place < head and not came.is_again:
                 self._note("out_of_order", pair)
-            self._heads[pair] = max(place, head)
             known[key] = max(digest, known.get(key, ""))
 
     def note_words(self, words: Sequence[Word]) -> None:

@@ -199,9 +199,10 @@ class Writer:
                 newest[key] = rows
             at_ms = rows.came.ms if rows.came is not None and rows.is_late else copy.received_ms
             self._heard((copy.follower_id, copy.leader_id), at_ms, copy.policy, changed)
+        wanted = [key for key in newest if self._arrivals.may_be_there(key)]
         there = {
             (row["follower_id"], row["leader_id"], row["epoch"], row["seq"]): row["digest"]
-            for row in self._lookup("copies", COPY_KEY, "digest", newest)
+            for row in self._lookup("copies", COPY_KEY, "digest", wanted)
         }
         self._arrivals.note_copies(copies, there)
         better = {key: rows for key, rows in newest.items() if rows.row[0] > there.get(key, "")}
