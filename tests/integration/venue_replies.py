@@ -343,6 +343,7 @@ def pointed(name: str, replies: Replies, base: str) -> type[Any]:
             super().__init__(config)
             self.urls["api"] = _redirected(self.urls["api"], base)
             self.set_markets([market])
+            self.enableRateLimit = False
 
     return Pointed
 

@@ -38,7 +38,7 @@ async def test_every_row_is_listed_whichever_end_a_venue_shows(newest: bool) -> 
         span_ms = numbers.choice([DAY_MS, 7 * DAY_MS, 365 * DAY_MS])
         end = began + numbers.choice([60_000, DAY_MS, 9 * DAY_MS])
         count = numbers.randrange(8 * page)
-        rows = [{"id": n, "timestamp": numbers.randrange(began, end)} for n in range(count)]
+        rows: list[Row] = [{"id": n, "timestamp": numbers.randrange(began, end)} for n in range(count)]
         pages = Pages(rows, newest=newest, page=page, span_ms=span_ms)
         found, is_whole = await list_between(pages, began, end, Terms(page=page, span_ms=span_ms))
         assert is_whole or pages.calls == CALLS_MAX or end - began < 120_000, f"seed {seed}"
@@ -47,7 +47,9 @@ async def test_every_row_is_listed_whichever_end_a_venue_shows(newest: bool) -> 
 
 
 async def test_what_cannot_be_listed_is_said_and_ends() -> None:
-    rows = [{"id": n, "timestamp": 1_700_000_000_500} for n in range(30)]  # more than a page in one moment
+    rows: list[Row] = [
+        {"id": n, "timestamp": 1_700_000_000_500} for n in range(30)
+    ]  # more than a page in one moment
     pages = Pages(rows, newest=True, page=10)
     found, is_whole = await list_between(pages, 1_700_000_000_000, 1_700_000_100_000, Terms(page=10))
     assert not is_whole

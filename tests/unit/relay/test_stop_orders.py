@@ -16,7 +16,7 @@ SHORT = Position(qty=Decimal("-0.5"), entry_price=Decimal(100))
 
 
 def order(side: str, price: float, amount: float | None = 0.5, **more: Any) -> dict[str, Any]:
-    row = {
+    row: dict[str, Any] = {
         "symbol": BTC,
         "side": side,
         "amount": amount,
