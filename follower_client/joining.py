@@ -24,7 +24,7 @@ from follower_client.errors import ConfigurationError, FollowerError, TryAgainEr
 from follower_client.reading import load_settings, read_secret
 from follower_client.settings import FollowerSettings
 from follower_client.template import template
-from relay.nats_bus import Bus, BusError
+from relay.nats_bus import Bus, BusError, BusMessage, NobodyAnswers
 from relay.protocol import subjects
 from relay.protocol.errors import ProtocolError
 from relay.protocol.invite import Invite, decode_join_answer, encode_join_request, parse_invite
@@ -35,6 +35,8 @@ __all__ = ["Joined", "join", "read_invite", "request_leave", "run_join"]
 NKEY_FILE, BOX_FILE, CA_FILE, CONFIG_FILE = "follower.nkey", "follower.box", "broker.pem", "follower.toml"
 PROFILE_FILE = "leader.profile"  # as he signed it
 REQUEST_LIMIT_S = 15.0
+START_WAIT_S = 10.0
+START_LOOK_S = 0.25
 DEFAULT_VENUE = ("https://api-testnet.bybit.com", "wss://stream-testnet.bybit.com")
 
 
@@ -144,7 +146,7 @@ async def _ask(invite: Invite, raw: bytes) -> tuple[str, bytes]:
             reasons.append(str(error))
             continue
         try:
-            answer = await bus.request(subjects.join(invite.invite_id), raw, timeout_s=REQUEST_LIMIT_S)
+            answer = await _request(bus, subjects.join(invite.invite_id), raw)
         except BusError as error:
             reasons.append(str(error))
         else:
@@ -152,6 +154,20 @@ async def _ask(invite: Invite, raw: bytes) -> tuple[str, bytes]:
         finally:
             await bus.close()
     raise TryAgainError(f"join: {'; '.join(reasons)}")
+
+
+async def _request(bus: Bus, subject: str, raw: bytes) -> BusMessage:
+    """The relay's answer. A relay that starts lets its broker answer a moment before itself, so that nobody
+    being there is asked again for a while.
+    """
+    deadline = time.monotonic() + START_WAIT_S
+    while True:
+        try:
+            return await bus.request(subject, raw, timeout_s=REQUEST_LIMIT_S)
+        except NobodyAnswers:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(START_LOOK_S)
 
 
 async def request_leave(settings: FollowerSettings, leader_id: str) -> bool:

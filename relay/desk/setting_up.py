@@ -35,6 +35,9 @@ DEFAULT_LISTEN: Final = "127.0.0.1:4222"
 DEFAULT_REST_URL: Final = "http://127.0.0.1:8080"
 DEFAULT_SYMBOLS: Final = ("BTC/USDT:USDT", "ETH/USDT:USDT")
 _VENUE_LINE_BYTES_MAX = 1024 * 1024
+_VENUE_LINE_WAIT_S = 30.0  # until a venue that was started a moment ago is there
+_VENUE_FILE_WAIT_S = 1.0  # until a shell has made the file
+_VENUE_LOOK_S = 0.05
 _IDENTIFIER = re.compile(r"\A[a-z0-9]{1,32}\Z")
 
 _RELAY_TOML = """\
@@ -108,8 +111,12 @@ def default_leader_id() -> str:
 
 
 def venue_from_line(path: Path, account: str) -> dict[str, str]:
-    """`rest_url`, `ws_url`, `api_key`, `api_secret` from the ready line of `simulated-exchange serve`."""
+    """`rest_url`, `ws_url`, `api_key`, `api_secret` from the ready line of `simulated-exchange serve`.
+
+    A venue that has not got so far yet is waited for.
+    """
     try:
+        _await_line(path)
         if path.stat().st_size > _VENUE_LINE_BYTES_MAX:
             raise ValueError
         line: dict[str, Any] = json.loads(path.read_text("utf-8").splitlines()[0])
@@ -127,6 +134,19 @@ def venue_from_line(path: Path, account: str) -> dict[str, str]:
         "api_key": str(found[0]["api_key"]),
         "api_secret": str(found[0]["api_secret"]),
     }
+
+
+def _await_line(path: Path) -> None:
+    """Return when the file's first line is complete; after a while in any case."""
+    began = time.monotonic()
+    while (waited_s := time.monotonic() - began) < _VENUE_LINE_WAIT_S:
+        if path.exists():
+            with path.open("rb") as file:
+                if b"\n" in file.read(_VENUE_LINE_BYTES_MAX):
+                    return
+        elif waited_s > _VENUE_FILE_WAIT_S:
+            return
+        time.sleep(_VENUE_LOOK_S)
 
 
 def init_leader(setup: LeaderSetup) -> str:

@@ -14,6 +14,7 @@ from relay.nats_bus.errors import (
     BusTimeout,
     BusUnavailable,
     Fenced,
+    NobodyAnswers,
     NotPermitted,
     StreamBehind,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Delivery",
     "Fenced",
     "History",
+    "NobodyAnswers",
     "NotPermitted",
     "StreamBehind",
     "Subscription",

@@ -27,7 +27,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from relay.nats_bus.client import QuickClient, trust
-from relay.nats_bus.errors import BusTimeout, BusUnavailable, NotPermitted
+from relay.nats_bus.errors import BusTimeout, BusUnavailable, NobodyAnswers, NotPermitted
 
 __all__ = ["REQUEST_TIMEOUT_S", "BusMessage", "Connection", "Subscription"]
 
@@ -289,7 +289,7 @@ class Connection:
         finally:
             self._forget(token)
         if message.headers and message.headers.get("Status") == "503":
-            raise BusTimeout(f"{subject}: nobody answers")
+            raise NobodyAnswers(f"{subject}: nobody answers")
         return _from_wire(message)
 
     async def _send_request(

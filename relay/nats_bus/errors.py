@@ -12,6 +12,7 @@ __all__ = [
     "BusTimeout",
     "BusUnavailable",
     "Fenced",
+    "NobodyAnswers",
     "NotPermitted",
     "StreamBehind",
 ]
@@ -27,6 +28,10 @@ class BusUnavailable(BusError):
 
 class BusTimeout(BusError):
     """No answer in time. The outcome is unknown: repeat with the same bytes and the same id."""
+
+
+class NobodyAnswers(BusTimeout):
+    """The broker is there, and nobody listens on this subject: nothing has happened."""
 
 
 class NotPermitted(BusError):

@@ -68,21 +68,20 @@ class Terminal:
         log.close()
         if in_background or words[1] == "run":
             self.running[f"{words[0]} {words[1]}"] = process
-            if process.stdout is not None:
-                return (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-            await self._wait_for(self.folder / target)
-            return ""
+            return ""  # as in a shell: the next line does not wait
         said, _ = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, f"{line}: {self.log(words)}"
         return said.decode().strip()
 
+    async def ready(self) -> None:
+        """Return when everything that runs has said that it is there."""
+        for name, process in self.running.items():
+            if process.stdout is not None:
+                line = await asyncio.wait_for(process.stdout.readline(), 60)
+                assert line, self.log(name.split())
+
     def log(self, words: list[str]) -> str:
         return (self.folder / f"{words[0]}-{words[1]}.log").read_text()
-
-    async def _wait_for(self, path: Path) -> None:
-        async with asyncio.timeout(60):
-            while not path.read_bytes().endswith(b"\n"):  # noqa: ASYNC110, ASYNC240 - another writes it
-                await asyncio.sleep(0.05)
 
     async def close(self) -> None:
         for process in reversed(self.running.values()):
@@ -126,6 +125,7 @@ async def test_the_page_leads_from_nothing_to_a_verdict(tmp_path: Path) -> None:
                 token = said
                 assert said.startswith("slip1_")
                 assert len(said.splitlines()) == 1
+        await terminal.ready()
         venue = json.loads((tmp_path / "venue.json").read_text().splitlines()[0])
         keys = next(row for row in venue["accounts"] if row["name"] == "leader")
         leader = make_exchange(

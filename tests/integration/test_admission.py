@@ -12,6 +12,7 @@ from pathlib import Path
 import nats.errors
 import pytest
 
+from follower_client.joining import join
 from relay.admission import Admission
 from relay.keys import create_nkey, load_nkey_seed
 from relay.nats_bus import Bus, BusError, BusMessage, BusUnavailable
@@ -34,6 +35,21 @@ class Door:
         self.room = room
         self.registry = registry
         self._count = 0
+        self._running: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        fixed = self.room.broker.leaders, self.room.broker.followers
+        keys = {"alice": samples.PUBLIC, "carol": bytes(samples.OTHER_KEY.verify_key).hex()}
+        admission = Admission(
+            self.room.broker, self.registry, leaders=fixed[0], followers=fixed[1], signing_keys=keys
+        )
+        ready = asyncio.Event()
+        self._running = asyncio.create_task(admission.run(ready))
+        await asyncio.wait_for(ready.wait(), 10)
+
+    async def shut(self) -> None:
+        if self._running is not None:
+            await cancel(self._running)
 
     def invite(self, leader: str = "zoe", *, uses: int = 1) -> Invite:
         self._count += 1
@@ -71,16 +87,12 @@ async def door(folder: Path) -> AsyncIterator[Door]:
     async with running_room(folder) as room:
         registry = Registry.open(folder / "registry.sqlite")
         registry.add_leader("zoe", create_nkey(folder / "zoe.nk"), "ab" * 32, {}, 0)
-        fixed = room.broker.leaders, room.broker.followers
-        keys = {"alice": samples.PUBLIC, "carol": bytes(samples.OTHER_KEY.verify_key).hex()}
-        admission = Admission(room.broker, registry, leaders=fixed[0], followers=fixed[1], signing_keys=keys)
-        ready = asyncio.Event()
-        running = asyncio.create_task(admission.run(ready))
+        here = Door(room, registry)
         try:
-            await asyncio.wait_for(ready.wait(), 10)
-            yield Door(room, registry)
+            await here.open()
+            yield here
         finally:
-            await cancel(running)
+            await here.shut()
             registry.close()
 
 
@@ -92,6 +104,19 @@ async def collect(bus: Bus, leader: str) -> list[bytes]:
 
     await bus.subscribe(subjects.feed(leader), hear)
     return heard
+
+
+async def test_who_asks_while_the_relay_starts_is_answered_when_it_is_there(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        invite = here.invite()
+        await here.applied()
+        await here.shut()  # the broker goes on
+        joining = asyncio.create_task(join(invite, "mia", tmp_path / "mia"))
+        await asyncio.sleep(0.5)
+        assert not joining.done()
+        await here.open()
+        joined = await asyncio.wait_for(joining, 10)
+        assert (joined.follower_id, joined.leader_id) == ("mia", "zoe")
 
 
 async def test_who_joins_hears_at_once_and_disturbs_nobody(tmp_path: Path) -> None:
