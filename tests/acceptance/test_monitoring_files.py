@@ -12,11 +12,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from relay.core.intake import Refusal
+from relay.core.intake import Came, Odd, Refusal
 from relay.core.watch import AlarmLimits
 from relay.dashboard import Dashboard
 from relay.protocol.feed import Locked, NeedGap
-from relay.store import DriftStore, FeedEntry, FeedHead, RefusedReport
+from relay.store import CopyRows, DriftStore, FeedEntry, FeedHead, RefusedReport
 from relay.watching import Watching
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
@@ -41,7 +41,10 @@ def everything_wrong() -> Watching:
     refused = RefusedReport("d", "reports.alice.steady", Refusal("malformed", "no JSON"))
     status = a_status(at_ms=START_MS - 2_000, unknown_orders=2, exposure_gap="0.2")
     watching.watch.expect(LEADER, START_MS)
-    watching.hear_stored([entry, a_copy(signal), a_copy(signal), status, refused])
+    ahead = Came(START_MS - 60_000)  # a verdict by a clock that is a minute ahead
+    off = CopyRows.of(a_copy(signal, "fast"), ahead)
+    watching.hear_stored([entry, a_copy(signal), off, status, refused])
+    watching.hear_odd([Odd("doubled", LEADER, "steady")])
     watching.hear_feed(LEADER, [NeedGap(3, 2), Locked("equivocation", 7, "two at 7", ())], is_whole=False)
     now_ms[0] += 10_000
     return watching
@@ -88,7 +91,7 @@ NAMES = """
 relay_signal_publish_lag_seconds relay_signal_transit_seconds relay_decide_seconds relay_order_ack_seconds
 relay_slippage_bps relay_signals_total relay_orders_total relay_orders_unknown relay_seq_gap_total
 relay_duplicate_suppressed_total relay_clock_skew_seconds relay_heartbeat_age_seconds relay_cap_used_ratio
-relay_mode relay_build_info
+relay_mode relay_build_info relay_reports_odd_total relay_copies_left_out_total relay_reports_refused_total
 """
 
 
@@ -138,6 +141,91 @@ async def test_the_rules_rise_on_a_live_metrics_page(tmp_path: Path) -> None:
     command = [promtool, "test", "rules", "live.yml"]
     done = await asyncio.to_thread(
         subprocess.run, command, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+PAIR = 'leader="alice", follower="bob"'
+LATE = f'relay_signal_transit_seconds_bucket{{{PAIR}, le="%s"}}'
+ORDERS = f'relay_orders_total{{{PAIR}, outcome="%s"}}'
+STANDS_BY_S = 200
+# Of each rule: series that raise it, series beside which it is quiet, and who is named.
+EACH_RULE: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
+    "OrdersUnknown": (
+        {f"relay_orders_unknown{{{PAIR}}}": "2x60"},
+        {f"relay_orders_unknown{{{PAIR}}}": "0x9 2x4 0x50"},  # known again within half a minute
+        {"leader": "alice", "follower": "bob"},
+    ),
+    "HeartbeatLost": (
+        {'relay_heartbeat_age_seconds{leader="alice"}': "1x5 10x60"},
+        {'relay_heartbeat_age_seconds{leader="alice"}': "3x60"},
+        {"leader": "alice"},
+    ),
+    "ClockSkew": (
+        {f"relay_clock_skew_seconds{{{PAIR}}}": "-0.7x60"},
+        {f"relay_clock_skew_seconds{{{PAIR}}}": "0.5x60"},
+        {"leader": "alice", "follower": "bob"},
+    ),
+    "GapUnresolved": (
+        {'relay_alarms{rule="gap", severity="critical"}': "1x60"},
+        {'relay_alarms{rule="stale", severity="warning"}': "1x60"},
+        {"rule": "gap"},
+    ),
+    "Equivocation": (
+        {'relay_equivocation{leader="alice"}': "0x5 1x60"},
+        {'relay_equivocation{leader="alice"}': "0x60"},
+        {"leader": "alice"},
+    ),
+    "Rejects": (
+        {ORDERS % "rejected": "0+1x60", ORDERS % "accepted": "0+3x60"},
+        {ORDERS % "rejected": "0+1x60", ORDERS % "accepted": "0+4x60"},
+        {"leader": "alice", "follower": "bob"},
+    ),
+    "TransitSlow": (
+        {LATE % "0.25": "0+97x60", LATE % "0.5": "0+100x60", LATE % "+Inf": "0+100x60"},
+        {LATE % "0.25": "0+99x60", LATE % "0.5": "0+100x60", LATE % "+Inf": "0+100x60"},
+        {"follower": "bob"},
+    ),
+    "ExposureGap": (
+        {f"relay_exposure_gap_ratio{{{PAIR}}}": "0.06x60"},
+        {f"relay_exposure_gap_ratio{{{PAIR}}}": "0.05x60"},
+        {"leader": "alice", "follower": "bob"},
+    ),
+    "BrokerNotDurable": (
+        {"relay_broker_sync_always": "1x5 0x60"},
+        {"relay_broker_sync_always": "1x60"},
+        {},
+    ),
+}
+
+
+def rules() -> set[str]:
+    return set(re.findall(r"alert: Slipstream(\w+)", (FOLDER / "alerts.yml").read_text()))
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("rule", sorted(EACH_RULE))
+def test_each_rule_rises_and_is_quiet(rule: str, tmp_path: Path) -> None:
+    """Beside nothing but its own series, as Prometheus evaluates it; who it is about is named."""
+    promtool = shutil.which("promtool")
+    assert promtool is not None, "this test needs promtool: apt-get install prometheus"
+    assert rules() == set(EACH_RULE), "every rule has a test"
+    raising, quiet, who = EACH_RULE[rule]
+    firing = f'count(ALERTS{{alertname="Slipstream{rule}", alertstate="firing"}})'
+    named = "".join(f', {name}="{value}"' for name, value in who.items())
+    own = f'count(ALERTS{{alertname="Slipstream{rule}", alertstate="firing"{named}}})'
+    tests = []
+    for series, samples in ((raising, [{"labels": "{}", "value": 1}]), (quiet, [])):
+        asked = [
+            {"expr": expression, "eval_time": f"{STANDS_BY_S}s", "exp_samples": samples}
+            for expression in (firing, own)
+        ]
+        given = [{"series": name, "values": values} for name, values in series.items()]
+        tests.append({"interval": "5s", "input_series": given, "promql_expr_test": asked})
+    document = {"rule_files": [str(FOLDER / "alerts.yml")], "evaluation_interval": "5s", "tests": tests}
+    (tmp_path / "rule.yml").write_text(json.dumps(document))
+    done = subprocess.run(
+        [promtool, "test", "rules", "rule.yml"], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
