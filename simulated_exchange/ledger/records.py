@@ -51,13 +51,58 @@ class OrderStatus(StrEnum):
         return self in {OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNTRIGGERED}
 
 
-class OrderRecord:
+class _OfEvent:
+    """What a record reads from the event that it is made of: which one, and when."""
+
+    __slots__ = ()
+    _event: Event.OrderAccepted | Event.Fill | PaidFunding | Event.WalletChanged
+
+    @property
+    def sequence(self) -> int:
+        """Number of the event."""
+        return self._event.sequence
+
+    @property
+    def wall_us(self) -> int:
+        """When it happened."""
+        return self._event.wall_us
+
+
+class _OfTrading(_OfEvent):
+    """Also whose it is, and of which position."""
+
+    __slots__ = ()
+    _event: Event.OrderAccepted | Event.Fill | PaidFunding
+
+    @property
+    def account(self) -> int:
+        """Whose it is."""
+        return self._event.account
+
+    @property
+    def instrument(self) -> int:
+        """What it is about."""
+        return self._event.instrument
+
+    @property
+    def position_index(self) -> int:
+        """Which of the account's positions it is for."""
+        return int(self._event.position_index)
+
+    @property
+    def is_buy(self) -> bool:
+        """Its side; of funding whether the position is long."""
+        return self._event.side == Side.Buy
+
+
+class OrderRecord(_OfTrading):
     """One order through its whole life: the event that began it, and what has become of it since.
 
     What never changes is read from the event when somebody asks; what mostly stays as it is costs nothing
     until it changes.
     """
 
+    _event: Event.OrderAccepted
     status: OrderStatus = OrderStatus.NEW
     cancel_reason: str = ""
     filled_qty: int = 0
@@ -101,26 +146,6 @@ class OrderRecord:
         vars(self).update(state, _event=event_of_row(state["_event"]))
 
     @property
-    def account(self) -> int:
-        """Whose it is."""
-        return self._event.account
-
-    @property
-    def instrument(self) -> int:
-        """What it is for."""
-        return self._event.instrument
-
-    @property
-    def position_index(self) -> int:
-        """Which of the account's positions it is for."""
-        return int(self._event.position_index)
-
-    @property
-    def is_buy(self) -> bool:
-        """Its side."""
-        return self._event.side == Side.Buy
-
-    @property
     def is_market(self) -> bool:
         """Whether it takes any price."""
         return self._event.order_type == OrderType.Market
@@ -138,7 +163,7 @@ class OrderRecord:
     @property
     def created_us(self) -> int:
         """When it was taken."""
-        return self._event.wall_us
+        return self.wall_us
 
     @property
     def create_type(self) -> str:
@@ -146,10 +171,11 @@ class OrderRecord:
         return self._event.create_type.name
 
 
-class Execution:
+class Execution(_OfTrading):
     """One fill of one account. `order` is None where no order was filled; `value` is in the quote coin."""
 
     __slots__ = ("_event", "mark_price", "order", "value")
+    _event: Event.Fill | PaidFunding
 
     def __init__(
         self, event: Event.Fill | PaidFunding, order: OrderRecord | None, value: int, mark_price: int
@@ -169,29 +195,9 @@ class Execution:
         self._event = row if isinstance(row, PaidFunding) else event_of_row(row)
 
     @property
-    def sequence(self) -> int:
-        """Number of the event."""
-        return self._event.sequence
-
-    @property
     def trade_id(self) -> int:
         """The trade it is a side of; 0 for none."""
         return self._event.trade_id
-
-    @property
-    def account(self) -> int:
-        """Whose it is."""
-        return self._event.account
-
-    @property
-    def instrument(self) -> int:
-        """What was bought or sold."""
-        return self._event.instrument
-
-    @property
-    def is_buy(self) -> bool:
-        """Its side; of funding whether the position is long."""
-        return self._event.side == Side.Buy
 
     @property
     def price(self) -> int:
@@ -233,16 +239,6 @@ class Execution:
         """How it came about."""
         kind = self._event.kind
         return kind if isinstance(kind, str) else kind.name
-
-    @property
-    def wall_us(self) -> int:
-        """When it happened."""
-        return self._event.wall_us
-
-    @property
-    def position_index(self) -> int:
-        """Which of the account's positions it changed."""
-        return int(self._event.position_index)
 
     @property
     def rate(self) -> int:
@@ -323,10 +319,11 @@ class FundingPayment(NamedTuple):
     rate: int
 
 
-class WalletMovement:
+class WalletMovement(_OfEvent):
     """One change of a unified wallet, and the fill or the payment that made it."""
 
     __slots__ = ("_event", "execution", "funding")
+    _event: Event.WalletChanged
 
     def __init__(
         self,
@@ -346,11 +343,6 @@ class WalletMovement:
         self._event = event_of_row(row)
 
     @property
-    def sequence(self) -> int:
-        """Number of the event."""
-        return self._event.sequence
-
-    @property
     def reason(self) -> str:
         """Why."""
         return self._event.reason.name
@@ -364,11 +356,6 @@ class WalletMovement:
     def balance(self) -> int:
         """What there is now."""
         return self._event.balance
-
-    @property
-    def wall_us(self) -> int:
-        """When."""
-        return self._event.wall_us
 
     @property
     def coin(self) -> int:
