@@ -174,7 +174,7 @@ impl Machine {
                 commands += 1;
                 if commands.is_multiple_of(PROGRESS_EVERY) {
                     let tail = reader.tail();
-                    progress(commands, tail.end, tail.end + tail.torn_bytes)?;
+                    progress(commands, tail.end, tail.end + tail.behind_bytes)?;
                 }
             }
         }

@@ -13,6 +13,7 @@ mod error;
 mod format;
 mod reader;
 mod recovery;
+mod room;
 mod scan;
 mod snapshot;
 mod tail;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::JournalError;
 use crate::format::{self, FRAME_BYTES, Frame, GROUP_BYTES_MAX, HEADER_BYTES, Identity, Position};
-use crate::scan;
+use crate::scan::{self, Behind};
 
 const READ_BUFFER_BYTES: usize = 1024 * 1024;
 
@@ -29,7 +29,9 @@ pub struct Tail {
     pub end: u64,
     /// Number of the record that would come next.
     pub next_number: u64,
-    /// Bytes behind `end` that belong to no whole group: a write that a crash cut short.
+    /// Bytes behind `end`, to the end of the file.
+    pub behind_bytes: u64,
+    /// Those of them that a write left which a crash cut short; behind them there is only room, which is zero.
     pub torn_bytes: u64,
 }
 
@@ -65,6 +67,7 @@ pub struct Reader {
     records: Vec<u8>,
     at: usize,
     left: u32,
+    torn_bytes: u64,
     state: State,
 }
 
@@ -112,6 +115,7 @@ impl Reader {
             records: Vec::new(),
             at: 0,
             left: 0,
+            torn_bytes: 0,
             state: State::Reading,
         })
     }
@@ -131,10 +135,15 @@ impl Reader {
         Ok(Some(Record { number: self.next_number - 1, payload: &self.records[begin..end] }))
     }
 
-    /// Where the whole groups end. Meaningful once `next_record` has returned nothing.
+    /// Where the groups read so far end. What is torn is known once `next_record` has returned nothing.
     #[must_use]
     pub fn tail(&self) -> Tail {
-        Tail { end: self.offset, next_number: self.next_number, torn_bytes: self.file_bytes - self.offset }
+        Tail {
+            end: self.offset,
+            next_number: self.next_number,
+            behind_bytes: self.file_bytes - self.offset,
+            torn_bytes: self.torn_bytes,
+        }
     }
 
     /// Reads from the start up to a position, checking everything on the way. `Here`: the record after it is
@@ -281,9 +290,10 @@ impl Reader {
         if self.offset == self.file_bytes && self.next_number > 0 {
             return Ok(());
         }
-        let follows = scan::frame_follows(self.file.get_mut(), self.offset + 1, self.file_bytes);
-        if follows.map_err(|source| io_error(&self.path, "read", source))? {
-            return Err(self.corrupt(self.offset, reason));
+        let scanned = scan::behind(self.file.get_mut(), self.offset, self.file_bytes);
+        match scanned.map_err(|source| io_error(&self.path, "read", source))? {
+            Behind::Frame => return Err(self.corrupt(self.offset, reason)),
+            Behind::Torn(bytes) => self.torn_bytes = bytes,
         }
         if self.next_number == 0 {
             let reason = format!("its first record is not whole: {reason}");

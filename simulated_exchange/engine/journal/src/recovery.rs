@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::JournalError;
 use crate::reader::{Reader, io_error};
-use crate::writer::{Durability, Journal};
+use crate::writer::{Durability, Journal, sink};
 
 /// A journal being read back; locked from the first moment.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Recovering {
         &mut self.reader
     }
 
-    /// Reads what is left, cuts a torn tail and returns the journal ready for the next record.
+    /// Reads what is left, cuts what is no group behind it and returns the journal ready for the next record.
     ///
     /// # Errors
     /// As [`Reader::next_record`], and `Io` when the tail cannot be cut.
@@ -43,13 +43,13 @@ impl Recovering {
         while self.reader.next_record()?.is_some() {}
         let (tail, written) = (self.reader.tail(), self.reader.position());
         let mut file = self.reader.into_file();
-        if tail.torn_bytes > 0 {
-            file.set_len(tail.end).map_err(|source| io_error(&self.path, "cut the torn tail", source))?;
+        if tail.behind_bytes > 0 {
+            file.set_len(tail.end).map_err(|source| io_error(&self.path, "cut the tail", source))?;
         }
         // What was read back may have been in the system's cache only; from here on it counts as committed.
         file.sync_all().map_err(|source| io_error(&self.path, "commit", source))?;
         file.seek(SeekFrom::Start(tail.end)).map_err(|source| io_error(&self.path, "seek", source))?;
-        Ok(Journal::new(&self.path, durability, Box::new(file), written, tail.end))
+        Ok(Journal::new(&self.path, durability, sink(file, durability, tail.end), written, tail.end))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A damaged frame could pass for a group that a crash cut short, and all that follows it would be lost. So a tail
 //! counts as torn only when no frame is found at any byte behind it. A frame alone is enough, whole or not what
-//! it frames: with one write under way at a time, whatever precedes a frame had been committed.
+//! it frames: with one write under way at a time, whatever precedes a frame had been committed. Zeros at the very end
+//! are room for later groups and belong to no write.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,22 +12,38 @@ use crate::format::{self, FRAME_BYTES, MARK};
 
 const WINDOW_BYTES: usize = 1024 * 1024;
 
-/// Whether an undamaged frame begins at any byte of `begin..end`.
-pub(crate) fn frame_follows(file: &mut File, begin: u64, end: u64) -> io::Result<bool> {
+/// What lies behind the last whole group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// Somewhere an undamaged frame.
+    Frame,
+    /// None; the first so many bytes are what is left of a write, the rest is zero.
+    Torn(u64),
+}
+
+/// Looks through `begin..end`, where no whole group begins at `begin`.
+pub(crate) fn behind(file: &mut File, begin: u64, end: u64) -> io::Result<Behind> {
     let mut window = vec![0_u8; WINDOW_BYTES];
-    let mut offset = begin;
-    while offset + FRAME_BYTES as u64 <= end {
+    let (mut offset, mut torn) = (begin, 0);
+    while offset < end {
         let rest = usize::try_from(end - offset).unwrap_or(usize::MAX);
         let bytes = &mut window[..rest.min(WINDOW_BYTES)];
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(bytes)?;
-        if has_frame(bytes) {
-            return Ok(true);
+        // What begins at `begin` has been looked at.
+        if has_frame(&bytes[usize::from(offset == begin)..]) {
+            return Ok(Behind::Frame);
+        }
+        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+            torn = offset + last as u64 + 1 - begin;
+        }
+        if bytes.len() < WINDOW_BYTES {
+            break;
         }
         // The last bytes are looked at again: a frame may begin in them and end in the next window.
-        offset += (bytes.len() - FRAME_BYTES + 1) as u64;
+        offset += (WINDOW_BYTES - FRAME_BYTES + 1) as u64;
     }
-    Ok(false)
+    Ok(Behind::Torn(torn))
 }
 
 fn has_frame(bytes: &[u8]) -> bool {

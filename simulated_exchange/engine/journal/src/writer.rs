@@ -15,6 +15,7 @@ use crate::error::JournalError;
 use crate::format::{self, FRAME_BYTES, Identity, PAYLOAD_BYTES_MAX, Position};
 use crate::reader::io_error;
 use crate::recovery;
+use crate::room::Roomy;
 
 /// Bytes that may wait in memory; an append beyond them writes to the file itself.
 pub const BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -43,6 +44,14 @@ impl Sink for File {
 
     fn commit(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+/// How a file whose end is at `end`, as is its cursor, is written.
+pub(crate) fn sink(file: File, durability: Durability, end: u64) -> Box<dyn Sink> {
+    match durability {
+        Durability::Fsync => Box::new(Roomy::new(file, end)),
+        Durability::Os | Durability::None => Box::new(file),
     }
 }
 
@@ -110,7 +119,8 @@ impl Journal {
         let chain = format::frame_group(&mut group, format::first_chain(&header), 0, 1);
         let file = create_whole(path, &[&header, &group])?;
         let written = Position { identity, number: 0, offset: header.len() as u64, chain };
-        Ok(Self::new(path, durability, Box::new(file), written, (header.len() + group.len()) as u64))
+        let end = (header.len() + group.len()) as u64;
+        Ok(Self::new(path, durability, sink(file, durability, end), written, end))
     }
 
     /// A journal that goes on behind `end`, where the record at `written` is the last one.

@@ -52,7 +52,7 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_journal_goes_on() {
         fs::write(&path, &bytes[..end]).unwrap();
         let (payloads, tail) = read(&path).unwrap();
         assert_eq!(payloads, whole()[..6], "cut at {end}");
-        assert_eq!(tail.torn_bytes, (end - last_start) as u64);
+        assert_eq!(tail.behind_bytes, (end - last_start) as u64);
         assert_eq!(fs::read(&path).unwrap().len(), end, "a reader changes nothing");
 
         let journal = Recovering::open(&path).unwrap().finish(Durability::Fsync).unwrap();
@@ -61,6 +61,48 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_journal_goes_on() {
         drop(journal);
         let (payloads, tail) = read(&path).unwrap();
         assert_eq!((payloads.len(), payloads[6].as_slice(), tail.torn_bytes), (7, &b"again"[..], 0));
+    }
+}
+
+#[test]
+fn room_behind_a_group_or_a_torn_one_is_cut_and_is_not_torn() {
+    let directory = TempDir::new().unwrap();
+    let bytes = fs::read(written(directory.path())).unwrap();
+    let last_start = last_start(&bytes);
+    for end in last_start..=bytes.len() {
+        for room in [1, 43, 5000, 3_000_000] {
+            let path = directory.path().join("roomy");
+            fs::write(&path, [&bytes[..end], &vec![0; room]].concat()).unwrap();
+            let is_whole = end == bytes.len();
+            let (payloads, tail) = read(&path).unwrap();
+            assert_eq!(payloads.len(), if is_whole { 7 } else { 6 }, "cut at {end}");
+            let torn = if is_whole { 0 } else { end - last_start };
+            let zeros = bytes[..end].iter().rev().take_while(|byte| **byte == 0).count();
+            assert_eq!(tail.torn_bytes, torn.saturating_sub(zeros) as u64, "cut at {end}, {room} bytes of room");
+
+            let journal = Recovering::open(&path).unwrap().finish(Durability::Fsync).unwrap();
+            journal.append(b"again").unwrap();
+            journal.sync().unwrap();
+            drop(journal);
+            let (payloads, tail) = read(&path).unwrap();
+            assert_eq!((payloads.last().unwrap().as_slice(), tail.behind_bytes), (&b"again"[..], 0));
+        }
+    }
+}
+
+#[test]
+fn what_was_committed_survives_a_process_that_never_closed_its_journal() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("commands.journal");
+    let journal = Journal::create(&path, GENESIS, Durability::Fsync).unwrap();
+    for command in commands() {
+        journal.append(&command).unwrap();
+        journal.sync().unwrap();
+        let copy = directory.path().join("copy");
+        fs::copy(&path, &copy).unwrap();
+        let (payloads, tail) = read(&copy).unwrap();
+        assert_eq!((payloads.last().unwrap(), tail.torn_bytes), (&command, 0));
+        assert!(tail.behind_bytes > 0, "there is room");
     }
 }
 

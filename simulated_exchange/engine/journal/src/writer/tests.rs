@@ -78,6 +78,29 @@ fn the_device_that_is_always_full_reports_it() {
     assert_stopped(&journal, "cannot write");
 }
 
+#[test]
+fn room_is_prepared_used_and_given_back() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("journal");
+    let length = || fs::metadata(&path).unwrap().len();
+    let journal = Journal::create(&path, b"genesis", Durability::Fsync).unwrap();
+    let mut lengths = vec![length()];
+    let mut used = length();
+    for _ in 0..400 {
+        journal.append(&[7; 2000]).unwrap();
+        journal.sync().unwrap();
+        used += (FRAME_BYTES + 2 + 2000) as u64;
+        assert!(length() >= used);
+        lengths.push(length());
+    }
+    lengths.dedup();
+    assert!(lengths.len() < 8, "the file grew {} times", lengths.len());
+    let bytes = fs::read(&path).unwrap();
+    assert!(bytes[usize::try_from(used).unwrap()..].iter().all(|byte| *byte == 0));
+    drop(journal);
+    assert_eq!(length(), used);
+}
+
 /// Says when its commit has begun and ends it when told to.
 struct SlowSink {
     begun: mpsc::Sender<()>,
