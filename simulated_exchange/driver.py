@@ -38,6 +38,8 @@ from simulated_exchange._engine import (
     OrderType,
     OrderView,
     Outcome,
+    PlainReader,
+    PlainRequest,
     PoolView,
     PositionIndex,
     PositionMode,
@@ -59,6 +61,7 @@ from simulated_exchange._engine import (
     Verification,
     Wallet,
     WalletReason,
+    whole_messages,
 )
 from simulated_exchange.clock import MarketClock
 from simulated_exchange.driver_accounts import AccountCalls
@@ -99,6 +102,8 @@ __all__ = [
     "OrderType",
     "OrderView",
     "Outcome",
+    "PlainReader",
+    "PlainRequest",
     "PoolView",
     "PositionIndex",
     "PositionMode",
@@ -124,6 +129,7 @@ __all__ = [
     "genesis_problem",
     "replayed_events",
     "verify_journal_file",
+    "whole_messages",
 ]
 
 Callback = Callable[[Sequence[Event]], None]

@@ -7,17 +7,17 @@ subscriptions (`driver`).
 
 from __future__ import annotations
 
-import struct
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from simulated_exchange._engine import (
-    COMMAND_BYTES,
     BatchOutcome,
     Engine,
+    Event,
     OrderSettings,
     OrderType,
     Outcome,
+    PlainRequest,
     PositionIndex,
     ProductClass,
     Side,
@@ -27,14 +27,7 @@ from simulated_exchange._engine import (
     TriggerBy,
 )
 
-__all__ = ["OrderCalls", "PlainOrder"]
-
-PlainOrder = tuple[int, Side, TimeInForce, int, int, str]
-"""Instrument, side, time in force, quantity, price, the client's own identifier."""
-
-_RECORD = struct.Struct(f"<6BHIIqqQqq36s{COMMAND_BYTES - 92}x")
-_PLACE = 4
-_LIMIT = int(OrderType.Limit)
+__all__ = ["OrderCalls"]
 
 
 class OrderCalls(ABC):
@@ -47,8 +40,8 @@ class OrderCalls(ABC):
         """Both clocks, for the next command."""
 
     @abstractmethod
-    def apply_batch(self, records: bytes) -> BatchOutcome:
-        """Fixed-size command records; the layout stands in the engine's stub."""
+    def _publish(self, events: Sequence[Event]) -> None:
+        """Hand on what commands made happen."""
 
     @abstractmethod
     def _applied_with(self, outcome: Outcome) -> Outcome:
@@ -86,30 +79,11 @@ class OrderCalls(ABC):
         )
         return self._applied_with(outcome)
 
-    def place_orders(self, account: int, orders: Iterable[PlainOrder]) -> BatchOutcome:
-        """New limit orders that ask for nothing more, as one call of the engine at one time."""
-        market_ms, wall_us = self._times()
-        records = [
-            _RECORD.pack(
-                _PLACE,
-                int(side),
-                _LIMIT,
-                int(time_in_force),
-                0,
-                len(link_id),
-                instrument,
-                account,
-                0,
-                market_ms,
-                wall_us,
-                0,
-                price,
-                qty,
-                link_id.encode(),
-            )
-            for instrument, side, time_in_force, qty, price, link_id in orders
-        ]
-        return self.apply_batch(b"".join(records))
+    def place_plain(self, account: int, request: PlainRequest) -> BatchOutcome:
+        """The new orders of a plain request, at one time."""
+        outcome = self.engine.place_plain(*self._times(), account, request)
+        self._publish(outcome.events())
+        return outcome
 
     def amend_order(
         self, *, account: int, order_id: int, price: int | None = None, qty: int | None = None

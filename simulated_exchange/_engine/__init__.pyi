@@ -21,7 +21,7 @@ Threads. Every method may be called from any thread. Commands and queries take t
 them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, final
 
 from typing_extensions import disjoint_base
@@ -62,6 +62,8 @@ __all__ = [
     "OrderType",
     "OrderView",
     "Outcome",
+    "PlainReader",
+    "PlainRequest",
     "PoolView",
     "PositionIndex",
     "PositionMode",
@@ -88,6 +90,7 @@ __all__ = [
     "Wallet",
     "WalletReason",
     "rules",
+    "whole_messages",
 ]
 
 SCALE: Final[int]
@@ -1894,6 +1897,59 @@ class BatchOutcome:
         """
 
 @final
+class PlainReader:
+    """Reads the wire's usual requests for new orders of contracts, and only those."""
+
+    def __new__(cls, contracts: Sequence[tuple[str, str, int]]) -> PlainReader:
+        """With (category, symbol, instrument) of every contract."""
+
+    def body(self, raw: bytes, is_batch: bool) -> PlainRequest | None:
+        """The orders of a request's body; None for whatever needs a closer look."""
+
+    def frame(self, message: bytes) -> PlainRequest | None:
+        """A message of the trade socket; None for whatever needs a closer look."""
+
+@final
+class PlainRequest:
+    """A request for one new order, or for a batch of them: what the gateway would read of the same bytes."""
+
+    request_id: Final[str]
+    """On the trade socket, the client's number for it."""
+    timestamp: Final[str]
+    """On the trade socket, as it was written."""
+    recv_window: Final[str]
+    """On the trade socket, as it was written; empty for none."""
+    category: Final[str]
+    """The market."""
+    is_batch: Final[bool]
+    """Whether it is a batch."""
+    def __len__(self) -> int:
+        """How many orders."""
+
+    def orders(self) -> list[tuple[str, int, Side, OrderType, TimeInForce, int, int, str]]:
+        """Each as (symbol, instrument, side, kind, time in force, quantity, price, client's identifier)."""
+
+    def rest_answer(self, outcome: BatchOutcome, created_ms: int, now_ms: int) -> bytes | None:
+        """The body of the answer over HTTP; None when an order was refused."""
+
+    def socket_answer(
+        self,
+        outcome: BatchOutcome,
+        created_ms: int,
+        allowance: tuple[int, int, int],
+        now_ms: int,
+        connection: str,
+    ) -> bytes | None:
+        """The frame of the answer on the trade socket; None when an order was refused. The allowance is
+        (limit, remaining, reset).
+        """
+
+def whole_messages(data: bytes, most: int) -> list[tuple[int, bytes]] | None:
+    """The messages, (kind, payload), of WebSocket frames of a client that are whole, final and of text or
+    bytes, none longer than `most` or than 65,535 bytes; None when there is anything else.
+    """
+
+@final
 class PositionView:
     """A position of one account in one instrument."""
 
@@ -2840,6 +2896,9 @@ class Engine:
 
     def advance_time(self, market_ms: int, wall_us: int) -> Outcome:
         """Lets market time pass: samples, mark prices, funding, coming risk limits, liquidations."""
+
+    def place_plain(self, market_ms: int, wall_us: int, account: int, request: PlainRequest) -> BatchOutcome:
+        """Places the orders of a request, one after the other."""
 
     def apply_batch(self, records: bytes) -> BatchOutcome:
         """Applies many commands, other threads running meanwhile.

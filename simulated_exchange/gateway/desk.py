@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from simulated_exchange.driver import Event, OrderView, Outcome, Reject, Side, TimeInForce
+from simulated_exchange.driver import (
+    BatchOutcome,
+    Event,
+    OrderView,
+    Outcome,
+    PlainRequest,
+    Reject,
+    Side,
+    TimeInForce,
+)
 from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.translate import requests
 from simulated_exchange.gateway.translate.frames import batch_answer
@@ -44,6 +53,8 @@ class OrderDesk:
         self._venue = venue
         self._driver = venue.driver
         self._catalogue = venue.catalogue
+        reader = requests.plain_reader(venue.catalogue)
+        self.read_body, self.read_frame = reader.body, reader.frame
         self.operations: dict[str, Callable[[int, Body], Reply]] = {
             "order.create": self.create,
             "order.amend": self.amend,
@@ -67,14 +78,7 @@ class OrderDesk:
 
     def create_batch(self, account: int, body: Body) -> Reply:
         """Place several orders; each has its own outcome."""
-        category, entries = requests.batch_requests(body)
-        orders: list[requests.OrderRequest] = []
-        for entry in entries:
-            order = requests.plain_order(entry, self._catalogue, category)
-            if order is None:
-                return self._batch(self._create, account, body, is_create=True)
-            orders.append(order)
-        return self._place_all(account, category, entries, orders)
+        return self._batch(self._create, account, body, is_create=True)
 
     def amend_batch(self, account: int, body: Body) -> Reply:
         """Change several orders."""
@@ -105,10 +109,7 @@ class OrderDesk:
         return cancelled_rows(gone), _NOTHING
 
     def _create(self, account: int, body: Body, category: str) -> dict[str, Any]:
-        return self.place(account, requests.order_request(body, self._catalogue, category))
-
-    def place(self, account: int, request: requests.OrderRequest) -> dict[str, Any]:
-        """Place one order that is read already."""
+        request = requests.order_request(body, self._catalogue, category)
         instrument = request.instrument
         if instrument.is_spot and request.time_in_force == TimeInForce.PostOnly:
             self._refuse_taking(request)
@@ -200,28 +201,32 @@ class OrderDesk:
             return order
         raise spot_order_not_found() if reference.instrument.is_spot else order_not_found()
 
-    def _place_all(
-        self, account: int, category: str, entries: list[Body], orders: list[requests.OrderRequest]
-    ) -> Reply:
-        """A batch of plain orders only: the engine is called once."""
-        plain = [
-            (order.instrument.index, order.side, order.time_in_force, order.qty, order.price, order.link_id)
-            for order in orders
-        ]
+    # -- plain orders ----------------------------------------------------------------------------------------
+
+    def place_plain(self, account: int, request: PlainRequest) -> BatchOutcome:
+        """Place the orders of a plain request; what becomes of each order of a batch is in the outcome."""
         try:
-            outcome = self._driver.place_orders(account, plain)
+            outcome = self._driver.place_plain(account, request)
         except VenueBusyError:
             raise server_busy() from None
-        created_ms, rejects = self._venue.now_ms(), dict(outcome.rejects())
+        if not request.is_batch:
+            for _, reject in outcome.rejects():
+                _, instrument, *_, qty, _, _ = request.orders()[0]
+                raise engine_refusal(reject, self._catalogue[instrument], qty)
+        return outcome
+
+    def plain_reply(self, request: PlainRequest, outcome: BatchOutcome, created_ms: int) -> Reply:
+        """What is answered to a batch of which something was refused."""
+        rejects = dict(outcome.rejects())
         rows: list[dict[str, Any]] = []
         refusals: list[RefusedError | None] = []
-        for at, order_id in enumerate(outcome.order_ids()):
-            reject, order = rejects.get(at), orders[at]
-            if reject is None:
-                reference, refusal = order_reference_row(order_id, order.link_id), None
-            else:
-                reference, refusal = {}, self._refused(reject, order)
-            rows.append(batch_row(category, entries[at], reference, 0 if refusal else created_ms))
+        told = zip(request.orders(), outcome.order_ids(), strict=True)
+        for at, ((symbol, instrument, *_, qty, _, link_id), order_id) in enumerate(told):
+            reject = rejects.get(at)
+            refusal = None if reject is None else engine_refusal(reject, self._catalogue[instrument], qty)
+            reference = {} if refusal else order_reference_row(order_id, link_id)
+            entry = {"symbol": symbol, "orderLinkId": link_id}
+            rows.append(batch_row(request.category, entry, reference, 0 if refusal else created_ms))
             refusals.append(refusal)
         return batch_answer(rows, refusals)
 

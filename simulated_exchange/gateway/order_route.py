@@ -7,12 +7,13 @@ belong here: every other route, and faults (`app`); what an order means (`desk`)
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
 import structlog
 
-from simulated_exchange.driver import JOURNAL_FAILURES
+from simulated_exchange.driver import JOURNAL_FAILURES, PlainRequest
 from simulated_exchange.gateway.auth import require_scope, verify_request
 from simulated_exchange.gateway.desk import OrderDesk, Reply
 from simulated_exchange.gateway.json_object import parse_object
@@ -31,6 +32,8 @@ __all__ = ["OrderRoute"]
 
 log = structlog.get_logger(__name__)
 
+_CREATES = frozenset({"order.create", "order.create-batch"})
+
 Step = Callable[[int, Any], Reply]
 Respond = Callable[[HttpConnection, Allowance, bytes], None]
 
@@ -40,6 +43,7 @@ class OrderRoute:
 
     def __init__(self, venue: Venue, desk: OrderDesk, limiter: RateLimiter, respond: Respond) -> None:
         self._venue = venue
+        self._desk = desk
         self._limiter = limiter
         self._respond = respond
         self._steps: dict[str, tuple[str, Step]] = {
@@ -59,8 +63,12 @@ class OrderRoute:
             key = verify_request(
                 request.headers, raw, venue.keys, now_ms, venue.limits.recv_window_ms, request.peer
             )
-            body = parse_object(raw)
-            budget, cost, category = charge(group, body)
+            plain = self._desk.read_body(raw, group == "order.create-batch") if group in _CREATES else None
+            if plain is not None:
+                budget, cost, category = budget_of(group, plain.category), len(plain), plain.category
+            else:
+                body = parse_object(raw)
+                budget, cost, category = charge(group, body)
             allowance = self._limiter.take(key.account, budget, now_ms, cost)
             if allowance.is_exceeded:
                 raise rate_limited()
@@ -68,14 +76,31 @@ class OrderRoute:
         except RefusedError as refusal:
             self._respond(connection, allowance, orjson.dumps(refusal_envelope(refusal, now_ms)))
             return True
-        answer = _Answer(self, connection, allowance, self._answer(step, key.account, body, now_ms))
+        if plain is not None:
+            work = partial(self._place, key.account, plain, now_ms)
+        else:
+            work = partial(self._carry_out, step, key.account, body, now_ms)
+        answer = _Answer(self, connection, allowance, self._answer(work, now_ms))
         venue.driver.commits.when_durable(answer.send, answer.fail)
         return True
 
-    def _answer(self, step: Step, account: int, body: dict[str, Any], now_ms: int) -> bytes:
+    def _place(self, account: int, request: PlainRequest, now_ms: int) -> bytes:
+        outcome = self._desk.place_plain(account, request)
+        created_ms = self._venue.now_ms()
+        told = request.rest_answer(outcome, created_ms, now_ms)
+        if told is not None:
+            return told
+        result, extra = self._desk.plain_reply(request, outcome, created_ms)
+        return orjson.dumps(envelope(result, now_ms, extra))
+
+    @staticmethod
+    def _carry_out(step: Step, account: int, body: dict[str, Any], now_ms: int) -> bytes:
+        result, extra = step(account, body)
+        return orjson.dumps(envelope(result, now_ms, extra))
+
+    def _answer(self, work: Callable[[], bytes], now_ms: int) -> bytes:
         try:
-            result, extra = step(account, body)
-            return orjson.dumps(envelope(result, now_ms, extra))
+            return work()
         except RefusedError as refusal:
             return orjson.dumps(refusal_envelope(refusal, now_ms))
         except JOURNAL_FAILURES:
@@ -116,5 +141,10 @@ def charge(group: str, body: dict[str, Any]) -> tuple[str, int, str]:
     if group.endswith("-batch"):
         entries = body.get("request")
         cost = max(len(entries), 1) if isinstance(entries, list) else 1
+    return budget_of(group, category), cost, category
+
+
+def budget_of(group: str, category: str) -> str:
+    """Some markets have a budget of their own."""
     named = f"{group}.{category}"
-    return named if named in PUBLISHED else group, cost, category
+    return named if named in PUBLISHED else group

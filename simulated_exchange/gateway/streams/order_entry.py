@@ -13,12 +13,12 @@ from typing import Any
 
 import structlog
 
-from simulated_exchange.driver import JOURNAL_FAILURES
+from simulated_exchange.driver import JOURNAL_FAILURES, BatchOutcome, PlainRequest
 from simulated_exchange.errors import VenueBusyError
 from simulated_exchange.gateway.auth import check_key, check_timestamp, require_scope
 from simulated_exchange.gateway.desk import OrderDesk, Reply
 from simulated_exchange.gateway.faults import OPERATION_PATHS, Channel, Fault, FaultKind
-from simulated_exchange.gateway.order_route import charge
+from simulated_exchange.gateway.order_route import budget_of, charge
 from simulated_exchange.gateway.rate_limit import PUBLISHED, Allowance, RateLimiter
 from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.translate import frames
@@ -32,8 +32,6 @@ from simulated_exchange.gateway.translate.refusals import (
     unknown_api_key,
     unknown_operation,
 )
-from simulated_exchange.gateway.translate.requests import plain_order
-from simulated_exchange.gateway.transport.frames import text_frame
 from simulated_exchange.gateway.venue import Venue
 
 __all__ = ["OrderEntry"]
@@ -121,7 +119,9 @@ class OrderEntry:
         self._admit(connection, request, category, now_ms)
         return step(connection.account, request.body)
 
-    def _admit(self, connection: Connection, request: frames.TradeFrame, category: str, now_ms: int) -> None:
+    def _admit(
+        self, connection: Connection, request: frames.TradeFrame | PlainRequest, category: str, now_ms: int
+    ) -> None:
         venue = self._venue
         check_timestamp(request.timestamp, request.recv_window, now_ms, venue.limits.recv_window_ms)
         key = venue.keys.by_key(connection.api_key)  # it may have changed since the socket signed in
@@ -138,28 +138,25 @@ class OrderEntry:
             seen.add(request_id)
 
     def takes_plain(self, connection: Connection, message: bytes) -> bool:
-        """The short way of a plain new order from its bytes to its answer's; False when it is none."""
+        """The short way of plain new orders from their bytes to their answer's; False when it is none."""
         account, venue = connection.account, self._venue
         if account is None or venue.faults:
             return False
-        request = frames.plain_trade_frame(message)
-        if request is None or request.operation != "order.create":
-            return False
-        category = request.body.get("category", "")
-        if type(category) is not str:
-            return False
-        order = plain_order(request.body, venue.catalogue, category)
-        if order is None:
+        request = self._desk.read_frame(message)
+        if request is None:
             return False
         now_ms = venue.now_ms()
-        allowance = self._limiter.take(account, request.operation, now_ms)
-        frame = {"reqId": request.request_id, "op": request.operation}
+        operation = "order.create-batch" if request.is_batch else "order.create"
+        budget = budget_of(operation, request.category)
+        allowance = self._limiter.take(account, budget, now_ms, len(request))
+        frame = {"reqId": request.request_id, "op": operation}
         answer = _Answer(self, connection, frame, allowance)
         try:
             if allowance.is_exceeded:
                 raise rate_limited()
-            self._admit(connection, request, category, now_ms)
-            answer.placed = self._desk.place(account, order)
+            self._admit(connection, request, request.category, now_ms)
+            outcome = self._desk.place_plain(account, request)
+            answer.placed = (request, outcome, venue.now_ms())
         except Exception as error:
             answer.refusal = _refusal_of(error, connection)
         self._wait(connection, answer.tell, answer.fail)
@@ -196,13 +193,14 @@ class OrderEntry:
         connection, refusal = answer.connection, answer.refusal
         limit, remaining, reset_ms, _ = answer.allowance
         if answer.placed is not None and refusal is None:
-            order_id, link_id = answer.placed.values()
+            request, outcome, created_ms = answer.placed
             now_ms, name = self._venue.now_ms(), connection.name
-            told = frames.placed_answer(
-                answer.frame["reqId"], order_id, link_id, (limit, remaining, reset_ms), now_ms, name
-            )
-            connection.answer_encoded(text_frame(told))
-            return
+            budget = (limit, remaining, reset_ms)
+            told = request.socket_answer(outcome, created_ms, budget, now_ms, name)
+            if told is not None:
+                connection.answer_encoded(told)
+                return
+            answer.reply = self._desk.plain_reply(request, outcome, created_ms)
         headers = frames.rate_limit_headers(limit, remaining, reset_ms, self._venue.now_ms(), connection.name)
         data, extra = _NOTHING if refusal is not None else answer.reply
         connection.answer(
@@ -223,7 +221,7 @@ class _Answer:
         self.frame = frame
         self.allowance = allowance
         self.reply: Reply = _NOTHING
-        self.placed: dict[str, Any] | None = None  # by the short way
+        self.placed: tuple[PlainRequest, BatchOutcome, int] | None = None  # by the short way, and when
         self.refusal: RefusedError | None = None
         self.fault: Fault | None = None
 

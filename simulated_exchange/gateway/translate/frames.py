@@ -6,11 +6,8 @@ Does not belong here: the rows inside.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-
-import orjson
 
 from simulated_exchange.gateway.translate.refusals import RefusedError, bad_request, invalid_parameter
 
@@ -22,8 +19,6 @@ __all__ = [
     "envelope",
     "frame_topics",
     "page",
-    "placed_answer",
-    "plain_trade_frame",
     "private_frame",
     "public_frame",
     "rate_limit_headers",
@@ -40,8 +35,6 @@ __all__ = [
 ]
 
 Frame = dict[str, Any]
-
-_PLAIN_WORD = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
 
 TOPICS_PER_FRAME_MAX = 2000
 REQUEST_ID_MAX = 36
@@ -210,25 +203,6 @@ def trade_pong(connection: str, now_ms: int) -> Frame:
     return {"retCode": 0, "retMsg": "OK", "op": "pong", "data": [str(now_ms)], "connId": connection}
 
 
-def plain_trade_frame(message: bytes) -> TradeFrame | None:
-    """A request of exactly the plain keys and words, each once; None for whatever needs a closer look."""
-    try:
-        frame = orjson.loads(message)
-        header, request_id, arguments = frame["header"], frame["reqId"], frame["args"]
-        (body,) = arguments
-        if type(arguments) is not list or type(body) is not dict:
-            return None
-        timestamp, window = header["X-BAPI-TIMESTAMP"], header["X-BAPI-RECV-WINDOW"]
-        # With a key twice, or one that is not looked at, there are more colons than keys.
-        if 4 + len(header) + len(body) != message.count(b":") or _PLAIN_WORD.fullmatch(request_id) is None:
-            return None
-        if len(header) > 2 and any(type(value) is not str for value in header.values()):
-            return None
-        return TradeFrame(request_id, frame["op"] + "", timestamp + "", window + "", body)
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
 def trade_frame(frame: Mapping[str, Any]) -> TradeFrame:
     """A request on the trade socket."""
     request_id, header = frame.get("reqId", ""), frame.get("header")
@@ -246,24 +220,6 @@ def trade_frame(frame: Mapping[str, Any]) -> TradeFrame:
         str(header.get("X-BAPI-RECV-WINDOW", "")),
         arguments[0],
     )
-
-
-def placed_answer(
-    request_id: str,
-    order_id: str,
-    link_id: str,
-    allowance: tuple[int, int, int],
-    now_ms: int,
-    connection: str,
-) -> bytes:
-    """The answer to order.create that went well, as bytes; no text may need an escape in JSON."""
-    limit, remaining, reset_ms = allowance
-    return (
-        f'{{"reqId":"{request_id}","retCode":0,"retMsg":"OK","op":"order.create","data":{{"orderId":"{order_id}",'
-        f'"orderLinkId":"{link_id}"}},"retExtInfo":{{}},"header":{{"X-Bapi-Limit":"{limit}",'
-        f'"X-Bapi-Limit-Status":"{remaining}","X-Bapi-Limit-Reset-Timestamp":"{reset_ms}",'
-        f'"Traceid":"{connection}","Timenow":"{now_ms}"}},"connId":"{connection}"}}'
-    ).encode()
 
 
 def trade_answer(

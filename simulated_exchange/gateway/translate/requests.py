@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from simulated_exchange.driver import OrderType, PositionIndex, Side, StopKind, Terms, TimeInForce
+from simulated_exchange.driver import (
+    OrderType,
+    PlainReader,
+    PositionIndex,
+    Side,
+    StopKind,
+    Terms,
+    TimeInForce,
+)
 from simulated_exchange.gateway.translate.body import Body, flag, optional_decimal, whole_number, word
 from simulated_exchange.gateway.translate.numbers import parse_decimal
 from simulated_exchange.gateway.translate.order_terms import ORDER_FILTERS, amended_terms, read_terms
@@ -26,20 +33,18 @@ __all__ = [
     "OrderReference",
     "OrderRequest",
     "amend_request",
-    "any_order",
     "batch_requests",
     "cancel_all_request",
     "cancel_request",
     "category_of",
     "instrument_of",
     "order_request",
-    "plain_order",
+    "plain_reader",
     "position_index",
 ]
 
 BATCH_MAX = 20
 SPOT_BATCH_MAX = 10
-DECIMALS_MAX = 10_000
 
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
 _SIDES = {"Buy": Side.Buy, "Sell": Side.Sell}
@@ -57,8 +62,6 @@ _POSITION_INDICES = {
     2: PositionIndex.HedgeSell,
 }
 _PLAIN = frozenset({"category", "symbol", "side", "orderType", "qty", "price", "timeInForce", "orderLinkId"})
-_PLAIN_COUNT = len(_PLAIN)
-_decimal = lru_cache(maxsize=DECIMALS_MAX, typed=True)(parse_decimal)  # prices and quantities repeat
 # Documented features that this venue refuses, with what counts as "not asked for".
 _UNSUPPORTED = {
     "orderIv": ("",),
@@ -165,46 +168,15 @@ def position_index(body: Body) -> PositionIndex:
     return index
 
 
+def plain_reader(catalogue: Catalogue) -> PlainReader:
+    """Reads the usual requests for new orders of contracts, as `order_request` would, in far less time."""
+    return PlainReader(
+        [(entry.category, entry.symbol, entry.index) for entry in catalogue if not entry.is_spot]
+    )
+
+
 def order_request(body: Body, catalogue: Catalogue, category: str) -> OrderRequest:
     """A body of order create in a market, which a batch names once."""
-    return plain_order(body, catalogue, category) or any_order(body, catalogue, category)
-
-
-def plain_order(body: Body, catalogue: Catalogue, category: str) -> OrderRequest | None:
-    """Most orders at a third of the price: a contract's limit order of exactly the plain fields, all of them
-    well. None for whatever needs a closer look.
-    """
-    try:
-        link_id, price, qty = body["orderLinkId"], _decimal(body["price"]), _decimal(body["qty"])
-        instrument = catalogue.by_symbol(body["symbol"], category)
-        if (
-            len(body) != (_PLAIN_COUNT if "category" in body else _PLAIN_COUNT - 1)
-            or body["orderType"] != "Limit"
-            or instrument is None
-            or category == "spot"
-            or not price
-            or qty is None
-            or _LINK_ID.fullmatch(link_id) is None
-        ):
-            return None
-        return OrderRequest(
-            instrument,
-            _SIDES[body["side"]],
-            OrderType.Limit,
-            _TIMES_IN_FORCE[body["timeInForce"]],
-            qty,
-            price,
-            False,
-            link_id,
-            PositionIndex.OneWay,
-            None,
-        )
-    except (KeyError, TypeError):
-        return None
-
-
-def any_order(body: Body, catalogue: Catalogue, category: str) -> OrderRequest:
-    """A body of order create, whatever it asks for."""
     instrument = instrument_of(body, catalogue, category)
     side = word(body, "side", _SPOT_SIDES if instrument.is_spot else _SIDES)
     if side is None:

@@ -10,7 +10,8 @@ import base64
 import hashlib
 import struct
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from simulated_exchange.driver import whole_messages
 
 __all__ = [
     "BINARY",
@@ -28,7 +29,6 @@ __all__ = [
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 CONTROL_BYTES_MAX = 125
-_WHOLE = (0x80 | TEXT, 0x80 | BINARY)
 VERSION = "13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PROTOCOL_ERROR, _TOO_LARGE = 1002, 1009
@@ -42,11 +42,8 @@ class FrameError(Exception):
         self.code = code
 
 
-class Message(NamedTuple):
-    """One whole message, or one control frame."""
-
-    kind: int
-    payload: bytes
+Message = tuple[int, bytes]
+"""One whole message, or one control frame: kind and payload."""
 
 
 def accept_key(headers: Mapping[str, str]) -> str | None:
@@ -90,8 +87,10 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[Message]:
         """What ended with these bytes. Raises FrameError; nothing is read after that."""
-        if not self._kept and not self._pieces and (whole := self._whole(data)) is not None:
-            return [whole]
+        if not self._kept and not self._pieces:
+            whole = whole_messages(data, self._most)  # as they mostly come
+            if whole is not None:
+                return whole
         if self._kept:
             self._kept += data
             if len(self._kept) < self._wanted:
@@ -112,18 +111,6 @@ class FrameReader:
         self._kept = bytearray(data[at:])
         self._wanted = end - at
         return messages
-
-    def _whole(self, data: bytes) -> Message | None:
-        """The message that these bytes are, no more and no less, as they mostly come; else None."""
-        size = len(data)
-        if size < 6 or data[0] not in _WHOLE or data[1] == 0xFF:
-            return None
-        head, length = 6, data[1] - 0x80  # below zero when it is not masked
-        if length == 126:
-            head, length = 8, data[2] << 8 | data[3]
-        if length != size - head or length > self._most:
-            return None
-        return Message(data[0] & 0x0F, _unmasked(data[head:], data[head - 4 : head]))
 
     def _end_of_frame(self, data: bytes, at: int) -> int:
         """Where the frame at `at` ends, as far as its head says; behind `data` when that is not all here."""
@@ -154,17 +141,17 @@ class FrameReader:
     def _take(self, first: int, payload: bytes, messages: list[Message]) -> None:
         kind, is_last = first & 0x0F, first & 0x80
         if kind in (CLOSE, PING, PONG):
-            messages.append(Message(kind, payload))
+            messages.append((kind, payload))
         elif kind in (TEXT, BINARY) and not self._pieces:
             if is_last:
-                messages.append(Message(kind, payload))
+                messages.append((kind, payload))
                 return
             self._kind, self._pieces, self._size = kind, [payload], len(payload) + 1
         elif kind == CONTINUATION and self._pieces:
             self._pieces.append(payload)
             self._size += len(payload) + 1  # empty pieces count, too
             if is_last:
-                messages.append(Message(self._kind, b"".join(self._pieces)))
+                messages.append((self._kind, b"".join(self._pieces)))
                 self._pieces, self._size = [], 0
         else:
             raise FrameError(_PROTOCOL_ERROR, "frames out of order")

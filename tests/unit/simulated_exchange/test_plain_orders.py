@@ -11,12 +11,13 @@ import pytest
 
 from simulated_exchange.accounts import KeyStore
 from simulated_exchange.clock import MarketClock
-from simulated_exchange.driver import Driver, DriverSettings
+from simulated_exchange.driver import Driver, DriverSettings, PlainRequest, PositionIndex
 from simulated_exchange.gateway.desk import OrderDesk
 from simulated_exchange.gateway.json_object import parse_object
 from simulated_exchange.gateway.translate import frames, requests
 from simulated_exchange.gateway.translate.refusals import RefusedError
 from simulated_exchange.gateway.translate.rows import order_id_text, order_reference_row
+from simulated_exchange.gateway.transport.frames import text_frame
 from simulated_exchange.gateway.venue import Venue
 from simulated_exchange.instruments import SCALE
 from simulated_exchange.ledger import Ledger
@@ -33,6 +34,8 @@ IDLE = {
     "triggerDirection": 0,
 }
 PLAIN: dict[str, Any] = {**ORDER, "category": "linear", "timeInForce": "GTC", "orderLinkId": "mine-1"}
+BATCH: dict[str, Any] = {"category": "linear", "request": [PLAIN, {**PLAIN, "side": "Sell"}]}
+READER = requests.plain_reader(CATALOGUE)
 ODD: list[Any] = [None, "", 0, 1, True, -1, 1.5, "0", "1e3", " 1", "٣", [], ["Buy"], {}, {"a": 1}, "x" * 40]
 WORDS: dict[str, list[Any]] = {
     "category": ["linear", "inverse", "spot", "option"],
@@ -70,22 +73,59 @@ def mutated(generator: random.Random, body: dict[str, Any], words: dict[str, lis
     return changed
 
 
-def test_the_short_way_reads_an_order_as_the_long_way_does_or_leaves_it_to_it() -> None:
+def told(body: dict[str, Any], category: str) -> tuple[Any, ...]:
+    """An order as the long way reads it; nothing else may be asked for."""
+    read = requests.order_request(body, CATALOGUE, category)
+    rest = (read.reduce_only, read.position_index, read.terms)
+    assert rest == (False, PositionIndex.OneWay, None), body
+    index, words = read.instrument.index, (read.side, read.order_type, read.time_in_force)
+    return body["symbol"], index, *words, read.qty, read.price, read.link_id
+
+
+def assert_read(request: PlainRequest, body: Any) -> None:
+    """The long way reads the same."""
+    category = requests.category_of(body)
+    assert request.category == category
+    entries = requests.batch_requests(body)[1] if request.is_batch else [body]
+    assert request.orders() == [told(dict(entry), category) for entry in entries]
+
+
+def test_the_short_way_reads_a_body_as_the_long_way_does_or_leaves_it_to_it() -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201
     generator = random.Random(seed)
     short = 0
     for _ in range(4000):
-        body = mutated(generator, PLAIN, WORDS)
-        category = body.get("category")
-        if category not in ("linear", "inverse", "spot"):
-            continue
-        read = requests.plain_order(body, CATALOGUE, category)
+        body: dict[str, Any] = mutated(generator, PLAIN, WORDS)
+        is_batch = generator.random() < 0.3
+        if is_batch:
+            entries: Any = [mutated(generator, PLAIN, WORDS) for _ in range(generator.randrange(4))]
+            entries = generator.choice([entries, entries, entries * 6, None, {}, "x"])
+            body = {"category": body.get("category"), "request": entries}
+        text = spelled(generator, orjson.dumps(body))
+        read = READER.body(text, is_batch)
         if read is not None:
             short += 1
-            assert read == requests.any_order(body, CATALOGUE, category), body
-    assert short > 400, "the short way was hardly taken"
-    assert requests.plain_order(PLAIN, CATALOGUE, "linear") is not None
+            assert_read(read, parse_object(text))
+    assert short > 300, "the short way was hardly taken"
+    assert READER.body(orjson.dumps(PLAIN), False) is not None
+    assert READER.body(orjson.dumps({**PLAIN, "symbol": "BTCUSDT", "category": "spot"}), False) is None
+
+
+def spelled(generator: random.Random, text: bytes) -> bytes:
+    """The same, or nearly: with blanks, cut off, with bytes behind it, or with a key twice."""
+    choice, cut = generator.random(), generator.randrange(len(text))
+    if choice < 0.1:
+        return text[:cut]
+    if choice < 0.2:
+        return text.replace(b',"', b' , "').replace(b'":', b'"\t:\r\n ') + b" \n"
+    if choice < 0.25:
+        return text + generator.choice([b"}", b"x", b"\0", b"{}"])
+    if choice < 0.3:
+        return text[:cut] + bytes([generator.randrange(256)]) + text[cut + 1 :]
+    if choice < 0.4:
+        return text.replace(b'"side":"Buy"', b'"side":"Buy","side":"Sell"')
+    return text
 
 
 def frame_texts(generator: random.Random) -> bytes:
@@ -94,8 +134,10 @@ def frame_texts(generator: random.Random) -> bytes:
     odd: dict[str, Any] = {
         "reqId": generator.choice(["1", "", "x" * 37, 'a"b', "a:b", 5, None]),
         "header": mutated(generator, HEADER, names),
-        "op": generator.choice(["order.amend", 7, ["x"]]),
-        "args": generator.choice([[PLAIN, PLAIN], [], {"a": 1}, "x", [{"a": {"b": 1}}], [5]]),
+        "op": generator.choice(["order.amend", 7, ["x"], "order.create-batch", "order.create-batch"]),
+        "args": generator.choice(
+            [[PLAIN, PLAIN], [], {"a": 1}, "x", [{"a": {"b": 1}}], [5], [BATCH], [BATCH]]
+        ),
     }
     frame: dict[str, Any] = {"reqId": "abc-2_3", "header": HEADER, "op": "order.create", "args": [PLAIN]}
     frame |= {name: value for name, value in odd.items() if generator.random() < 0.3}
@@ -104,15 +146,9 @@ def frame_texts(generator: random.Random) -> bytes:
     if generator.random() < 0.2:
         frame.pop(generator.choice(list(frame)))
     text = orjson.dumps(frame)
-    cut = generator.randrange(len(text))
-    choice = generator.random()
-    if choice < 0.1:
-        text = text[:cut]
-    elif choice < 0.2:
+    if generator.random() < 0.1:
         text = text[:-1] + b',"reqId":"2"}'
-    elif choice < 0.3:
-        text = text.replace(b'"side":"Buy"', b'"side":"Buy","side":"Sell"')
-    return text
+    return spelled(generator, text)
 
 
 def test_the_short_way_reads_a_trade_frame_as_the_long_way_does_or_leaves_it_to_it() -> None:
@@ -122,30 +158,56 @@ def test_the_short_way_reads_a_trade_frame_as_the_long_way_does_or_leaves_it_to_
     short = 0
     for _ in range(4000):
         text = frame_texts(generator)
-        read = frames.plain_trade_frame(text)
+        read = READER.frame(text)
         if read is None:
             continue
         short += 1
         try:
-            assert read == frames.trade_frame(parse_object(text)), text
+            frame = frames.trade_frame(parse_object(text))
         except RefusedError as refusal:
             raise AssertionError(f"the long way refuses {text!r}: {refusal}") from None
+        assert (read.request_id, read.timestamp, read.recv_window) == (
+            frame.request_id,
+            frame.timestamp,
+            frame.recv_window,
+        )
+        assert frame.operation == ("order.create-batch" if read.is_batch else "order.create")
+        assert_read(read, frame.body)
     assert short > 100, "the short way was hardly taken"
 
 
-def test_the_short_answer_has_the_bytes_of_the_long_one() -> None:
-    frame = {"reqId": "abc-2_3", "op": "order.create"}
-    headers = frames.rate_limit_headers(10, 9, 1_760_000_000_050, 1_760_000_000_000, "00000001-trade")
-    long = frames.trade_answer(frame, "00000001-trade", headers, data=order_reference_row(77, "mine-1"))
-    short = frames.placed_answer(
-        "abc-2_3",
-        order_id_text(77),
-        "mine-1",
-        (10, 9, 1_760_000_000_050),
-        1_760_000_000_000,
-        "00000001-trade",
-    )
-    assert short == orjson.dumps(long)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_short_answers_have_the_bytes_of_the_long_ones(count: int, tmp_path: Path) -> None:
+    """Of one order (0), and of batches."""
+    desk, driver, account = open_desk(tmp_path)
+    orders = [{**PLAIN, "qty": "0.001", "orderLinkId": f"mine-{at}"} for at in range(count or 1)]
+    body = {"category": "linear", "request": orders} if count else orders[0]
+    operation = "order.create-batch" if count else "order.create"
+    frame = {"reqId": "abc-2_3", "header": HEADER, "op": operation, "args": [body]}
+    request = READER.frame(orjson.dumps(frame))
+    assert request is not None and len(request) == (count or 1)
+    outcome = desk.place_plain(account, request)
+    now_ms, name = 1_760_000_000_000, "00000001-trade"
+    rows = [
+        {
+            "category": "linear",
+            "symbol": "BTCUSDT",
+            "orderId": order_id_text(number),
+            "orderLinkId": f"mine-{at}",
+            "createAt": "1760000000007",
+        }
+        for at, number in enumerate(outcome.order_ids())
+    ]
+    reply: tuple[Any, Any] = frames.batch_answer(rows, [None] * count)
+    if not count:
+        reply = order_reference_row(outcome.order_ids()[0], "mine-0"), {}
+    result, extra = reply
+    long = orjson.dumps(frames.envelope(result, now_ms, extra))
+    assert request.rest_answer(outcome, now_ms + 7, now_ms) == long
+    headers = frames.rate_limit_headers(10, 9, now_ms + 50, now_ms, name)
+    long = text_frame(orjson.dumps(frames.trade_answer(frame, name, headers, data=result, extra=extra)))
+    assert request.socket_answer(outcome, now_ms + 7, (10, 9, now_ms + 50), now_ms, name) == long
+    assert driver.command_count() > 0
 
 
 def open_desk(folder: Path) -> tuple[OrderDesk, Driver, int]:
@@ -190,8 +252,13 @@ def test_a_batch_in_one_call_ends_as_its_orders_one_by_one(tmp_path: Path) -> No
             for _ in range(generator.randrange(1, 21))
         ]
         body = {"category": "linear", "request": entries}
-        answer = whole.create_batch(account, body)
-        assert answer == single._batch(single._create, account, body, is_create=True)
+        request = READER.body(orjson.dumps(body), True)
+        assert request is not None
+        outcome = whole.place_plain(account, request)
+        answer = whole.plain_reply(request, outcome, 1_760_000_000_000)
+        assert answer == single.create_batch(account, body)
+        has_all = all(entry["code"] == 0 for entry in answer[1]["list"])
+        assert (request.rest_answer(outcome, 0, 0) is not None) == has_all
         refused += sum(entry["code"] != 0 for entry in answer[1]["list"])
     assert one_driver.state_hash() == other_driver.state_hash()
     assert one_driver.command_count() == other_driver.command_count()

@@ -524,6 +524,11 @@ impl Engine {
         outcome
     }
 
+    pub(crate) fn apply_all(&self, py: Python<'_>, commands: &[Command]) -> PyResult<BatchOutcome> {
+        let mut machine = self.machine.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        machine.apply_all(commands).map(BatchOutcome::from).map_err(to_exception)
+    }
+
     pub(crate) fn ask<T>(&self, py: Python<'_>, question: impl FnOnce(&Exchange) -> T) -> PyResult<T> {
         let mut machine = self.machine.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         machine.ask(question).map_err(to_exception)

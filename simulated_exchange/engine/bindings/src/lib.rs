@@ -18,6 +18,7 @@ mod event;
 mod genesis;
 mod machine;
 mod outcome;
+mod plain;
 mod replay;
 mod restart;
 mod rules;
@@ -44,5 +45,6 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     restart::register(module)?;
     committer::register(module)?;
     rules::register(module)?;
+    plain::register(module)?;
     engine::register(module)
 }

@@ -244,6 +244,19 @@ impl Machine {
         }
     }
 
+    /// Journals and applies commands one after the other.
+    pub(crate) fn apply_all(&mut self, commands: &[Command]) -> Result<Batch, Failure> {
+        let mut batch = Batch {
+            first_command: self.command_count() + 1,
+            applied: Vec::with_capacity(commands.len()),
+            events: EventLog::with_capacity(commands.len() * EVENTS_PER_COMMAND),
+        };
+        for command in commands {
+            batch.applied.push(self.apply(command, &mut batch.events)?);
+        }
+        Ok(batch)
+    }
+
     /// Copies the state for a snapshot; nothing without a journal.
     pub(crate) fn begin_snapshot(&mut self) -> Result<Option<Draft>, Failure> {
         self.check_running()?;

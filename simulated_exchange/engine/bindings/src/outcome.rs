@@ -101,6 +101,14 @@ impl BatchOutcome {
     }
 }
 
+impl BatchOutcome {
+    /// The orders placed; nothing when a command was refused.
+    pub(crate) fn placed(&self) -> Option<impl Iterator<Item = u64>> {
+        let is_refused = self.0.applied.iter().any(|applied| applied.reject.is_some());
+        (!is_refused).then(|| self.0.applied.iter().map(|applied| applied.order_id.0))
+    }
+}
+
 impl From<Batch> for BatchOutcome {
     fn from(batch: Batch) -> Self {
         Self(batch)

@@ -78,7 +78,11 @@ fn room_behind_a_group_or_a_torn_one_is_cut_and_is_not_torn() {
             assert_eq!(payloads.len(), if is_whole { 7 } else { 6 }, "cut at {end}");
             let torn = if is_whole { 0 } else { end - last_start };
             let zeros = bytes[..end].iter().rev().take_while(|byte| **byte == 0).count();
-            assert_eq!(tail.torn_bytes, torn.saturating_sub(zeros) as u64, "cut at {end}, {room} bytes of room");
+            assert_eq!(
+                tail.torn_bytes,
+                torn.saturating_sub(zeros) as u64,
+                "cut at {end}, {room} bytes of room"
+            );
 
             let journal = Recovering::open(&path).unwrap().finish(Durability::Fsync).unwrap();
             journal.append(b"again").unwrap();
