@@ -51,6 +51,7 @@ from simulated_exchange._engine import (
     RepayReason,
     SelfMatch,
     Side,
+    SignedPost,
     StopKind,
     Strain,
     Terms,
@@ -61,6 +62,8 @@ from simulated_exchange._engine import (
     Verification,
     Wallet,
     WalletReason,
+    http_answer,
+    signed_post,
     whole_messages,
 )
 from simulated_exchange.clock import MarketClock
@@ -115,6 +118,7 @@ __all__ = [
     "RepayReason",
     "SelfMatch",
     "Side",
+    "SignedPost",
     "StopKind",
     "Strain",
     "Terms",
@@ -127,7 +131,9 @@ __all__ = [
     "WalletReason",
     "engine_errors",
     "genesis_problem",
+    "http_answer",
     "replayed_events",
+    "signed_post",
     "verify_journal_file",
     "whole_messages",
 ]

@@ -77,6 +77,7 @@ __all__ = [
     "RiskLimitsView",
     "SelfMatch",
     "Side",
+    "SignedPost",
     "SnapshotDraft",
     "Stage",
     "StopKind",
@@ -89,7 +90,9 @@ __all__ = [
     "Verification",
     "Wallet",
     "WalletReason",
+    "http_answer",
     "rules",
+    "signed_post",
     "whole_messages",
 ]
 
@@ -1943,6 +1946,31 @@ class PlainRequest:
         """The frame of the answer on the trade socket; None when an order was refused. The allowance is
         (limit, remaining, reset).
         """
+
+@final
+class SignedPost:
+    """A signed request over HTTP that is all here: a POST without a query, of plain headers."""
+
+    path: Final[str]
+    """What is asked."""
+    api_key: Final[str]
+    """Whose it says it is."""
+    timestamp: Final[str]
+    """As it was written."""
+    recv_window: Final[str]
+    """As it was written; empty for none."""
+    signature: Final[str]
+    """As it was written."""
+    body: Final[bytes]
+    """The body."""
+
+def signed_post(data: bytes) -> SignedPost | None:
+    """The signed request that the bytes are, no more and no less; None for whatever needs a closer look."""
+
+def http_answer(body: bytes, date: str, allowance: tuple[int, int, int], now_ms: int, number: int) -> bytes:
+    """An answer that went well as HTTP has it. The allowance is (limit, remaining, reset); `number` is the
+    request's.
+    """
 
 def whole_messages(data: bytes, most: int) -> list[tuple[int, bytes]] | None:
     """The messages, (kind, payload), of WebSocket frames of a client that are whole, final and of text or

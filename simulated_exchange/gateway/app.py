@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from simulated_exchange.accounts import ApiKey
-from simulated_exchange.driver import JOURNAL_FAILURES
+from simulated_exchange.driver import JOURNAL_FAILURES, SignedPost, http_answer
 from simulated_exchange.gateway.auth import require_scope, verify_request
 from simulated_exchange.gateway.desk import OrderDesk
 from simulated_exchange.gateway.faults import Channel, Fault, FaultKind
@@ -75,6 +75,7 @@ class Gateway:
         self._requests = 0
         self._server = Server(
             self._handle,
+            self._handle_signed,
             body_bytes_max=limits.body_bytes_max,
             connections_max=limits.connections_max * CONNECTIONS_PER_SOCKET,
             silent_seconds_max=limits.silent_seconds_max,
@@ -97,6 +98,21 @@ class Gateway:
         except Exception:
             log.exception("request failed", path=request.path)
             self._refuse(connection, internal_error(), self._allowance("market"))
+
+    def _handle_signed(self, post: SignedPost, connection: HttpConnection) -> bool:
+        """Most requests are orders."""
+        if self._venue.faults or not self._orders.serves(post.path):
+            return False
+        try:
+            now_ms = self._venue.now_ms()
+            if self._limiter.is_banned(connection.peer, now_ms):
+                connection.respond(TOO_FREQUENT, status=403)
+            else:
+                self._orders.take(post, now_ms, connection)
+        except Exception:
+            log.exception("request failed", path=post.path)
+            self._refuse(connection, internal_error(), self._allowance("market"))
+        return True
 
     def _dispatch(self, request: Request, connection: HttpConnection) -> None:
         now_ms = self._venue.now_ms()
@@ -246,7 +262,11 @@ class Gateway:
 
     def _respond(self, connection: HttpConnection, allowance: Allowance, body: bytes) -> None:
         self._requests += 1
-        connection.respond(body, rate_limit_lines(*allowance[:3], self._venue.now_ms(), self._requests))
+        budget, now_ms, number = allowance[:3], self._venue.now_ms(), self._requests
+        if connection.takes_whole:
+            connection.respond_whole(http_answer(body, connection.date, budget, now_ms, number))
+        else:
+            connection.respond(body, rate_limit_lines(*budget, now_ms, number))
 
 
 def _body(request: Request) -> bytes:

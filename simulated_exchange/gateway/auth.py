@@ -9,8 +9,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from simulated_exchange.accounts import ApiKey, KeyStore
+from simulated_exchange.driver import SignedPost
 from simulated_exchange.gateway.translate.frames import AuthFrame
 from simulated_exchange.gateway.translate.refusals import (
     bad_request,
@@ -24,11 +26,14 @@ from simulated_exchange.gateway.translate.refusals import (
 
 __all__ = [
     "FUTURE_MS_MAX",
+    "Signed",
     "check_key",
     "check_timestamp",
     "require_scope",
     "sign",
+    "signed_of",
     "verify_request",
+    "verify_signed",
     "verify_socket",
 ]
 
@@ -51,6 +56,15 @@ def _signer(secret: str) -> hmac.HMAC:
     return hmac.new(secret.encode(), digestmod="sha256")
 
 
+class Signed(NamedTuple):
+    """What a request is signed with."""
+
+    api_key: str
+    timestamp: str
+    recv_window: str
+    signature: str
+
+
 def verify_request(
     headers: Mapping[str, str],
     payload: bytes,
@@ -60,16 +74,36 @@ def verify_request(
     address: str = "",
 ) -> ApiKey:
     """The key behind a signed request from `address`; `payload` is the raw query string or the raw body."""
-    api_key = headers.get("X-BAPI-API-KEY", "")
+    return verify_signed(signed_of(headers), payload, keys, now_ms, recv_window_ms, address)
+
+
+def signed_of(headers: Mapping[str, str]) -> Signed:
+    """What of a request's headers (names in upper case) counts."""
+    get = headers.get
+    return Signed(
+        get("X-BAPI-API-KEY", ""),
+        get("X-BAPI-TIMESTAMP", ""),
+        get("X-BAPI-RECV-WINDOW", ""),
+        get("X-BAPI-SIGN", ""),
+    )
+
+
+def verify_signed(
+    signed: Signed | SignedPost,
+    payload: bytes,
+    keys: KeyStore,
+    now_ms: int,
+    recv_window_ms: int,
+    address: str,
+) -> ApiKey:
+    """The same where the headers are read already."""
+    api_key, timestamp, window = signed.api_key, signed.timestamp, signed.recv_window
     key = keys.by_key(api_key)
     if key is None:
         raise unknown_api_key()
-    timestamp = headers.get("X-BAPI-TIMESTAMP", "")
-    window = headers.get("X-BAPI-RECV-WINDOW", "")
     check_timestamp(timestamp, window, now_ms, recv_window_ms)
     origin = f"{timestamp}{api_key}{window}".encode() + payload
-    signature = headers.get("X-BAPI-SIGN", "")
-    if not _equal(sign(key.api_secret, origin), signature):
+    if not _equal(sign(key.api_secret, origin), signed.signature):
         raise bad_signature(origin[:ORIGIN_TEXT_MAX].decode("utf-8", "replace"))
     check_key(key, keys, now_ms, address)
     return key

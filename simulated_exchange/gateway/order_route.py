@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 import structlog
 
-from simulated_exchange.driver import JOURNAL_FAILURES, PlainRequest
-from simulated_exchange.gateway.auth import require_scope, verify_request
+from simulated_exchange.driver import JOURNAL_FAILURES, PlainRequest, SignedPost
+from simulated_exchange.gateway.auth import Signed, require_scope, signed_of, verify_signed
 from simulated_exchange.gateway.desk import OrderDesk, Reply
 from simulated_exchange.gateway.json_object import parse_object
 from simulated_exchange.gateway.rate_limit import PUBLISHED, Allowance, RateLimiter
@@ -53,16 +53,33 @@ class OrderRoute:
 
     def takes(self, request: Request, now_ms: int, connection: HttpConnection) -> bool:
         """Answer a request; False when it is none of these."""
-        found = self._steps.get(request.path)
-        if found is None or request.query or request.fault or request.method != "POST":
+        if request.path not in self._steps or request.query or request.fault or request.method != "POST":
             return False
-        venue, (group, step) = self._venue, found
+        signed = signed_of(request.headers)
+        self._take(request.path, signed, request.body, request.peer, now_ms, connection)
+        return True
+
+    def serves(self, path: str) -> bool:
+        """Whether this is one of the paths."""
+        return path in self._steps
+
+    def take(self, post: SignedPost, now_ms: int, connection: HttpConnection) -> None:
+        """Answer a request on one of the paths whose headers are read already."""
+        self._take(post.path, post, post.body, connection.peer, now_ms, connection)
+
+    def _take(
+        self,
+        path: str,
+        signed: Signed | SignedPost,
+        raw: bytes,
+        peer: str,
+        now_ms: int,
+        connection: HttpConnection,
+    ) -> None:
+        venue, (group, step) = self._venue, self._steps[path]
         allowance = Allowance(venue.limits.requests_per_second_max, 0, now_ms, False)
         try:
-            raw = request.body
-            key = verify_request(
-                request.headers, raw, venue.keys, now_ms, venue.limits.recv_window_ms, request.peer
-            )
+            key = verify_signed(signed, raw, venue.keys, now_ms, venue.limits.recv_window_ms, peer)
             plain = self._desk.read_body(raw, group == "order.create-batch") if group in _CREATES else None
             if plain is not None:
                 budget, cost, category = budget_of(group, plain.category), len(plain), plain.category
@@ -75,14 +92,13 @@ class OrderRoute:
             require_scope(key, "order", is_write=True, category=category)
         except RefusedError as refusal:
             self._respond(connection, allowance, orjson.dumps(refusal_envelope(refusal, now_ms)))
-            return True
+            return
         if plain is not None:
             work = partial(self._place, key.account, plain, now_ms)
         else:
             work = partial(self._carry_out, step, key.account, body, now_ms)
         answer = _Answer(self, connection, allowance, self._answer(work, now_ms))
         venue.driver.commits.when_durable(answer.send, answer.fail)
-        return True
 
     def _place(self, account: int, request: PlainRequest, now_ms: int) -> bytes:
         outcome = self._desk.place_plain(account, request)

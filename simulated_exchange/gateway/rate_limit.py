@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 __all__ = [
     "ADDRESS_BAN_MS",
+    "ADDRESS_FRAMES_MAX",
     "ADDRESS_REQUESTS_MAX",
     "ADDRESS_SOCKETS_MAX",
     "PUBLISHED",
@@ -47,6 +48,7 @@ ADDRESS_WINDOW_MS = 5000
 ADDRESS_BAN_MS = 600_000
 ADDRESS_SOCKETS_MAX = 500
 SOCKETS_WINDOW_MS = 300_000
+ADDRESS_FRAMES_MAX = 3000  # on trade sockets, in a second
 
 
 class Allowance(NamedTuple):
@@ -67,6 +69,7 @@ class RateLimiter:
         self._windows: dict[tuple[int, str], list[int]] = {}
         self._addresses: dict[str, list[int]] = {}
         self._sockets: dict[str, list[int]] = {}
+        self._frames: dict[str, list[int]] = {}
 
     def take(self, account: int, group: str, now_ms: int, cost: int = 1) -> Allowance:
         """Use `cost` calls. Reset is now, or lies ahead when there is nothing left."""
@@ -108,14 +111,25 @@ class RateLimiter:
 
     def opens_too_many(self, address: str, now_ms: int) -> bool:
         """Count a socket that an address opens; true when it opened too many of late. Only as published."""
+        return self._counts_beyond(self._sockets, address, now_ms, SOCKETS_WINDOW_MS, ADDRESS_SOCKETS_MAX)
+
+    def sends_too_much(self, address: str, now_ms: int) -> bool:
+        """Count a request of an address on a trade socket; true beyond what a second allows. Only as
+        published.
+        """
+        return self._counts_beyond(self._frames, address, now_ms, SECOND_MS, ADDRESS_FRAMES_MAX)
+
+    def _counts_beyond(
+        self, windows: dict[str, list[int]], address: str, now_ms: int, length_ms: int, most: int
+    ) -> bool:
         if not self._is_published:
             return False
-        window = self._sockets.get(address)
+        window = windows.get(address)
         if window is None:
-            if len(self._sockets) >= WINDOWS_MAX:
-                self._sockets.clear()
-            window = self._sockets[address] = [now_ms, 0]
-        if now_ms - window[0] >= SOCKETS_WINDOW_MS or now_ms < window[0]:
+            if len(windows) >= WINDOWS_MAX:
+                windows.clear()
+            window = windows[address] = [now_ms, 0]
+        if now_ms - window[0] >= length_ms or now_ms < window[0]:
             window[0], window[1] = now_ms, 0
         window[1] += 1
-        return window[1] > ADDRESS_SOCKETS_MAX
+        return window[1] > most

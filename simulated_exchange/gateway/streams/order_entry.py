@@ -24,6 +24,7 @@ from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.translate import frames
 from simulated_exchange.gateway.translate.refusals import (
     RefusedError,
+    address_rate_limited,
     internal_error,
     not_authenticated,
     rate_limited,
@@ -59,6 +60,10 @@ class OrderEntry:
         budget, cost, category = _charge(frame)
         allowance = self._limiter.take(connection.account or 0, budget, now_ms, cost)
         answer = _Answer(self, connection, frame, allowance)
+        if self._limiter.sends_too_much(connection.address, now_ms):
+            answer.refusal = address_rate_limited()
+            self._wait(connection, answer.tell, answer.fail)
+            return
         fault = self._meet(connection, frame) if self._venue.faults else None
         if fault is None:
             self._carry_out(answer, category, now_ms)
@@ -152,6 +157,8 @@ class OrderEntry:
         frame = {"reqId": request.request_id, "op": operation}
         answer = _Answer(self, connection, frame, allowance)
         try:
+            if self._limiter.sends_too_much(connection.address, now_ms):
+                raise address_rate_limited()
             if allowance.is_exceeded:
                 raise rate_limited()
             self._admit(connection, request, request.category, now_ms)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = [
     "RefusedError",
+    "address_rate_limited",
     "auth_repeated",
     "bad_request",
     "bad_signature",
@@ -107,6 +108,11 @@ def unmatched_address() -> RefusedError:
 def expired_api_key() -> RefusedError:
     """The key's time is over."""
     return RefusedError(33004, "Your api key has expired.")
+
+
+def address_rate_limited() -> RefusedError:
+    """Too many requests of one address on its trade sockets in this second."""
+    return RefusedError(10403, "Exceed IP rate limit: at most 3000 requests per second")
 
 
 def rate_limited() -> RefusedError:

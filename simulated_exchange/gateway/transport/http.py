@@ -13,6 +13,8 @@ from typing import NamedTuple, cast
 
 import httptools
 
+from simulated_exchange.driver import SignedPost, signed_post
+
 __all__ = ["Handler", "HttpConnection", "Request", "Terms"]
 
 HEAD_BYTES_MAX = 16_384
@@ -41,6 +43,8 @@ class Request(NamedTuple):
 
 
 Handler = Callable[[Request, "HttpConnection"], None]
+SignedHandler = Callable[[SignedPost, "HttpConnection"], bool]
+"""Answers a request that was read the short way, or is False and has done nothing."""
 
 
 class _Names(dict[bytes, str]):
@@ -60,6 +64,7 @@ class Terms(NamedTuple):
     """What every connection of a server is told."""
 
     handle: Handler
+    handle_signed: SignedHandler
     body_bytes_max: int
     date: Callable[[], str]
     opened: Callable[[HttpConnection], None]
@@ -91,6 +96,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _begin(self) -> None:
         self.is_receiving = self._has_head = False
+        self._is_between = True
         self._head_bytes = 0
         self._target = b""
         self._fields.clear()
@@ -128,6 +134,8 @@ class HttpConnection(asyncio.Protocol):
             if len(self._tail) > HEAD_BYTES_MAX:
                 self._refuse()
             return
+        if self._is_between and not self._is_busy and not self._requests and self._takes_signed(data):
+            return
         if not self.is_receiving:
             self.is_receiving = True
             self.since = self._loop.time()
@@ -146,7 +154,23 @@ class HttpConnection(asyncio.Protocol):
             return
         self._next()
 
+    def _takes_signed(self, data: bytes) -> bool:
+        """The short way of a request that is here by itself and whole, as they mostly are."""
+        post = signed_post(data)
+        if post is None or self._is_stalled or len(post.body) > self._terms.body_bytes_max:
+            return False
+        self.since = self._loop.time()
+        self._is_busy, self._is_head, self._keeps_alive = True, False, True
+        if self._terms.handle_signed(post, self):
+            return True
+        self._is_busy = False
+        return False
+
     # -- parser ----------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self._is_between = False
 
     def on_url(self, target: bytes) -> None:
         """A piece of the request's target."""
@@ -241,7 +265,25 @@ class HttpConnection(asyncio.Protocol):
             f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json; charset=utf-8\r\n"
             f"Date: {self._terms.date()}\r\nContent-Length: {len(body)}\r\n{headers}{ending}\r\n"
         )
-        self.transport.write(head.encode() if self._is_head else head.encode() + body)
+        self._answer(head.encode() if self._is_head else head.encode() + body)
+
+    @property
+    def takes_whole(self) -> bool:
+        """Whether an answer may be written by somebody else: to no HEAD, and not as the last one."""
+        return self._keeps_alive and not self._is_head
+
+    @property
+    def date(self) -> str:
+        """For the head of an answer."""
+        return self._terms.date()
+
+    def respond_whole(self, answer: bytes) -> None:
+        """As `respond`, with head and body as they are sent."""
+        if not self.transport.is_closing():
+            self._answer(answer)
+
+    def _answer(self, answer: bytes) -> None:
+        self.transport.write(answer)
         self._is_busy = False
         if not self._keeps_alive:
             self._end()
@@ -259,6 +301,11 @@ class HttpConnection(asyncio.Protocol):
         """What came behind the request handed on last; from now on this connection is another protocol's."""
         self._terms.ended(self)
         return self._tail
+
+    @property
+    def peer(self) -> str:
+        """The address of the other side."""
+        return self._peer
 
     @property
     def is_busy(self) -> bool:

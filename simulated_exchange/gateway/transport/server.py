@@ -13,7 +13,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Protocol
 
-from simulated_exchange.gateway.transport.http import Handler, HttpConnection, Terms
+from simulated_exchange.gateway.transport.http import Handler, HttpConnection, SignedHandler, Terms
 
 __all__ = ["Server", "Watched"]
 
@@ -42,6 +42,7 @@ class Server:
     def __init__(
         self,
         handle: Handler,
+        handle_signed: SignedHandler,
         *,
         body_bytes_max: int,
         connections_max: int,
@@ -54,7 +55,9 @@ class Server:
         self._others: set[Watched] = set()
         self._connections_max = connections_max
         self._date = formatdate(usegmt=True)
-        self._terms = Terms(handle, body_bytes_max, lambda: self._date, self._opened, self._ended)
+        self._terms = Terms(
+            handle, handle_signed, body_bytes_max, lambda: self._date, self._opened, self._ended
+        )
         self._server: asyncio.Server | None = None
         self._watch: asyncio.Task[None] | None = None
 

@@ -18,6 +18,7 @@ from simulated_exchange.gateway.auth import (
 )
 from simulated_exchange.gateway.rate_limit import (
     ADDRESS_BAN_MS,
+    ADDRESS_FRAMES_MAX,
     ADDRESS_SOCKETS_MAX,
     SOCKETS_WINDOW_MS,
     RateLimiter,
@@ -173,6 +174,10 @@ def test_published_limits_are_by_call_and_by_address() -> None:
     assert limiter.is_banned("10.0.0.1", NOW_MS + ADDRESS_BAN_MS - 1)
     assert not limiter.is_banned("10.0.0.1", NOW_MS + ADDRESS_BAN_MS)
     assert not limiter.is_banned("10.0.0.2", NOW_MS)
+    sent = [limiter.sends_too_much("10.0.0.1", NOW_MS) for _ in range(ADDRESS_FRAMES_MAX + 1)]
+    assert sent == [False] * ADDRESS_FRAMES_MAX + [True]
+    assert not limiter.sends_too_much("10.0.0.2", NOW_MS)
+    assert not limiter.sends_too_much("10.0.0.1", NOW_MS + 1000)
     opened = [limiter.opens_too_many("10.0.0.1", NOW_MS) for _ in range(ADDRESS_SOCKETS_MAX + 1)]
     assert opened == [False] * ADDRESS_SOCKETS_MAX + [True]
     assert not limiter.opens_too_many("10.0.0.2", NOW_MS)

@@ -194,6 +194,58 @@ impl Engine {
     }
 }
 
+/// A signed request over HTTP that is all here.
+#[pyclass(frozen, module = "simulated_exchange._engine")]
+pub struct SignedPost {
+    /// Without a query.
+    #[pyo3(get)]
+    path: String,
+    /// Whose it says it is.
+    #[pyo3(get)]
+    api_key: String,
+    /// As it was written.
+    #[pyo3(get)]
+    timestamp: String,
+    /// As it was written; empty for none.
+    #[pyo3(get)]
+    recv_window: String,
+    /// As it was written.
+    #[pyo3(get)]
+    signature: String,
+    /// The body.
+    #[pyo3(get)]
+    body: Py<PyBytes>,
+}
+
+/// The signed request that the bytes are; None for whatever needs a closer look.
+#[pyfunction]
+fn signed_post(py: Python<'_>, data: &[u8]) -> Option<SignedPost> {
+    let read = wire::signed_post(data)?;
+    Some(SignedPost {
+        path: read.path.to_owned(),
+        api_key: read.api_key.to_owned(),
+        timestamp: read.timestamp.to_owned(),
+        recv_window: read.recv_window.to_owned(),
+        signature: read.signature.to_owned(),
+        body: PyBytes::new(py, read.body).unbind(),
+    })
+}
+
+/// An answer that went well as HTTP has it. The allowance is (limit, remaining, reset).
+#[pyfunction]
+fn http_answer<'py>(
+    py: Python<'py>,
+    body: &[u8],
+    date: &str,
+    allowance: (i64, i64, i64),
+    now_ms: i64,
+    number: u64,
+) -> Bound<'py, PyBytes> {
+    let (limit, remaining, reset_ms) = allowance;
+    let allowance = wire::Allowance { limit, remaining, reset_ms };
+    PyBytes::new(py, &wire::http_answer(body, date, &allowance, now_ms, number))
+}
+
 /// The messages of frames that are whole and one message each, as (kind, payload); None when there is any other.
 #[pyfunction]
 fn whole_messages<'py>(py: Python<'py>, data: &[u8], most: usize) -> PyResult<Option<Bound<'py, PyList>>> {
@@ -213,6 +265,9 @@ fn whole_messages<'py>(py: Python<'py>, data: &[u8], most: usize) -> PyResult<Op
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(whole_messages, module)?)?;
+    module.add_function(wrap_pyfunction!(signed_post, module)?)?;
+    module.add_function(wrap_pyfunction!(http_answer, module)?)?;
+    module.add_class::<SignedPost>()?;
     module.add_class::<PlainReader>()?;
     module.add_class::<PlainRequest>()
 }

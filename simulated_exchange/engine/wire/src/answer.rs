@@ -65,6 +65,24 @@ pub fn rest_answer(result: &str, extra: &str, now_ms: i64) -> String {
     body
 }
 
+/// An answer that went well as HTTP has it; `number` is the request's.
+pub fn http_answer(body: &[u8], date: &str, allowance: &Allowance, now_ms: i64, number: u64) -> Vec<u8> {
+    let Allowance { limit, remaining, reset_ms } = *allowance;
+    let mut head = String::with_capacity(384 + body.len());
+    let length = body.len();
+    put(
+        &mut head,
+        &format_args!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nDate: {date}\r\nContent-Length: \
+             {length}\r\nX-Bapi-Limit: {limit}\r\nX-Bapi-Limit-Status: {remaining}\r\n\
+             X-Bapi-Limit-Reset-Timestamp: {reset_ms}\r\nTraceid: {number:032x}\r\nTimenow: {now_ms}\r\n\r\n"
+        ),
+    );
+    let mut answer = head.into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
 /// The answer on the trade socket.
 pub fn socket_answer(
     (request_id, operation): (&str, &str),

@@ -7,11 +7,13 @@
 
 mod answer;
 mod frame;
+mod http;
 mod json;
 mod order;
 mod socket;
 
-pub use answer::{Allowance, Placed, batch_result, order_result, rest_answer, socket_answer};
+pub use answer::{Allowance, Placed, batch_result, http_answer, order_result, rest_answer, socket_answer};
 pub use frame::{PlainFrame, plain_frame};
+pub use http::{SignedPost, signed_post};
 pub use order::{BATCH_MAX, PlainOrder, PlainOrders, plain_batch, plain_order};
 pub use socket::{BINARY, TEXT, Whole, text_frame, whole_frame};
