@@ -80,9 +80,12 @@ fuzz: $(BIN)/cargo-fuzz ## coverage-guided fuzzing, FUZZ_SECONDS=N for each targ
 	  mkdir -p corpus/$$target && PATH="$(abspath $(BIN)):$$PATH" cargo +nightly fuzz run --fuzz-dir . $$target -- \
 	    -max_total_time=$(or $(FUZZ_SECONDS),60) -max_len=4096 -print_final_stats=1 || exit 1; done
 
-soak-follower: setup ## 2,000 copied orders under 200 kill -9 and a misbehaving venue, a minute's partition, 10,000 signals behind; SOAK_SEED=N plays one again
+soak-follower: setup ## 2,000 copied orders under 200 kill -9, 13 failpoints x 200 seeds, a minute's storm and partition, 10,000 signals behind; SOAK_SEED=N plays one again
 	SOAK_ORDERS=$${SOAK_ORDERS:-2000} SOAK_KILLS=$${SOAK_KILLS:-200} \
 	  $(BIN)/pytest -s tests/integration/test_follower_soak.py
+	FAILPOINT_SEEDS=$${FAILPOINT_SEEDS:-200} $(BIN)/pytest -s tests/property/test_follower_failpoints.py
+	STORM_S=$${STORM_S:-60} SWITCH_SIGNALS=$${SWITCH_SIGNALS:-500} FLIPS=$${FLIPS:-1000} $(BIN)/pytest -s \
+	  tests/integration/test_follower_storms.py tests/integration/test_follower_faults.py -k "f4 or f23 or flipped"
 	PARTITION_S=$${PARTITION_S:-60} FLOOD=$${FLOOD:-10000} \
 	  $(BIN)/pytest -s -o timeout=3600 tests/integration/test_follower_table.py -k "f11 or f22"
 

@@ -89,9 +89,7 @@ def run(
             if as_json:
                 typer.echo(json.dumps({"ready": True, "followers": followers}))
             else:
-                papers = files.papers
-                marks = [f"{name} (PAPER)" if name in papers else name for name in followers]
-                typer.echo(f"following with {', '.join(marks)}; Ctrl-C ends")
+                typer.echo(f"following with {', '.join(map(files.marked, followers))}; Ctrl-C ends")
 
         try:
             import uvloop

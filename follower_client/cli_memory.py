@@ -65,14 +65,22 @@ def status(config: Config = Path("follower.toml"), as_json: Json = False) -> Non
         "positions",
     )
     for row in rows:
-        row["follower"] += " (PAPER)" if row["paper"] else ""
+        row["follower"] += row["mark"]
+        row["leader"] = ", ".join(row["leaders"])
         row["positions"] = ", ".join(f"{qty} {symbol}" for symbol, qty in row["positions"].items())
     table(columns, [["-" if row[key] is None else str(row[key]) for key in columns] for row in rows])
     for row in rows:
         for found in row["evidence"]:
             typer.echo(f"{row['follower']}: evidence: {found['proves']} ({found['file']})")
+        if row["stakes"] not in (None, "1"):
+            share = Decimal(row["stakes"])
+            typer.echo(
+                f"{row['follower']}: {share:.0%} of the policy's size; more by copies within the drift"
+            )
         if row["control"] != "run":
-            typer.echo(f"{row['follower']}: {row['control']} by {row['control_by']}: {row['control_reason']}")
+            why = f" ({row['control_reason']})" if row["control_reason"] else ""
+            told = f"{row['control']} by {row['control_by']}{why}: no entries until {PROGRAM} resume"
+            typer.echo(f"{row['follower']}: {told}")
     raise typer.Exit(wrong)
 
 
@@ -254,6 +262,7 @@ def _stores(found: Sequence[FollowerSettings]) -> Iterator[tuple[FollowerSetting
 
 def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
     from follower_client.control import ControlFile
+    from follower_client.trial import stakes
     from relay.telling.evidence import kept_evidence
 
     name, leader = one.follower.id, one.leader.id
@@ -268,7 +277,10 @@ def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
     return {
         "follower": name,
         "leader": leader,
+        "leaders": [each.id for each in one.leaders],
         "paper": one.venue.kind == "paper",
+        "mark": one.mark,
+        "stakes": None if store is None else str(stakes(one, store)),
         "seq": None if head is None else head.seq,
         **counts,
         "reasons": reasons,

@@ -15,18 +15,20 @@ from typing import Any, Literal
 
 from follower_client.control import ControlFile
 from follower_client.core.policy import Mode
-from follower_client.core.snapshot import Control, Instrument
+from follower_client.core.snapshot import Control
 from follower_client.daemon import Market, private_transport
 from follower_client.errors import FollowerError
+from follower_client.instance import check_folder
 from follower_client.reading import read_secret
 from follower_client.risk import CLOCK_FAULT_MS
 from follower_client.settings import FollowerSettings
-from follower_client.trial import gate
+from follower_client.trial import gate, progress
 from follower_client.venue.key_rights import KeyRights, objections
-from follower_client.venue.transport import CallError
+from follower_client.venue.transport import CallError, Rows
 from follower_client.venue.v5_reads import Reads
 from relay.nats_bus import Bus, BusError, BusMessage
 from relay.protocol import subjects
+from relay.protocol.venues import venue_name
 from relay.telling.evidence import kept_evidence
 
 __all__ = ["Finding", "examine"]
@@ -63,10 +65,8 @@ def _finding(settings: FollowerSettings) -> Callable[..., Finding]:
 
 def _files(settings: FollowerSettings) -> Iterator[Finding]:
     say = _finding(settings)
-    yield say(
-        "mode", "ok", "PAPER: no order leaves this machine" if settings.venue.kind == "paper" else "live"
-    )
     venue, broker = settings.venue, settings.broker
+    yield say("mode", "ok", _mode(settings))
     for name, file in (
         ("broker.nkey_seed_file", broker.nkey_seed_file),
         ("venue.api_key_file", venue.api_key_file),
@@ -86,6 +86,8 @@ def _files(settings: FollowerSettings) -> Iterator[Finding]:
     if venue.kind != "paper" and (venue.api_secret is not None or venue.api_key is not None):
         yield say("secrets", "warn", "the API key stands in the configuration", "use api_key_file instead")
     yield from _store(settings, say)
+    if venue.kind == "paper":
+        yield from _trial(settings, say)
     if settings.is_real_money:
         refusals = gate(settings)
         for refusal in refusals:
@@ -95,15 +97,42 @@ def _files(settings: FollowerSettings) -> Iterator[Finding]:
             yield say("trial", "ok", f"left out by [trial] override: {override}" if override else "passed")
 
 
+def _trial(settings: FollowerSettings, say: Callable[..., Finding]) -> Iterator[Finding]:
+    """How far a paper follower is on the way to real money."""
+    trial = settings.trial
+    for leader_id, found in progress(settings):
+        so_far = (
+            f"{found.copies} copies of {leader_id} in {found.days:.1f} days, {found.drift_bps:.1f} bps worse"
+        )
+        wants = f"live needs {trial.copies_min} in {trial.days_min} days, at most {trial.drift_max_bps} bps"
+        yield say("trial", "ok", f"{so_far}; {wants}")
+
+
+def _mode(settings: FollowerSettings) -> str:
+    if settings.venue.kind == "paper":
+        return "PAPER: live prices, and no order leaves this machine"
+    name = venue_name(settings.venue.exchange, settings.venue.rest_url)
+    return (
+        f"LIVE: orders go to {name}"
+        if settings.is_real_money
+        else f"test: orders go to {name}, no money is real"
+    )
+
+
 def _store(settings: FollowerSettings, say: Callable[..., Finding]) -> Iterator[Finding]:
     folder = settings.follower.data_dir
     if folder.exists():
         is_private = not folder.stat().st_mode & 0o077
         todo = "" if is_private else f"chmod 700 {folder}"
         yield say("data_dir", "ok" if is_private else "fail", str(folder), todo)
+        try:
+            check_folder(settings)
+        except FollowerError as error:
+            yield say("data_dir", "fail", str(error), "another [follower] data_dir")
         level = ControlFile(folder).read()
         if level.level is not Control.RUN:
-            yield say("control", "warn", f"{level.level.value} by {level.by}: {level.reason}", "resume")
+            told = f"{level.level.value} by {level.by}: {level.reason or 'no reason given'}"
+            yield say("control", "warn", told, "follower-client resume, when you want entries again")
         for file, proves in kept_evidence(folder):
             todo = "ask the leader who has his key; resume is yours to decide"
             yield say("evidence", "fail", f"{proves} ({file})", todo)
@@ -142,14 +171,16 @@ async def _broker(settings: FollowerSettings, say: Callable[..., Finding]) -> An
 
     try:
         yield say("broker", "ok", f"connected as {name}")
-        await bus.subscribe(subjects.beat(settings.leader.id), hear)
-        try:
-            async with asyncio.timeout(BEAT_LIMIT_S):
-                await heard.wait()
-        except TimeoutError:
-            yield say("leader", "warn", f"{settings.leader.id} is not heard", "ask the leader, or wait")
-        else:
-            yield say("leader", "ok", f"{settings.leader.id} is there")
+        for leader in settings.leaders:
+            heard.clear()
+            await bus.subscribe(subjects.beat(leader.id), hear)
+            try:
+                async with asyncio.timeout(BEAT_LIMIT_S):
+                    await heard.wait()
+            except TimeoutError:
+                yield say("leader", "warn", f"{leader.id} is not heard", "ask the leader, or wait")
+            else:
+                yield say("leader", "ok", f"{leader.id} is there")
     finally:
         await bus.close()
 
@@ -158,8 +189,14 @@ async def _venue(settings: FollowerSettings, say: Callable[..., Finding]) -> Any
     market = Market([settings])
     try:
         data = await market.start()
-        for symbol, instrument in market.instruments.items():
-            yield _minimum(settings, say, instrument, data.quotes[symbol].mark)
+        market.port(settings, data)  # its symbols are traded there
+        smallest = {
+            symbol: max(instrument.qty_min * data.quotes[symbol].mark, instrument.notional_min_usdt)
+            for symbol, instrument in market.instruments.items()
+        }
+        for symbol, usdt in smallest.items():
+            yield _minimum(settings, say, symbol, usdt)
+        ids = {symbol: instrument.venue_symbol for symbol, instrument in market.instruments.items()}
     finally:
         await market.close()
     if settings.venue.kind == "paper":
@@ -174,8 +211,16 @@ async def _venue(settings: FollowerSettings, say: Callable[..., Finding]) -> Any
         yield say("clock", "ok" if is_right else "fail", f"{off_ms} ms from the venue's", todo)
         for one in _key(settings, say, await Reads(transport).key()):
             yield one
-        positions = await transport.get("/v5/position/list", {"category": "linear", "settleCoin": "USDT"})
-        yield _position_mode(say, positions["result"]["list"])
+        reads = Reads(transport)
+        rows = []
+        for venue_symbol in ids.values():
+            query = {"category": "linear", "symbol": venue_symbol}
+            rows += (await reads.one("positions", "/v5/position/list", query))["list"]
+        yield _position_mode(say, rows)
+        everywhere = {"category": "linear", "settleCoin": "USDT"}
+        yield _positions(say, await reads.pages("positions", "/v5/position/list", everywhere))
+        wallet = await reads.one("wallet", "/v5/account/wallet-balance", {"accountType": "UNIFIED"})
+        yield _balance(settings, say, wallet["list"], min(smallest.values()))
     finally:
         await transport.close()
 
@@ -185,36 +230,55 @@ def _key(settings: FollowerSettings, say: Callable[..., Finding], key: KeyRights
     for one in against:
         yield say(f"key.{one.name}", "fail" if one.is_fatal else "warn", one.what, one.what_to_do)
     if not any(one.is_fatal for one in against):
-        yield say("key", "ok", f"may trade, may not withdraw; KYC {key.kyc_level or 'not told'}")
+        also = "" if any(one.name == "withdraw" for one in against) else ", may not withdraw"
+        yield say("key", "ok", f"may trade{also}; KYC {key.kyc_level or 'not told'}")
 
 
-def _position_mode(say: Callable[..., Finding], rows: list[dict[str, Any]]) -> Finding:
-    if any(int(row.get("positionIdx") or 0) != 0 for row in rows):
-        return say("position_mode", "fail", "the account is in hedge mode", "switch it to one-way mode")
-    held = [row["symbol"] for row in rows if Decimal(str(row.get("size") or 0)) != 0]
-    if held:
-        text = f"holds {', '.join(held)}: what copying did not open is never traded"
-        return say("positions", "warn", text, "better: a sub-account for copying alone")
-    return say("position_mode", "ok", "one-way, and flat")
+def _position_mode(say: Callable[..., Finding], rows: Rows) -> Finding:
+    hedged = sorted({row["symbol"] for row in rows if int(row.get("positionIdx") or 0) != 0})
+    what = f"hedge mode of {', '.join(hedged)}: each side is traded by itself" if hedged else "one-way"
+    return say("position_mode", "ok", what)
+
+
+def _positions(say: Callable[..., Finding], rows: Rows) -> Finding:
+    held = sorted({row["symbol"] for row in rows if Decimal(str(row.get("size") or 0)) != 0})
+    if not held:
+        return say("positions", "ok", "flat")
+    text = f"holds {', '.join(held)}: what copying did not open is never traded"
+    return say("positions", "warn", text, "better: a sub-account for copying alone")
+
+
+def _balance(
+    settings: FollowerSettings, say: Callable[..., Finding], rows: Rows, smallest: Decimal
+) -> Finding:
+    """Whether the account can carry the smallest order of all."""
+    equity = sum((Decimal(str(row.get("totalEquity") or 0)) for row in rows), Decimal(0))
+    what = f"equity is {equity:.2f} USDT"
+    if equity * settings.policy.leverage_max < smallest:
+        needs = f"{what}, with leverage_max {settings.policy.leverage_max} too little for {smallest:.2f}"
+        return say("balance", "fail", needs, "move money to this account")
+    return say("balance", "ok", what)
 
 
 def _minimum(
-    settings: FollowerSettings, say: Callable[..., Finding], instrument: Instrument, mark: Decimal
+    settings: FollowerSettings, say: Callable[..., Finding], symbol: str, smallest: Decimal
 ) -> Finding:
     """Whether the smallest order of the venue fits the policy's caps."""
-    smallest = max(instrument.qty_min * mark, instrument.notional_min_usdt)
     policy = settings.to_policy()
-    caps = [
-        cap
-        for cap in (policy.notional_per_order_max_usdt, policy.notional_per_symbol_max_usdt)
-        if cap is not None
-    ]
-    if policy.mode is Mode.FIXED_NOTIONAL:
-        caps.append(policy.fixed_notional_usdt)
-    tight = min(caps, default=None)
-    what = f"{instrument.symbol}: the smallest order is {smallest:.2f} USDT"
-    if tight is not None and tight < smallest:
-        return say(
-            "minimum", "fail", f"{what}, the policy allows {tight}", "raise the cap or drop the symbol"
+    caps = {
+        name: getattr(policy, name)
+        for name in (
+            *("notional_per_order_max_usdt", "notional_per_symbol_max_usdt"),
+            *("notional_per_leader_max_usdt", "notional_total_max_usdt"),
         )
+    }
+    if policy.mode is Mode.FIXED_NOTIONAL:
+        caps["fixed_notional_usdt"] = policy.fixed_notional_usdt
+    if policy.mode is Mode.FIXED_MARGIN:
+        caps["fixed_margin_usdt x leverage_max"] = policy.fixed_margin_usdt * policy.leverage_max
+    what = f"{symbol}: the smallest order is {smallest:.2f} USDT"
+    for name, cap in caps.items():
+        if cap is not None and cap < smallest:
+            told = f"{what}, policy.{name} is {cap}"
+            return say("minimum", "fail", told, "raise the cap or drop the symbol")
     return say("minimum", "ok", what)

@@ -20,7 +20,7 @@ from follower_client.desk import Desk
 from follower_client.errors import ConfigurationError, TryAgainError
 from follower_client.executor import Executor
 from follower_client.failpoint import Failpoints
-from follower_client.instance import bind_store, hold_account, hold_follower
+from follower_client.instance import bind_store, check_folder, hold_account, hold_follower
 from follower_client.leader_view import LeaderView
 from follower_client.locks import Lock
 from follower_client.membership import fetch_group_key
@@ -83,6 +83,7 @@ class Follower:
         settings = self.settings
         folder = settings.follower.data_dir
         self._locks += hold_follower(settings)
+        check_folder(settings)
         control = ControlFile(folder)
         self._pass_gate(control)
         try:

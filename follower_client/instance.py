@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 
-from follower_client.errors import FollowerError, StoreError
+from follower_client.errors import ConfigurationError, FollowerError, StoreError
 from follower_client.locks import Lock, hold, hold_on_host
 from follower_client.reading import read_secret
 from follower_client.settings import FollowerSettings
@@ -16,7 +16,7 @@ from follower_client.store import Store
 from follower_client.venue.key_rights import KeyRights
 from relay.protocol.venues import venue_name
 
-__all__ = ["bind_store", "hold_account", "hold_follower"]
+__all__ = ["bind_store", "check_folder", "hold_account", "hold_follower"]
 
 PAPER = "paper"
 LIVE = "live"
@@ -46,17 +46,38 @@ def hold_account(settings: FollowerSettings, key: KeyRights) -> Lock | None:
     return hold_on_host(f"account|{_account(settings, key)}", f"venue.api_key: the account {key.account}")
 
 
+def check_folder(settings: FollowerSettings) -> None:
+    """Whether a folder that was used before is this follower's, and of the same kind. Raises
+    `ConfigurationError`; a store that cannot be read is told of when it is opened.
+    """
+    folder = settings.follower.data_dir
+    file = folder / "follower.sqlite"
+    if not file.exists():
+        return
+    try:
+        store = Store.open(file, read_only=True)
+    except StoreError:
+        return
+    try:
+        identity = store.identity()
+    except StoreError:
+        return
+    finally:
+        store.close()
+    told = f"follower.data_dir: was {str(folder)!r}, allowed: a folder of its own, this one keeps"
+    owner, bound = identity.get("follower", settings.follower.id), identity.get("account")
+    if owner != settings.follower.id:
+        raise ConfigurationError([f"{told} the copies of {owner}"])
+    if bound is not None and (bound == PAPER) != (settings.venue.kind == PAPER):
+        raise ConfigurationError([f"{told} copies on {'paper' if bound == PAPER else 'a real account'}"])
+
+
 def bind_store(store: Store, settings: FollowerSettings, key: KeyRights | None) -> None:
     """A folder keeps the copies of one follower on one account, whichever key of it is used. Raises
     `StoreError`.
     """
-    bound = store.identity().get("account")
-    kind = PAPER if key is None else LIVE
-    if PAPER in (kind, bound) and bound not in (None, kind):
-        raise StoreError(
-            f"follower.data_dir: it keeps copies of {bound}, allowed: a folder of its own for {kind}"
-        )
-    store.claim({"account": kind} if bound is None else {})
+    if store.identity().get("account") is None:
+        store.claim({"account": PAPER if key is None else LIVE})
     if key is not None and key.account:
         store.claim({"owner": _account(settings, key)})
 

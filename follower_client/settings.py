@@ -359,6 +359,11 @@ class FollowerSettings(BaseSettings):
         venue = self.venue
         return venue.kind != "paper" and venue_name(venue.exchange, venue.rest_url) == venue.exchange
 
+    @property
+    def mark(self) -> str:
+        """What stands beside the name wherever a person reads it."""
+        return " (PAPER)" if self.venue.kind == "paper" else " (LIVE)" if self.is_real_money else ""
+
     def to_policy(self) -> Policy:
         section = self.policy
         lists = ("symbols", "symbols_denied")

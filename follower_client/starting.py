@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from follower_client.errors import ConfigurationError, FollowerError
-from follower_client.instance import hold_follower
+from follower_client.instance import check_folder, hold_follower
 from follower_client.reading import Found, check_secrets, read_files
 from follower_client.settings import FollowerSettings
 from follower_client.trial import gate
@@ -36,6 +36,10 @@ def _readable(config: Path, *, paper: bool) -> Found:
 
 
 def _pass_gate(one: FollowerSettings) -> None:
+    try:
+        check_folder(one)
+    except FollowerError as error:
+        raise error.of(one.follower.id) from None
     if one.is_real_money and (refusals := gate(one)):
         raise ConfigurationError([f"{one.follower.id}: trial: {refusal}" for refusal in refusals])
 
@@ -70,10 +74,10 @@ class Files:
         self._running: dict[Path, FollowerSettings] = {}
         self.status = 0
 
-    @property
-    def papers(self) -> frozenset[str]:
-        """Who trades on paper."""
-        return frozenset(one.follower.id for one in self._running.values() if one.venue.kind == "paper")
+    def marked(self, follower_id: str) -> str:
+        """The name, and whether it is paper or real money."""
+        one = next(one for one in self._running.values() if one.follower.id == follower_id)
+        return f"{follower_id}{one.mark}"
 
     def first(self) -> Sequence[FollowerSettings]:
         """Whoever may start; what is wrong with the others is said. Raises `FollowerError` where nobody

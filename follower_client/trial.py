@@ -27,7 +27,18 @@ from relay.protocol.codec import decode_payload
 from relay.protocol.messages import Signal
 from relay.protocol.venues import venue_name
 
-__all__ = ["STAGES", "TERMS_MARK", "Shown", "Terms", "gate", "note_terms", "shown", "stakes", "terms_of"]
+__all__ = [
+    "STAGES",
+    "TERMS_MARK",
+    "Shown",
+    "Terms",
+    "gate",
+    "note_terms",
+    "progress",
+    "shown",
+    "stakes",
+    "terms_of",
+]
 
 STAGES = (Decimal("0.1"), Decimal("0.25"), Decimal("0.5"), Decimal(1))
 TERMS_MARK = "terms"
@@ -147,6 +158,25 @@ def gate(settings: FollowerSettings) -> list[str]:
         store.close()
 
 
+def progress(settings: FollowerSettings) -> list[tuple[str, Shown]]:
+    """What a paper follower has shown so far of each leader, under the terms in force."""
+    try:
+        store = Store.open(settings.follower.data_dir / "follower.sqlite", read_only=True)
+    except StoreError:
+        return []
+    try:
+        was = _terms(store)
+        since_ms = 0 if was is None else was.since_ms
+        return [(leader.id, _shown_of(store, leader.id, since_ms)) for leader in settings.leaders]
+    finally:
+        store.close()
+
+
+def _shown_of(store: Store, leader_id: str, since_ms: int) -> Shown:
+    copies = store.executed_copies(leader_id, limit=COPIES_READ_MAX)
+    return shown(store, (copy for copy in copies if copy.received_ms >= since_ms))
+
+
 def _refusals(settings: FollowerSettings, store: Store) -> Iterator[str]:
     if store.identity().get("account") != "paper":
         yield f"{settings.trial.paper_data_dir}: not a paper follower's, allowed: the data_dir of a paper run"
@@ -158,9 +188,7 @@ def _refusals(settings: FollowerSettings, store: Store) -> Iterator[str]:
     yield from _differences(was, terms_of(settings))
     for leader in settings.leaders:
         if leader.id in was.leaders:
-            copies = store.executed_copies(leader.id, limit=COPIES_READ_MAX)
-            found = shown(store, (copy for copy in copies if copy.received_ms >= was.since_ms))
-            yield from _missing(leader.id, settings.trial, found)
+            yield from _missing(leader.id, settings.trial, _shown_of(store, leader.id, was.since_ms))
 
 
 def _missing(leader_id: str, trial: TrialSection, found: Shown) -> Iterator[str]:

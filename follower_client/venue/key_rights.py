@@ -16,12 +16,13 @@ __all__ = ["KeyRights", "Objection", "objections"]
 WITHDRAW = "Withdraw"
 TRANSFERS = frozenset({"AccountTransfer", "SubMemberTransfer", "SubMemberTransferList"})
 UNVERIFIED = "LEVEL_DEFAULT"
+DAYS_LEFT_FEW = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRights:
     """`rights` = every right of the key, whatever its group; `ips` empty = usable from anywhere; `account` =
-    the venue's number of it, empty where it tells none.
+    the venue's number of it, empty where it tells none; `days_left` `None` = it does not run out.
     """
 
     rights: frozenset[str]
@@ -31,6 +32,7 @@ class KeyRights:
     kyc_level: str
     is_unified: bool
     account: str = ""
+    days_left: int | None = None
 
     @classmethod
     def of(cls, answer: object) -> KeyRights:
@@ -49,6 +51,7 @@ class KeyRights:
             kyc_level=str(row.get("kycLevel") or ""),
             is_unified=bool(row.get("uta") or row.get("unified")),
             account=str(row.get("userID") or ""),
+            days_left=_days(row.get("deadlineDay")),
         )
 
 
@@ -90,8 +93,16 @@ def objections(key: KeyRights, *, real_money: bool) -> list[Objection]:
         found.append(
             Objection("transfer", False, "the key may move money between accounts", "take that right away")
         )
+    if key.days_left is not None and key.days_left <= DAYS_LEFT_FEW:
+        todo = "make a new one, or bind it to an address, in time"
+        found.append(Objection("expiry", False, f"the key runs out in {key.days_left} days", todo))
     if not key.ips:
         found.append(
             Objection("ip", real_money, "the key works from any address", "bind it to this machine's address")
         )
     return found
+
+
+def _days(value: object) -> int | None:
+    days = int(value) if isinstance(value, int | str) and str(value).lstrip("-").isdigit() else -1
+    return days if days >= 0 else None

@@ -41,6 +41,9 @@ def test_a_key_that_may_trade_and_nothing_else_is_taken() -> None:
         ({"ips": ["*"]}, {"ip": True}),
         ({"kycLevel": "LEVEL_DEFAULT"}, {"kyc": True}),
         ({"uta": 0}, {"unified": True}),
+        ({"deadlineDay": 3}, {"expiry": False}),
+        ({"deadlineDay": -1}, {}),
+        ({"deadlineDay": 60}, {}),
     ],
 )
 def test_each_objection_stands_for_one_right(changes: dict[str, Any], found: dict[str, bool]) -> None:
