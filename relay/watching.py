@@ -36,7 +36,7 @@ VERDICTS_KEPT_MAX = 100_000
 RECENT_MAX = 500
 SYMBOLS_MAX = 500
 NEWS_WAITING_MAX = 1_000
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 SETTLE_SECONDS = 5.0  # after a restart: what was reported meanwhile is heard first
 REMEMBERED_MS = 86_400_000  # who was last heard longer ago is not missed
 LEADERS_RULES = ("no_heartbeat", "gap")
@@ -159,7 +159,7 @@ class Watching:
         return found
 
     async def run(self) -> None:
-        """Look once a second, until cancelled."""
+        """Look every LOOK_SECONDS, until cancelled."""
         await asyncio.sleep(SETTLE_SECONDS if self._has_past else 0)
         while True:
             self.look()

@@ -28,7 +28,7 @@ SKEWS_MAX = 10
 class AlarmLimits:
     """Beyond what something is wrong."""
 
-    heartbeat_age_ms: int = 3_000
+    heartbeat_age_ms: int = 2_500
     gap_ms: int = 5_000
     follower_silent_ms: int = 30_000
     stale_ms: int = 10_000

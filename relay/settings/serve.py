@@ -169,7 +169,7 @@ class VenueReadSettings(Section):
 class AlarmSettings(Section):
     """Beyond what something is wrong."""
 
-    heartbeat_age_ms: Annotated[int, Field(ge=1000, le=3_600_000, description="1000 to 3600000")] = 3_000
+    heartbeat_age_ms: Annotated[int, Field(ge=1000, le=3_600_000, description="1000 to 3600000")] = 2_500
     gap_ms: Annotated[int, Field(ge=1000, le=3_600_000, description="1000 to 3600000")] = 5_000
     follower_silent_ms: Annotated[int, Field(ge=1000, le=3_600_000, description="1000 to 3600000")] = 30_000
     stale_ms: Annotated[int, Field(ge=1000, le=3_600_000, description="1000 to 3600000")] = 10_000

@@ -8,6 +8,7 @@ import asyncio
 import os
 import random
 import shutil
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -23,15 +24,19 @@ from follower_client.settings import LeaderSection
 from follower_client.subscriber import Subscriber
 from relay import broker as broker_module
 from relay import streams as streams_module
+from relay.core.watch import AlarmLimits
 from relay.errors import Failed
+from relay.monitor import run_monitor
 from relay.nats_bus import Bus
 from relay.outbox import Outbox
 from relay.protocol import subjects
 from relay.protocol.feed import Accepted, FeedReader, Rejected
 from relay.protocol.messages import Snapshot
 from relay.publisher import Publisher
+from relay.watching import Watching
 from tests.integration.broker_room import SIGNING_KEY, Room, eventually, running_room
 from tests.integration.tcp_proxy import proxy_to
+from tests.integration.test_publisher_on_broker import run_process
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(240), pytest.mark.system]
 
@@ -261,16 +266,52 @@ async def test_f11_f12_a_cut_line_is_noticed_and_everything_comes_after_it_heals
         await eventually(lambda: bob.seqs == list(range(1, alice.head + 1)) and bob.leader_alive, 30)
 
 
-async def test_f14_a_silent_leader_is_not_alive(tmp_path: Path) -> None:
+async def test_f14_a_leader_who_falls_silent_is_missed_by_followers_and_monitor(tmp_path: Path) -> None:
+    told: list[tuple[str, bool, float]] = []
+    watching = Watching(
+        AlarmLimits(), lambda alarm, is_over: told.append((alarm.rule, is_over, time.monotonic()))
+    )
     async with (
         running_room(tmp_path) as room,
-        following(room.broker.url, room.seed("bob"), silent_after_ms=2_000) as bob,
+        following(room.broker.url, room.seed("bob"), silent_after_ms=SILENT_AFTER_MS) as bob,
     ):
-        async with leading(room) as alice:
-            alice.say(2)
-            await alice.settled()
-            await eventually(lambda: len(bob.seqs) == alice.head and bob.leader_alive)
-        await eventually(lambda: not bob.leader_alive, 10)  # the publisher is gone without a word
+        place, ready = tmp_path / "drift.sqlite", asyncio.Event()
+        monitor = await room.broker.connect()
+        watcher = asyncio.create_task(
+            run_monitor(monitor, place, {"alice": PUBLIC}, ready, watching=watching)
+        )
+        await asyncio.wait_for(ready.wait(), 20)
+        heard, beats = await room.bus("eve"), list[float]()
+
+        async def hear(_: Any) -> None:
+            beats.append(time.monotonic())
+
+        await heard.subscribe(subjects.beat("alice"), hear)
+        for last in (signal.SIGKILL, signal.SIGSTOP):  # gone without a word, frozen
+            process = await run_process(room, 10_000, 500)
+            await eventually(lambda: bob.leader_alive and bool(beats) and not _missed(told), 20)
+            process.send_signal(last)
+            await eventually(lambda: not bob.leader_alive, 10)
+            shut_s = time.monotonic() - beats[-1]
+            await eventually(lambda: _missed(told), 10)
+            print(  # noqa: T201 - figures
+                f"F14 {last.name}: entries stopped {shut_s:.1f} s after the last heartbeat, "
+                f"alarm after {told[-1][2] - beats[-1]:.1f} s"
+            )
+            assert shut_s * 1000 >= SILENT_AFTER_MS
+            if last == signal.SIGSTOP:
+                process.send_signal(signal.SIGCONT)
+                await eventually(lambda: bob.leader_alive and not _missed(told), 20)
+                process.kill()
+            await process.wait()
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+        await asyncio.gather(monitor.close(), heard.close())
+    assert {rule for rule, _, _ in told} == {"no_heartbeat"}
+
+
+def _missed(told: list[tuple[str, bool, float]]) -> bool:
+    return bool(told) and not told[-1][1]
 
 
 async def test_f19_a_leaders_clock_set_back_makes_no_silence(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from msgspec import structs
 
+from follower_client.settings import LeaderSection
+from follower_client.subscriber import LIVENESS_TICK_S
 from relay.core.alarms import Alarm, Alarms
 from relay.core.intake import Odd, Refusal
 from relay.core.verdicts import judge_copy
@@ -15,7 +17,7 @@ from relay.protocol.feed import Accepted, Locked, NeedGap, Resumed
 from relay.protocol.messages import Notice, OrderRow, Signal
 from relay.protocol.signing import open_envelope
 from relay.store import FeedEntry, FeedHead, RefusedReport
-from relay.watching import Watching
+from relay.watching import LOOK_SECONDS, Watching
 from tests.unit.relay import feed_samples as samples
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
@@ -55,6 +57,12 @@ def test_a_silent_leader_is_told_since_when_and_forgotten_when_it_speaks() -> No
     assert "10 s" in alarm.what and alarm.todo
     room.alive(NOW + 10_500)
     assert room.found(NOW + 11_000, "no_heartbeat") is None
+
+
+def test_silence_is_an_alarm_and_a_closed_gate_within_three_seconds() -> None:
+    assert LIMITS.heartbeat_age_ms + 1000 * LOOK_SECONDS <= 3000
+    silent_after_ms = LeaderSection.model_fields["silent_after_ms"].default
+    assert silent_after_ms + 1000 * LIVENESS_TICK_S <= 3000
 
 
 def test_a_leader_is_missed_from_his_first_word_to_his_last() -> None:
