@@ -2,20 +2,24 @@
 
 Belongs here: making such a store, both sides, their memory. Does not belong here: what the figures mean.
 
-One hour of reports is written and counted by the store itself. The others are that hour again, moved in time
-and sequence by SQL, rows and counts alike; one of them is counted anew from its rows, to show that a moved
-count is what counting gives. Days are summed by the store.
+One hour of reports is written, counted and exported by the store itself. The others are that hour again,
+moved in time and sequence by SQL, rows and counts alike, in the store and in the Parquet files; one of them
+is counted anew from its rows, to show that a moved count is what counting gives. Days are summed by the
+store. All of it takes minutes, most of them for making ten million rows.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -33,7 +37,7 @@ NAMES = ("report_10m",)
 SECONDS_MAX, MIB_MAX = 10, 1024
 FILLS_EACH = 4  # of one copy: entries are filled from several levels of a book
 FOLLOWERS = [f"f{number}" for number in range(100)]
-HOURS = 600
+HOURS = int(os.environ.get("REPORT_HOURS", "600"))  # fewer try it out
 SIGNALS_PER_HOUR = 42
 HOUR_MS = 3_600_000
 FROM_MS = 1_735_689_600_000 // (24 * HOUR_MS) * 24 * HOUR_MS
@@ -58,14 +62,18 @@ def run(only: set[str] | None) -> list[Row]:
     """The row, if it is asked for."""
     if only is not None and only.isdisjoint(NAMES):
         return []
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         place = folder / "drift.sqlite"
-        fills = _fill(place)
-        with DriftStore.open_for_reading(place) as store:
-            store.export(folder / "parquet", "parquet")
-        ours = [_measured(_ours(place)) for _ in range(ROUNDS)]
-        duck = [_measured(_duck(folder / "parquet")) for _ in range(ROUNDS)]
+        # a child's memory is never told below what its parent had: the rows are made by another process
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as maker:
+            fills = maker.submit(_fill, place, folder / "parquet").result()
+        made_seconds = time.perf_counter() - began
+        ours, duck = [], []
+        for _ in range(ROUNDS):  # in turns
+            ours.append(_measured(_ours(place)))
+            duck.append(_measured(_duck(folder / "parquet")))
     _must_agree(ours[0][2], duck[0][2])
     (seconds, mib, _), (beside, beside_mib, _) = (
         sorted(sides, key=lambda one: one[0])[ROUNDS // 2] for sides in (ours, duck)
@@ -75,14 +83,15 @@ def run(only: set[str] | None) -> list[Row]:
         f"from its start to its end: {seconds:.2f} s and {mib:.0f} MiB beside {beside:.2f} s and "
         f"{beside_mib:.0f} MiB",
         f"wanted are at most {SECONDS_MAX} s and {MIB_MAX} MiB, not a ratio: "
-        f"{'kept' if seconds <= SECONDS_MAX and mib <= MIB_MAX else 'missed'}; means agree with DuckDB's",
+        f"{'kept' if seconds <= SECONDS_MAX and mib <= MIB_MAX else 'missed'}; means agree with DuckDB's; "
+        f"made in {made_seconds:.0f} s",
     ]
     name = "the same figures by DuckDB from Parquet"
     return [compared("report_10m", "s", seconds, beside, name, notes)]
 
 
-def _fill(place: Path) -> int:
-    """Make the store; returns how many fills it holds."""
+def _fill(place: Path, parquet: Path) -> int:
+    """Make the store and its Parquet files; returns how many fills they hold."""
     first = entries(1, SIGNALS_PER_HOUR, FROM_MS + 1000, HOUR_MS // (SIGNALS_PER_HOUR + 1))
     copies = list(reports(first, FOLLOWERS, FILLS_EACH))
     with DriftStore.open(place) as store:
@@ -91,6 +100,9 @@ def _fill(place: Path) -> int:
             store.write(copies[at : at + BATCH])
         while store.count(FROM_MS + 4 * HOUR_MS):
             pass
+        store.export(parquet, "parquet")
+    for table in ("signals", "copies", "fills"):
+        _repeat_parquet(parquet / f"{table}.parquet")
     with closing(sqlite3.connect(place, isolation_level=None)) as database:
         database.execute("PRAGMA synchronous = OFF")
         database.execute("PRAGMA cache_size = -400000")
@@ -106,9 +118,8 @@ def _fill(place: Path) -> int:
     return int(fills)
 
 
-def _repeat(database: sqlite3.Connection, table: str) -> None:
-    """The first hour's rows again, for every other hour."""
-    columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+def _moved(names: Sequence[str]) -> list[str]:
+    """Columns of a row of the first hour as they are `hour.n` hours later."""
     moved = {
         "seq": f"seq + hour.n * {SIGNALS_PER_HOUR}",
         "signal_id": f"'{LEADER}.1.' || (seq + hour.n * {SIGNALS_PER_HOUR})",
@@ -118,13 +129,42 @@ def _repeat(database: sqlite3.Connection, table: str) -> None:
         "spacing_ms": "spacing_ms",
         "span_ms": "span_ms",
     }
-    chosen = [
-        moved.get(name, f"{name} + hour.n * {HOUR_MS}" if name.endswith("_ms") else name) for name in columns
+    return [
+        moved.get(name, f"{name} + hour.n * {HOUR_MS}" if name.endswith("_ms") else name) for name in names
     ]
+
+
+def _repeat(database: sqlite3.Connection, table: str) -> None:
+    """The first hour's rows again, for every other hour. Follower by follower: an index that grows at its end
+    grows fast.
+    """
+    columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+    by_follower = "" if table in ("signals", "counted") else "AND t.follower_id = f.name"
+    followers = FOLLOWERS if by_follower else [""]
+    names = ", ".join(f"('{name}')" for name in followers)
+    database.execute(f"CREATE TEMP TABLE of_{table} AS SELECT * FROM {table}")
     database.execute(
-        f"WITH RECURSIVE hour (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM hour WHERE n < {HOURS - 1})"
-        f" INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(chosen)} FROM hour CROSS JOIN {table}"
+        f"WITH RECURSIVE hour (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM hour WHERE n < {HOURS - 1}),"
+        f" f (name) AS (VALUES {names})"
+        f" INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(_moved(columns))}"
+        f" FROM f CROSS JOIN hour CROSS JOIN of_{table} t WHERE 1 {by_follower}"
     )
+
+
+def _repeat_parquet(file: Path) -> None:
+    """The same of an exported file."""
+    import duckdb
+
+    first = file.with_suffix(".first")
+    file.rename(first)
+    with duckdb.connect() as database:
+        database.execute("SET enable_progress_bar = false")
+        rows = f"read_parquet('{first}')"
+        names = [row[0] for row in database.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()]
+        moved = ", ".join(f"{one} AS {name}" for one, name in zip(_moved(names), names, strict=True))
+        repeated = f"SELECT {moved} FROM {rows} CROSS JOIN range(0, {HOURS}) hour(n)"
+        database.execute(f"COPY ({repeated}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+    first.unlink()
 
 
 def _must_be_counted_so(store: DriftStore, place: Path) -> None:
