@@ -11,7 +11,7 @@ from typing import Any
 
 from relay.broker_config import PAYLOAD_BYTES_MAX, REPORTS_CONSUMER
 from relay.errors import Failed
-from relay.nats_bus import Bus, BusError
+from relay.nats_bus import Bus, BusError, BusTimeout
 from relay.protocol import subjects
 from relay.protocol.groups import WRAPPED_BYTES_MAX
 
@@ -154,10 +154,19 @@ async def _ensure(
             f"$JS.API.STREAM.CREATE.{name}", {**wanted, **(at_creation or {})}, timeout_s=MAKE_TIMEOUT_S
         )
     except BusError:  # it exists with other limits
-        answer = await admin.api(f"$JS.API.STREAM.UPDATE.{name}", wanted, timeout_s=MAKE_TIMEOUT_S)
+        answer = await _changed(admin, name, wanted)
     actual = answer.get("config", {})
     wrong = [key for key, value in wanted.items() if actual.get(key) != value]
     if actual.get("persist_mode", "default") != "default":
         wrong.append("persist_mode")
     if wrong:
         raise Failed(f"stream {name}: the broker did not take over {', '.join(wrong)}")
+
+
+async def _changed(admin: Bus, name: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return await admin.api(f"$JS.API.STREAM.UPDATE.{name}", wanted, timeout_s=MAKE_TIMEOUT_S)
+    except BusTimeout:
+        raise
+    except BusError as error:  # it was made by somebody else, in a way that cannot be changed
+        raise Failed(f"stream {name}: {error}") from None

@@ -16,6 +16,7 @@ from relay.broker import find_nats_server
 from relay.broker_config import ADMIN, SYSTEM, broker_config
 from relay.errors import Failed
 from relay.protocol import subjects
+from relay.streams import Retention, ensure_signals
 from tests.integration.broker_room import Room, eventually, running_room
 
 pytestmark = pytest.mark.asyncio
@@ -47,6 +48,17 @@ async def test_streams_are_what_a_stored_signal_needs(tmp_path: Path) -> None:
         assert config["max_age"] > 0
         assert config["max_bytes"] > 0
         await asyncio.gather(system.close(), admin.close())
+
+
+async def test_a_stream_that_would_answer_before_it_has_stored_is_refused(tmp_path: Path) -> None:
+    async with running_room(tmp_path) as room:
+        admin, stream = await room.broker.connect(ADMIN), subjects.stream("alice")
+        made = (await admin.api(f"$JS.API.STREAM.INFO.{stream}", {}))["config"]
+        await admin.api(f"$JS.API.STREAM.DELETE.{stream}", {})
+        await admin.api(f"$JS.API.STREAM.CREATE.{stream}", {**made, "persist_mode": "async"})
+        with pytest.raises(Failed, match=f"stream {stream}: .*persist.mode"):
+            await ensure_signals(admin, "alice", Retention())
+        await admin.close()
 
 
 async def test_only_the_client_port_is_open(tmp_path: Path) -> None:

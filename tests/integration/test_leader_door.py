@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ async def test_a_call_that_is_not_signed_fresh_and_new_does_nothing(tmp_path: Pa
         assert (tmp_path / "alice.sqlite.door").stat().st_mode & 0o777 == 0o600
         body = json.dumps(step(1, "buy", "1", equity="1000"), separators=(",", ":")).encode()
         now = str(int(time.time() * 1000))
-        old = str(int(now) - 60_000)
+        old, coming = str(int(now) - 60_000), str(int(now) + 60_000)
         good = signature_of(door["secret"], now, "/signal", body)
         strangers = [
             {},
@@ -158,7 +158,14 @@ async def test_a_call_that_is_not_signed_fresh_and_new_does_nothing(tmp_path: Pa
                 "Slipstream-Time": old,
                 "Slipstream-Signature": signature_of(door["secret"], old, "/signal", body),
             },
+            {
+                "Slipstream-Time": coming,
+                "Slipstream-Signature": signature_of(door["secret"], coming, "/signal", body),
+            },
             {"Slipstream-Time": now + "0", "Slipstream-Signature": good},
+            {"Slipstream-Time": f"-{now}", "Slipstream-Signature": good},
+            {"Slipstream-Time": now, "Slipstream-Signature": good.upper()},
+            {"Slipstream-Time": now, "Slipstream-Signature": "é" * 64},
             {"Slipstream-Time": "１", "Slipstream-Signature": good},
         ]
         async with aiohttp.ClientSession() as session:
@@ -171,6 +178,16 @@ async def test_a_call_that_is_not_signed_fresh_and_new_does_nothing(tmp_path: Pa
                     assert answer.status == status
             async with session.post(f"{door['url']}/signal", data=b"x" * 20_000, headers=headers) as answer:
                 assert answer.status == 413
+
+            async def endless() -> AsyncIterator[bytes]:
+                for _ in range(1_000):  # with no length told before
+                    yield b"x" * 1_024
+
+            async with session.post(f"{door['url']}/signal", data=endless(), headers=headers) as answer:
+                assert answer.status == 413
+            for method, path in (("GET", "signal"), ("PUT", "signal"), ("POST", "signal/more"), ("POST", "")):
+                async with session.request(method, f"{door['url']}/{path}", data=body) as answer:
+                    assert answer.status in (404, 405)
         with pytest.raises(Failed, match="nothing here"):
             await call(tmp_path / "alice.sqlite.door", "nothing", {})
         assert await publish.end() == 0
