@@ -13,12 +13,13 @@ use crate::order::OrderList;
 use crate::position::{Position, Settled};
 use crate::purse::{Purse, Worth};
 use crate::slot::{Slot, SlotDetail, SpotHolds};
-use crate::types::{CoinId, MarginMode, PositionIndex, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT, SCALE};
+use crate::types::{CoinId, MarginMode, PositionIndex, ACCOUNT_ID_MAX, FIRST_USER_ACCOUNT};
 
 mod approach;
 mod at_par;
+mod sound;
 
-pub use at_par::Settlement;
+pub use at_par::{Booked, Settlement};
 
 /// No account or slot.
 pub const NOBODY: u32 = u32::MAX;
@@ -222,10 +223,15 @@ impl Ledger {
     /// An account's purse of a coin, if it was ever used.
     #[inline]
     pub fn find_purse(&self, account: u32, coin: CoinId) -> Option<u32> {
-        self.purse_of.get(purse_key(account, coin), |purse| {
+        let bears = |purse: u32| {
             let held = self.purse(purse);
             held.account == account && held.coin == coin
-        })
+        };
+        let first = self.account(account).first_purse;
+        if first != NOBODY && bears(first) {
+            return Some(first);
+        }
+        self.purse_of.get(purse_key(account, coin), bears)
     }
 
     /// An account's purse of a coin, made on first use.
@@ -323,10 +329,16 @@ impl Ledger {
     /// An account's slot in an instrument, if it was ever used.
     #[inline]
     pub fn find_slot(&self, account: u32, instrument: usize, index: PositionIndex) -> Option<u32> {
-        self.slot_of.get(slot_key(account, instrument, index), |slot| {
+        let bears = |slot: u32| {
             let held = self.slot(slot);
             held.account == account && usize::from(held.instrument) == instrument && held.index == index
-        })
+        };
+        // who trades one instrument only has no other, and the account is looked at anyway
+        let last = self.account(account).last_slot;
+        if last != NOBODY && bears(last) {
+            return Some(last);
+        }
+        self.slot_of.get(slot_key(account, instrument, index), bears)
     }
 
     /// An account's slot in an instrument, made on first use.
@@ -508,53 +520,6 @@ impl Ledger {
         self.slots.len()
     }
 
-    /// True when every slot is a member of its instrument, and every purse among the holders of its coin: once, and nowhere
-    /// else.
-    pub(crate) fn are_lists_complete(&self) -> bool {
-        let members = self.members.iter().enumerate();
-        let members = members.flat_map(|(index, slots)| slots.iter().map(move |slot| (index, *slot)));
-        let instrument = |slot: u32| self.slots.get(slot as usize).map(|slot| usize::from(slot.instrument));
-        let holders = self.purses_in.iter().enumerate();
-        let holders = holders.flat_map(|(coin, purses)| purses.iter().map(move |purse| (coin, *purse)));
-        let coin = |purse: u32| self.purses.get(purse as usize).map(|purse| usize::from(purse.coin.0));
-        is_complete(members, self.slots.len(), instrument) && is_complete(holders, self.purses.len(), coin)
-    }
-
-    /// Whether every position leads to an account, a purse or a slot, and every chain of them to its end: each link
-    /// leads to something older.
-    pub(crate) fn is_sound(&self) -> bool {
-        let (accounts, purses, slots) = (self.accounts.len(), self.purses.len(), self.slots.len());
-        let within = |index: u32, count: usize| (index as usize) < count;
-        let ends = |index: u32, count: usize| index == NOBODY || within(index, count);
-        self.link_ids.is_sound(accounts)
-            && self.details.len() == slots
-            && self.prices.len() == self.coins.len()
-            && self.coins.iter().zip(&self.prices).all(|(coin, price)| !coin.is_par || *price == SCALE)
-            && self.totals.len() == self.coins.len()
-            && self.index_of.iter().all(|index| ends(*index, accounts))
-            && self.accounts.iter().all(|own| ends(own.first_purse, purses) && ends(own.last_slot, slots))
-            && self.purses.iter().enumerate().all(|(place, purse)| {
-                within(purse.account, accounts)
-                    && ends(purse.next, place)
-                    && usize::from(purse.coin.0) < self.coins.len()
-            })
-            && self.slots.iter().enumerate().all(|(place, slot)| {
-                within(slot.account, accounts) && within(slot.purse, purses) && ends(slot.older, place)
-            })
-            && self.purse_of.values().all(|purse| within(purse, purses))
-            && self.purses_in.len() == self.coins.len()
-            && self.purses_in.iter().flatten().all(|purse| within(*purse, purses))
-            && self
-                .purses_in
-                .iter()
-                .enumerate()
-                .all(|(coin, own)| own.iter().all(|purse| usize::from(self.purse(*purse).coin.0) == coin))
-            && self.purses_in.iter().chain(&self.members).all(|own| own.windows(2).all(|two| two[0] < two[1]))
-            && self.loans.is_sound(self.coins.len(), purses)
-            && self.slot_of.values().all(|slot| within(slot, slots))
-            && self.members.iter().flatten().all(|slot| within(*slot, slots))
-    }
-
     /// As `set_margin`, where nothing but the margin of orders differs; true if their loss at the mark has grown.
     #[inline]
     pub fn set_order_margin(&mut self, slot: u32, initial: i64, loss: i64) -> bool {
@@ -578,21 +543,4 @@ fn purse_key(account: u32, coin: CoinId) -> u64 {
 #[inline]
 fn slot_key(account: u32, instrument: usize, index: PositionIndex) -> u64 {
     u64::from(account) << 24 | (instrument as u64) << 8 | u64::from(index.to_wire())
-}
-
-/// True when each of so many things is listed once, where it belongs.
-fn is_complete(
-    listed: impl Iterator<Item = (usize, u32)>,
-    count: usize,
-    home: impl Fn(u32) -> Option<usize>,
-) -> bool {
-    let mut is_seen = vec![false; count];
-    let mut total = 0;
-    for (place, thing) in listed {
-        if home(thing) != Some(place) || std::mem::replace(&mut is_seen[thing as usize], true) {
-            return false;
-        }
-        total += 1;
-    }
-    total == count
 }

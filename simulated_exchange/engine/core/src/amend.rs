@@ -199,7 +199,7 @@ impl Exchange {
             after.tick = small_tick(self.within_band(before.account, instrument, before.side, ticks)?);
         }
         if let Some(qty) = qty {
-            let largest = self.largest(instrument, OrderType::Limit, before.time_in_force);
+            let largest = self.instruments[instrument].largest(OrderType::Limit, before.time_in_force);
             let lots = self.lots_within_limits(instrument, qty, largest)?;
             let filled = before.lots - before.leaves;
             if lots <= filled {
@@ -363,6 +363,7 @@ impl Exchange {
             met: 0,
             filled_value: 0,
             fee_paid: 0,
+            collected: 0,
         }
     }
 }

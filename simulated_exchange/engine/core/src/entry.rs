@@ -134,6 +134,7 @@ impl Exchange {
             met: 0,
             filled_value: 0,
             fee_paid: 0,
+            collected: 0,
         };
         let refusal = match intent.time_in_force {
             TimeInForce::PostOnly if self.would_take(&taker) => Some(CancelReason::PostOnlyWouldTake),

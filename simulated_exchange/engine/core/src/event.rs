@@ -7,7 +7,7 @@
 //! Record, 128 bytes, little-endian, zero-padded: kind (1), sequence, `market_ms`, `wall_us` (8 each), then the variant's fields as
 //! declared (flags and enums 1 byte, instrument 2, account 4, link id 1 + 36, everything else 8).
 use crate::event_field::{events, shape, Field, Packer};
-use crate::event_log::{words, EventLog, Fields, Packed, CODE_BITS, HEAD_BITS};
+use crate::event_log::{words, Fields, Packed, Sink, CODE_BITS, HEAD_BITS};
 use crate::event_market::with_market_events;
 use crate::event_order::with_order_events;
 use crate::kyc::AccountLevel;

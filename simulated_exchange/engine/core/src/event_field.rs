@@ -161,7 +161,7 @@ macro_rules! events {
             }
             /// Appends the event to words, see `event_log`; returns the link id that must follow.
             #[inline(always)]
-            pub(crate) fn pack(&self, log: &mut EventLog) -> Option<&LinkId> {
+            pub(crate) fn pack<S: Sink>(&self, log: &mut S) -> Option<&LinkId> {
                 match self { $(Self::$name { $($field),* } => {
                     const SHAPE: (u32, usize) = shape(&[$(<$type as Packed>::BITS),*]);
                     const LENGTH: usize = words(SHAPE.0, SHAPE.1);

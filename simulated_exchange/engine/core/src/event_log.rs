@@ -88,6 +88,8 @@ impl Packed for LinkId {
 }
 
 /// Where the next field of so many bits begins, if the last one ended at a bit: none straddles two words.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "so that positions become constants")]
 pub(crate) const fn place(end: u32, bits: u32) -> u32 {
     if end % 64 + bits > 64 {
         end.next_multiple_of(64)
@@ -160,6 +162,66 @@ fn link_id_of(words: &[u64]) -> Option<LinkId> {
     LinkId::from_bytes(bytes.get(..usize::try_from(*length).ok()?)?)
 }
 
+/// What events are written to.
+pub(crate) trait Sink {
+    /// Appends words.
+    fn write<const N: usize>(&mut self, words: [u64; N]);
+
+    /// Appends an event.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "where the kind is known, only its own fields are packed")]
+    fn push(&mut self, kind: &EventKind)
+    where
+        Self: Sized,
+    {
+        if let Some(link_id) = kind.pack(self) {
+            self.write(link_words(link_id));
+        }
+    }
+}
+
+/// Room for so many words in a log: where the kinds of events are known, so are the places of their words, and nothing is
+/// left to check. What does not fit is dropped (rooms are sized by tests); only `end` leaves the rest in the log.
+pub(crate) struct Sheet<'a, const ROOM: usize> {
+    words: &'a mut [u64; ROOM],
+    used: usize,
+    count: usize,
+    log_used: &'a mut usize,
+    log_count: &'a mut usize,
+}
+
+impl<const ROOM: usize> Sheet<'_, ROOM> {
+    /// Appends an event.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "where the kind is known, only its own fields are packed")]
+    pub(crate) fn tell(&mut self, kind: &EventKind) {
+        self.count += 1;
+        self.push(kind);
+    }
+
+    /// Leaves everything in the log; returns how many events there are.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "two additions")]
+    pub(crate) fn end(self) -> u64 {
+        *self.log_used += self.used;
+        *self.log_count += self.count;
+        self.count as u64
+    }
+}
+
+impl<const ROOM: usize> Sink for Sheet<'_, ROOM> {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few stores, where their places are known")]
+    fn write<const N: usize>(&mut self, words: [u64; N]) {
+        let room = self.words.get_mut(self.used..).and_then(<[u64]>::first_chunk_mut);
+        debug_assert!(room.is_some(), "a sheet overflows");
+        if let Some(room) = room {
+            *room = words;
+            self.used += N;
+        }
+    }
+}
+
 /// A buffer of events.
 #[derive(Clone, Debug, Default)]
 pub struct EventLog {
@@ -228,24 +290,33 @@ impl EventLog {
     /// Appends an event of the command begun last.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "where the kind is known, only its own fields are packed")]
-    pub(crate) fn push(&mut self, kind: &EventKind) {
+    pub(crate) fn tell(&mut self, kind: &EventKind) {
         self.count += 1;
-        if let Some(link_id) = kind.pack(self) {
-            self.write(link_words(link_id));
-        }
+        self.push(kind);
     }
 
-    /// Appends words. Nothing refers to them, so that they go straight from where they are made to the buffer.
+    /// Room for events of the command begun last; there always is.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a few stores, where their number is known")]
-    pub(crate) fn write<const N: usize>(&mut self, words: [u64; N]) {
-        if self.words.len() < self.used + N {
-            self.make_room(N);
+    #[expect(clippy::inline_always, reason = "see `Sheet`")]
+    pub(crate) fn sheet<const ROOM: usize>(&mut self) -> Option<Sheet<'_, ROOM>> {
+        if self.words.len() < self.used + ROOM {
+            self.make_room(ROOM);
         }
-        if let Some(room) = self.words.get_mut(self.used..).and_then(<[u64]>::first_chunk_mut) {
-            *room = words;
-            self.used += N;
-        }
+        let words = self.words.get_mut(self.used..)?.first_chunk_mut()?;
+        Some(Sheet { words, used: 0, count: 0, log_used: &mut self.used, log_count: &mut self.count })
+    }
+
+    /// The same for all of a command's events, one at least; the number of the first of them and the command's clocks come
+    /// first.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "see `Sheet`")]
+    pub(crate) fn command_sheet<const ROOM: usize>(
+        &mut self,
+        (sequence, market_ms, wall_us): (u64, i64, i64),
+    ) -> Option<Sheet<'_, ROOM>> {
+        let mut sheet = self.sheet()?;
+        sheet.write([0, sequence, market_ms.cast_unsigned(), wall_us.cast_unsigned()]);
+        Some(sheet)
     }
 
     /// Makes room for so many words, and for as much again as there is.
@@ -253,6 +324,21 @@ impl EventLog {
     fn make_room(&mut self, words: usize) {
         let room = (2 * (self.used + words)).max(ROOM_MIN);
         self.words.resize(room, 0);
+    }
+}
+
+impl Sink for EventLog {
+    /// Nothing refers to the words, so that they go straight from where they are made to the buffer.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few stores, where their number is known")]
+    fn write<const N: usize>(&mut self, words: [u64; N]) {
+        if self.words.len() < self.used + N {
+            self.make_room(N);
+        }
+        if let Some(room) = self.words.get_mut(self.used..).and_then(<[u64]>::first_chunk_mut) {
+            *room = words;
+            self.used += N;
+        }
     }
 }
 
@@ -336,13 +422,13 @@ mod tests {
         let mut log = EventLog::new();
         let begun = log.begin(5, -1, 2);
         for kind in [accepted(""), level, accepted(&longest), level] {
-            log.push(&kind);
+            log.tell(&kind);
         }
         assert_eq!(log.end(begun), 4);
         let begun = log.begin(9, 8, 8);
         assert_eq!(log.end(begun), 0);
         let begun = log.begin(9, i64::MAX, i64::MIN);
-        log.push(&accepted("x"));
+        log.tell(&accepted("x"));
         assert_eq!(log.end(begun), 1);
         let event = |sequence, (market_ms, wall_us), kind| Event { sequence, market_ms, wall_us, kind };
         let expected = [

@@ -107,8 +107,9 @@ pub struct Exchange {
     /// Every command takes the long way: see [`Exchange::take_long_way`].
     #[serde(skip)]
     pub(crate) takes_long_way: bool,
+    /// Events of the present command, on the long way.
     #[serde(skip)]
-    out: EventLog,
+    pub(crate) out: EventLog,
     #[serde(skip)]
     poison: Option<Fatal>,
 }
@@ -367,6 +368,7 @@ impl Exchange {
     }
 
     /// Position of a user's account.
+    #[inline]
     pub(crate) fn user(&self, account: AccountId) -> Result<u32, Reject> {
         if account.0 < FIRST_USER_ACCOUNT {
             return Err(Reject::AccountReserved);
@@ -375,6 +377,7 @@ impl Exchange {
     }
 
     /// Position of an instrument.
+    #[inline]
     pub(crate) fn listed(&self, instrument: InstrumentId) -> Result<usize, Reject> {
         let index = usize::from(instrument.0);
         (index < self.instruments.len()).then_some(index).ok_or(Reject::UnknownInstrument)
@@ -394,8 +397,8 @@ impl Exchange {
         // figures of the venue's own accounts saturate
         let is_users = account >= self.first_user && !self.takes_long_way;
         let is_plain = is_users && self.instruments[index].is_plain && !current.is_isolated;
-        if is_plain && self.ledger.owes_nothing_after(slot, 0, &margin) {
-            self.ledger.margin_at_par(slot, 0, &margin);
+        if is_plain && self.ledger.owes_nothing_after(current, 0, &margin) {
+            self.ledger.margin_at_par(slot, &margin);
         } else {
             self.ledger.set_margin(slot, margin);
         }
@@ -440,7 +443,7 @@ impl Exchange {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "where the kind is known, only its own fields are packed")]
     pub(crate) fn emit(&mut self, kind: EventKind) {
-        self.out.push(&kind);
+        self.out.tell(&kind);
     }
 
     /// Emits a wallet's change, if there was one.

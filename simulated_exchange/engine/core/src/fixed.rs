@@ -127,9 +127,15 @@ pub fn share_ceil(value: i128, parts: u64, whole: u64) -> i128 {
 /// As `share_ceil`, where nothing on the way needs more than 64 bits; if the product does, with wholes and rest apart.
 #[inline]
 pub fn narrow_share_ceil(value: u64, parts: u64, whole: u64) -> Option<u64> {
-    if let Some(product) = value.checked_mul(parts) {
-        return Some(product.div_ceil(whole));
+    match value.checked_mul(parts) {
+        Some(product) => Some(product.div_ceil(whole)),
+        None => share_ceil_apart(value, parts, whole),
     }
+}
+
+/// The same with wholes and rest apart; seldom needed, so that it stays out of the way.
+#[cold]
+fn share_ceil_apart(value: u64, parts: u64, whole: u64) -> Option<u64> {
     let (wholes, rest) = (value / whole, value % whole);
     wholes.checked_mul(parts)?.checked_add(rest.checked_mul(parts)?.div_ceil(whole))
 }

@@ -345,8 +345,13 @@ impl Instrument {
         let narrow = narrow_share_ceil(size.unsigned_abs(), parts, whole);
         match narrow.and_then(|cost| i64::try_from(cost).ok()) {
             Some(cost) if size >= 0 => cost.min(SIZE_MAX),
-            _ => saturate(order_cost(i128::from(size), toward, leverage, self.taker_fee)).min(SIZE_MAX),
+            _ => self.wide_order_cost(size, toward, leverage),
         }
+    }
+
+    #[cold]
+    fn wide_order_cost(&self, size: i64, toward: i64, leverage: i64) -> i64 {
+        saturate(order_cost(i128::from(size), toward, leverage, self.taker_fee)).min(SIZE_MAX)
     }
 
     /// True for a contract, false for spot.

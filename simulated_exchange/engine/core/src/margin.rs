@@ -35,14 +35,16 @@ pub struct SideOrders {
 
 impl SideOrders {
     /// With more of everything.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "three additions")]
     #[must_use]
     pub fn with(self, more: Self) -> Self {
         Self { lots: self.lots + more.lots, size: self.size + more.size, cost: self.cost + more.cost }
     }
 
     /// With less of everything.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "three additions")]
     #[must_use]
     pub fn without(self, less: Self) -> Self {
         Self { lots: self.lots - less.lots, size: self.size - less.size, cost: self.cost - less.cost }
@@ -55,15 +57,25 @@ impl SideOrders {
     }
 
     /// Their cost by the share of their opening lots.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what it is asked about is then never put together in memory")]
     pub fn opening_cost(self, closable: i64) -> i64 {
-        if closable == 0 {
-            return self.cost;
+        // mostly a side opens as a whole or not at all, which nobody can foresee: one question fewer
+        let opening = self.lots - closable;
+        if opening.min(closable) > 0 {
+            return self.cost_share(opening);
         }
-        match self.opening_lots(closable).unsigned_abs() {
-            0 => 0,
-            opening => saturate(share_ceil(i128::from(self.cost), opening, self.lots.unsigned_abs())),
+        if opening > 0 {
+            self.cost
+        } else {
+            0
         }
+    }
+
+    /// The share of their cost that so many of their lots have.
+    #[inline(never)]
+    fn cost_share(self, lots: i64) -> i64 {
+        saturate(share_ceil(i128::from(self.cost), lots.unsigned_abs(), self.lots.unsigned_abs()))
     }
 
     /// What they would lose if they filled, as a whole, where their lots have a size at the mark. `toward` is the sign of
@@ -111,15 +123,16 @@ impl OpenOrders {
     }
 
     /// Initial margin of the orders beside a position of signed lots: only the side against it closes.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what it is asked about is then never put together in memory")]
     pub fn initial(&self, held: i64) -> i64 {
-        let [buy, sell] =
-            [Side::Buy, Side::Sell].map(|side| self.of(side).opening_cost(closable(side, held)));
-        buy.max(sell)
+        let cost = |side: Side| self.of(side).opening_cost(closable(side, held));
+        cost(Side::Buy).max(cost(Side::Sell))
     }
 
     /// What the orders would lose at the mark if they filled, each side as a whole.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what it is asked about is then never put together in memory")]
     pub fn loss(&self, mark_ticks: i64, instrument: &Instrument) -> i64 {
         let loss = |side: Side| match self.of(side) {
             SideOrders { lots: 0, .. } => 0,
@@ -179,7 +192,32 @@ pub struct MarginSum {
     pub maintenance: i128,
 }
 
+impl Margin {
+    /// How much more of everything it is than another one; of users' figures.
+    #[inline]
+    #[must_use]
+    pub fn less(&self, before: &Self) -> Self {
+        Self {
+            order_initial: self.order_initial - before.order_initial,
+            order_loss: self.order_loss - before.order_loss,
+            unrealised: self.unrealised - before.unrealised,
+            position_initial: self.position_initial - before.position_initial,
+            maintenance: self.maintenance - before.maintenance,
+        }
+    }
+}
+
 impl MarginSum {
+    /// Adds to everything.
+    #[inline]
+    pub fn add(&mut self, more: &Margin) {
+        self.order_initial += i128::from(more.order_initial);
+        self.order_loss += i128::from(more.order_loss);
+        self.unrealised += i128::from(more.unrealised);
+        self.position_initial += i128::from(more.position_initial);
+        self.maintenance += i128::from(more.maintenance);
+    }
+
     /// Adds `new` and takes `old` away.
     #[inline]
     pub fn replace(&mut self, old: &Margin, new: &Margin) {
@@ -257,7 +295,8 @@ impl Exposure {
     }
 
     /// Leverage that counts: what the account chose, within what the tier allows.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what it is asked about is then never put together in memory")]
     pub fn effective_leverage(&self, instrument: &Instrument) -> i64 {
         if self.leverage <= instrument.leverage_everywhere {
             return self.leverage;
@@ -266,19 +305,22 @@ impl Exposure {
     }
 
     /// Initial margin of the orders alone.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what it is asked about is then never put together in memory")]
     pub fn order_initial(&self) -> i64 {
         self.orders.initial(self.position.lots)
     }
 
     /// What the orders would lose at the mark if they filled.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what it is asked about is then never put together in memory")]
     pub fn order_loss(&self, instrument: &Instrument) -> i64 {
         self.orders.loss(self.mark_ticks, instrument)
     }
 
     /// All margin figures.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what it is asked about is then never put together in memory")]
     pub fn margin(&self, instrument: &Instrument) -> Margin {
         if instrument.is_spot {
             return Margin::default();
@@ -293,22 +335,29 @@ impl Exposure {
         }
         let leverage = self.effective_leverage(instrument);
         if self.narrow_margin(leverage, instrument, &mut margin).is_none() {
-            let value = instrument.value(self.position.lots, self.mark_ticks);
-            let toward = self.toward(instrument);
-            let fee = closing_fee(self.position.cost, toward, leverage, instrument.taker_fee);
-            margin.unrealised = saturate(value - self.position.cost);
-            let valued = if self.is_isolated { self.position.cost.abs() } else { value.abs() };
-            let size = if self.keeps_entry(instrument) { valued } else { value.abs() };
-            let tier = &instrument.tiers[tier_index(&instrument.tiers, size)];
-            let at_leverage = share_ceil(valued, LEVERAGE_SCALE.unsigned_abs(), leverage.unsigned_abs());
-            margin.position_initial = saturate(at_leverage + fee);
-            margin.maintenance = saturate(maintenance(size, tier) + fee);
+            self.wide_margin(leverage, instrument, &mut margin);
         }
         margin
     }
 
-    /// The position's part of all margin figures, where nothing on the way needs more than 64 bits.
-    #[inline]
+    /// The position's part of all margin figures.
+    #[cold]
+    fn wide_margin(&self, leverage: i64, instrument: &Instrument, margin: &mut Margin) {
+        let value = instrument.value(self.position.lots, self.mark_ticks);
+        let toward = self.toward(instrument);
+        let fee = closing_fee(self.position.cost, toward, leverage, instrument.taker_fee);
+        margin.unrealised = saturate(value - self.position.cost);
+        let valued = if self.is_isolated { self.position.cost.abs() } else { value.abs() };
+        let size = if self.keeps_entry(instrument) { valued } else { value.abs() };
+        let tier = &instrument.tiers[tier_index(&instrument.tiers, size)];
+        let at_leverage = share_ceil(valued, LEVERAGE_SCALE.unsigned_abs(), leverage.unsigned_abs());
+        margin.position_initial = saturate(at_leverage + fee);
+        margin.maintenance = saturate(maintenance(size, tier) + fee);
+    }
+
+    /// The same, where nothing on the way needs more than 64 bits.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what it is asked about is then never put together in memory")]
     fn narrow_margin(&self, leverage: i64, instrument: &Instrument, margin: &mut Margin) -> Option<()> {
         let value = instrument.narrow_value(self.position.lots, self.mark_ticks)?;
         let cost = i64::try_from(self.position.cost).ok()?;

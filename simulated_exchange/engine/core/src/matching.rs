@@ -50,6 +50,8 @@ pub(crate) struct Taker {
     pub(crate) met: u64,
     pub(crate) filled_value: i128,
     pub(crate) fee_paid: i128,
+    /// Fees of its plain fills, its own and others', that are still to be collected.
+    pub(crate) collected: i128,
 }
 
 /// What earlier orders in the queue leave of a maker.
@@ -192,6 +194,15 @@ impl Exchange {
 
     /// Fills the order as far as book and limit allow.
     pub(crate) fn match_taker(&mut self, taker: &mut Taker) {
+        self.match_against_book(taker);
+        if taker.collected != 0 {
+            let fees = self.fee_purse(self.instruments[taker.instrument].settle);
+            self.ledger.collect_at_par(fees, std::mem::take(&mut taker.collected));
+        }
+    }
+
+    #[inline]
+    fn match_against_book(&mut self, taker: &mut Taker) {
         let opposite = taker.side.opposite();
         while taker.leaves > 0 {
             let book = &self.books[taker.instrument];
@@ -315,7 +326,9 @@ impl Exchange {
             }
             _ => self.settle_money(leg, &settled),
         };
-        self.count_realised(leg, &settled, fee);
+        let held = self.ledger.slot(leg.slot).position.lots;
+        let lots = (leg.lots, settled.closed_lots, held);
+        self.ledger.detail_mut(leg.slot).count_realised(lots, settled.realised, fee);
         self.refresh(leg.slot);
         self.touch(owner);
         self.tell_settled(leg, &settled, fee, purse);
@@ -326,8 +339,7 @@ impl Exchange {
     }
 
     /// Tells one side of a fill: the fill, the position, the wallet.
-    #[inline]
-    pub(crate) fn tell_settled(&mut self, leg: &Leg, settled: &Settled, fee: i128, purse: u32) {
+    fn tell_settled(&mut self, leg: &Leg, settled: &Settled, fee: i128, purse: u32) {
         self.emit_leg(leg, settled.closed_lots, settled.realised, fee);
         let reason = match leg.kind {
             FillKind::Trade => WalletReason::Trade,
@@ -366,22 +378,6 @@ impl Exchange {
         self.ledger.credit(purse, -fee);
         self.ledger.collect(FEES, purse, fee);
         fee
-    }
-
-    /// Counts what a fill realised for its position and for the present holding, which begins where lots open from flat.
-    #[inline]
-    pub(crate) fn count_realised(&mut self, leg: &Leg, settled: &Settled, fee: i128) {
-        let opened = leg.lots - settled.closed_lots;
-        let begins = opened > 0 && self.ledger.slot(leg.slot).position.lots.abs() == opened;
-        let detail = self.ledger.detail_mut(leg.slot);
-        detail.realised += settled.realised - fee;
-        if begins {
-            let share =
-                if opened == leg.lots { fee } else { fee * i128::from(opened) / i128::from(leg.lots) };
-            detail.realised_since_open = -share;
-        } else {
-            detail.realised_since_open += settled.realised - fee;
-        }
     }
 
     fn emit_leg(&mut self, leg: &Leg, closed_lots: i64, realised: i128, fee: i128) {

@@ -53,6 +53,27 @@ pub struct Order {
     pub is_begun: bool,
 }
 
+/// What stands where no order was yet.
+const NO_ORDER: Order = Order {
+    id: 0,
+    lots: 0,
+    leaves: 0,
+    cost: 0,
+    tick: 0,
+    account: 0,
+    slot: 0,
+    next: NONE,
+    previous: NONE,
+    instrument: 0,
+    side: Side::Buy,
+    reduce_only: false,
+    time_in_force: TimeInForce::GoodTillCancel,
+    order_type: OrderType::Limit,
+    self_match: SelfMatch::Allow,
+    has_terms: false,
+    is_begun: false,
+};
+
 impl Order {
     /// Price in ticks.
     #[inline]
@@ -283,7 +304,23 @@ impl Orders {
         self.by_id.is_empty()
     }
 
+    /// A position without an order.
+    #[inline]
+    fn vacancy(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| self.extend())
+    }
+
+    #[cold]
+    fn extend(&mut self) -> u32 {
+        self.live.push(NO_ORDER);
+        self.histories.push(History { created_market_ms: 0, created_wall_us: 0, updated_wall_us: 0 });
+        self.siblings.push(Siblings { younger: NONE, older: NONE });
+        u32::try_from(self.live.len() - 1).unwrap_or(NONE)
+    }
+
     /// Keeps an order and appends it to its account's list; returns its position.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "an order is made where it is kept, field by field")]
     pub fn add(&mut self, order: Order, detail: &OrderDetail, list: &mut OrderList) -> u32 {
         let history = History {
             created_market_ms: detail.created_market_ms,
@@ -292,22 +329,15 @@ impl Orders {
         };
         let filled = Filled { value: saturate(detail.filled_value), fee: saturate(detail.fee) };
         let is_begun = filled.value != 0 || filled.fee != 0;
-        let siblings = Siblings { younger: NONE, older: list.youngest };
-        let index = if let Some(index) = self.free.pop() {
-            self.live[index as usize] = order;
-            self.histories[index as usize] = history;
-            self.siblings[index as usize] = siblings;
-            index
-        } else {
-            self.live.push(order);
-            self.histories.push(history);
-            self.siblings.push(siblings);
-            u32::try_from(self.live.len() - 1).unwrap_or(NONE)
-        };
+        let index = self.vacancy();
+        let place = index as usize;
+        // each field goes straight to its place
+        self.live[place] = Order { is_begun, ..order };
+        self.histories[place] = history;
+        self.siblings[place] = Siblings { younger: NONE, older: list.youngest };
         if !detail.link_id.is_empty() {
             self.link_ids.insert(index, detail.link_id);
         }
-        self.live[index as usize].is_begun = is_begun;
         if is_begun {
             self.filled.insert(index, filled);
         }
@@ -323,6 +353,7 @@ impl Orders {
     }
 
     /// Forgets an order that no level holds any more.
+    #[inline]
     pub fn remove(&mut self, index: u32, list: &mut OrderList) {
         let Siblings { younger, older } = self.siblings[index as usize];
         if older == NONE {
@@ -339,13 +370,14 @@ impl Orders {
         if !self.link_ids.is_empty() {
             self.link_ids.remove(&index);
         }
-        if self.live[index as usize].has_terms {
+        let &Order { id, has_terms, is_begun, .. } = self.get(index);
+        if has_terms {
             self.terms.remove(&index);
         }
-        if self.live[index as usize].is_begun {
+        if is_begun {
             self.filled.remove(&index);
         }
-        self.by_id.remove(self.live[index as usize].id, index);
+        self.by_id.remove(id, index);
         self.free.push(index);
     }
 

@@ -5,23 +5,19 @@ use crate::command::NewOrder;
 use crate::entry::{band_edge, within_band, ACTIVE_ORDERS_MAX};
 use crate::exchange::Exchange;
 use crate::fixed::{div_ceil, div_floor, saturate};
+use crate::instrument::Instrument;
 use crate::mark::{slippage_limit, Slippage};
 use crate::reject::Reject;
 use crate::slot::Slot;
 use crate::terms::{SlippageTolerance, SLIPPAGE_RATIO_MAX, SLIPPAGE_RATIO_MIN, SLIPPAGE_TICKS_MAX};
 use crate::types::{OrderType, PositionIndex, Price, Qty, Side, TimeInForce};
 
-impl Exchange {
-    /// A quantity in lots, if the instrument allows it.
-    pub(crate) fn lots_within_limits(
-        &self,
-        instrument: usize,
-        qty: Qty,
-        largest: Qty,
-    ) -> Result<i64, Reject> {
-        let listed = &self.instruments[instrument];
-        let lots = listed.lot.count(qty.0).ok_or(Reject::QtyInvalid)?;
-        if qty < listed.spec.min_qty {
+impl Instrument {
+    /// A quantity in lots, if it is allowed.
+    #[inline]
+    pub(crate) fn lots_within_limits(&self, qty: Qty, largest: Qty) -> Result<i64, Reject> {
+        let lots = self.lot.count(qty.0).ok_or(Reject::QtyInvalid)?;
+        if qty < self.spec.min_qty {
             return Err(Reject::QtyBelowMinimum);
         }
         if qty > largest {
@@ -32,18 +28,32 @@ impl Exchange {
 
     /// The largest order of a kind.
     #[inline]
-    pub(crate) fn largest(
-        &self,
-        instrument: usize,
-        order_type: OrderType,
-        time_in_force: TimeInForce,
-    ) -> Qty {
-        let spec = &self.instruments[instrument].spec;
+    pub(crate) fn largest(&self, order_type: OrderType, time_in_force: TimeInForce) -> Qty {
+        let spec = &self.spec;
         match (order_type, time_in_force) {
             (OrderType::Market, _) => spec.max_market_qty,
             (_, TimeInForce::PostOnly) => spec.max_post_only_qty.unwrap_or(spec.max_qty),
             _ => spec.max_qty,
         }
+    }
+
+    /// A price in ticks, if it is allowed.
+    #[inline]
+    pub(crate) fn ticks_of(&self, price: Price) -> Result<i64, Reject> {
+        let ticks = self.tick.count(price.0).filter(|_| price <= self.spec.max_price);
+        ticks.ok_or(Reject::PriceOutOfRange)
+    }
+}
+
+impl Exchange {
+    /// A quantity in lots, if the instrument allows it.
+    pub(crate) fn lots_within_limits(
+        &self,
+        instrument: usize,
+        qty: Qty,
+        largest: Qty,
+    ) -> Result<i64, Reject> {
+        self.instruments[instrument].lots_within_limits(qty, largest)
     }
 
     /// As `largest`, for a new order; one that reduces is split instead, see `parts`.
@@ -52,7 +62,7 @@ impl Exchange {
         if order.reduce_only {
             return Qty(i64::MAX);
         }
-        self.largest(instrument, order.order_type, order.time_in_force)
+        self.instruments[instrument].largest(order.order_type, order.time_in_force)
     }
 
     /// Refuses an order that would rest beside as many as an account may have: in a contract, both legs of a hedge counted;
@@ -81,9 +91,7 @@ impl Exchange {
 
     /// A price in ticks, if the instrument allows it.
     pub(crate) fn ticks_of(&self, instrument: usize, price: Price) -> Result<i64, Reject> {
-        let listed = &self.instruments[instrument];
-        let ticks = listed.tick.count(price.0).filter(|_| price <= listed.spec.max_price);
-        ticks.ok_or(Reject::PriceOutOfRange)
+        self.instruments[instrument].ticks_of(price)
     }
 
     /// Lots that an order of a side can close.

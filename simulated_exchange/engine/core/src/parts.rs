@@ -12,8 +12,8 @@ use crate::types::{LinkId, Price, TimeInForce};
 impl Exchange {
     /// Cuts an order that reduces to the largest order; returns what is beyond. What must fill whole cannot be split.
     pub(crate) fn cut_to_largest(&self, order: &NewOrder, intent: &mut Intent) -> Result<i64, Reject> {
-        let largest = self.largest(intent.instrument, order.order_type, intent.time_in_force);
-        let largest = largest.0 / self.instruments[intent.instrument].spec.qty_step.0;
+        let listed = &self.instruments[intent.instrument];
+        let largest = listed.largest(order.order_type, intent.time_in_force).0 / listed.spec.qty_step.0;
         let beyond = (intent.lots - largest).max(0);
         if beyond > 0 && intent.time_in_force == TimeInForce::FillOrKill {
             return Err(Reject::QtyAboveMaximum);

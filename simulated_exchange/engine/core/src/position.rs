@@ -79,7 +79,7 @@ impl Position {
 
     /// The position after a fill, and what the fill did, where nothing on the way needs more than 64 bits.
     #[inline]
-    fn narrow_fill(&self, lots: i64, value: i128) -> Option<(Self, Settled)> {
+    pub(crate) fn narrow_fill(&self, lots: i64, value: i128) -> Option<(Self, Settled)> {
         let (cost, value) = (i64::try_from(self.cost).ok()?, i64::try_from(value).ok()?);
         let grows = self.lots == 0 || (self.lots > 0) == (lots > 0);
         let (held, closing) = (self.lots.unsigned_abs(), lots.unsigned_abs());

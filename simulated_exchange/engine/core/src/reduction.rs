@@ -130,5 +130,6 @@ pub(crate) fn forced(
         met: 0,
         filled_value: 0,
         fee_paid: 0,
+        collected: 0,
     }
 }

@@ -89,6 +89,22 @@ impl SlotDetail {
     }
 }
 
+impl SlotDetail {
+    /// Counts what a fill of unsigned lots, some of which closed, realised for the position and for the present holding,
+    /// which begins where lots open from flat; `held` are the lots held afterwards.
+    #[inline]
+    pub fn count_realised(&mut self, (lots, closed, held): (i64, i64, i64), realised: i128, fee: i128) {
+        let opened = lots - closed;
+        self.realised += realised - fee;
+        if opened > 0 && held.abs() == opened {
+            let share = if opened == lots { fee } else { fee * i128::from(opened) / i128::from(lots) };
+            self.realised_since_open = -share;
+        } else {
+            self.realised_since_open += realised - fee;
+        }
+    }
+}
+
 /// What the orders of a slot of a spot instrument hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpotHolds {

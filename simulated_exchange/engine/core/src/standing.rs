@@ -35,6 +35,7 @@ impl Exchange {
     }
 
     /// Position of a user's account whose level opens the venue's products.
+    #[inline]
     pub(crate) fn verified(&self, account: AccountId) -> Result<u32, Reject> {
         let owner = self.user(account)?;
         self.profiles.level(owner).opens_products().then_some(owner).ok_or(Reject::AccountNotVerified)

@@ -230,7 +230,29 @@ impl Terms {
     /// True when nothing is asked for.
     #[inline]
     pub fn is_none(&self) -> bool {
-        *self == Self::NONE
+        // every order is asked: all at once, since every choice is 0 where none was made
+        let prices = [
+            self.trigger_price,
+            self.take_profit,
+            self.take_profit_limit,
+            self.stop_loss,
+            self.stop_loss_limit,
+        ];
+        let choices = [
+            self.self_match.to_wire(),
+            self.trigger_by.to_wire(),
+            self.trigger_direction.to_wire(),
+            u8::from(self.close_on_trigger),
+            u8::from(self.is_leveraged),
+            u8::from(self.in_quote),
+            self.tpsl_mode.to_wire(),
+            self.take_profit_by.to_wire(),
+            self.stop_loss_by.to_wire(),
+            u8::from(self.holds),
+        ];
+        let price = prices.iter().fold(0, |any, price| any | price.0);
+        let choice = choices.iter().fold(0, |any, choice| any | choice);
+        price == 0 && choice == 0 && self.slippage == SlippageTolerance::None
     }
 
     /// True when something is asked for that only spot orders can have.
@@ -356,5 +378,38 @@ impl Default for OrderSettings {
     /// No group, no window; contracts' orders are moved to the band, spot orders refused.
     fn default() -> Self {
         Self { smp_group: 0, disconnect_seconds: [0; 2], moves_to_band: [true, false] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_that_ask_for_a_single_thing_are_not_none() {
+        let none = Terms::NONE;
+        let asked = [
+            Terms { self_match: SelfMatch::CancelMaker, ..none },
+            Terms { slippage: SlippageTolerance::Ticks(1), ..none },
+            Terms { slippage: SlippageTolerance::Ratio(SLIPPAGE_RATIO_MIN), ..none },
+            Terms { trigger_price: Price(-1), ..none },
+            Terms { trigger_by: TriggerBy::MarkPrice, ..none },
+            Terms { trigger_direction: TriggerDirection::Rise, ..none },
+            Terms { close_on_trigger: true, ..none },
+            Terms { is_leveraged: true, ..none },
+            Terms { in_quote: true, ..none },
+            Terms { tpsl_mode: TpSlMode::Partial, ..none },
+            Terms { take_profit: Price(1), ..none },
+            Terms { take_profit_by: TriggerBy::IndexPrice, ..none },
+            Terms { take_profit_limit: Price(1), ..none },
+            Terms { stop_loss: Price(i64::MIN), ..none },
+            Terms { stop_loss_by: TriggerBy::MarkPrice, ..none },
+            Terms { stop_loss_limit: Price(1), ..none },
+            Terms { holds: true, ..none },
+        ];
+        assert!(none.is_none());
+        for terms in asked {
+            assert!(!terms.is_none() && terms != none, "{terms:?}");
+        }
     }
 }

@@ -1,87 +1,114 @@
 //! Changes of a slot whose coin is worth one USD, always: what its purse adds to the account changes by as much as the
 //! amounts do. Elsewhere a purse is valued anew.
 
-use crate::account::Ledger;
-use crate::margin::{Margin, SideOrders};
-use crate::position::{Position, Settled};
-use crate::purse::Worth;
-use crate::types::Side;
+use crate::account::{Account, Ledger};
+use crate::margin::{Margin, OpenOrders, SideOrders};
+use crate::position::Position;
+use crate::purse::{Purse, Worth};
+use crate::slot::Slot;
+use crate::types::{CoinId, Side};
 
-/// What a fill makes of a slot.
+/// What a fill makes of a slot of a user, in money that 64 bits hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Settlement {
+    /// Unsigned lots that were filled.
+    pub lots: i64,
     /// Its position afterwards.
     pub position: Position,
-    /// What it did to the position.
-    pub settled: Settled,
+    /// Its orders afterwards.
+    pub orders: OpenOrders,
+    /// Unsigned lots that closed.
+    pub closed_lots: i64,
+    /// Profit realised by them, before the fee.
+    pub realised: i64,
+    /// Change of the position's cost.
+    pub cost_change: i64,
     /// Fee paid.
-    pub fee: i128,
+    pub fee: i64,
     /// Its margin afterwards.
     pub margin: Margin,
+}
+
+impl Settlement {
+    /// What comes into the wallet.
+    #[inline]
+    pub fn change(&self) -> i64 {
+        self.realised - self.fee
+    }
+}
+
+/// What is told of an account and a slot after a fill.
+#[derive(Clone, Copy, Debug)]
+pub struct Booked {
+    /// Identifier of the account.
+    pub id: u32,
+    /// The wallet now.
+    pub wallet: i128,
+    /// Realised in the slot so far, less fees.
+    pub realised: i128,
+    /// The maintenance margin is no longer covered.
+    pub is_breached: bool,
 }
 
 impl Ledger {
     /// True when nothing is owed in a slot's purse, and neither with so much more in the wallet and another margin.
     #[inline]
-    pub fn owes_nothing_after(&self, slot: u32, change: i128, margin: &Margin) -> bool {
-        let slot = &self.slots[slot as usize];
+    pub fn owes_nothing_after(&self, slot: &Slot, change: i64, margin: &Margin) -> bool {
         let purse = &self.purses[slot.purse as usize];
         let extras = purse.extras();
-        let cash = purse.wallet - extras.isolated - extras.locked + change;
+        let cash = purse.wallet - extras.isolated - extras.locked + i128::from(change);
         let profit = i128::from(margin.unrealised - slot.margin.unrealised) + purse.margin.unrealised;
         extras.borrowed == 0 && cash + profit >= 0
     }
 
-    /// Books both sides of a trade after which nothing is owed: what one bought, the other sold.
+    /// Books what a fill makes of a slot after which nothing is owed; the totals of the coin are `count_trade`'s.
     #[inline]
-    pub fn trade_at_par(&mut self, sides: [(u32, &Settlement); 2], fees: u32) {
-        let mut collected = 0;
-        let coin = usize::from(self.purses[fees as usize].coin.0);
-        for (place, side) in sides {
-            let slot = &mut self.slots[place as usize];
-            let was_flat = std::mem::replace(&mut slot.position, side.position).lots == 0;
-            let owner = &mut self.accounts[slot.account as usize];
-            match (was_flat, side.position.lots == 0) {
-                (true, false) => owner.open_positions += 1,
-                (false, true) => owner.open_positions -= 1,
-                _ => {}
-            }
-            let totals = &mut self.totals[coin];
-            totals.wallets += side.settled.realised - side.fee;
-            totals.costs += side.settled.cost_change;
-            collected += side.fee;
-            self.margin_at_par(place, side.settled.realised - side.fee, &side.margin);
+    pub fn settle_at_par(&mut self, place: u32, by: &Settlement) -> Booked {
+        let slot = &mut self.slots[place as usize];
+        let account = &mut self.accounts[slot.account as usize];
+        let purse = &mut self.purses[slot.purse as usize];
+        let detail = &mut self.details[place as usize];
+        let was_flat = slot.position.lots == 0;
+        let is_flat = by.position.lots == 0;
+        account.open_positions += u16::from(was_flat);
+        account.open_positions -= u16::from(is_flat);
+        (slot.position, slot.open_orders) = (by.position, by.orders);
+        let more = by.margin.less(&std::mem::replace(&mut slot.margin, by.margin));
+        purse.wallet += i128::from(by.change());
+        add_at_par(purse, account, by.change(), &more);
+        let (realised, fee) = (i128::from(by.realised), i128::from(by.fee));
+        detail.count_realised((by.lots, by.closed_lots, by.position.lots), realised, fee);
+        Booked {
+            id: account.id,
+            wallet: purse.wallet,
+            realised: detail.realised,
+            is_breached: account.is_breached(),
         }
-        self.has_moved = true;
-        self.collect_at_par(fees, collected);
     }
 
-    /// Replaces a slot's margin, and adds to the wallet; nothing is owed afterwards.
+    /// Counts a trade whose both sides were settled: what one bought, the other sold. The fees are still to be collected.
     #[inline]
-    pub fn margin_at_par(&mut self, slot: u32, change: i128, margin: &Margin) {
+    pub fn count_trade(&mut self, coin: CoinId, sides: [&Settlement; 2]) {
+        let totals = &mut self.totals[usize::from(coin.0)];
+        for side in sides {
+            totals.wallets += i128::from(side.change());
+            totals.costs += i128::from(side.cost_change);
+        }
+        self.has_moved = true;
+    }
+
+    /// Replaces a slot's margin, after which nothing is owed.
+    #[inline]
+    pub fn margin_at_par(&mut self, slot: u32, margin: &Margin) {
         let slot = &mut self.slots[slot as usize];
         let purse = &mut self.purses[slot.purse as usize];
-        let old = std::mem::replace(&mut slot.margin, *margin);
-        purse.wallet += change;
-        purse.margin.replace(&old, margin);
-        let balance = change + i128::from(margin.unrealised - old.unrealised);
-        let position = margin.position_initial - old.position_initial;
-        let initial = i128::from(position + (margin.order_initial - old.order_initial));
-        let maintenance = i128::from(margin.maintenance - old.maintenance);
-        let order_loss = i128::from(margin.order_loss - old.order_loss);
-        let add = |worth: &mut Worth| {
-            worth.balance += balance;
-            worth.initial += initial;
-            worth.maintenance += maintenance;
-            worth.order_loss += order_loss;
-        };
-        purse.add_worth(add);
-        add(&mut self.accounts[slot.account as usize].worth);
+        let more = margin.less(&std::mem::replace(&mut slot.margin, *margin));
+        add_at_par(purse, &mut self.accounts[slot.account as usize], 0, &more);
     }
 
     /// Credits a purse of the venue, which owes nobody.
     #[inline]
-    fn collect_at_par(&mut self, purse: u32, amount: i128) {
+    pub fn collect_at_par(&mut self, purse: u32, amount: i128) {
         let purse = &mut self.purses[purse as usize];
         self.totals[usize::from(purse.coin.0)].wallets += amount;
         purse.wallet += amount;
@@ -105,15 +132,28 @@ impl Ledger {
         let account = &mut self.accounts[slot.account as usize];
         let add = |worth: &mut Worth| {
             worth.initial += i128::from(more);
-            if more_loss != 0 {
-                worth.order_loss += i128::from(more_loss);
-            }
+            worth.order_loss += i128::from(more_loss);
         };
         purse.margin.order_initial += i128::from(more);
-        if more_loss != 0 {
-            purse.margin.order_loss += i128::from(more_loss);
-        }
+        purse.margin.order_loss += i128::from(more_loss);
         purse.add_worth(add);
         add(&mut account.worth);
     }
+}
+
+/// Adds to the sums of a purse in a coin worth one USD, and as much to its account's.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a few additions")]
+fn add_at_par(purse: &mut Purse, account: &mut Account, change: i64, more: &Margin) {
+    purse.margin.add(more);
+    let balance = i128::from(change + more.unrealised);
+    let initial = i128::from(more.position_initial + more.order_initial);
+    let add = |worth: &mut Worth| {
+        worth.balance += balance;
+        worth.initial += initial;
+        worth.maintenance += i128::from(more.maintenance);
+        worth.order_loss += i128::from(more.order_loss);
+    };
+    purse.add_worth(add);
+    add(&mut account.worth);
 }

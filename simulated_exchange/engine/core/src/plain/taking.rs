@@ -32,10 +32,11 @@ impl Exchange {
         events: &mut EventLog,
     ) -> Option<OrderId> {
         let Meeting { account, place, slot: found, lots, ticks, best } = meeting;
-        let (listed, market, slot) =
-            (&self.instruments[place], &self.markets[place], self.ledger.slot(found));
+        let slot = self.ledger.slot(found);
+        let desk = self.desk(slot, place);
+        let listed = desk.listed;
         // it is valued at the best price that it can get
-        let offer = Offer::new((order.side, lots, best), slot, listed);
+        let offer = Offer::new((order.side, lots, best), &desk);
         let (held, others) = (slot.position.lots, slot.open_orders.of(order.side));
         let against = slot.open_orders.of(order.side.opposite());
         let initial = others.with(offer.orders).opening_cost(closable(order.side, held));
@@ -44,7 +45,7 @@ impl Exchange {
             && !slot.is_isolated
             && i64::from(slot.leverage) <= listed.leverage_everywhere
             && lots * (ticks * listed.lot_tick_value) >= listed.spec.min_notional.0;
-        if !is_usual || !self.is_covered(slot, others.lots, (initial, 0), offer, (listed, market)) {
+        if !is_usual || !desk.is_covered(others.lots, (initial, 0), offer) {
             return None;
         }
         let fee = FeeRule::Rate(listed.spec.taker_fee);
@@ -69,6 +70,7 @@ impl Exchange {
             met: 0,
             filled_value: 0,
             fee_paid: 0,
+            collected: 0,
         };
         self.match_taker(&mut taker);
         if taker.leaves > 0 {
