@@ -27,6 +27,7 @@ Only = Annotated[
     typer.Option("--follower", help="Only this one; may be given more than once. Default: all."),
 ]
 WAIT_S = 60.0
+Row = dict[str, object]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,9 +51,9 @@ def _ordering(level: str, help_text: str) -> Callable[..., None]:
         from follower_client.core.snapshot import Control
 
         with one_line_errors():
-            found, status = _chosen(config, follower)
-            rows = [_order(one, Control(level), reason) for one in found]
-        _tell(rows, as_json, status)
+            found, wrong = _chosen(config, follower)
+            rows, status = _each(found, lambda one: _order(one, Control(level), reason))
+        _tell(rows, as_json, status or wrong)
 
     command.__doc__ = f"{help_text} In force when it returns, and after every restart."
     return command
@@ -64,13 +65,14 @@ def resume(
     """Back to normal. Leaving a lock needs --reason."""
     from follower_client.control import ControlFile
 
+    def back(one: FollowerSettings) -> Row:
+        state = ControlFile(_folder(one)).resume(by="operator", reason=reason)
+        return {"follower": one.follower.id, "level": state.level.value, "reason": state.reason}
+
     with one_line_errors():
-        rows: list[dict[str, object]] = []
-        found, status = _chosen(config, follower)
-        for one in found:
-            state = ControlFile(_folder(one)).resume(by="operator", reason=reason)
-            rows.append({"follower": one.follower.id, "level": state.level.value, "reason": state.reason})
-    _tell(rows, as_json, status)
+        found, wrong = _chosen(config, follower)
+        rows, status = _each(found, back)
+    _tell(rows, as_json, status or wrong)
 
 
 def flatten(
@@ -84,18 +86,24 @@ def flatten(
     from follower_client.core.snapshot import Control
 
     with one_line_errors():
-        found, status = _chosen(config, follower)
-        rows = [_order(one, Control.FLATTEN, reason) for one in found]
+        found, wrong = _chosen(config, follower)
+        rows, status = _each(found, lambda one: _order(one, Control.FLATTEN, reason))
         if wait:
             log_to_stderr()
             from follower_client.closing import wait_until_flat
 
-            for one, row in zip(found, rows, strict=True):
-                row["flat"] = wait_until_flat(one, WAIT_S)
-    is_flat = not wait or all(row["flat"] for row in rows)
+            ordered = {row["follower"]: row for row in rows if "error" not in row}
+
+            def until_flat(one: FollowerSettings) -> Row:
+                return {"flat": wait_until_flat(one, WAIT_S)}
+
+            for one in found:
+                if (row := ordered.get(one.follower.id)) is not None:
+                    row["flat"] = _each([one], until_flat)[0][0].get("flat", False)
+    is_flat = all(row.get("flat", not wait) for row in rows if "error" not in row)
     if not is_flat:
         typer.echo("follower-client: a copied position is still open: see status, and the venue", err=True)
-    _tell(rows, as_json, status if is_flat else 75)
+    _tell(rows, as_json, (status or wrong) if is_flat else 75)
 
 
 def leave(
@@ -111,7 +119,7 @@ def leave(
         log_to_stderr()
         from follower_client.closing import leave as leave_leader
 
-        chosen, status = _chosen(config, None)
+        chosen, wrong = _chosen(config, None)
         found = [one for one in chosen if leader in [followed.id for followed in one.leaders]]
         if not found:
             followed = sorted({each.id for one in chosen for each in one.leaders})
@@ -120,12 +128,31 @@ def leave(
                 err=True,
             )
             raise typer.Exit(2)
-        rows = [leave_leader(one, leader, config, keep=keep, limit_s=WAIT_S) for one in found]
+        rows, status = _each(found, lambda one: leave_leader(one, leader, config, keep=keep, limit_s=WAIT_S))
     for row in rows:
-        if not row["off_the_relays_list"]:
+        if not row.get("off_the_relays_list", True):
             told = "the relay could not be told: ask the leader to take you off his list"
             typer.echo(f"follower-client: {row['follower']}: {told}", err=True)
-    _tell(rows, as_json, status if all(row["flat"] or keep for row in rows) else 75)
+    is_done = all(row["flat"] or keep for row in rows if "error" not in row)
+    _tell(rows, as_json, (status or wrong) if is_done else 75)
+
+
+def _each(found: list[FollowerSettings], act: Callable[[FollowerSettings], Row]) -> tuple[list[Row], int]:
+    """Everybody's row, and the exit status. What stands in one's way is said and keeps nothing from the
+    others: an order to stop has to reach whom it can.
+    """
+    from follower_client.errors import FollowerError
+
+    rows, status = [], 0
+    for one in found:
+        try:
+            rows.append(act(one))
+        except FollowerError as error:
+            status = status or error.exit_status
+            rows.append({"follower": one.follower.id, "error": str(error)})
+            for line in str(error).splitlines():
+                typer.echo(f"follower-client: {one.follower.id}: {line}", err=True)
+    return rows, status
 
 
 def _chosen(config: Path, names: list[str] | None) -> tuple[list[FollowerSettings], int]:
@@ -141,24 +168,29 @@ def _chosen(config: Path, names: list[str] | None) -> tuple[list[FollowerSetting
 
 
 def _folder(settings: FollowerSettings) -> Path:
+    from follower_client.errors import FollowerError
+
     folder = settings.follower.data_dir
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise FollowerError(f"follower.data_dir: {folder} cannot be made ({error.strerror})") from None
     return folder
 
 
-def _order(settings: FollowerSettings, level: Control, reason: str) -> dict[str, object]:
+def _order(settings: FollowerSettings, level: Control, reason: str) -> Row:
     from follower_client.control import ControlFile
 
     state = ControlFile(_folder(settings)).order(level, by="operator", reason=reason)
     return {"follower": settings.follower.id, "level": state.level.value, "reason": state.reason}
 
 
-def _tell(rows: list[dict[str, object]], as_json: bool, status: int) -> None:
+def _tell(rows: list[Row], as_json: bool, status: int) -> None:
     """What became of everybody; ends the program where the status is not 0."""
     if as_json:
         typer.echo(json.dumps(rows))
     else:
-        for row in rows:
+        for row in (row for row in rows if "error" not in row):
             extra = "" if "flat" not in row else (", flat" if row["flat"] else ", NOT FLAT YET")
             typer.echo(f"{row['follower']}: {row['level']}{extra}")
     if status:

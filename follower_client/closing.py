@@ -16,7 +16,7 @@ from follower_client.core.snapshot import Control
 from follower_client.daemon import Market
 from follower_client.desk import Desk
 from follower_client.editing import take_out
-from follower_client.errors import FollowerError, InstanceError
+from follower_client.errors import FollowerError, InstanceError, StoreError
 from follower_client.failpoint import Failpoints
 from follower_client.joining import request_leave
 from follower_client.locks import hold
@@ -35,6 +35,9 @@ def wait_until_flat(settings: FollowerSettings, limit_s: float) -> bool:
     """Whether nothing copied is open any more. A running daemon closes; without one it is done here."""
     folder = settings.follower.data_dir
     if not (folder / "follower.sqlite").exists():
+        if (folder / "lock").exists():  # it has run
+            told = "the memory of what was copied is gone, so nobody knows what to close"
+            raise StoreError(f"{told}: follower-client recover, or close by hand at the venue")
         return True
     try:
         lock = hold(folder / "lock", "follower.data_dir")

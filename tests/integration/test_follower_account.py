@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from follower_client.control import ControlFile
+from follower_client.reading import load_settings
 from follower_client.store import Store
 from tests.integration.follower_world import BTC, BTC_ID, ROOT, World, eventually, world
 
@@ -228,3 +229,31 @@ async def test_leaving_closes_what_was_copied_and_starts_no_more(tmp_path: Path)
         refused = await stage.reported("alice", await stage.publisher.trade(str(unit_of(stage) * 2)))
         assert (refused.verdict, refused.reason) == ("skipped", "flattened")
         assert await follower.stop() == 0
+
+
+@pytest.mark.system
+async def test_leaving_one_of_several_leaders_closes_his_copies_and_keeps_the_others(tmp_path: Path) -> None:
+    async with world(tmp_path, "alice") as stage:
+        config = stage.write_config("alice")
+        follower = await stage.follow(config)
+        await stage.reported("alice", await stage.publisher.trade(str(unit_of(stage))))
+        config.write_text(f'{config.read_text()}[[more_leaders]]\nid = "other"\npublic_key = "{"cd" * 32}"\n')
+
+        async def leave(leader: str, status: int) -> str:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "follower_client", "leave", leader, "--flatten", "-c", str(config),
+                cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            output, _ = await asyncio.wait_for(process.communicate(), 90)
+            assert process.returncode == status, output.decode()
+            return output.decode()
+
+        assert "leave: nobody here follows nobody, allowed: lead, other" in await leave("nobody", 2)
+        told = await leave("lead", 75)
+        assert "it copies other too, allowed: stop it, leave, start it again" in told
+        assert await stage.venue.position("alice") > 0 and "[[more_leaders]]" in config.read_text()
+        assert await follower.stop() == 0
+        assert "alice: run, flat" in await leave("lead", 0)
+        assert await stage.venue.position("alice") == 0
+        assert [leader.id for leader in load_settings(config).leaders] == ["other"]
+        assert config.with_name("alice.toml.before-leaving-lead").exists()

@@ -1,0 +1,63 @@
+"""The operator's commands over several followers: what stands in one's way keeps no order from the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from follower_client.cli import main
+from follower_client.control import ControlFile
+from follower_client.core.snapshot import Control
+from tests.unit.follower_client.test_store_and_settings import GOOD
+
+
+@pytest.fixture
+def followers(tmp_path: Path) -> Path:
+    """Three of them; where the first one's data belongs there is a file."""
+    for name in ("alice", "bob", "carl"):
+        text = GOOD.replace('"alice"', f'"{name}"').replace('"data"', f'"{name}"')
+        (tmp_path / f"{name}.toml").write_text(text.replace('api_key = "key"', f'api_key = "{name}"'))
+    (tmp_path / "alice").write_text("in the way")
+    return tmp_path
+
+
+def command(*words: str, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setattr("sys.argv", ["follower-client", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code or 0) == status
+
+
+@pytest.mark.parametrize(
+    ("word", "level"),
+    [("pause", Control.PAUSE), ("lock", Control.LOCK), ("flatten", Control.FLATTEN), ("resume", Control.RUN)],
+)
+def test_one_who_cannot_be_ordered_keeps_no_order_from_the_others(
+    followers: Path,
+    word: str,
+    level: Control,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command(word, "-c", str(followers), "--json", "--reason", "news", monkeypatch=monkeypatch, status=1)
+    said = capsys.readouterr()
+    rows: list[dict[str, Any]] = json.loads(said.out)
+    assert [row["follower"] for row in rows if "error" not in row] == ["bob", "carl"]
+    assert rows[0]["follower"] == "alice" and "cannot be made" in rows[0]["error"]
+    assert "follower-client: alice: " in said.err and "Traceback" not in said.err
+    assert [ControlFile(followers / name).read().level for name in ("bob", "carl")] == [level, level]
+
+
+def test_a_memory_that_is_gone_is_not_called_flat(
+    followers: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (followers / "bob").mkdir()
+    (followers / "bob" / "lock").write_text("1")  # it has run
+    words = ("flatten", "-c", str(followers), "--follower", "bob", "--follower", "carl")
+    command(*words, monkeypatch=monkeypatch, status=75)
+    said = capsys.readouterr()
+    assert "bob: flatten, NOT FLAT YET" in said.out and "carl: flatten, flat" in said.out
+    assert "bob: the memory of what was copied is gone" in said.err and "recover" in said.err
