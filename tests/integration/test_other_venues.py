@@ -1,11 +1,12 @@
 """ccxt's real classes of other venues against answers in their form: fills, positions, stops, wallet, events.
 
-What is shown is that the right calls are made and their answers understood as ccxt reads them; no venue was
-asked.
+What is shown is that the right calls are made and their answers understood as ccxt reads them, over REST and
+the private streams; no venue was asked.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -17,7 +18,8 @@ from pydantic import SecretStr
 from relay.errors import ConfigurationError
 from relay.settings import VenueSettings
 from relay.venue import UnifiedVenue
-from tests.integration.venue_replies import BEGAN_MS, SYMBOLS, VENUES, Replies, pointed, serving
+from tests.integration.venue_replies import Replies, pointed, serving
+from tests.integration.venue_samples import BEGAN_MS, SYMBOL, SYMBOLS, VENUES
 
 pytestmark = pytest.mark.asyncio
 
@@ -30,8 +32,8 @@ async def account(
 ) -> AsyncIterator[tuple[UnifiedVenue, Replies, str]]:
     replies = VENUES[name]()
     async with serving(replies) as base:
-        monkeypatch.setattr(ccxt.pro, name, pointed(name, replies, base))
-        symbol = SYMBOLS.get(name, "BTC/USDT:USDT")
+        symbol = SYMBOLS.get(name, SYMBOL)
+        monkeypatch.setattr(ccxt.pro, name, pointed(name, symbol, replies, base))
         key = "0x" + "1" * 40 if name == "hyperliquid" else "a-key-of-this-account"
         settings = VenueSettings(
             exchange=name,
@@ -67,6 +69,15 @@ async def test_an_account_is_read_the_same_at_every_venue(name: str, monkeypatch
         assert events["funding"] == Decimal("-0.25")
         if name != "mexc":  # it has no ledger
             assert events == {"funding": Decimal("-0.25"), "cash_flow": Decimal(200)}
+
+
+@pytest.mark.parametrize("name", sorted(VENUES))
+async def test_a_fill_comes_over_the_private_stream(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with account(name, monkeypatch) as (venue, _, symbol):
+        (fill,) = await asyncio.wait_for(venue.watch_fills(), 20)
+        assert (fill.fill_id, fill.symbol, fill.side, fill.qty, fill.price, fill.exec_ms, fill.cause) == (
+            "3", symbol, "sell", Decimal("0.1"), Decimal(101), BEGAN_MS + 3000, "trade",
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BY_SYMBOL)
