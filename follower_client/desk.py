@@ -108,7 +108,7 @@ class Desk:
                 self.journal.settle(self.port.account.positions(), self.port.account.hedges())
             return
         self.failpoints.reach("fill_heard")
-        if not self.journal.record(fill):
+        if not self.journal.record(fill, durable=not self.driver.is_live(fill.client_order_id)):
             return
         self.failpoints.reach("filled")
         self.driver.on_fill(fill)

@@ -37,7 +37,7 @@ from follower_client.core.decide import Action, Decision, decide
 from follower_client.core.order import OrderState
 from follower_client.core.policy import ENTRY_LIFE_MAX_MS, Policy
 from follower_client.core.progress import Progress
-from follower_client.core.snapshot import Control, LeaderStep, Snapshot, StepKind
+from follower_client.core.snapshot import Control, LeaderStep, Snapshot, StepKind, sign
 from follower_client.desk import Desk
 from follower_client.late_join import record_late
 from follower_client.leader_view import LeaderFacts, LeaderView
@@ -157,7 +157,7 @@ class Executor:
         quote = self.desk.quote(signal.symbol)
         copy = open_copy(self.identity.follower_id, envelope, signal, quote, now_ms())
         copy.venue_mid = venue_mid(self.identity.venue, signal, self.desk.port.account)
-        self._spawn(self._group, copy, [])
+        self._spawn(self._group, copy, [], signal)
 
     def heard(self, envelope: Envelope, message: object) -> None:
         """A message of the feed that is no signal."""
@@ -182,11 +182,14 @@ class Executor:
 
     # --- one copy
 
-    def _spawn(self, group: asyncio.TaskGroup, copy: Copy, orders: list[Order]) -> None:
+    def _spawn(
+        self, group: asyncio.TaskGroup, copy: Copy, orders: list[Order], signal: Signal | None = None
+    ) -> None:
         self._active += 1
         self._idle.clear()
         lives = [(order, self.driver.adopt(order)) for order in orders]
-        task = group.create_task(self._run_copy(copy, [live for _, live in lives]))
+        work = self._run_copy(copy, signal or self._signal(copy), [live for _, live in lives])
+        task = group.create_task(work)
         task.add_done_callback(self._ended)
 
     def _ended(self, _task: asyncio.Task[None]) -> None:
@@ -194,26 +197,24 @@ class Executor:
         if self._active == 0:
             self._idle.set()
 
-    async def _run_copy(self, copy: Copy, unfinished: list[LiveOrder]) -> None:
+    async def _run_copy(self, copy: Copy, signal: Signal, unfinished: list[LiveOrder]) -> None:
         bind_contextvars(signal_id=copy.signal_id, follower_id=self.identity.follower_id)
-        signal = self._signal(copy)
         step = LeaderStep.of(signal)
         for live in unfinished:
             live.why_not = self._why_not(copy, live.order, step)
             if not live.order.reduce_only:
                 await self.driver.drive(live, recovered=True)
-        if self._active > ACTIVE_COPIES_MAX and not copy.is_exit and copy.target_qty is None:
-            self._finish(copy, refusal("overload", "too many copies are on their way"))
-            return
+        is_crowded = self._active > ACTIVE_COPIES_MAX and copy.target_qty is None
         async with self.desk.exit_lane(copy.leader_id, copy.symbol):
             for live in unfinished:
                 if live.order.reduce_only:
                     await self.driver.drive(live, recovered=True)
             last = await self._run_exits(copy, signal, step)
-        if last is None and step.kind in (StepKind.ENTRY, StepKind.REVERSAL):
+        if last is None and is_crowded:
+            last = refusal("overload", "too many copies are on their way")
+        if last is None:
             async with self._entry_lanes[copy.symbol]:
                 last = await self._run_entries(copy, signal, step)
-        assert last is not None
         self._finish(copy, last)
 
     async def _run_exits(self, copy: Copy, signal: Signal, step: LeaderStep) -> Decision | None:
@@ -221,6 +222,8 @@ class Executor:
         the decision that ended the copy, `None` to go on to entries.
         """
         exiting = step.kind not in (StepKind.ENTRY, StepKind.REVERSAL)
+        if step.kind is StepKind.ENTRY and not self._stands_against(copy, step):
+            return None
         legs = [order.leg for order in self._store.orders_of(copy.key)]
         if "open" in legs and not exiting:
             return None  # that is done: what is on the other side now, a newer copy has opened
@@ -242,6 +245,11 @@ class Executor:
                 await self.driver.any_done()  # an entry still on its way may add to what must go
                 continue
             return decision if exiting else None
+
+    def _stands_against(self, copy: Copy, step: LeaderStep) -> bool:
+        """Whether what copies of him hold is on the side that an entry of his does not go to."""
+        held = self.desk.journal.own(copy.leader_id, copy.symbol)
+        return sign(held) == sign(step.qty_after) * (1 if self.policy.reverse else -1) != 0
 
     def _must_leave(self, copy: Copy, step: LeaderStep) -> bool:
         """Whether he left, or left some, of what is held here."""
@@ -272,7 +280,8 @@ class Executor:
             await asyncio.sleep(RETRY_WAIT_S)
 
     async def _wait_for_wave(self, copy: Copy, step: LeaderStep) -> None:
-        await asyncio.sleep(max(0, copy.wave_start_ms - now_ms()) / 1000)
+        if (wait_ms := copy.wave_start_ms - now_ms()) > 0:
+            await asyncio.sleep(wait_ms / 1000)
         if not self.desk.reconciled.is_set():
             life_ms = min(step.expires_ms, ENTRY_LIFE_MAX_MS)
             left_s = max(0, copy.wave_start_ms + life_ms - now_ms()) / 1000

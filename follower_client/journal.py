@@ -19,6 +19,7 @@ from follower_client.venue.port import VenueFill
 
 __all__ = ["Journal"]
 
+RECORDED_MAX = 2000
 ZERO = Decimal(0)
 log = structlog.get_logger(__name__)
 
@@ -29,21 +30,36 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._own: dict[str, dict[str, Decimal]] = {}
+        self._recorded: dict[str, None] = {}  # the latest fills that the store has: they are read again often
 
     def read(self) -> None:
         """From the store, at a start."""
         self._own = self._store.positions_by_leader()
 
-    def record(self, fill: VenueFill) -> bool:
+    def record(self, fill: VenueFill, *, durable: bool = True) -> bool:
         """Whether the fill belongs to an own order and is new; it is in the store then."""
+        if fill.fill_id in self._recorded:
+            return False
         leader_id = self._store.leader_of(fill.client_order_id)
-        if leader_id is None or not self._store.record_fill(fill):
+        if leader_id is None:
+            return False
+        is_new = self._store.record_fill(fill, durable=durable)
+        self._recorded[fill.fill_id] = None
+        if len(self._recorded) > RECORDED_MAX:
+            del self._recorded[next(iter(self._recorded))]
+        if not is_new:
             return False
         self._add(leader_id, fill.symbol, fill.qty if fill.is_buy else -fill.qty)
         return True
 
     def is_own(self, fill: VenueFill) -> bool:
-        return bool(fill.client_order_id) and self._store.is_own_order(fill.client_order_id)
+        return fill.fill_id in self._recorded or (
+            bool(fill.client_order_id) and self._store.is_own_order(fill.client_order_id)
+        )
+
+    def own(self, leader_id: str, symbol: str) -> Decimal:
+        """What this leader's signals built, as far as the journal knows."""
+        return self._own.get(leader_id, {}).get(symbol, ZERO)
 
     def leaders_of(self, symbol: str) -> dict[str, Decimal]:
         """Own quantity per leader, where there is one."""

@@ -254,7 +254,7 @@ class OrderDriver:
                 live.on_accepted()
             if order.state is OrderState.SENT:
                 order.advance(OrderEvent.ACCEPT)
-            self._store.record_order(order)
+            self._store.record_order(order, durable=False)
             self._failpoints.reach("accepted_recorded")
             return
         if order.state is not OrderState.SENT:
@@ -272,7 +272,7 @@ class OrderDriver:
             await asyncio.sleep(REFUSED_WAIT_S * order.tries)
         else:
             order.advance(OrderEvent.LOSE)
-        self._store.record_order(order)
+        self._store.record_order(order, durable=False)
 
     async def _resolve(self, live: LiveOrder) -> None:
         order = live.order

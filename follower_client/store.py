@@ -3,8 +3,10 @@
 Belongs here: transactions, reading. Does not belong here: tables and migrations (`store_schema`), what to
 record and when (`executor`).
 
-WAL with `synchronous=FULL`: a commit is on the disk when the call returns. The head of the feed moves only in
-the transaction that records what became of the signal.
+WAL with `synchronous=FULL`: a commit is on the disk when the call returns. What the venue tells again (an
+execution, that an order was taken) is not worth a wait for the disk while others want to trade: it is there
+with the next commit that is, at the latest with the order's end, before which it is asked for again after a
+crash. The head of the feed moves only in the transaction that records what became of the signal.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._durable = True
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Store:
@@ -93,8 +96,11 @@ class Store:
                 )
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, *, durable: bool = True) -> Iterator[None]:
         try:
+            if durable is not self._durable:
+                self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -175,8 +181,9 @@ class Store:
                 self._db.execute("INSERT OR IGNORE INTO outbox(msg_id, body) VALUES(?,?)", report)
             self._put_head(copy.leader_id, head)
 
-    def record_order(self, order: Order) -> None:
-        with self._transaction():
+    def record_order(self, order: Order, *, durable: bool = True) -> None:
+        """An order's row; not `durable` = as above, where the venue can be asked again."""
+        with self._transaction(durable=durable):
             self._put_order(order)
 
     def _put_order(self, order: Order) -> None:
@@ -196,14 +203,14 @@ class Store:
             ),
         )
 
-    def record_fill(self, fill: VenueFill) -> bool:
-        """Whether the fill is new."""
+    def record_fill(self, fill: VenueFill, *, durable: bool = True) -> bool:
+        """Whether the fill is new; not `durable` = as above, where its order has not ended."""
         row = (
             *(fill.fill_id, fill.client_order_id, fill.symbol, int(fill.is_buy), str(fill.qty)),
             *(str(fill.price), str(fill.fee), fill.fee_currency, fill.executed_ms, int(fill.is_maker)),
             fill.order_id,
         )
-        with self._transaction():
+        with self._transaction(durable=durable):
             sql = "INSERT OR IGNORE INTO fills VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
             return self._db.execute(sql, (*row, crc(*row))).rowcount > 0
 

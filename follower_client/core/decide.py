@@ -68,8 +68,6 @@ def decide(
     instrument = snapshot.instruments.get(step.symbol)
     if kind is StepKind.NONE:
         return skip("no_step", "the leader's position did not change by trading", exiting)
-    if step.price <= 0 and not exiting:
-        return skip("leader_state_invalid", "the leader's price makes no sense", exiting)
     if instrument is None:
         return skip("symbol_unknown", f"{step.symbol} is not traded at the follower's venue", exiting)
     own = snapshot.own_qty(step.symbol)

@@ -35,6 +35,8 @@ def entry_gate(
     now_ms: int,
 ) -> Decision | None:
     """Why this entry is not made, or `None`."""
+    if step.price <= 0:
+        return skip("leader_state_invalid", "the leader's price makes no sense", False, target=target)
     found = _own_gate(step, snapshot, policy, target, now_ms)
     if found is not None:
         return found

@@ -56,6 +56,7 @@ BACKFILL_OVERLAP_MS = 5000
 CLOCK_EVERY_S = 60.0
 QUIET_S = 1.0  # a position of the stream is believed against own fills after this long without one
 SETTLE_S = 0.02  # lets the fills of one burst be applied before the wallet row that includes them
+SETTLE_TURNS_MAX = 25  # fills that go on for longer than so many of these wait for no wallet row
 SEEN_FILLS_MAX = 20_000
 START_READS_MAX = 5
 LEVERAGE_HEADROOM = Decimal("1.25")
@@ -105,7 +106,8 @@ class V5Account:
         self._flows_s = 0.0
         self._look = asyncio.Event()
         self._clock_s = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._wallet_rows: Rows = []
+        self._settling: asyncio.Task[None] | None = None
 
     # --- life
 
@@ -245,16 +247,22 @@ class V5Account:
                 self._listener.on_order(order_of(row))
 
     def on_wallet_rows(self, rows: Rows) -> None:
-        task = asyncio.create_task(self._settle_wallet(rows))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._wallet_rows = rows
+        if self._settling is None or self._settling.done():
+            self._settling = asyncio.create_task(self._settle_wallet())
 
     def on_stream_back(self) -> None:
         self._look.set()
 
-    async def _settle_wallet(self, rows: Rows) -> None:
-        await asyncio.sleep(SETTLE_S)
-        for row in rows:
+    async def _settle_wallet(self) -> None:
+        """The newest rows, once the fills around them are over: what a row says is compared with what fills
+        have made of the balance, and while they come the one is always ahead of the other.
+        """
+        for _ in range(SETTLE_TURNS_MAX):
+            await asyncio.sleep(SETTLE_S)
+            if time.monotonic() - self._holdings.newest_fill_s > SETTLE_S:
+                break
+        for row in self._wallet_rows:
             if self._holdings.take_wallet(row):
                 self._look.set()
 

@@ -185,3 +185,31 @@ def test_a_row_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(StoreError, match="feed"):
         Store.open(tmp_path / "s")
+
+
+@pytest.mark.asyncio
+async def test_a_wallet_that_was_told_between_two_fills_is_no_riddle() -> None:
+    """Each row is right for its moment; compared with the fills of another one it would be off by a fee."""
+    account, _ = two_accounts(CountedVenue(), Budget(100, 1.0))
+    held = account.account
+    held.wallet_balance = Decimal(1000)
+
+    def fill(number: int) -> None:
+        row = {"symbol": "BTCUSDT", "execId": f"x{number}", "side": "Buy", "execQty": "0.001"}
+        row |= {"execPrice": "100000", "execFee": "0.055", "execTime": str(now_ms())}
+        account.on_execution_rows([row])
+
+    def wallet(balance: str) -> None:
+        account.on_wallet_rows([{"coin": [{"coin": "USDT", "walletBalance": balance}]}])
+
+    for number in range(1, 6):
+        fill(number)
+        await asyncio.sleep(0.01)
+        wallet(str(1000 - Decimal("0.055") * number))
+        await asyncio.sleep(0.005)
+        assert held.unexplained_s is None, number
+    await asyncio.sleep(0.1)
+    assert held.unexplained_s is None and held.wallet_balance == Decimal("999.725")
+    wallet("900")  # somebody took some
+    await asyncio.sleep(0.1)
+    assert held.unexplained_s is not None and held.wallet_balance == 900

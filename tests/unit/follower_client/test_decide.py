@@ -276,3 +276,12 @@ def test_a_price_from_the_future_is_no_fresh_one() -> None:
     state = snapshot(held="0.1", quotes={BTC: quote(at_ms=NOW_MS + 9_000)})
     closing = decide(signal(before="2", after="0"), state, POLICY, NOW_MS)
     assert closing.action is Action.ORDER and closing.limit_price is None
+
+
+def test_a_price_that_makes_no_sense_stops_an_entry_and_no_way_out() -> None:
+    turned = signal(before="2", after="-2", price="0", equity="100000")
+    decision = decide(turned, snapshot(held="0.1"), POLICY, NOW_MS)
+    assert (decision.action, decision.leg, decision.qty) == (Action.ORDER, "close", Decimal("0.1"))
+    for held in ("0", "0.1"):
+        refused = decide(signal(before="0", after="2", price="0"), snapshot(held=held), FIXED, NOW_MS)
+        assert (refused.action, refused.reason) == (Action.SKIP, "leader_state_invalid")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from follower_client import order_driver
+from follower_client import executor, order_driver
 from follower_client.core.policy import Policy
 from follower_client.status import status_report
 from follower_client.venue.port import Ending, SubmitResult
@@ -149,3 +149,16 @@ async def test_a_resumed_reversal_does_not_close_what_a_newer_one_opened(
         for seq in (older, newer):
             assert (await again.verdict(seq)).verdict == "copied"
         assert again.position() < Decimal("-0.09")
+
+
+@pytest.mark.asyncio
+async def test_a_reversal_among_too_many_copies_still_leaves_the_old_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(tmp_path) as one:
+        await one.verdict(one.offer("2"))
+        monkeypatch.setattr(executor, "ACTIVE_COPIES_MAX", 0)
+        turned = await one.verdict(one.offer("-2"))
+        assert (turned.verdict, turned.reason) == ("copied", "closed_only") and one.position() == 0
+        refused = await one.verdict(one.offer("-3", leverage="8"))
+        assert (refused.verdict, refused.reason) == ("skipped", "overload")
