@@ -39,12 +39,14 @@ class Closeout:
     def __init__(self, follower_id: str, desk: Desk) -> None:
         self._follower_id = follower_id
         self._desk = desk
+        self._woken = asyncio.Event()
         self._done = 0  # number of the last command that was carried out
 
     async def run(self) -> None:
         """Until cancelled."""
         await self._desk.reconciled.wait()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._desk.rounds.repeat(LOOK_EVERY_S, self._look))
             group.create_task(self._obey(group))
             group.create_task(self._sweep_loop())
 
@@ -52,6 +54,8 @@ class Closeout:
         """Closes also what is filled after it was ordered, until somebody resumes."""
         running: dict[tuple[str, int], asyncio.Task[bool]] = {}
         while True:
+            await self._woken.wait()
+            self._woken.clear()
             state = self._desk.control.read()
             if state.number != self._done:
                 if state.closing or state.level is Control.CANCEL_ALL:
@@ -63,7 +67,11 @@ class Closeout:
                     still = partial(self._is_in_force, leader_id, number)
                     closing = self.close_all(number, only, is_wanted=still)
                     running[leader_id, number] = group.create_task(closing)
-            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _look(self) -> None:
+        state = self._desk.control.read()
+        if state.number != self._done or state.closings():
+            self._woken.set()
 
     def _is_in_force(self, leader_id: str, number: int) -> bool:
         return self._desk.control.read().closings().get(leader_id) == number

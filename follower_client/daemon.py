@@ -26,6 +26,7 @@ from follower_client.errors import (
 from follower_client.failpoint import Failpoints
 from follower_client.follower import CLOSE_LIMIT_S, STOP_LIMIT_S, Follower
 from follower_client.reading import read_secret
+from follower_client.rounds import Rounds
 from follower_client.service import heartbeat, notify
 from follower_client.settings import DEFAULT_SYMBOLS, FollowerSettings
 from follower_client.store import Store
@@ -237,9 +238,9 @@ async def _start(
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
     errors: list[FollowerError] = []
-    room = asyncio.Semaphore(START_TOGETHER)
+    room, rounds = asyncio.Semaphore(START_TOGETHER), Rounds()
     for market, group in zip(markets, groups, strict=True):
-        made = await _make(market, group, failpoints, errors)
+        made = await _make(market, group, (failpoints, rounds), errors)
         followers += made
         results = await asyncio.gather(*(_start_one(follower, room) for follower in made))
         for follower, refusal in zip(made, results, strict=True):
@@ -262,7 +263,10 @@ def _together(errors: Sequence[FollowerError]) -> FollowerError:
 
 
 async def _make(
-    market: Market, group: Sequence[FollowerSettings], failpoints: Failpoints, errors: list[FollowerError]
+    market: Market,
+    group: Sequence[FollowerSettings],
+    shared: tuple[Failpoints, Rounds],
+    errors: list[FollowerError],
 ) -> list[Follower]:
     """Followers over one venue's prices, not started."""
     try:
@@ -277,7 +281,7 @@ async def _make(
     made = []
     for one in group:
         try:
-            made.append(Follower(one, market.port(one, data), failpoints))
+            made.append(Follower(one, market.port(one, data), *shared))
         except FollowerError as error:
             errors.append(error.of(one.follower.id))
     return made

@@ -22,6 +22,7 @@ from follower_client.journal import Journal
 from follower_client.order_driver import OrderDriver, now_ms
 from follower_client.records import Order
 from follower_client.risk import RiskWatch
+from follower_client.rounds import Rounds
 from follower_client.store import Store
 from follower_client.venue.outcomes import NOTHING_TO_REDUCE
 from follower_client.venue.port import VenueFill, VenueOrder, VenuePort
@@ -50,6 +51,7 @@ class Desk:
         self.driver = OrderDriver(store, port, failpoints, self.risk)
         self.journal = Journal(store)
         self.exits = ExitPaces()
+        self.rounds = Rounds()  # or that of many followers
         self.reconciled = asyncio.Event()
         self.leverage_peak = ZERO
         self.shared = False  # whether more than one leader is copied here

@@ -29,6 +29,7 @@ from follower_client.order_driver import now_ms
 from follower_client.protection import Protection
 from follower_client.reading import read_secret
 from follower_client.reports import Identity, Reporter
+from follower_client.rounds import Rounds
 from follower_client.settings import FollowerSettings, LeaderSection
 from follower_client.status import status_report
 from follower_client.store import INSTRUMENTS_MARK, Store
@@ -58,12 +59,15 @@ log = structlog.get_logger(__name__)
 class Follower:
     """`start`, then `run` until `stop`; `close` in any case."""
 
-    def __init__(self, settings: FollowerSettings, port: VenuePort, failpoints: Failpoints) -> None:
+    def __init__(
+        self, settings: FollowerSettings, port: VenuePort, failpoints: Failpoints, rounds: Rounds
+    ) -> None:
         self.settings = settings
         self.policy = settings.to_policy()
         self.ready = asyncio.Event()
         self._port = port
         self._failpoints = failpoints
+        self._rounds = rounds
         self._locks: list[Lock] = []
         self._store: Store | None = None
         self._bus: Bus | None = None
@@ -109,6 +113,7 @@ class Follower:
         self._reporter = Reporter(self.follower_id, self._store, self._bus)
         self._desk = Desk(self.policy, self._store, self._port, control, self._failpoints)
         self._desk.shared = len(settings.leaders) > 1
+        self._desk.rounds = self._rounds
         self._desk.prepare()
         for leader in settings.leaders:
             self._follow(leader, self._bus, self._desk, self._reporter)
@@ -143,6 +148,7 @@ class Follower:
                 on_joined=lambda head: desk.store.save_head(leader.id, head),
                 group_key=group_key if leader.box_key_file is not None else None,
                 on_put_out=self._put_out,
+                rounds=desk.rounds,
             )
         )
 

@@ -39,15 +39,23 @@ class Protection:
     def __init__(self, desk: Desk, leaders: Callable[[], Mapping[str, LeaderView]]) -> None:
         self._desk = desk
         self._leaders = leaders
+        self._woken = asyncio.Event()
         self._wait_s: dict[str, float] = {}
         self._not_before_s: dict[str, float] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
         await self._desk.reconciled.wait()
-        while True:
-            await self.look()
-            await asyncio.sleep(LOOK_EVERY_S)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._desk.rounds.repeat(LOOK_EVERY_S, self._wake))
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                await self.look()
+
+    def _wake(self) -> None:
+        if self._desk.journal.symbols():
+            self._woken.set()
 
     async def look(self) -> None:
         """Bring every copied position's stops to where they belong."""

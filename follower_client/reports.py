@@ -28,7 +28,7 @@ __all__ = ["Identity", "ReportSink", "Reporter", "copy_report", "report_id", "wi
 
 OUTBOX_BATCH = 64
 FILLS_REPORTED_MAX = 40  # per copy; above, the fills of an order are reported as one at their average price
-IDLE_WAIT_S = 1.0
+IDLE_WAIT_S = 10.0  # who has something new wakes it
 RETRY_WAIT_S = 0.5
 FLUSH_TRIES_MAX = 10
 WIRE_NUMBER_MAX = Decimal(10) ** 15

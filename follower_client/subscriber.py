@@ -15,6 +15,7 @@ import structlog
 
 from follower_client.leader_view import LeaderView
 from follower_client.records import Head
+from follower_client.rounds import Rounds
 from relay.nats_bus import HISTORY_BATCH, Bus, BusError, BusMessage, History
 from relay.protocol import subjects
 from relay.protocol.evidence import evidence_of
@@ -70,11 +71,13 @@ class Subscriber:
         on_joined: Callable[[Head], None],
         group_key: Callable[[NeedKey], Awaitable[bytes | None]] | None = None,
         on_put_out: Callable[[str], None] = lambda _reason: None,
+        rounds: Rounds | None = None,
     ) -> None:
         """`on_put_out` is told when the leader ends an epoch of his private group that we could read, and
         gives us no key to the next one.
         """
         is_member = group_key is not None
+        self._rounds = rounds or Rounds()
         self.reader = (
             FeedReader(leader_id, public_key, None, is_member=is_member)
             if head is None
@@ -108,7 +111,7 @@ class Subscriber:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch_failure())
                 group.create_task(self._fill_gaps())
-                group.create_task(self._watch_silence())
+                group.create_task(self._rounds.repeat(LIVENESS_TICK_S, self._look_for_silence))
                 group.create_task(self._fetch_keys())
         finally:
             await self._history.close()
@@ -176,14 +179,12 @@ class Subscriber:
             self._joined = True
             self._on_joined(anchor)
 
-    async def _watch_silence(self) -> None:
-        while True:
-            silent = self.silent_s() > self._silent_after_s
-            alive = not silent and self.reader.locked is None
-            if alive != self._listener.leader_alive:
-                self._listener.leader_alive = alive
-                log.warning("leader_heard_again" if alive else "leader_silent", leader_id=self.leader_id)
-            await asyncio.sleep(LIVENESS_TICK_S)
+    def _look_for_silence(self) -> None:
+        silent = self.silent_s() > self._silent_after_s
+        alive = not silent and self.reader.locked is None
+        if alive != self._listener.leader_alive:
+            self._listener.leader_alive = alive
+            log.warning("leader_heard_again" if alive else "leader_silent", leader_id=self.leader_id)
 
     async def _fetch_keys(self) -> None:
         """The own key to each epoch of a private group, asked for until there is an answer."""

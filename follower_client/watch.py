@@ -6,7 +6,6 @@ Belongs here: what is looked at, and which control level or alarm follows. Does 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -66,9 +65,7 @@ class Watch:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            self.look()
-            await asyncio.sleep(LOOK_EVERY_S)
+        await self._desk.rounds.repeat(LOOK_EVERY_S, self.look)
 
     def look(self) -> None:
         """One round. Only ever raises a control level, never lowers one."""
