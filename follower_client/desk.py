@@ -145,6 +145,7 @@ class Desk:
             exits_due=self.exits.due(leader_id),
             shared=self.shared,
             hedged=frozenset(account.legs),
+            hedges=account.hedges() if account.legs else {},
             leader=leader,
             guard=self.risk.guard(leader_id),
             reconciled=self.reconciled.is_set(),

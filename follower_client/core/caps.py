@@ -142,6 +142,8 @@ class _Room:
 
     @classmethod
     def of(cls, snapshot: Snapshot, symbol: str, is_buy: bool, mark: Decimal, *, own: bool = False) -> _Room:
+        if symbol in snapshot.hedged:
+            return cls(snapshot.worst_qty(symbol, own=own), ZERO, mark)
         qty = snapshot.own_qty(symbol) if own else snapshot.positions.get(symbol, ZERO)
         pending = snapshot.pending.get(symbol, Pending())
         if is_buy:

@@ -261,7 +261,8 @@ class Snapshot:
     follower's wave begins. `depth` = visible (bid, ask) quantity. `carried` = targets of entries that were
     too small to be sent. `shared` = other leaders are copied on this account, so that the position may be
     less than, or against, what this leader's signals built. `hedged` = symbols that the account holds in
-    hedge mode: long and short are positions of their own, `positions` their net.
+    hedge mode: long and short are positions of their own, `positions` their net; `hedges` = the quantity
+    that stands on both sides at once.
     """
 
     equity: Decimal | None
@@ -280,6 +281,7 @@ class Snapshot:
     exits_due: frozenset[str] = frozenset()
     shared: bool = False
     hedged: frozenset[str] = frozenset()
+    hedges: Mapping[str, Decimal] = field(default_factory=dict)
     leader: LeaderState = LeaderState()
     guard: Guard = Guard()
     reconciled: bool = True
@@ -299,6 +301,9 @@ class Snapshot:
         """The largest |position| that any set of fills of the pending orders could leave."""
         qty = self.own_qty(symbol) if own else self.positions.get(symbol, ZERO)
         pending = self.pending.get(symbol)
+        if symbol in self.hedged:  # nothing nets anything away: every order may add to one of the legs
+            both = ZERO if own else 2 * self.hedges.get(symbol, ZERO)
+            return abs(qty) + both + (ZERO if pending is None else pending.buy + pending.sell)
         return abs(qty) if pending is None else max(abs(qty + pending.buy), abs(qty - pending.sell))
 
     def worst_notional(self, symbol: str, *, own: bool = False) -> Decimal | None:

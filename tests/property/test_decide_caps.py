@@ -316,3 +316,50 @@ def test_whatever_a_leader_signs_is_answered_and_stays_within_the_caps(
         assert 0 < decision.qty <= abs(held) and decision.is_buy == (held < 0)
     for number in (decision.limit_value, decision.observed_value, decision.target_qty, decision.wanted_qty):
         assert number is None or wire_number(number)
+
+
+@settings(max_examples=300, deadline=None, print_blob=True)
+@given(
+    policy=policies,
+    long=decimals("0", "2"),
+    short=decimals("0", "2"),
+    own_share=decimals("-1", "1"),
+    pending=st.tuples(decimals("0", "0.5"), decimals("0", "0.5")),
+    leader_qty=decimals("-50", "50", 2),
+    shared=st.booleans(),
+)
+def test_in_hedge_mode_both_legs_count_whoever_holds_them(
+    policy: Policy,
+    long: Decimal,
+    short: Decimal,
+    own_share: Decimal,
+    pending: tuple[Decimal, Decimal],
+    leader_qty: Decimal,
+    shared: bool,
+) -> None:
+    """A leg that somebody else holds, or another leader's copy, nets nothing away."""
+    account = Account(Decimal(50_000))
+    lot = Decimal("0.001")
+    own = (own_share * (long if own_share > 0 else short)).quantize(lot)
+    state = replace(
+        account.snapshot(leader_qty),
+        positions={BTC: long - short},
+        external={BTC: long - short - own},
+        hedged=frozenset({BTC}),
+        hedges={BTC: min(long, short)},
+        pending={BTC: Pending(*pending)},
+        shared=shared,
+    )
+    raw = signal(before="0", after=str(leader_qty), price="60000", leverage="20")
+    decision = decide(raw, state, policy, NOW_MS)
+    if decision.action is Action.SKIP or decision.leg == "close":
+        return
+    gross = (long + short + sum(pending) + decision.qty) * account.prices[BTC]
+    caps = [policy.leverage_max, Decimal(10)]
+    assert gross / account.equity <= min(caps)
+    for most in (policy.notional_per_symbol_max_usdt, policy.notional_total_max_usdt):
+        assert most is None or gross <= most
+    assert decision.leverage_after is not None and decision.leverage_after * account.equity >= gross
+    if policy.notional_per_leader_max_usdt is not None:
+        mine = (abs(own) + decision.qty) * account.prices[BTC]
+        assert mine <= policy.notional_per_leader_max_usdt
