@@ -104,6 +104,7 @@ def _fill(place: Path, parquet: Path) -> int:
     for table in ("signals", "copies", "fills"):
         _repeat_parquet(parquet / f"{table}.parquet")
     with closing(sqlite3.connect(place, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = OFF")  # written once, and not twice; nothing is at stake
         database.execute("PRAGMA synchronous = OFF")
         database.execute("PRAGMA cache_size = -400000")
         database.execute("BEGIN")
