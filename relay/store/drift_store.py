@@ -23,7 +23,7 @@ from relay.store.database import Database, SqliteDatabase, StoreError, migrate, 
 from relay.store.exporting import export_tables
 from relay.store.looks import Looks
 from relay.store.postgres import PostgresDatabase
-from relay.store.pruning import prune
+from relay.store.pruning import bound_refused, prune
 from relay.store.reading import Reader, RowFilter
 from relay.store.rows import FeedHead, MarketSample, StoreItem, VenueFact
 from relay.store.stretches import Stretches
@@ -119,6 +119,7 @@ class DriftStore:
         self._tracked.sum_up(now_ms, WORDS_SUMMED_EACH * stretches_max)
         done += sum_up(self._database, self._stretches, now_ms, stretches_max - done)
         drop_parts(self._database, self._stretches, now_ms)
+        bound_refused(self._database)
         return done
 
     def prune(self, until_ms: int) -> int:

@@ -10,12 +10,15 @@ counted as such: it would take its hour's figures with it.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from relay.store.database import Database, insert
 from relay.store.rows import COPY_KEY
 from relay.store.stretches import DAY_MS, Stretches
 
-__all__ = ["prune"]
+__all__ = ["bound_refused", "prune"]
 
+REFUSED_ROWS_MAX = 10_000
 SIGNALS_MAX = (
     2_000  # in one transaction, with all that followers made of them: writing does not wait for long
 )
@@ -35,6 +38,19 @@ def prune(database: Database, stretches: Stretches, until_ms: int) -> int:
     line = stretches.kept_ms
     with database.transaction():
         return _prune_signals(database, line) + _prune_waiting(database, line) + _prune_words(database, line)
+
+
+def bound_refused(database: Database) -> None:
+    """Of reports that were refused some rows are kept, for whoever asks why; the others are only counted."""
+    count = database.rows("SELECT COUNT(*) AS n FROM refused")[0]["n"]
+    if count <= REFUSED_ROWS_MAX:
+        return
+    some = database.rows(
+        "SELECT digest, reason FROM refused ORDER BY digest LIMIT ?", (REFUSED_ROWS_MAX // 2,)
+    )
+    with database.transaction():
+        database.run_many("DELETE FROM refused WHERE digest = ?", [(row["digest"],) for row in some])
+        database.run_many(_COUNT_REFUSED, sorted(Counter(row["reason"] for row in some).items()))
 
 
 def _line(database: Database, stretches: Stretches, day: int) -> int:

@@ -7,8 +7,19 @@ from typing import Any
 
 import pytest
 
+from relay.core.intake import Refusal
 from relay.core.report import build_report
-from relay.store import DriftStore, FeedEntry, FeedHead, RowFilter, StoreItem, StorePlace, VenueFact
+from relay.store import (
+    DriftStore,
+    FeedEntry,
+    FeedHead,
+    RefusedReport,
+    RowFilter,
+    StoreItem,
+    StorePlace,
+    VenueFact,
+)
+from relay.store.pruning import REFUSED_ROWS_MAX
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
 HOUR_MS = 3_600_000
@@ -54,7 +65,10 @@ def prune(place: StorePlace, until_ms: int = KEPT_MS) -> int:
 def reports(place: StorePlace) -> list[dict[str, Any]]:
     whole_days = [RowFilter(FIRST_MS + day * DAY_MS) for day in range(DAYS)]
     with DriftStore.open_for_reading(place) as store:
-        return [build_report(store.figures(where), {}, {}) for where in (RowFilter(), *whole_days)]
+        found = [build_report(store.figures(where), {}, {}) for where in (RowFilter(), *whole_days)]
+    for report in found:
+        del report["left_out"]  # what waited for its signal is refused once its day is gone
+    return found
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -137,3 +151,21 @@ def test_what_the_venue_said_goes_but_for_its_last_word_before(place: StorePlace
         assert store.read_venue_facts("fund", 0) == left
         assert store.read_venue_facts("fund", KEPT_MS)[0].wall_ms == KEPT_MS - HOUR_MS
         assert store.read_venue_facts("borrow_rate", 0) == [rate]
+
+
+def test_of_refused_reports_so_many_rows_are_kept_and_all_are_counted(place: StorePlace) -> None:
+    """A follower whose clock is off has a word refused every few seconds, for as long as it runs."""
+    refused = [
+        RefusedReport(
+            f"{number:064x}", "reports.alice.steady", Refusal("late" if number % 3 else "malformed", "")
+        )
+        for number in range(REFUSED_ROWS_MAX + 500)
+    ]
+    with DriftStore.open(place) as store:
+        for at in range(0, len(refused), 2_000):
+            store.write(refused[at : at + 2_000])
+        before = dict(store.figures().refused)
+        for _ in range(3):
+            store.count(START_MS)
+        assert store.counts()["refused"] <= REFUSED_ROWS_MAX
+        assert store.figures().refused == before
