@@ -126,6 +126,7 @@ class Closeout:
                 desk.failpoints.reach("recorded")
                 tries += 1
                 await desk.exit_tried(await desk.driver.drive(desk.driver.adopt(order)))
+            desk.exits.done(leader_id, symbol)  # whoever else wants it closed says so again
 
     # --- orders that nobody needs any more
 

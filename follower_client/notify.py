@@ -50,7 +50,7 @@ WHAT_TO_DO = {
     "not_flat": "It is tried again, once a minute in the end. Find out why, or close it by hand.",
     "stopped": "The follower has ended. Look at its log and start it again; positions are as they were.",
 }
-ALWAYS_TOLD = frozenset({"not_flat", "stopped", "equivocation", "unprotected"})
+ALWAYS_TOLD = frozenset({"not_flat", "stopped", "equivocation"})
 """Alarms that the limit per hour does not hold back."""
 
 DEFAULT_ADVICE = "Look at `follower-client status` and the log."

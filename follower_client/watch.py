@@ -93,6 +93,9 @@ class Watch:
         level = Control.FLATTEN if policy.silence is Silence.FLATTEN else Control.REDUCE_ONLY
         text = f"nothing heard from {leader_id} for {policy.silence_s} s"
         if self._desk.shared:
+            own = self._desk.control.read().leaders.get(leader_id)
+            if own is not None and own.level in (level, Control.FLATTEN, Control.LOCK):
+                return
             self._desk.control.order(level, by="trigger:leader_silent", reason=text, leader_id=leader_id)
         else:
             self._order(level, "leader_silent", text)

@@ -158,6 +158,7 @@ async def test_a_flatten_is_tried_until_the_venue_takes_it_or_somebody_resumes(t
         sent = tries(one)
         await asyncio.sleep(0.2)
         assert tries(one) == sent
+        assert one.desk.exits.stuck() == [], "nobody wants it closed any more"
         one.control.order(Control.FLATTEN, by="operator", reason="after all")
         await until(lambda: tries(one) > sent)
         venue.fault = lambda _: None
