@@ -92,6 +92,7 @@ soak-follower: setup ## 2,000 copied orders under 200 kill -9, 13 failpoints x 2
 soak-feed: setup ## every fault of the feed: kills, power loss, flipped bytes, a minute's freeze, cut lines, put-outs; a million changed messages; FAULT_SEED=N plays one again
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-20} FAULT_SECONDS=$${FAULT_SECONDS:-60} $(BIN)/pytest -s -o timeout=900 \
 	  tests/integration/test_feed_faults.py tests/integration/test_publisher_on_broker.py \
+	  tests/integration/test_two_publishers.py \
 	  tests/integration/test_follower_cut_off.py tests/integration/test_tls.py \
 	  tests/integration/test_follower_put_out.py tests/integration/test_private_group.py
 	MUTATIONS=$${MUTATIONS:-1000000} $(BIN)/pytest -s -o timeout=900 tests/property/test_protocol_mutations.py
