@@ -81,6 +81,10 @@ def status(config: Config = Path("follower.toml"), as_json: Json = False) -> Non
             why = f" ({row['control_reason']})" if row["control_reason"] else ""
             told = f"{row['control']} by {row['control_by']}{why}: no entries until {PROGRAM} resume"
             typer.echo(f"{row['follower']}: {told}")
+        for who, found in row["control_of_leaders"].items():
+            why = f" ({found['reason']})" if found["reason"] else ""
+            told = f"{found['level']} by {found['by']}{why}: no entries of his until {PROGRAM} resume"
+            typer.echo(f"{row['follower']}: {who}: {told}")
     raise typer.Exit(wrong)
 
 
@@ -286,11 +290,13 @@ def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
         "reasons": reasons,
         "positions": {s: str(qty) for s, qty in ({} if store is None else store.positions()).items()},
         "unfinished_orders": 0 if store is None else len(store.open_orders()),
-        "control": ", ".join(
-            [control.level.value, *(f"{who}: {level.level.value}" for who, level in control.leaders.items())]
-        ),
+        "control": control.level.value,
         "control_by": control.by,
         "control_reason": control.reason,
+        "control_of_leaders": {
+            who: {"level": found.level.value, "by": found.by, "reason": found.reason}
+            for who, found in control.leaders.items()
+        },
         "evidence": [
             {"file": str(file), "proves": proves} for file, proves in kept_evidence(one.follower.data_dir)
         ],

@@ -61,3 +61,19 @@ def test_a_memory_that_is_gone_is_not_called_flat(
     said = capsys.readouterr()
     assert "bob: flatten, NOT FLAT YET" in said.out and "carl: flatten, flat" in said.out
     assert "bob: the memory of what was copied is gone" in said.err and "recover" in said.err
+
+
+def test_status_says_of_whom_more_was_ordered_than_of_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "alice.toml"
+    config.write_text(GOOD)
+    (tmp_path / "data").mkdir()
+    control = ControlFile(tmp_path / "data")
+    control.order(Control.FLATTEN, by="trigger:leader_silent", reason="for 60 s", leader_id="bert")
+    command("status", "-c", str(config), monkeypatch=monkeypatch, status=0)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "bert: flatten by trigger:leader_silent (for 60 s): no entries of his until" in said
+    command("status", "-c", str(config), "--json", monkeypatch=monkeypatch, status=0)
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["control"], row["control_of_leaders"]["bert"]["level"]) == ("run", "flatten")
