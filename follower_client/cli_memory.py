@@ -142,7 +142,20 @@ def verdicts(
             for row in rows
         ],
     )
+    with one_line_errors():
+        for one, store in _stores([one for one in found if _file(one).exists()]):
+            _tell_refused(one, store)
     raise typer.Exit(wrong)
+
+
+def _tell_refused(one: FollowerSettings, store: Store | None) -> None:
+    """What was no signal at all: forged, replayed, out of its place."""
+    from follower_client.refused import refused_messages
+
+    for leader_id, counts in ({} if store is None else refused_messages(store)).items():
+        reasons = ", ".join(f"{code} {count}" for code, count in sorted(counts.items()))
+        told = f"{sum(counts.values())} messages in the name of {leader_id} were not believed ({reasons})"
+        typer.echo(f"{one.follower.id}: {told}")
 
 
 def _print_reports(config: Path) -> None:
@@ -251,7 +264,7 @@ def _stores(found: Sequence[FollowerSettings]) -> Iterator[tuple[FollowerSetting
     from follower_client.store import Store
 
     for one in found:
-        file = one.follower.data_dir / "follower.sqlite"
+        file = _file(one)
         if not file.exists():
             told = f"has not run yet, nothing is kept in {one.follower.data_dir}; next: {PROGRAM} run"
             typer.echo(f"{PROGRAM}: {one.follower.id}: {told}", err=True)
@@ -264,8 +277,13 @@ def _stores(found: Sequence[FollowerSettings]) -> Iterator[tuple[FollowerSetting
             store.close()
 
 
+def _file(one: FollowerSettings) -> Path:
+    return one.follower.data_dir / "follower.sqlite"
+
+
 def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
     from follower_client.control import ControlFile
+    from follower_client.refused import refused_messages
     from follower_client.trial import stakes
     from relay.telling.evidence import kept_evidence
 
@@ -289,6 +307,7 @@ def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
         **counts,
         "reasons": reasons,
         "positions": {s: str(qty) for s, qty in ({} if store is None else store.positions()).items()},
+        "refused_messages": {} if store is None else refused_messages(store),
         "unfinished_orders": 0 if store is None else len(store.open_orders()),
         "control": control.level.value,
         "control_by": control.by,

@@ -28,6 +28,7 @@ from follower_client.notify import Notifier
 from follower_client.order_driver import now_ms
 from follower_client.protection import Protection
 from follower_client.reading import read_secret
+from follower_client.refused import Refused
 from follower_client.reports import Identity, Reporter
 from follower_client.rounds import Rounds
 from follower_client.settings import FollowerSettings, LeaderSection
@@ -73,6 +74,7 @@ class Follower:
         self._bus: Bus | None = None
         self._executors: list[Executor] = []
         self._subscribers: list[Subscriber] = []
+        self._refused: list[Refused] = []
         self._desk: Desk | None = None
         self._reporter: Reporter | None = None
         self._feeding: list[asyncio.Task[None]] = []
@@ -137,6 +139,8 @@ class Follower:
         async def group_key(need: NeedKey) -> bytes | None:
             return await fetch_group_key(bus, leader, self.follower_id, need)
 
+        refused = Refused(desk.store, leader.id)
+        self._refused.append(refused)
         self._subscribers.append(
             Subscriber(
                 bus,
@@ -149,6 +153,7 @@ class Follower:
                 group_key=group_key if leader.box_key_file is not None else None,
                 on_put_out=self._put_out,
                 rounds=desk.rounds,
+                on_refused=refused.note,
             )
         )
 
@@ -238,6 +243,8 @@ class Follower:
         assert self._reporter is not None
         for feeding in self._feeding:
             feeding.cancel()
+        for refused in self._refused:
+            refused.save()
         await asyncio.gather(*(executor.drain(DRAIN_S) for executor in self._executors))
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):

@@ -248,6 +248,8 @@ class OrderDriver:
             )
         )
         self._failpoints.reach("after_submit")
+        if result.ending is Ending.DUPLICATE and order.tries == 1:
+            self._note_twin(live)  # also where the streams have told of it meanwhile
         order.order_id = order.order_id or result.order_id
         if result.ending is Ending.ACCEPTED:
             if live.on_accepted is not None:
@@ -259,8 +261,6 @@ class OrderDriver:
             return
         if order.state is not OrderState.SENT:
             return  # the streams knew better
-        if result.ending is Ending.DUPLICATE and order.tries == 1:
-            self._note_twin(live)
         log.info("order_not_accepted", client_order_id=order.client_order_id, ending=result.ending.value)
         order.reject_code = result.code
         if result.ending is Ending.REJECTED:

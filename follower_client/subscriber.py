@@ -72,9 +72,10 @@ class Subscriber:
         group_key: Callable[[NeedKey], Awaitable[bytes | None]] | None = None,
         on_put_out: Callable[[str], None] = lambda _reason: None,
         rounds: Rounds | None = None,
+        on_refused: Callable[[str], None] = lambda _code: None,
     ) -> None:
-        """`on_put_out` is told when the leader ends an epoch of his private group that we could read, and
-        gives us no key to the next one.
+        """`on_refused` is told why a message was not believed; `on_put_out` when the leader ends an epoch of
+        his private group that we could read, and gives us no key to the next one.
         """
         is_member = group_key is not None
         self._rounds = rounds or Rounds()
@@ -87,7 +88,7 @@ class Subscriber:
         )
         self._group_key = group_key
         self._keys_needed: asyncio.Queue[NeedKey] = asyncio.Queue()
-        self._on_put_out = on_put_out
+        self._on_put_out, self._on_refused = on_put_out, on_refused
         self._is_in_group = False
         self._bus = bus
         self._history = History(bus.fetch_range, subjects.stream(leader_id))
@@ -171,6 +172,7 @@ class Subscriber:
                     self._listener.locked(reason, detail, evidence)
                 case Rejected(code, detail):
                     log.warning("message_rejected", code=code, detail=detail)
+                    self._on_refused(code)
 
     def _heard(self, anchor: Head) -> None:
         """`anchor` = where the feed is joined if this is the first that is ever heard of it."""

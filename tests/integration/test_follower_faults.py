@@ -21,6 +21,7 @@ from follower_client.errors import StoreError
 from follower_client.store import Store
 from relay.protocol.messages import PositionState, Snapshot
 from tests.integration.follower_world import ROOT, World, die_with_parent, eventually, world
+from tests.integration.test_follower_commands import client
 
 FLIPS = int(os.environ.get("FLIPS", "300"))
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(150 + FLIPS // 10)]
@@ -247,3 +248,5 @@ async def test_a_hostile_leader_stays_inside_every_cap_and_each_refusal_is_liste
             assert (row["verdict"], row["reason"]) == (report.verdict, report.reason)
             assert row["detail"]
         assert await follower.stop() == 0
+        told, _ = await client(tmp_path, "verdicts", "-c", str(config), "--limit", "1")
+        assert "messages in the name of lead were not believed (" in told and "wrong_place " in told
