@@ -102,6 +102,11 @@ async def test_loans_are_taken_charged_to_the_limit_and_paid_back(purse: Purse) 
     assert (row["borrowAmount"], row["borrowable"]) == ("20000", True)
     owed = await client.request("v5/spot-margin-trade/liability", ["private"], "GET", {"currency": "USDT"})
     assert owed["result"]["spotTotalBorrow"] == "20000"
+    (loan,) = await client.fetch_borrow_interest("USDT")
+    assert (loan["amountBorrowed"], loan["interest"]) == (20000, 0)
+    before = (await client.privateGetV5SpotCrossMarginTradeAccount())["result"]
+    assert float(before["debtBalanceSum"]) == pytest.approx(0.2)
+    assert float(before["acctBalanceSum"]) == pytest.approx(1.2 + 10 + 2)
     asked = ("v5/spot-margin-trade/flexible-available-inventory", ["public"], "GET", {"currency": "USDT"})
     left = float((await client.request(*asked))["result"]["availableInventory"])
     await client.repay_cross_margin("USDT", 5000)

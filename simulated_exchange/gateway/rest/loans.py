@@ -99,6 +99,13 @@ def _auto_repay_mode(call: Call) -> Result:
     return {"data": [{"currency": coin.name, "autoRepayMode": mode} for coin in coins if coin.lending]}
 
 
+def _classic_loans(call: Call) -> Result:
+    venue = call.venue
+    held = [(venue.coins[at], view) for at, view in sorted(_held(call).items())]
+    btc = venue.coins.by_name("BTC")
+    return rows.classic_loans(held, venue.usd_price(btc.index) if btc else 0)
+
+
 def _state(_call: Call) -> Result:
     return rows.spot_margin_state()
 
@@ -270,6 +277,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/v5/spot-margin-trade/currency-data"): _public(_currency_data),
     ("GET", "/v5/spot-margin-trade/flexible-available-inventory"): _public(_inventory),
     ("GET", "/v5/spot-margin-trade/interest-rate-history"): Route(_rate_history, group="history"),
+    ("GET", "/v5/spot-cross-margin-trade/account"): Route(_classic_loans, group="history"),
     ("GET", "/v5/spot-margin-trade/state"): Route(_state, group="history"),
     ("GET", "/v5/spot-margin-trade/max-borrowable"): Route(_max_borrowable, group="history"),
     ("GET", "/v5/spot-margin-trade/liability"): Route(_liability, group="history"),

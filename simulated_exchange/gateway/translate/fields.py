@@ -156,6 +156,7 @@ REQUEST_FIELDS: dict[str, str] = {
         "tpTriggerBy slTriggerBy activePrice tpSize slSize tpLimitPrice slLimitPrice tpOrderType "
         "slOrderType"
     ),
+    "GET /v5/spot-cross-margin-trade/account": "",
     "GET /v5/spot-margin-trade/coinstate": "currency",
     "GET /v5/spot-margin-trade/collateral": "currency",
     "GET /v5/spot-margin-trade/currency-data": "currency",

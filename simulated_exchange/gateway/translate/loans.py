@@ -16,6 +16,7 @@ from simulated_exchange.instruments import SCALE, fixed_point
 __all__ = [
     "NO_VIP",
     "borrow_state_row",
+    "classic_loans",
     "collateral_ratio_row",
     "collateral_row",
     "currency_data_row",
@@ -164,6 +165,31 @@ def inventory_row(coin: Coin, pool: LendingPoolView, now_ms: int) -> Row:
         "currency": coin.name,
         "availableInventory": decimal_text(max(pool.lendable, 0)),
         "updateTime": str(now_ms),
+    }
+
+
+def classic_loans(held: list[tuple[Coin, CoinView]], btc_price: int) -> Row:
+    """What an account has and owes of every coin, as spot margin showed it before unified accounts; sums are
+    in BTC. Interest is taken from the wallet every hour, so none is due beside the loan.
+    """
+    debts = [view.borrowed * view.usd_price // SCALE for _, view in held]
+    assets = [view.usd_value + debt for (_, view), debt in zip(held, debts, strict=True)]
+    return {
+        "status": "1",
+        "riskRate": rate_text(sum(debts), sum(assets), 4) if sum(assets) > 0 else "0",
+        "acctBalanceSum": rate_text(sum(assets), btc_price, 8),
+        "debtBalanceSum": rate_text(sum(debts), btc_price, 8),
+        "loanAccountList": [
+            {
+                "tokenId": coin.name,
+                "total": decimal_text(view.wallet_balance),
+                "locked": decimal_text(view.locked),
+                "loan": decimal_text(view.borrowed),
+                "interest": "0",
+                "free": decimal_text(max(view.free, 0)),
+            }
+            for coin, view in held
+        ],
     }
 
 

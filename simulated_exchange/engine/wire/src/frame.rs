@@ -10,7 +10,7 @@ const REQUEST_ID_MAX: usize = 36;
 pub struct PlainFrame<'a> {
     /// The client's number for it: letters, digits, '-' and '_'.
     pub request_id: &'a str,
-    /// As the client wrote it, whatever that is.
+    /// As the client wrote it: a text, whatever it says, or a whole number.
     pub timestamp: &'a str,
     /// As the client wrote it; empty for none.
     pub recv_window: &'a str,
@@ -66,18 +66,16 @@ fn times<'a>(scanner: &mut Scanner<'a>) -> Option<(&'a str, &'a str)> {
     let (mut timestamp, mut window) = (None, None);
     let mut others: [&str; OTHERS_MAX] = [""; OTHERS_MAX];
     let mut count = 0;
-    scanner.object(|key, scanner| {
-        let text = scanner.text()?;
-        match key {
-            "X-BAPI-TIMESTAMP" => keep(&mut timestamp, text),
-            "X-BAPI-RECV-WINDOW" => keep(&mut window, text),
-            _ if count < OTHERS_MAX && !others[..count].contains(&key) => {
-                others[count] = key;
-                count += 1;
-                Some(())
-            }
-            _ => None,
+    scanner.object(|key, scanner| match key {
+        "X-BAPI-TIMESTAMP" => keep(&mut timestamp, scanner.text_or_number()?),
+        "X-BAPI-RECV-WINDOW" => keep(&mut window, scanner.text_or_number()?),
+        _ if count < OTHERS_MAX && !others[..count].contains(&key) => {
+            scanner.text()?;
+            others[count] = key;
+            count += 1;
+            Some(())
         }
+        _ => None,
     })?;
     Some((timestamp?, window.unwrap_or("")))
 }

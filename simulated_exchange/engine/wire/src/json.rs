@@ -1,6 +1,9 @@
 //! A scanner for JSON of the plainest kind: objects and lists, texts of printable ASCII without escapes. Whatever else
 //! JSON may hold is not read, which is no error: somebody else reads it.
 
+/// Of a whole number; one of so many fits 64 bits.
+const NUMBER_DIGITS_MAX: usize = 18;
+
 /// Where reading stands.
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
@@ -51,6 +54,20 @@ impl<'a> Scanner<'a> {
         self.at += length;
         (self.bytes[self.at] == b'"').then(|| self.at += 1)?;
         Some(text)
+    }
+
+    /// A text, or the digits of a whole number.
+    #[inline]
+    pub(crate) fn text_or_number(&mut self) -> Option<&'a str> {
+        if self.peek()? == b'"' {
+            return self.text();
+        }
+        let rest = &self.bytes[self.at..];
+        let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = str::from_utf8(&rest[..length]).ok()?;
+        let is_plain = (1..=NUMBER_DIGITS_MAX).contains(&length) && (length == 1 || rest[0] != b'0');
+        self.at += length;
+        is_plain.then_some(digits)
     }
 
     /// An object of at least one member: each key is told, and its value is to be read then.
@@ -110,6 +127,18 @@ mod tests {
     fn plain_objects_are_read_with_blanks_between() {
         assert_eq!(members("{\"a\":\"1\"}"), Some(vec![("a", "1")]));
         assert_eq!(members(" {\t\"a\" :\r\n\"1\" , \"b\":\"\"} \n"), Some(vec![("a", "1"), ("b", "")]));
+    }
+
+    #[test]
+    fn numbers_are_read_where_they_may_stand() {
+        let read = |text| Scanner::new(text).text_or_number();
+        assert_eq!(read(b" 17}"), Some("17"));
+        assert_eq!(read(b"\"17\""), Some("17"));
+        assert_eq!((read(b"0,"), read(b"00"), read(b"-1"), read(b"")), (Some("0"), None, None, None));
+        assert_eq!((read(b"true"), read(b"1234567890123456789")), (None, None));
+        for text in [&b"{\"a\":1.5}"[..], b"{\"a\":1e3}", b"{\"a\":1 2}"] {
+            assert_eq!(Scanner::new(text).object(|_, value| value.text_or_number().map(drop)), None);
+        }
     }
 
     #[test]
