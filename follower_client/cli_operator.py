@@ -133,6 +133,8 @@ def leave(
         if not row.get("off_the_relays_list", True):
             told = "the relay could not be told: ask the leader to take you off his list"
             typer.echo(f"follower-client: {row['follower']}: {told}", err=True)
+        if "error" not in row:
+            row["positions"] = "kept" if keep else "closed" if row["flat"] else "STILL OPEN"
     is_done = all(row["flat"] or keep for row in rows if "error" not in row)
     _tell(rows, as_json, (status or wrong) if is_done else 75)
 
@@ -191,6 +193,9 @@ def _tell(rows: list[Row], as_json: bool, status: int) -> None:
         typer.echo(json.dumps(rows))
     else:
         for row in (row for row in rows if "error" not in row):
+            if "positions" in row:
+                typer.echo(f"{row['follower']}: left {row['leader']}, positions {row['positions']}")
+                continue
             extra = "" if "flat" not in row else (", flat" if row["flat"] else ", NOT FLAT YET")
             typer.echo(f"{row['follower']}: {row['level']}{extra}")
     if status:

@@ -253,7 +253,7 @@ async def test_leaving_one_of_several_leaders_closes_his_copies_and_keeps_the_ot
         assert "it copies other too, allowed: stop it, leave, start it again" in told
         assert await stage.venue.position("alice") > 0 and "[[more_leaders]]" in config.read_text()
         assert await follower.stop() == 0
-        assert "alice: run, flat" in await leave("lead", 0)
+        assert "alice: left lead, positions closed" in await leave("lead", 0)
         assert await stage.venue.position("alice") == 0
         assert [leader.id for leader in load_settings(config).leaders] == ["other"]
         assert config.with_name("alice.toml.before-leaving-lead").exists()
