@@ -13,6 +13,8 @@ use crate::queues::Queues;
 
 /// Units that roundings may make in one command.
 const SLACK: i128 = 1_000;
+/// Commands that did something after which nobody may still wait to be liquidated.
+const PATIENCE: u32 = 2;
 /// Hundredths in one whole of leverage.
 const LEVERAGE_ONE: i128 = 100;
 const WHOLE: i64 = SCALE;
@@ -69,6 +71,8 @@ pub struct Means {
     pub liquidations: u64,
     /// Liquidations of accounts whose orders leave no room for a bound.
     pub unjudged: u64,
+    /// Who should be liquidated, and at how many looks in a row.
+    due: BTreeMap<AccountId, u32>,
 }
 
 impl Means {
@@ -140,15 +144,28 @@ impl Means {
         }
     }
 
-    /// Nobody is left who should have been liquidated.
+    /// True when somebody who should be liquidated waits for the next command.
+    #[must_use]
+    pub fn is_anybody_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Nobody is left who should have been liquidated. Whom the last step of a command ruins (the venue works what it took
+    /// over, and a resting order fills) is served by the next one that does anything; who is still there after
+    /// `PATIENCE` of them is left.
     ///
     /// # Errors
     /// Who was.
-    pub fn look_around(exchange: &Exchange) -> Result<(), String> {
+    pub fn look_around(&mut self, exchange: &Exchange) -> Result<(), String> {
+        let before = std::mem::take(&mut self.due);
         for account in exchange.accounts().into_iter().filter(|account| account.0 >= FIRST_USER_ACCOUNT) {
             let rate = exchange.account(account).and_then(|view| view.maintenance_rate).unwrap_or(0);
-            let holds = !exchange.positions(account).is_empty();
-            check(rate < WHOLE || !holds, || format!("{account:?} is left at a rate of {rate}"))?;
+            if rate < WHOLE || exchange.positions(account).is_empty() {
+                continue;
+            }
+            let looks = before.get(&account).map_or(1, |looks| looks + 1);
+            check(looks <= PATIENCE, || format!("{account:?} is left at a rate of {rate}"))?;
+            self.due.insert(account, looks);
         }
         Ok(())
     }

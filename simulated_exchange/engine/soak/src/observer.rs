@@ -216,7 +216,7 @@ impl Observer {
     ///
     /// # Errors
     /// What does not hold.
-    pub fn look_around(&self, exchange: &Exchange) -> Result<(), String> {
+    pub fn look_around(&mut self, exchange: &Exchange) -> Result<(), String> {
         let mut sums: BTreeMap<InstrumentId, i128> = BTreeMap::new();
         for ((_, instrument, _), held) in &self.positions {
             *sums.entry(*instrument).or_default() += held;
@@ -230,7 +230,7 @@ impl Observer {
         }
         check(open == self.open, || "the live orders are not those of the events".to_owned())?;
         self.queues.look_around(exchange)?;
-        Means::look_around(exchange)?;
+        self.means.look_around(exchange)?;
         let count = u16::try_from(exchange.instruments().len()).unwrap_or(u16::MAX);
         (0..count).map(InstrumentId).try_for_each(|instrument| {
             let (bid, ask) = exchange.best(instrument);

@@ -14,7 +14,7 @@ use crate::entropy::Entropy;
 use crate::means::Before;
 use crate::observer::Observer;
 
-/// Commands between two looks at everything.
+/// Commands between two looks at everything, at the least.
 const LOOK_EVERY: u64 = 64;
 /// Commands between two restarts.
 const RESTART_EVERY: u64 = 4096;
@@ -60,6 +60,8 @@ pub struct Run {
     pub observer: Observer,
     events: Vec<Event>,
     again: Vec<Event>,
+    /// The command after which everything was looked at last.
+    looked: u64,
     /// What happened so far.
     pub tally: Tally,
 }
@@ -79,6 +81,7 @@ impl Run {
             observer: Observer::default(),
             events: Vec::new(),
             again: Vec::new(),
+            looked: 0,
             tally: Tally::default(),
         };
         for action in opening(&genesis) {
@@ -137,7 +140,9 @@ impl Run {
         for event in &self.events {
             *self.tally.events.entry(event.kind.code()).or_default() += 1;
         }
-        if self.tally.commands.is_multiple_of(LOOK_EVERY) {
+        let is_time = self.tally.commands - self.looked >= LOOK_EVERY;
+        if applied.reject.is_none() && (is_time || self.observer.means.is_anybody_due()) {
+            self.looked = self.tally.commands;
             self.observer.look_around(&self.exchange)?;
         }
         if self.tally.commands.is_multiple_of(RESTART_EVERY) {
