@@ -77,6 +77,9 @@ def status(config: Config = Path("follower.toml"), as_json: Json = False) -> Non
             typer.echo(
                 f"{row['follower']}: {share:.0%} of the policy's size; more by copies within the drift"
             )
+        if row["seq"] is not None and not row["running"]:
+            told = f"not running: nothing is copied, only the venue's stops guard what is open; {PROGRAM} run"
+            typer.echo(f"{row['follower']}: {told}")
         if row["control"] != "run":
             why = f" ({row['control_reason']})" if row["control_reason"] else ""
             told = f"{row['control']} by {row['control_by']}{why}: no entries until {PROGRAM} resume"
@@ -261,11 +264,11 @@ def recover(
 
 def _stores(found: Sequence[FollowerSettings]) -> Iterator[tuple[FollowerSettings, Store | None]]:
     """Each with its memory; without one it has never run, which is said and is no failure."""
-    from follower_client.store import Store
+    from follower_client.store import Store, is_lost
 
     for one in found:
         file = _file(one)
-        if not file.exists():
+        if not file.exists() and not is_lost(file):
             told = f"has not run yet, nothing is kept in {one.follower.data_dir}; next: {PROGRAM} run"
             typer.echo(f"{PROGRAM}: {one.follower.id}: {told}", err=True)
             yield one, None
@@ -283,6 +286,7 @@ def _file(one: FollowerSettings) -> Path:
 
 def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
     from follower_client.control import ControlFile
+    from follower_client.locks import is_held
     from follower_client.refused import refused_messages
     from follower_client.trial import stakes
     from relay.telling.evidence import kept_evidence
@@ -302,6 +306,7 @@ def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
         "leaders": [each.id for each in one.leaders],
         "paper": one.venue.kind == "paper",
         "mark": one.mark,
+        "running": is_held(one.follower.data_dir / "lock"),
         "stakes": None if store is None else str(stakes(one, store)),
         "seq": None if head is None else head.seq,
         **counts,

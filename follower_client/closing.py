@@ -23,7 +23,7 @@ from follower_client.locks import hold
 from follower_client.reading import read_files
 from follower_client.records import Order
 from follower_client.settings import FollowerSettings
-from follower_client.store import Store
+from follower_client.store import Store, is_lost
 
 __all__ = ["leave", "wait_until_flat"]
 
@@ -47,6 +47,12 @@ def wait_until_flat(settings: FollowerSettings, limit_s: float) -> bool:
         return asyncio.run(_close_here(settings, limit_s))
     finally:
         lock.close()
+
+
+def _never_copied(folder: Path) -> bool:
+    """A store that is lost is none that never was: what it held may be open."""
+    file = folder / "follower.sqlite"
+    return not file.exists() and not is_lost(file)
 
 
 def _watch(folder: Path, limit_s: float) -> bool:
@@ -144,7 +150,7 @@ def _leave_one(
     try:
         is_flat = False
         if not keep:
-            is_flat = not (folder / "follower.sqlite").exists()
+            is_flat = _never_copied(folder)
             is_flat = is_flat or asyncio.run(_close_here(settings, limit_s, leader_id))
         if is_flat or keep:
             ControlFile(folder).note("left", by="operator", detail=leader_id)

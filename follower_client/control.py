@@ -4,7 +4,8 @@ Belongs here: the file, its levels, the audit trail beside it. Does not belong h
 (`executor` refuses entries, `closeout` closes), when a trigger fires (`risk`).
 
 The command line writes the file, the daemon reads it: nothing has to be running for an order to count, and a
-look costs one `stat`. A level is only ever lowered by `resume`. A file that cannot be read counts as locked.
+look costs one `stat`. A level is only ever lowered by `resume`. A file that cannot be read counts as locked,
+and so does one that is gone: the audit trail beside it tells that there was one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,8 @@ ORDER = tuple(Control)
 OPERATOR = "operator"
 LOCK_WAIT_MAX_S, LOCK_LOOK_S = 2.0, 0.005
 DAMAGED = "the control file cannot be read"
+GONE = "the control file is gone; what it said is in the audit trail"
+TRAIL_READ_BYTES = 65_536  # its end, where the newest order stands
 
 
 class LeaderControl(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,14 +79,15 @@ class ControlFile:
         self._audit = folder / AUDIT_NAME
         self._seen: tuple[int, int, int] | None = None
         self._state = ControlState()
+        self._trail_seen: tuple[int, int] | None = None
+        self._pulled: set[str] = set()
 
     def read(self) -> ControlState:
         """The state in force now."""
         try:
             stat = self.path.stat()
         except FileNotFoundError:
-            self._seen, self._state = None, ControlState()
-            return self._state
+            return self._missing()
         except OSError:
             return self._damaged()
         seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
@@ -95,9 +99,34 @@ class ControlFile:
             self._seen = seen
         return self._state
 
-    def _damaged(self) -> ControlState:
+    def _missing(self) -> ControlState:
+        """Nothing was ever ordered, or the file is lost: then what was ordered last is in force, locked."""
+        if not self._state.number:
+            self._state = self._last_in_trail()
+        return self._damaged(GONE) if self._state.number else self._state
+
+    def _last_in_trail(self) -> ControlState:
+        try:
+            stat = self._audit.stat()
+            if (seen := (stat.st_mtime_ns, stat.st_size)) == self._trail_seen:
+                return self._state
+            with self._audit.open("rb") as file:
+                file.seek(max(0, stat.st_size - TRAIL_READ_BYTES))
+                lines = file.read().splitlines()
+        except FileNotFoundError:
+            return self._state
+        except OSError:
+            return msgspec.structs.replace(self._state, number=1)
+        for line in reversed(lines):
+            with suppress(msgspec.MsgspecError):
+                if (found := msgspec.json.decode(line, type=ControlState)).number:
+                    return found
+        self._trail_seen = seen
+        return self._state
+
+    def _damaged(self, why: str = DAMAGED) -> ControlState:
         self._seen = None
-        return msgspec.structs.replace(self._state, level=Control.LOCK, reason=DAMAGED)
+        return msgspec.structs.replace(self._state, level=Control.LOCK, reason=why)
 
     def order(self, level: Control, *, by: str, reason: str, leader_id: str = "") -> ControlState:
         """Raise the level to at least this, of one leader's copies or of all; on the disk when it returns. A
@@ -116,6 +145,18 @@ class ControlFile:
                 return now
             self.note("flatten", by=by, detail=reason)
             return self._write(now.level, by=now.by, reason=now.reason, closing=closing)
+
+    def pull(self, level: Control, *, name: str, reason: str) -> ControlState:
+        """A trigger's order, as often as its reason is still there: while its level or a stricter one is in
+        force it counts once, so that two of them do not overwrite one another. Raises `FollowerError`.
+        """
+        now = self.read()
+        if ORDER.index(now.level) < ORDER.index(level):
+            self._pulled.clear()
+        elif name in self._pulled and (now.closing or level is not Control.FLATTEN):
+            return now
+        self._pulled.add(name)
+        return self.order(level, by=f"trigger:{name}", reason=reason)
 
     def _order_leader(
         self, now: ControlState, leader_id: str, level: Control, *, by: str, reason: str

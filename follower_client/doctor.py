@@ -17,7 +17,7 @@ from follower_client.control import ControlFile
 from follower_client.core.policy import Mode
 from follower_client.core.snapshot import Control
 from follower_client.daemon import Market, private_transport
-from follower_client.errors import FollowerError
+from follower_client.errors import FollowerError, StoreError
 from follower_client.instance import check_folder
 from follower_client.reading import read_secret
 from follower_client.risk import CLOCK_FAULT_MS
@@ -127,6 +127,8 @@ def _store(settings: FollowerSettings, say: Callable[..., Finding]) -> Iterator[
         yield say("data_dir", "ok" if is_private else "fail", str(folder), todo)
         try:
             check_folder(settings)
+        except StoreError as error:
+            yield say("data_dir", "fail", str(error), "follower-client recover")
         except FollowerError as error:
             yield say("data_dir", "fail", str(error), "another [follower] data_dir")
         level = ControlFile(folder).read()

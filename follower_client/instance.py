@@ -12,7 +12,7 @@ from follower_client.errors import ConfigurationError, FollowerError, StoreError
 from follower_client.locks import Lock, hold, hold_on_host
 from follower_client.reading import read_secret
 from follower_client.settings import FollowerSettings
-from follower_client.store import Store
+from follower_client.store import Store, refuse_lost
 from follower_client.venue.key_rights import KeyRights
 from relay.protocol.venues import venue_name
 
@@ -48,10 +48,12 @@ def hold_account(settings: FollowerSettings, key: KeyRights) -> Lock | None:
 
 def check_folder(settings: FollowerSettings) -> None:
     """Whether a folder that was used before is this follower's, and of the same kind. Raises
-    `ConfigurationError`; a store that cannot be read is told of when it is opened.
+    `ConfigurationError`, or `StoreError` where its store is gone; one that cannot be read is told of when it
+    is opened.
     """
     folder = settings.follower.data_dir
     file = folder / "follower.sqlite"
+    refuse_lost(file)
     if not file.exists():
         return
     try:

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from follower_client.errors import InstanceError
 
-__all__ = ["LOCK_DIR_VARIABLE", "Lock", "hold", "hold_on_host"]
+__all__ = ["LOCK_DIR_VARIABLE", "Lock", "hold", "hold_on_host", "is_held"]
 
 LOCK_DIR_VARIABLE = "SLIPSTREAM_LOCK_DIR"
 ASK_LIMIT_S = 0.2
@@ -54,6 +54,18 @@ def hold(path: Path, what: str) -> Lock:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def is_held(path: Path) -> bool:
+    """Whether a program that runs on this machine holds a file's lock."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def hold_on_host(name: str, what: str) -> Lock:

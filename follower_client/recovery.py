@@ -122,7 +122,7 @@ async def _recover(settings: FollowerSettings, path: Path, aside: Path | None) -
     for envelope, signal in heard:
         found.signal(envelope, signal)
     await _look_further(settings, found)
-    store = Store.open(path)
+    store = Store.open(path, anew=True)
     try:
         store.claim({"follower": settings.follower.id})
         found.write(store)

@@ -178,11 +178,8 @@ class RiskWatch:
                 self._trigger(Control.FLATTEN, name, text)
 
     def _trigger(self, level: Control, name: str, detail: str) -> None:
-        by = f"trigger:{name}"
         before = self._control.read()
-        if before.level is level and before.by == by:
-            return
-        after = self._control.order(level, by=by, reason=detail)
+        after = self._control.pull(level, name=name, reason=detail)
         if after.number != before.number:
             log.error("trigger", name=name, level=level.value, detail=detail)
 

@@ -3,6 +3,8 @@
 Belongs here: transactions, reading. Does not belong here: tables and migrations (`store_schema`), what to
 record and when (`executor`).
 
+Beside the file stands a mark that there is one: a store that is lost is never taken for one that never was.
+
 WAL with `synchronous=FULL`: a commit is on the disk when the call returns. What the venue tells again (an
 execution, that an order was taken) is not worth a wait for the disk while others want to trade: it is there
 with the next commit that is, at the latest with the order's end, before which it is asked for again after a
@@ -25,15 +27,30 @@ from follower_client.records import Copy, CopyKey, Head, Order
 from follower_client.store_schema import MIGRATIONS, SUMMED, crc
 from follower_client.venue.port import VenueFill
 
-__all__ = ["INSTRUMENTS_MARK", "OutboxRow", "Store"]
+__all__ = ["INSTRUMENTS_MARK", "OutboxRow", "Store", "is_lost", "refuse_lost"]
 
 INSTRUMENTS_MARK = "instruments"
 """The mark that keeps the venue's filters as they were at the last start, for a replay."""
 
 BUSY_TIMEOUT_S = 5.0
+KEPT_SUFFIX = ".kept"
 ZERO = Decimal(0)
 
 OutboxRow = tuple[int, str, bytes]
+
+
+def is_lost(path: Path) -> bool:
+    """Whether there was a store here, and now there is none."""
+    is_there = path.exists() and path.stat().st_size > 0
+    return not is_there and path.with_suffix(KEPT_SUFFIX).exists()
+
+
+def refuse_lost(path: Path) -> None:
+    """Raises `StoreError`: to begin anew would make what is held by copying somebody else's."""
+    if is_lost(path):
+        raise StoreError(
+            f"{path}: the store is gone, and with it what is a copy; next: follower-client recover"
+        )
 
 
 class Store:
@@ -46,9 +63,13 @@ class Store:
         self._durable = True
 
     @classmethod
-    def open(cls, path: Path, *, read_only: bool = False) -> Store:
-        """Open or create, check, migrate. Raises `StoreError` naming the file."""
+    def open(cls, path: Path, *, read_only: bool = False, anew: bool = False) -> Store:
+        """Open or create, check, migrate; one that is lost is made again with `anew` alone. Raises
+        `StoreError` naming the file.
+        """
         try:
+            if not anew:
+                refuse_lost(path)
             if read_only:
                 connection = sqlite3.connect(
                     f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
@@ -66,6 +87,7 @@ class Store:
             store = cls(connection)
             store._migrate(path)
             store.check_sums(path)
+            path.with_suffix(KEPT_SUFFIX).touch(mode=0o600)
         except (sqlite3.Error, OSError, OverflowError, UnicodeDecodeError) as error:
             raise StoreError(f"{path}: {error}") from None
         return store

@@ -98,7 +98,7 @@ class Watch:
                 return
             self._desk.control.order(level, by="trigger:leader_silent", reason=text, leader_id=leader_id)
         else:
-            self._order(level, "leader_silent", text)
+            self._desk.control.pull(level, name="leader_silent", reason=text)
 
     def _tell_triggers(self) -> None:
         state = self._desk.control.read()
@@ -126,7 +126,7 @@ class Watch:
                 if self._edge(name, passed, told, kind):
                     level = LEVEL_OF.get(limit.action)
                     if level is not None:
-                        self._order(level, kind, told)
+                        self._desk.control.pull(level, name=kind, reason=told)
 
     def _numbers(self) -> dict[str, Decimal]:
         account = self._desk.port.account
@@ -175,11 +175,6 @@ class Watch:
         self._raised.add(name)
         self._notifier.tell(kind or name, text)
         return True
-
-    def _order(self, level: Control, name: str, text: str) -> None:
-        by, before = f"trigger:{name}", self._desk.control.read()
-        if (before.level, before.by) != (level, by):
-            self._desk.control.order(level, by=by, reason=text)
 
 
 def _limits(settings: WatchSection) -> list[_Limit]:

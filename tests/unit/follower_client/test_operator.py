@@ -17,7 +17,7 @@ from follower_client.core.policy import LossAction, Policy, Silence
 from follower_client.core.snapshot import Control
 from follower_client.errors import FollowerError
 from follower_client.settings import WatchAction, WatchSection
-from follower_client.venue.port import OpenOrder
+from follower_client.venue.port import Ending, OpenOrder, OrderRequest, SubmitResult
 from tests.unit.follower_client.alarms import Alarms
 from tests.unit.follower_client.build import BTC
 from tests.unit.follower_client.executor_bench import POLICY, bench, until
@@ -48,6 +48,47 @@ def test_a_damaged_file_counts_as_locked(tmp_path: Path) -> None:
         (tmp_path / "control.json").write_text(text)
         assert control.read().level is Control.LOCK
         assert ControlFile(tmp_path).read().level is Control.LOCK
+
+
+def test_a_lost_file_counts_as_locked_and_what_it_said_goes_on(tmp_path: Path) -> None:
+    running = ControlFile(tmp_path)
+    running.note("stakes", by="trial", detail="no order")
+    assert running.read().level is ControlFile(tmp_path).read().level is Control.RUN, "none was ever given"
+    ControlFile(tmp_path).order(Control.FLATTEN, by="operator", reason="")
+    assert running.read().level is Control.FLATTEN
+    running.note("left", by="operator", detail="no order either")
+    (tmp_path / "control.json").unlink()
+    for control in (running, ControlFile(tmp_path)):
+        assert (control.read().level, control.read().closing) == (Control.LOCK, 1)
+    with pytest.raises(FollowerError, match="--reason"):
+        ControlFile(tmp_path).resume(by="operator", reason="")
+    after = ControlFile(tmp_path).resume(by="operator", reason="looked at it")
+    assert (after.level, after.number) == (Control.RUN, 2)
+    assert running.read().level is Control.RUN
+
+
+@pytest.mark.asyncio
+async def test_limits_that_are_reached_together_are_told_and_written_once(tmp_path: Path) -> None:
+    policy = Policy(
+        label="p",
+        leverage_max=Decimal(10),
+        daily_loss_max_usdt=Decimal(50),
+        weekly_loss_max_usdt=Decimal(60),
+        loss_action=LossAction.CLOSE,
+    )
+    async with bench(tmp_path, policy=policy) as one:
+        alarms = Alarms(one)
+        alarms.watch.look()
+        await one.verdict(one.offer("2"))
+        one.venue.move("99000")  # 0.1 BTC loses 100
+        for _ in range(5):
+            alarms.watch.look()
+        trail = (tmp_path / "audit.jsonl").read_text().splitlines()
+        assert {json.loads(line)["by"] for line in trail} == {"trigger:daily_loss", "trigger:weekly_loss"}
+        assert len(trail) == 2
+        ControlFile(tmp_path).resume(by="operator", reason="")
+        alarms.watch.look()
+        assert ControlFile(tmp_path).read().level is Control.FLATTEN, "the loss is still there"
 
 
 @pytest.mark.asyncio
@@ -85,6 +126,26 @@ async def test_an_entry_that_is_recorded_and_waits_for_room_is_stopped_too(
         room.set()
         copy = await one.verdict(seq)
         assert (copy.verdict, copy.reason) == ("missed", "pause") and venue.requests == []
+
+
+@pytest.mark.parametrize("stream_first", [True, False])
+@pytest.mark.asyncio
+async def test_a_second_program_is_noticed_whether_stream_or_answer_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream_first: bool
+) -> None:
+    venue = FakeVenue()
+
+    async def submit(request: OrderRequest) -> SubmitResult:
+        venue._execute(request, request.qty)  # the other program's, of the same name
+        if stream_first:
+            await asyncio.sleep(0.01)
+        return SubmitResult(Ending.DUPLICATE, None, "110072")
+
+    monkeypatch.setattr(venue, "submit", submit)
+    async with bench(tmp_path, venue) as one:
+        assert (await one.verdict(one.offer("2"))).verdict == "copied"
+        state = ControlFile(tmp_path).read()
+        assert (state.level, state.by) == (Control.PAUSE, "trigger:second_instance")
 
 
 @pytest.mark.asyncio

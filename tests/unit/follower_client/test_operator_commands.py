@@ -12,6 +12,11 @@ from follower_client import cli_operator
 from follower_client.cli import main
 from follower_client.control import ControlFile
 from follower_client.core.snapshot import Control
+from follower_client.errors import StoreError
+from follower_client.locks import hold
+from follower_client.records import Head
+from follower_client.store import Store
+from relay.keys import create_nkey
 from tests.unit.follower_client.test_store_and_settings import GOOD
 
 
@@ -79,3 +84,48 @@ def test_status_says_of_whom_more_was_ordered_than_of_the_account(
     command("status", "-c", str(config), "--json", monkeypatch=monkeypatch, status=0)
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["control"], row["control_of_leaders"]["bert"]["level"]) == ("run", "flatten")
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_memory_that_is_gone_is_not_begun_anew(
+    followers: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    left: bytes | None,
+) -> None:
+    create_nkey(followers / "alice.nk")
+    (followers / "bob").mkdir()
+    store = followers / "bob" / "follower.sqlite"
+    Store.open(store).close()
+    Store.open(store).close()
+    store.unlink()
+    if left is not None:
+        store.write_bytes(left)
+    words = ("-c", str(followers / "bob.toml"))
+    for name in ("run", "status", "verdicts"):
+        command(name, *words, monkeypatch=monkeypatch, status=1)
+        said = capsys.readouterr()
+        assert "the store is gone" in said.err and "recover" in said.err and "Traceback" not in said.err
+    with pytest.raises(StoreError, match="gone"):
+        Store.open(store)
+    Store.open(store, anew=True).close()
+    Store.open(store).close()
+
+
+def test_status_says_whether_anybody_runs(
+    followers: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = followers / "bob"
+    folder.mkdir()
+    store = Store.open(folder / "follower.sqlite")
+    store.save_head("lead", Head(1, 7, "aa"))
+    store.close()
+    words = ("status", "-c", str(followers / "bob.toml"))
+    for is_running in (False, True, False):
+        lock = hold(folder / "lock", "data_dir") if is_running else None
+        command(*words, monkeypatch=monkeypatch, status=0)
+        assert ("bob: not running" in capsys.readouterr().out) is not is_running
+        command(*words, "--json", monkeypatch=monkeypatch, status=0)
+        assert json.loads(capsys.readouterr().out)[0]["running"] is is_running
+        if lock is not None:
+            lock.close()
