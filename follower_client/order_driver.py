@@ -90,6 +90,7 @@ class LiveOrder:
     order: Order
     held_qty: Decimal = ZERO
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    sent_s: float | None = None  # when this process sent it last, monotonic
     is_new: bool = True  # recorded by this process, which therefore knows whether it was ever sent
     on_accepted: Callable[[], None] | None = None
     why_not: Callable[[], str] = lambda: ""  # asked right before each send; a reason abandons the order
@@ -232,6 +233,7 @@ class OrderDriver:
             self._store.record_order(order)
         order.advance(OrderEvent.SEND)
         order.tries += 1
+        live.sent_s = time.monotonic()
         if self._risk is not None:
             self._risk.note_order()
         result = await self._port.submit(
@@ -278,10 +280,10 @@ class OrderDriver:
         order = live.order
         if order.state is OrderState.SENT:
             order.advance(OrderEvent.LOSE)
-        fence_ms = order.send_by_ms + self._port.recv_window_ms + FUTURE_TOLERANCE_MS + ENGINE_LAG_MS
+        fence_s = self._fence_s(live)
         turn = 0
         while order.state is OrderState.UNKNOWN:
-            asked_ms = now_ms()
+            asked_s = time.monotonic()
             try:
                 seen = await self._port.fetch_by_client_id(order.symbol, order.client_order_id)
             except VenueUnavailableError as error:
@@ -291,13 +293,23 @@ class OrderDriver:
                     self._take(live, seen)
                     self._store.record_order(order)
                     return
-                if asked_ms > fence_ms and order.state is OrderState.UNKNOWN:
+                if asked_s > fence_s and order.state is OrderState.UNKNOWN:
                     order.advance(OrderEvent.ABSENT)
                     order.reject_code = ""
                     self._store.record_order(order)
                     return
             await self._wait(live, QUERY_WAIT_S[min(turn, len(QUERY_WAIT_S) - 1)])
             turn += 1
+
+    def _fence_s(self, live: LiveOrder) -> float:
+        """From when on what was sent can no longer enter the venue, monotonic: a clock that is set meanwhile
+        moves it in neither direction.
+        """
+        wait_ms = SEND_SLACK_MS + self._port.recv_window_ms + FUTURE_TOLERANCE_MS + ENGINE_LAG_MS
+        if live.sent_s is not None:
+            return live.sent_s + wait_ms / 1000
+        left_ms = live.order.send_by_ms - SEND_SLACK_MS + wait_ms - now_ms()
+        return time.monotonic() + min(max(left_ms, 0), wait_ms) / 1000
 
     async def _watch(self, live: LiveOrder) -> None:
         """At the venue and not terminal: streams first, a query when they are quiet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -93,6 +94,30 @@ async def test_an_order_that_never_arrived_is_sent_again_under_the_same_id_after
         assert len(venue.requests) == 2
         assert venue.requests[0].client_order_id == venue.requests[1].client_order_id
         assert now_ms() - begun_ms >= 100 + order_driver.SEND_SLACK_MS
+
+
+@pytest.mark.usefixtures("short_fence")
+@pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
+@pytest.mark.asyncio
+async def test_a_clock_that_is_set_while_an_outcome_is_unknown_moves_no_fence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_ms: int
+) -> None:
+    venue, sent_s = FakeVenue(), list[float]()
+
+    def lost(request: OrderRequest) -> SubmitResult | None:
+        sent_s.append(time.monotonic())
+        if len(sent_s) > 1:
+            return None
+        real_ms = order_driver.now_ms
+        monkeypatch.setattr(order_driver, "now_ms", lambda: real_ms() + step_ms)
+        return SubmitResult(Ending.UNKNOWN)
+
+    async with bench(tmp_path, venue) as one:
+        await one.verdict(one.offer("2"))
+        venue.fault = lost
+        await one.verdict(one.offer("0"))
+        assert one.position() == 0
+    assert 0.35 <= sent_s[1] - sent_s[0] <= 10, "sent again after the fence, and not before"
 
 
 @pytest.mark.asyncio
