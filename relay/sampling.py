@@ -20,7 +20,7 @@ from relay.venue import VenueUnavailable
 __all__ = ["Sampler", "depth_within"]
 
 LOOK_INTERVAL_S: Final = 1.0
-BOOK_EVERY: Final = 5  # looks between two readings of a book
+BOOK_EVERY: Final = 5  # looks between two readings of a book, where so many symbols are watched at most
 SMOOTHING: Final = Decimal("0.1")
 _BPS = Decimal(10_000)
 _log = structlog.get_logger(__name__)
@@ -63,6 +63,7 @@ class Sampler:
         self._variance: dict[str, Decimal] = {}
         self._depth: dict[str, Decimal] = {}
         self._refill: dict[str, Decimal] = {}
+        self._read_at: dict[str, int] = {}  # the look that read the book last
 
     def samples(self) -> Mapping[str, MarketSample]:
         """Symbols whose book and motion are known."""
@@ -92,7 +93,7 @@ class Sampler:
         """One look: every mark, and the book whose turn it is."""
         self._note_marks(account)
         if self._symbols and turn % BOOK_EVERY < len(self._symbols):
-            await self._read_book(self._symbols[turn % len(self._symbols)])
+            await self._read_book(self._symbols[turn % len(self._symbols)], turn)
 
     def _note_marks(self, account: Account) -> None:
         for symbol in self._symbols:
@@ -108,15 +109,15 @@ class Sampler:
                     change * change if known is None else known + SMOOTHING * (change * change - known)
                 )
 
-    async def _read_book(self, symbol: str) -> None:
+    async def _read_book(self, symbol: str, turn: int) -> None:
         try:
             depth = depth_within(*await self._venue.fetch_book(symbol))
         except VenueUnavailable as error:
             _log.debug("book_not_read", symbol=symbol, reason=str(error))
             return
-        before = self._depth.get(symbol)
-        self._depth[symbol] = depth
-        if before is not None:
-            grown = max(depth - before, Decimal(0)) / (BOOK_EVERY * Decimal(LOOK_INTERVAL_S))
+        before, looks = self._depth.get(symbol), turn - self._read_at.get(symbol, turn)
+        self._depth[symbol], self._read_at[symbol] = depth, turn
+        if before is not None and looks > 0:  # five looks on average, more of them for more symbols
+            grown = max(depth - before, Decimal(0)) / (looks * Decimal(LOOK_INTERVAL_S))
             known = self._refill.get(symbol, grown)
             self._refill[symbol] = known + SMOOTHING * (grown - known)

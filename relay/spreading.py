@@ -4,12 +4,14 @@ Belongs here: telling, reading and the last plan per symbol. Does not belong her
 (`relay.planning`), the market's figures (`relay.sampling`).
 
 The plan lies in an entry of the broker that this leader alone may read, so a publisher that starts again has
-it at once. An entry lives a minute: where the relay plans no more, everybody enters together again.
+it at once. An entry lives a minute, and what was read of it as long: where the relay plans no more, everybody
+enters together again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any, Final
@@ -44,7 +46,13 @@ class Spreader:
     """Tells and reads while `run` runs; `plan` is what goes into the next signal."""
 
     def __init__(
-        self, bus: Bus, leader_id: str, sampler: Sampler, latest: AccountSource, window_ms_max: int
+        self,
+        bus: Bus,
+        leader_id: str,
+        sampler: Sampler,
+        latest: AccountSource,
+        window_ms_max: int,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bus = bus
         self._leader_id = leader_id
@@ -52,12 +60,15 @@ class Spreader:
         self._latest = latest
         self._window_ms_max = window_ms_max
         self._step = STEP_START  # typical notional of his entries / his equity
+        self._clock_s = clock_s
         self._told: PlansTold | None = None
+        self._read_s = 0.0  # when it was
         self._is_failing = False
 
     def plan(self, symbol: str) -> StaggerPlan:
-        """One wave until something is known."""
-        found = self._told.plans.get(symbol) if self._told else None
+        """One wave while nothing is known."""
+        told = self._in_force()
+        found = told.plans.get(symbol) if told else None
         return found.stagger if found else StaggerPlan()
 
     def note_step(self, notional_usdt: Decimal, equity_usdt: Decimal) -> None:
@@ -67,13 +78,14 @@ class Spreader:
 
     def shown(self) -> dict[str, Any]:
         """How many follow now, and every plan with both parts of its cost, as text."""
-        if self._told is None:
+        in_force = self._in_force()
+        if in_force is None:
             return {"followers": 0, "plans": {}}
-        told: dict[str, Any] = msgspec.to_builtins(self._told)
+        told: dict[str, Any] = msgspec.to_builtins(in_force)
         return {name: told[name] for name in ("followers", "plans")}
 
     async def run(self) -> None:
-        """Keep the plan current until cancelled; keep the last one where that fails."""
+        """Keep the plan current until cancelled; keep the last one for its life where that fails."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sampler.run(self._latest), name="sampler")
             await self._try(self.read)
@@ -112,7 +124,11 @@ class Spreader:
                 raise BusError(f"plan: {symbol} would wait for longer than {self._window_ms_max} ms")
         if plans is not None and (self._told is None or plans.plans != self._told.plans):
             _log.info("stagger_plan", leader_id=self._leader_id, followers=plans.followers)
-        self._told = plans
+        self._told, self._read_s = plans, self._clock_s()
+
+    def _in_force(self) -> PlansTold | None:
+        """What was read, for as long as the entry it was read from lives."""
+        return self._told if self._clock_s() - self._read_s < subjects.PLAN_LIFE_S else None
 
     async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
         try:

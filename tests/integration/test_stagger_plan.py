@@ -4,6 +4,8 @@ alone may read; whatever a follower claims, the others do not wait for it.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -55,7 +57,8 @@ class Book:
         self.qty = Decimal("0.6")
 
     async def fetch_book(self, symbol: str) -> tuple[Levels, Levels]:
-        assert symbol == BTC
+        if symbol != BTC:
+            return [], []
         side, self.qty = self.qty, Decimal(1)
         return [(Decimal(99_990), side)], [(Decimal(100_010), side)]
 
@@ -79,8 +82,10 @@ async def sampled() -> Sampler:
     return sampler
 
 
-async def spreader(room: Room, name: str = "alice") -> Spreader:
-    return Spreader(await room.bus(name), name, await sampled(), Latest(), WINDOW_MS)
+async def spreader(
+    room: Room, name: str = "alice", clock_s: Callable[[], float] = time.monotonic
+) -> Spreader:
+    return Spreader(await room.bus(name), name, await sampled(), Latest(), WINDOW_MS, clock_s)
 
 
 async def test_the_sampler_tells_depth_refill_and_motion_of_what_it_saw() -> None:
@@ -89,6 +94,15 @@ async def test_the_sampler_tells_depth_refill_and_motion_of_what_it_saw() -> Non
     assert Decimal(7_900) < sample.refill_usdt_per_s < Decimal(8_100)  # 40,000 within five looks
     assert Decimal("0.09") < sample.volatility_bps < Decimal("0.11")
     assert Sampler(Book(), [BTC]).samples() == {}
+
+
+async def test_a_book_that_is_read_less_often_refills_no_faster() -> None:
+    sampler, latest = Sampler(Book(), [BTC, *(f"S{number}/USDT:USDT" for number in range(9))]), Latest()
+    for turn in range(11):
+        latest.move(str(100_000 + turn % 2))
+        await sampler.look(latest.account, turn)
+    refill = sampler.samples()[BTC].refill_usdt_per_s
+    assert Decimal(3_900) < refill < Decimal(4_100)  # 40,000 within ten looks
 
 
 async def test_a_plan_comes_from_who_follows_now_and_lies_where_the_leader_reads_it(tmp_path: Path) -> None:
@@ -118,6 +132,30 @@ async def test_a_plan_comes_from_who_follows_now_and_lies_where_the_leader_reads
         await eve.publish_report("alice", "eve", status("eve", "50000", mode="stopped"), "r4")
         assert (await renewed(now_s, planner, alice)).followers == 0
         assert alice.plan(BTC) == StaggerPlan()
+
+
+async def test_a_relay_that_plans_no_more_means_one_wave_a_minute_later(tmp_path: Path) -> None:
+    async with running_room(tmp_path) as room:
+        now_s = [0.0]
+        planner, admin = Planner(lambda: now_s[0]), await room.broker.connect("admin")
+        await planner.start(admin)
+        bob, eve, alice = (
+            await room.bus("bob"),
+            await room.bus("eve"),
+            await spreader(room, "alice", lambda: now_s[0]),
+        )
+        await bob.publish_report("alice", "bob", status("bob", "60000"), "r1")
+        await eve.publish_report("alice", "eve", status("eve", "50000"), "r2")
+        await renewed(now_s, planner, alice)
+        assert alice.plan(BTC).waves == 2
+        await admin.close()  # the servers of a cluster go on without their relay
+        now_s[0] += subjects.PLAN_LIFE_S - 1
+        with pytest.raises(BusError):
+            await alice.renew()
+        assert alice.plan(BTC).waves == 2
+        now_s[0] += 1
+        assert alice.plan(BTC) == StaggerPlan()
+        assert alice.shown() == {"followers": 0, "plans": {}}
 
 
 async def renewed(now_s: list[float], planner: Planner, leader: Spreader) -> PlansTold:
