@@ -81,6 +81,7 @@ class Broker:
         self._leaders = leaders
         self._followers = followers
         self._invites = invites
+        self._with_stream: set[str] = set()  # leaders
         self._tls = tls
         self._ca_pem = ca_pem
         self._retention = retention or Retention()
@@ -143,9 +144,8 @@ class Broker:
         New leaders get their stream first. Returns when the broker works by it; raises `BusError` if it
         cannot be asked (it takes this over at its next start then), `Failed` if it refuses.
         """
-        known = {leader.id for leader in self._leaders}
         self._leaders, self._followers, self._invites = leaders, followers, invites
-        if {leader.id for leader in leaders} - known:
+        if {leader.id for leader in leaders} - self._with_stream:
             await self._make_streams()
         self._write_config()
         system = await self.connect(SYSTEM)
@@ -239,6 +239,7 @@ class Broker:
             await system.close()
         if make_streams:
             await self._make_streams()
+        self._with_stream = {leader.id for leader in self._leaders}
         _log.info("broker_ready", url=self.url, version=version, streams=len(self._leaders) + 1)
 
     async def _make_streams(self) -> None:
@@ -249,6 +250,7 @@ class Broker:
             await ensure_reports(admin, self._retention)
             await ensure_keys(admin, self._retention)
             await ensure_plans(admin, self._retention)
+            self._with_stream = {leader.id for leader in self._leaders}
         finally:
             await admin.close()
 

@@ -4,7 +4,8 @@ Belongs here: what `relay.broker` does with a process of its own, done with serv
 streams, users. Does not belong here: the servers' configuration (`relay.broker_config`), their processes.
 
 Who connects to the cluster is asked about here (auth callout). A user who was put out is refused when he
-comes back, and his open connections are ended on every server.
+comes back, and his open connections are ended on every server: one that does not answer just now is asked
+until it does, for as long as a connection that it has let in may last.
 """
 
 from __future__ import annotations
@@ -26,16 +27,20 @@ from relay.broker_config import (
     LeaderUser,
     rights_of,
 )
-from relay.callout import CALLOUT_SUBJECT, Issuer, read_question
+from relay.callout import CALLOUT_SUBJECT, LEASE_S, Issuer, read_question
 from relay.errors import Failed, TryAgain
 from relay.keys import load_issuer, load_nkey_seed
-from relay.nats_bus import Bus, BusError, BusMessage, BusUnavailable
+from relay.nats_bus import Bus, BusError, BusMessage, BusTimeout, BusUnavailable
 from relay.protocol import subjects
 from relay.streams import Retention, check_durable, ensure_keys, ensure_plans, ensure_reports, ensure_signals
 
 __all__ = ["ExternalBroker"]
 
 CHECK_INTERVAL_S = 30.0
+CUT_OFF_AGAIN_S = 1.0  # between two tries at a server that has not answered
+CUT_OFF_TIMEOUT_S = 2.0
+CONNECTIONS_LISTED_MAX = 100_000
+SERVERS_KNOWN_MAX = 1_000
 _log = structlog.get_logger(__name__)
 
 
@@ -65,9 +70,13 @@ class ExternalBroker:
         self._issuer: Issuer | None = None
         self._users = BrokerUsers(leaders, followers, {}, invites)
         self._rights = rights_of(self._users)
+        self._with_stream: set[str] = set()  # leaders
+        self._servers: dict[str, float] = {}  # by id: when it was last heard of
+        self._to_cut: dict[str, dict[str, float]] = {}  # server -> user -> until when it matters
+        self._cutting = asyncio.Lock()
         self._answering: Bus | None = None
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watching: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def url(self) -> str:
@@ -95,14 +104,19 @@ class ExternalBroker:
         try:
             version = await self._check()
             if make_streams:
-                await self._make_streams(self._users.leaders)
+                await self._make_streams()
+            else:
+                self._with_stream = {leader.id for leader in self._users.leaders}
             self._answering = await self.connect(ADMIN)
             await self._answering.answer_servers(CALLOUT_SUBJECT, self._on_question)
         except BusUnavailable as error:
             raise TryAgain(f"broker.url: {error}") from None
         except BusError as error:
             raise Failed(f"broker.url: {error}") from None
-        self._watching = asyncio.create_task(self._watch(), name="broker-watch")
+        self._tasks = [
+            asyncio.create_task(self._watch(), name="broker-watch"),
+            asyncio.create_task(self._keep_cutting(), name="broker-cut-off"),
+        ]
         _log.info("broker_ready", url=self.url, version=version, streams=len(self._users.leaders) + 2)
 
     async def connect(self, role: str = MONITOR) -> Bus:
@@ -118,17 +132,19 @@ class ExternalBroker:
         invites: Sequence[InviteUser],
     ) -> None:
         """Let these people in and nobody else, from now on; who lost a right is cut off and may come back
-        with what he has left.
+        with what he has left. Raises `BusError` if the cluster cannot be asked; to be repeated then.
         """
-        before, known = self._rights, {leader.id for leader in self._users.leaders}
+        before = self._rights
         self._users = BrokerUsers(leaders, followers, {}, invites)
         self._rights = rights_of(self._users)
-        new = [leader for leader in leaders if leader.id not in known]
-        if new:
-            await self._make_streams(new)
-        changed = [nkey for nkey, rights in before.items() if self._rights.get(nkey) != rights]
-        if changed:
-            await self._cut_off({before[nkey].user for nkey in changed})
+        changed = {before[nkey].user for nkey in before if self._rights.get(nkey) != before[nkey]}
+        until_s = time.monotonic() + LEASE_S
+        for server in self._servers if changed else ():
+            self._to_cut.setdefault(server, {}).update(dict.fromkeys(changed, until_s))
+        if self._to_cut:
+            await self._cut_off()
+        if {leader.id for leader in leaders} - self._with_stream:
+            await self._make_streams()
         _log.info("users_changed", leaders=len(leaders), followers=len(followers), invites=len(invites))
 
     async def wait_failed(self) -> None:
@@ -137,9 +153,9 @@ class ExternalBroker:
 
     async def stop(self) -> None:
         """Let go of the cluster, which runs on."""
-        if self._watching:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._answering:
             await self._answering.close()
         self._failed.cancel()
@@ -147,15 +163,28 @@ class ExternalBroker:
     async def _check(self) -> str:
         system = await self.connect(SYSTEM)
         try:
+            for answer in await system.api_all("$SYS.REQ.SERVER.PING"):
+                self._note_server(str(answer.get("server", {}).get("id", "")))
             return await check_durable(system)
         finally:
             await system.close()
 
-    async def _make_streams(self, leaders: Sequence[LeaderUser]) -> None:
+    def _note_server(self, server: str) -> None:
+        """It has connections, or may have."""
+        now_s = time.monotonic()
+        self._servers[server] = now_s
+        if len(self._servers) > SERVERS_KNOWN_MAX:
+            gone = [one for one, at_s in self._servers.items() if now_s - at_s > LEASE_S]
+            for one in gone or [min(self._servers, key=self._servers.__getitem__)]:
+                del self._servers[one]
+
+    async def _make_streams(self) -> None:
         admin = await self.connect(ADMIN)
         try:
-            for leader in leaders:
-                await ensure_signals(admin, leader.id, self._retention)
+            for leader in self._users.leaders:
+                if leader.id not in self._with_stream:
+                    await ensure_signals(admin, leader.id, self._retention)
+                    self._with_stream.add(leader.id)
             await ensure_reports(admin, self._retention)
             await ensure_keys(admin, self._retention)
             await ensure_plans(admin, self._retention)
@@ -167,24 +196,56 @@ class ExternalBroker:
         assert self._issuer is not None, "start first"
         if question is None:
             return b""
+        self._note_server(question.server_id)  # before the answer: whom it lets in it may have to cut off
         rights = self._rights.get(question.nkey)
         if rights is None:
             return self._issuer.refuse(question, now_s)
         return self._issuer.admit(question, rights, now_s)
 
-    async def _cut_off(self, users: set[str]) -> None:
-        """End these users' connections, wherever they are."""
-        system = await self.connect(SYSTEM)
+    async def _cut_off(self) -> None:
+        """End the connections of `_to_cut` where the server answers; the others stay in there."""
+        async with self._cutting:
+            system = await self.connect(SYSTEM)
+            try:
+                await asyncio.gather(*(self._cut_off_at(system, server) for server in list(self._to_cut)))
+            finally:
+                await system.close()
+
+    async def _cut_off_at(self, system: Bus, server: str) -> None:
+        now_s, asked = time.monotonic(), f"$SYS.REQ.SERVER.{server}"
+        users = {user: until_s for user, until_s in self._to_cut[server].items() if until_s > now_s}
         try:
-            body = {"auth": True, "limit": 100_000}
-            for answer in await system.api_all("$SYS.REQ.SERVER.PING.CONNZ", body=body):
-                server = answer.get("server", {}).get("id", "")
+            if users:
+                body = {"auth": True, "limit": CONNECTIONS_LISTED_MAX}
+                answer = await system.api(f"{asked}.CONNZ", body, timeout_s=CUT_OFF_TIMEOUT_S)
                 for row in answer.get("data", {}).get("connections") or []:
-                    name = str(row.get("authorized_user", "")).removeprefix("user:")
-                    if name in users:
-                        await system.api(f"$SYS.REQ.SERVER.{server}.KICK", {"cid": row["cid"]})
-        finally:
-            await system.close()
+                    if str(row.get("authorized_user", "")).removeprefix("user:") in users:
+                        await self._kick(system, f"{asked}.KICK", row["cid"])
+        except (BusTimeout, BusUnavailable) as error:
+            _log.warning("not_cut_off_yet", server=server, users=sorted(users)[:10], reason=str(error))
+            return
+        left = {user: until_s for user, until_s in self._to_cut[server].items() if user not in users}
+        self._to_cut[server] = {user: until_s for user, until_s in left.items() if until_s > now_s}
+        if not self._to_cut[server]:
+            del self._to_cut[server]
+
+    async def _kick(self, system: Bus, subject: str, connection: int) -> None:
+        try:
+            await system.api(subject, {"cid": connection}, timeout_s=CUT_OFF_TIMEOUT_S)
+        except (BusTimeout, BusUnavailable):
+            raise
+        except BusError:  # it has gone by itself
+            _log.debug("already_gone", connection=connection)
+
+    async def _keep_cutting(self) -> None:
+        """A server that was frozen or away knows nothing of who was put out meanwhile."""
+        while True:
+            await asyncio.sleep(CUT_OFF_AGAIN_S)
+            if self._to_cut:
+                try:
+                    await self._cut_off()
+                except BusError as error:
+                    _log.warning("not_cut_off_yet", reason=str(error))
 
     async def _watch(self) -> None:
         """A server that comes back with other settings ends the word durable."""

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from relay import broker as broker_module
+from relay.admission import People
 from relay.broker import find_nats_server
-from relay.broker_config import ADMIN, SYSTEM, broker_config
+from relay.broker_config import ADMIN, SYSTEM, LeaderUser, broker_config
 from relay.errors import Failed
+from relay.keys import create_nkey
+from relay.nats_bus import BusError
 from relay.protocol import subjects
 from relay.streams import Retention, ensure_signals
 from tests.integration.broker_room import Room, eventually, running_room
@@ -120,6 +123,22 @@ async def test_a_broker_that_keeps_dying_is_given_up(tmp_path: Path, monkeypatch
         with pytest.raises(Failed, match="died 2 times"):
             await asyncio.wait_for(failing, 10)
     assert processes_below(tmp_path) == []
+
+
+async def test_a_leader_who_comes_while_the_broker_is_frozen_gets_his_stream_later(tmp_path: Path) -> None:
+    async with running_room(tmp_path) as room:
+        nora = LeaderUser("nora", create_nkey(tmp_path / "nora.nk"))
+        people: People = ([*room.broker.leaders, nora], [*room.broker.followers], [])
+        os.kill(room.broker.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(BusError):
+                await room.broker.change_users(*people)
+        finally:
+            os.kill(room.broker.pid, signal.SIGCONT)
+        await room.broker.change_users(*people)  # as it is repeated; nothing is new in it
+        admin = await room.broker.connect(ADMIN)
+        assert await admin.api(f"$JS.API.STREAM.INFO.{subjects.stream('nora')}", {})
+        await admin.close()
 
 
 async def test_a_frozen_broker_is_still_ended(tmp_path: Path) -> None:

@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import nats
 import pytest
 from nats.aio.client import Client
 
+from relay.admission import People
 from relay.broker_config import ADMIN, FollowerUser, LeaderUser
 from relay.errors import Failed
 from relay.keys import create_nkey, load_nkey_seed
 from relay.moving import move_leader
-from relay.nats_bus import Bus, BusMessage, BusUnavailable, NotPermitted
+from relay.nats_bus import Bus, BusError, BusMessage, BusUnavailable, NotPermitted
 from relay.outbox import Outbox
 from relay.protocol import subjects
 from relay.protocol.feed import Accepted, FeedReader
@@ -207,6 +210,28 @@ async def test_who_is_put_out_is_cut_off_on_every_server(tmp_path: Path) -> None
         with pytest.raises(BusUnavailable, match="not one of its users"):
             await cluster.bus("bob")
         for client in (*there, eve):
+            await client.close()
+
+
+async def test_who_is_put_out_while_his_server_is_frozen_hears_nothing_when_it_wakes(tmp_path: Path) -> None:
+    async with running_cluster(tmp_path) as cluster:
+        bob, eve = await bare(cluster, "bob", [], node="c"), await bare(cluster, "eve", [], node="c")
+        left = {name: leaders for name, leaders in FOLLOWERS.items() if name != "bob"}
+        people: People = (
+            [LeaderUser(name, cluster.public[name]) for name in LEADERS],
+            [FollowerUser(name, cluster.public[name], leaders) for name, leaders in left.items()],
+            [],
+        )
+        cluster.processes["c"].send_signal(signal.SIGSTOP)
+        try:
+            with suppress(BusError):  # the relay's own connection may be at this server
+                await cluster.broker.change_users(*people)
+        finally:
+            cluster.processes["c"].send_signal(signal.SIGCONT)
+        await cluster.broker.change_users(*people)  # as it is repeated; nothing is new in it
+        await eventually(lambda: not bob.is_connected, 30)
+        assert eve.is_connected
+        for client in (bob, eve):
             await client.close()
 
 
