@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from nacl.signing import SigningKey, VerifyKey
+from nacl.signing import SigningKey
 
 from relay.errors import Failed, TryAgain
 from relay.keys import ring_of
@@ -117,7 +117,3 @@ class Incumbent:
         except ProtocolError:
             return None
         return message if isinstance(message, Heartbeat) else None
-
-    def _choose(self, key_id: str, seq: int) -> VerifyKey:
-        """A heartbeat is signed by whoever would sign what comes after the head."""
-        return self._ring.choose(key_id, seq + 1)

@@ -12,6 +12,7 @@ holds that place this one stops: two never interleave.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -137,10 +138,11 @@ class Publisher:
             await self._incumbent.give_way()
         self._head = self._outbox.head
         self._rewind(self._outbox.acknowledged_seq + 1)
-        now_ms = self._clock_ms()
+        now_ms, run = self._clock_ms(), secrets.token_hex(8)
         self._epoch = max(self._head.epoch + 1, now_ms // 1000)
         self.record(
-            lambda _: Notice(notice="started", text="", sealed_ms=now_ms), facts={HOME_FACT: home or ""}
+            lambda _: Notice(notice="started", text="", sealed_ms=now_ms, run=run),
+            facts={HOME_FACT: home or ""},
         )
 
     def record(
@@ -354,12 +356,13 @@ class Publisher:
     async def _beat(self) -> None:
         leader_id = self._identity.leader_id
         while True:
-            if self._stored.seq and self._stored.seq + 1 >= self._sealer.first_seq:
+            is_ours = self._stored.epoch == self._epoch  # before that another one may still win the place
+            if is_ours and self._stored.seq + 1 >= self._sealer.first_seq:
                 wire = self._heartbeat()
                 self._incumbent.note_own(wire)
                 with suppress(BusUnavailable):
                     await self._bus.publish(subjects.beat(leader_id), wire)
-            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S if is_ours else RESEND_WAIT_MIN_S)
 
     def _heartbeat(self) -> bytes:
         message = Heartbeat(

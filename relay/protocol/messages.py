@@ -215,7 +215,8 @@ class Notice(_Message, frozen=True, kw_only=True, gc=False):
 
     `key_rotation` is the last message under the old key; `key_revoked` ends the belief in the key that signed
     it. `terms` tells a changed recommendation. `group_epoch` begins an epoch of a private group: `keys_root`
-    commits to the wrapped keys of all `keys_count` members.
+    commits to the wrapped keys of all `keys_count` members. `run` is another one in every `started`: two
+    publishers that begin in one millisecond do not say the same.
     """
 
     notice: Literal[
@@ -228,6 +229,7 @@ class Notice(_Message, frozen=True, kw_only=True, gc=False):
     group_epoch: Count | None = None
     keys_root: Hash | None = None
     keys_count: Count | None = None
+    run: Token | None = None
 
 
 class FillRow(_Message, frozen=True, kw_only=True, gc=False):

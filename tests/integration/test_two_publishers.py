@@ -18,12 +18,15 @@ import pytest
 from relay.broker_config import LeaderUser
 from relay.door import call
 from relay.errors import Failed
+from relay.nats_bus import BusMessage
 from relay.outbox import Outbox
+from relay.protocol import subjects
+from relay.protocol.feed import Beat, FeedEvent, FeedReader
 from relay.publisher import Publisher
-from tests.integration.broker_room import Room, eventually, running_room
+from tests.integration.broker_room import SIGNING_KEY, Room, eventually, running_room
 from tests.integration.relay_programs import programs
 from tests.integration.test_leader_door import start_external, step
-from tests.integration.test_publisher_on_broker import failure, history, run_process, running, say
+from tests.integration.test_publisher_on_broker import PUBLIC, failure, history, run_process, running, say
 from tests.integration.test_relay_programs import last_line
 
 pytestmark = pytest.mark.asyncio
@@ -156,6 +159,60 @@ async def test_two_copies_that_begin_together_never_interleave(tmp_path: Path) -
         for box in boxes:
             box.close()
         await asyncio.gather(*(bus.close() for bus in buses))
+
+
+async def test_who_begins_in_the_same_millisecond_does_not_say_the_same(tmp_path: Path) -> None:
+    async with running_room(tmp_path) as room:
+        boxes, buses = [room.outbox(name) for name in ("one", "two")], [await room.bus("alice") for _ in "12"]
+        both = [
+            Publisher(
+                leader_id="alice",
+                signing_key=SIGNING_KEY,
+                outbox=box,
+                bus=bus,
+                program_version="",
+                clock_ms=lambda: 1,
+            )
+            for box, bus in zip(boxes, buses, strict=True)
+        ]
+        for one in both:
+            await one.start()
+        tasks = [asyncio.create_task(one.run()) for one in both]
+        await eventually(lambda: any(task.done() for task in tasks))
+        await eventually(lambda: not all(one.unsent for one in both))
+        assert [task.done() for task in tasks] == [bool(one.unsent) for one in both]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for box in boxes:
+            box.close()
+        await asyncio.gather(*(bus.close() for bus in buses))
+
+
+async def test_who_is_fenced_at_his_first_word_has_silenced_nobody(tmp_path: Path) -> None:
+    async with running_room(tmp_path) as room, speaking(room) as (first, _, task):
+        say(first)  # with it the file notes what is stored
+        backup(tmp_path / "outbox.sqlite", tmp_path / "copy.sqlite")
+        copy, other_bus, bob = room.outbox("copy.sqlite"), await room.bus("alice"), await room.bus("bob")
+        reader, events = FeedReader("alice", PUBLIC, None), list[FeedEvent]()
+
+        async def hear(message: BusMessage) -> None:
+            events.extend(reader.beat(message.data))
+
+        await bob.subscribe(subjects.beat("alice"), hear)
+        second = room.publisher(copy, other_bus)
+        await second.start(take_over=True)
+        say(first)  # and the first has gone on meanwhile
+        await eventually(lambda: first.unsent == 0)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await second.run()
+        assert "another publisher" in str(failure(caught.value))
+        events.clear()
+        await eventually(lambda: len(events) >= 2)  # a live leader is heard
+        assert all(isinstance(event, Beat) for event in events), events
+        assert not task.done()
+        copy.close()
+        await asyncio.gather(other_bus.close(), bob.close())
 
 
 async def test_the_same_file_starts_again_without_listening(
