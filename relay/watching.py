@@ -37,6 +37,8 @@ RECENT_MAX = 500
 SYMBOLS_MAX = 500
 NEWS_WAITING_MAX = 1_000
 LOOK_SECONDS = 0.5
+STALL_SECONDS = 0.25
+STALLS_MAX = 3  # in a row
 SETTLE_SECONDS = 5.0  # after a restart: what was reported meanwhile is heard first
 REMEMBERED_MS = 86_400_000  # who was last heard longer ago is not missed
 LEADERS_RULES = ("no_heartbeat", "gap")
@@ -161,9 +163,15 @@ class Watching:
     async def run(self) -> None:
         """Look every LOOK_SECONDS, until cancelled."""
         await asyncio.sleep(SETTLE_SECONDS if self._has_past else 0)
+        loop, passed_over = asyncio.get_running_loop(), 0
         while True:
-            self.look()
+            due_s = loop.time() + LOOK_SECONDS
             await asyncio.sleep(LOOK_SECONDS)
+            # Where this program stood still, what was said meanwhile is heard before anybody is missed.
+            has_stalled = loop.time() - due_s > STALL_SECONDS and passed_over < STALLS_MAX
+            passed_over = passed_over + 1 if has_stalled else 0
+            if not has_stalled:
+                self.look()
 
     def look(self) -> None:
         """Raise what is wrong now, end what is not any more."""

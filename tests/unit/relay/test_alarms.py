@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from msgspec import structs
 
 from follower_client.settings import LeaderSection
@@ -17,7 +20,7 @@ from relay.protocol.feed import Accepted, Locked, NeedGap, Resumed
 from relay.protocol.messages import Notice, OrderRow, Signal
 from relay.protocol.signing import open_envelope
 from relay.store import FeedEntry, FeedHead, RefusedReport
-from relay.watching import LOOK_SECONDS, Watching
+from relay.watching import LOOK_SECONDS, STALL_SECONDS, Watching
 from tests.unit.relay import feed_samples as samples
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
@@ -63,6 +66,28 @@ def test_silence_is_an_alarm_and_a_closed_gate_within_three_seconds() -> None:
     assert LIMITS.heartbeat_age_ms + 1000 * LOOK_SECONDS <= 3000
     silent_after_ms = LeaderSection.model_fields["silent_after_ms"].default
     assert silent_after_ms + 1000 * LIVENESS_TICK_S <= 3000
+
+
+@pytest.mark.asyncio
+async def test_who_spoke_while_this_program_stood_still_is_not_missed() -> None:
+    now, told = [NOW], list[str]()
+    watching = Watching(LIMITS, lambda alarm, _: told.append(alarm.rule), lambda: now[0])
+    watching.watch.expect(LEADER, NOW)
+    running = asyncio.create_task(watching.run())
+    await asyncio.sleep(0.05)
+    time.sleep(LOOK_SECONDS + 2 * STALL_SECONDS)  # noqa: ASYNC251 - that is what it is about
+    now[0] += 60_000
+    await asyncio.sleep(0.05)  # the look that was due is passed over
+    watching.watch.hear_beat(LEADER, now[0])  # what waited to be read
+    await asyncio.sleep(LOOK_SECONDS + STALL_SECONDS)
+    assert told == []
+    now[0] += 60_000
+    async with asyncio.timeout(20):
+        while not told:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert told == ["no_heartbeat"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 def test_a_leader_is_missed_from_his_first_word_to_his_last() -> None:
