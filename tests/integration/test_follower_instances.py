@@ -48,6 +48,7 @@ async def test_f16_a_second_program_on_the_account_is_refused_at_once(tmp_path: 
         assert await first.stop() == 0
 
 
+@pytest.mark.system
 async def test_whoever_cannot_start_keeps_nobody_else_from_it_and_is_taken_when_mended(
     tmp_path: Path,
 ) -> None:
