@@ -12,6 +12,7 @@ use crate::format::{self, FRAME_BYTES, Frame, GROUP_BYTES_MAX, HEADER_BYTES, Ide
 use crate::scan::{self, Behind};
 
 const READ_BUFFER_BYTES: usize = 1024 * 1024;
+const CUT_SHORT: &str = "the group is cut short";
 
 /// One record, as it was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,12 +235,29 @@ impl Reader {
         }
         // Until the group is known to be sound.
         self.state = State::Failed;
-        let (found, state) = match self.read_group()? {
-            Ok(()) => (true, State::Reading),
-            Err(reason) => self.finish(reason).map(|()| (false, State::Ended))?,
-        };
-        self.state = state;
-        Ok(found)
+        let mut read = self.read_group()?;
+        if let Err(reason) = read {
+            let behind = self.look_behind()?;
+            // A writer at work may have filled the room since it was read here, and gone on.
+            if behind != Behind::Torn(0) {
+                read = self.read_group_anew()?;
+            }
+            if let (Err(_), Behind::Torn(bytes)) = (read, behind) {
+                self.finish(bytes, reason)?;
+                self.state = State::Ended;
+                return Ok(false);
+            }
+        }
+        read.map_err(|reason| self.corrupt(self.offset, reason))?;
+        self.state = State::Reading;
+        Ok(true)
+    }
+
+    /// Reads the group from the file, whatever was read of it before.
+    fn read_group_anew(&mut self) -> Result<Result<(), &'static str>, JournalError> {
+        let start = SeekFrom::Start(self.offset);
+        self.file.seek(start).map_err(|source| io_error(&self.path, "seek", source))?;
+        self.read_group()
     }
 
     /// Reads one group into `self.records`; the inner error says why it is not whole.
@@ -247,9 +265,11 @@ impl Reader {
         let remaining = self.file_bytes - self.offset;
         let mut bytes = [0_u8; FRAME_BYTES];
         if remaining < FRAME_BYTES as u64 {
-            return Ok(Err("the group is cut short"));
+            return Ok(Err(CUT_SHORT));
         }
-        self.file.read_exact(&mut bytes).map_err(|source| io_error(&self.path, "read", source))?;
+        if !self.fill(&mut bytes)? {
+            return Ok(Err(CUT_SHORT));
+        }
         let Some(frame) = format::decode_frame(&bytes) else {
             return Ok(Err("the group's frame does not fit its checksum"));
         };
@@ -257,15 +277,29 @@ impl Reader {
             return Err(self.corrupt(self.offset, "the group is longer than any can be"));
         }
         if frame.length as u64 > remaining - FRAME_BYTES as u64 {
-            return Ok(Err("the group is cut short"));
+            return Ok(Err(CUT_SHORT));
         }
-        self.records.resize(frame.length, 0);
-        self.file.read_exact(&mut self.records).map_err(|source| io_error(&self.path, "read", source))?;
+        let mut records = std::mem::take(&mut self.records);
+        records.resize(frame.length, 0);
+        let is_filled = self.fill(&mut records)?;
+        self.records = records;
+        if !is_filled {
+            return Ok(Err(CUT_SHORT));
+        }
         if !frame.covers(&self.records) {
             return Ok(Err("the group's records do not fit their checksum"));
         }
         self.enter(&frame)?;
         Ok(Ok(()))
+    }
+
+    /// Fills the bytes from the file; false where it ends before.
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<bool, JournalError> {
+        match self.file.read_exact(bytes) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(io_error(&self.path, "read", error)),
+        }
     }
 
     /// A whole group must be the next one of this journal.
@@ -284,17 +318,20 @@ impl Reader {
         Ok(())
     }
 
-    /// The group at `self.offset` is not whole: a torn tail if nothing follows it, else damage.
-    fn finish(&mut self, reason: &'static str) -> Result<(), JournalError> {
+    /// What lies behind the group at `self.offset`, which is not whole: another one, or nothing.
+    fn look_behind(&mut self) -> Result<Behind, JournalError> {
+        let file = self.file.get_mut();
+        // A writer that ends takes its room along.
+        let length = file.metadata().map_err(|source| io_error(&self.path, "read", source))?.len();
+        self.file_bytes = self.file_bytes.min(length.max(self.offset));
+        scan::behind(self.file.get_mut(), self.offset, self.file_bytes)
+            .map_err(|source| io_error(&self.path, "read", source))
+    }
+
+    /// Nothing follows: the journal ends here, with so many bytes of a torn group.
+    fn finish(&mut self, torn_bytes: u64, reason: &'static str) -> Result<(), JournalError> {
         self.records.clear();
-        if self.offset == self.file_bytes && self.next_number > 0 {
-            return Ok(());
-        }
-        let scanned = scan::behind(self.file.get_mut(), self.offset, self.file_bytes);
-        match scanned.map_err(|source| io_error(&self.path, "read", source))? {
-            Behind::Frame => return Err(self.corrupt(self.offset, reason)),
-            Behind::Torn(bytes) => self.torn_bytes = bytes,
-        }
+        self.torn_bytes = torn_bytes;
         if self.next_number == 0 {
             let reason = format!("its first record is not whole: {reason}");
             return Err(JournalError::NotAJournal { path: self.path.clone(), reason });

@@ -244,6 +244,35 @@ fn one_writer_at_a_time_readers_at_any_time() {
 }
 
 #[test]
+fn a_reader_goes_on_while_the_writer_fills_its_room_and_after_it_ended() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("commands.journal");
+    let journal = Journal::create(&path, GENESIS, Durability::Fsync).unwrap();
+    let add = |payload: &[u8]| {
+        journal.append(payload).unwrap();
+        journal.sync().unwrap();
+    };
+    add(b"first"); // makes room
+    let (mut ahead, mut late) = (Reader::open(&path).unwrap(), Reader::open(&path).unwrap());
+    assert_eq!(ahead.next_record().unwrap().unwrap().payload, GENESIS); // has read the room
+    assert_eq!(late.next_record().unwrap().unwrap().payload, GENESIS);
+    for payload in [&b"second"[..], b"third", b"fourth"] {
+        add(payload);
+    }
+    for payload in [&b"first"[..], b"second", b"third", b"fourth"] {
+        assert_eq!(ahead.next_record().unwrap().unwrap().payload, payload);
+    }
+    assert!(ahead.next_record().unwrap().is_none());
+    assert_eq!(ahead.tail().torn_bytes, 0);
+    drop(journal); // cuts the room
+    let mut read = 1;
+    while late.next_record().unwrap().is_some() {
+        read += 1;
+    }
+    assert_eq!((read, late.tail().torn_bytes), (5, 0));
+}
+
+#[test]
 fn what_is_not_a_journal_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("foreign");
