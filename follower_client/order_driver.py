@@ -45,6 +45,8 @@ QUERY_WAIT_S = (0.05, 0.1, 0.2, 0.4)
 WATCH_WAIT_S = 0.5
 REFUSED_WAIT_S = 0.25
 SETTLE_TRIES_MAX = 20
+SETTLE_WAIT_MAX_S = 5.0  # from then on
+FILLS_LISTED_MS = 7 * 86_400_000  # so long the venue lists an order's executions
 
 EVENT_OF = {
     OrderStatus.OPEN: OrderEvent.ACCEPT,
@@ -321,18 +323,23 @@ class OrderDriver:
                 self._take(live, seen)
 
     async def _settle(self, live: LiveOrder) -> None:
-        """Terminal: every fill must be in the journal before anything is planned on top of it."""
+        """Terminal: every fill must be in the journal before anything is planned on top of it. An entry
+        counts as filled until they are, however long the venue does not tell them: who forgot it would not
+        leave it.
+        """
         order = live.order
-        for turn in range(SETTLE_TRIES_MAX):
-            if live.held_qty >= order.filled_qty:
-                break
+        turn = 0
+        while live.held_qty < order.filled_qty:
+            if turn == SETTLE_TRIES_MAX:
+                log.error("fills_missing", client_order_id=order.client_order_id, held=str(live.held_qty))
+                if order.leg != "open" or now_ms() - order.send_by_ms > FILLS_LISTED_MS:
+                    break  # an exit's: more seems to be held than is, which positions and reduce-only tell
             if turn > 0 and order.order_id is not None:
                 with suppress(VenueUnavailableError):
                     await self._port.fetch_fills(order.symbol, order.order_id)
             if live.held_qty < order.filled_qty:
-                await self._wait(live, WATCH_WAIT_S)
-        else:
-            log.error("fills_missing", client_order_id=order.client_order_id, held=str(live.held_qty))
+                await self._wait(live, WATCH_WAIT_S if turn < SETTLE_TRIES_MAX else SETTLE_WAIT_MAX_S)
+            turn += 1
         self._failpoints.reach("settled")
         order.advance(OrderEvent.SETTLE)
         self._store.record_order(order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from follower_client import executor, order_driver
 from follower_client.core.policy import Policy
+from follower_client.errors import VenueUnavailableError
 from follower_client.status import status_report
-from follower_client.venue.port import Ending, SubmitResult
+from follower_client.venue.port import Ending, SubmitResult, VenueFill
 from relay.protocol.messages import StaggerPlan
 from tests.unit.follower_client.executor_bench import bench, until
 from tests.unit.follower_client.fake_venue import FakeVenue
@@ -162,3 +164,33 @@ async def test_a_reversal_among_too_many_copies_still_leaves_the_old_side(
         assert (turned.verdict, turned.reason) == ("copied", "closed_only") and one.position() == 0
         refused = await one.verdict(one.offer("-3", leverage="8"))
         assert (refused.verdict, refused.reason) == ("skipped", "overload")
+
+
+@pytest.mark.asyncio
+async def test_an_entry_whose_fills_are_told_late_is_still_left_and_not_entered_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_driver, "SETTLE_TRIES_MAX", 2)
+    monkeypatch.setattr(order_driver, "WATCH_WAIT_S", 0.02)
+    monkeypatch.setattr(order_driver, "SETTLE_WAIT_MAX_S", 0.05)
+    venue, told, tries = FakeVenue(), asyncio.Event(), list[str]()
+    fetch_fills = venue.fetch_fills
+
+    async def fetch(symbol: str, order_id: str) -> list[VenueFill]:
+        tries.append(order_id)
+        if not told.is_set():
+            raise VenueUnavailableError("not now")
+        return await fetch_fills(symbol, order_id)
+
+    monkeypatch.setattr(venue, "fetch_fills", fetch)
+    venue.silent = True
+    async with bench(tmp_path, venue) as one:
+        entry = one.offer("2")
+        await until(lambda: len(tries) > 5)
+        more, end = one.offer("3", leverage="8"), one.offer("0")
+        await until(lambda: len(tries) > 10)
+        told.set()
+        assert (await one.verdict(end)).verdict == "copied"
+        assert (await one.verdict(entry)).verdict == "copied" and one.position() == 0
+        assert (await one.verdict(more)).verdict != "copied"
+        assert venue.account.positions() == {} and len(venue.requests) == 2
