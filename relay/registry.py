@@ -236,16 +236,29 @@ class Registry:
     def add_leader(
         self, leader_id: str, nkey: str, signing_key: str, hint: dict[str, Any], now_ms: int
     ) -> None:
-        """A leader. The same one again changes nothing but his hint; raises `Refused` for other keys."""
+        """A leader. The same one again changes nothing but his hint; raises `Refused` for other keys.
+
+        Who was removed may come back with another nkey, after a loss: his signing key says who he is.
+        """
         with self._change(now_ms, "leader_added", leader_id, signing_key):
             found = self._database.execute(
-                "SELECT nkey, signing_key FROM leader WHERE id = ?", (leader_id,)
+                "SELECT nkey, signing_key, until_ms FROM leader WHERE id = ?", (leader_id,)
             ).fetchone()
-            if found is not None and tuple(found) != (nkey, signing_key):
-                raise Refused("id_taken", f"leader {leader_id} is registered with other keys")
+            if found is not None and found[1] != signing_key:
+                raise Refused("id_taken", f"leader {leader_id} is registered with another signing key")
+            if found is not None and found[0] != nkey and found[2] is None:
+                text = "is registered with another nkey: `relay leaders remove` ends that one"
+                raise Refused("id_taken", f"leader {leader_id} {text}")
+            taken = self._database.execute(
+                "SELECT 1 FROM leader WHERE nkey = ? AND id != ? UNION SELECT 1 FROM follower WHERE nkey = ?",
+                (nkey, leader_id, nkey),
+            ).fetchone()
+            if taken:
+                raise Refused("id_taken", f"the nkey of leader {leader_id} is another user's")
             self._database.execute(
                 "INSERT INTO leader VALUES (?, ?, ?, ?, ?, NULL) "
-                "ON CONFLICT (id) DO UPDATE SET hint = excluded.hint, until_ms = NULL",
+                "ON CONFLICT (id) DO UPDATE SET nkey = excluded.nkey, until_ms = NULL, "
+                "hint = coalesce(nullif(excluded.hint, '{}'), hint)",
                 (leader_id, nkey, signing_key, json.dumps(hint, sort_keys=True), now_ms),
             )
 

@@ -114,6 +114,23 @@ def test_a_leader_is_who_he_was(registry: Registry) -> None:
     assert refusal(lambda: registry.remove_leader("alice", 9)) == "unknown"
 
 
+def test_who_was_removed_comes_back_with_a_new_nkey_and_his_followers(registry: Registry) -> None:
+    registry.add_invite(invite())
+    registry.join("inv1", request("bob"), 7)
+    was = next(leader for leader in registry.leaders() if leader.id == "alice")
+    registry.remove_leader("alice", 8)
+    assert refusal(lambda: registry.add_leader("alice", NKEYS["dave"], "0" * 64, {}, 9)) == "id_taken"
+    for other in ("carol", "bob"):  # another leader's, a follower's
+        assert (
+            refusal(lambda other=other: registry.add_leader("alice", NKEYS[other], was.signing_key, {}, 9))
+            == "id_taken"
+        )
+    registry.add_leader("alice", NKEYS["dave"], was.signing_key, {}, 10)
+    now = next(leader for leader in registry.leaders() if leader.id == "alice")
+    assert (now.nkey, now.signing_key, now.hint) == (NKEYS["dave"], was.signing_key, was.hint)
+    assert [(one.id, one.leaders) for one in registry.followers()] == [("bob", ("alice",))]
+
+
 def test_a_refused_change_leaves_nothing(registry: Registry) -> None:
     registry.add_invite(invite("inv1"))
     registry.join("inv1", request("bob"), 1)
