@@ -14,16 +14,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 
 from relay.broker_config import REPORTS_CONSUMER
 from relay.core.intake import Came, Refusal, copy_refusal, word_refusal
+from relay.core.verdicts import Pair
 from relay.core.watch import AlarmLimits
 from relay.hearing import FeedBus, GroupKey, Hearing
 from relay.nats_bus import Delivery
@@ -45,11 +47,13 @@ from relay.store import (
 from relay.venue_watch import VenueWatch
 from relay.watching import RECENT_MAX, Watching
 
-__all__ = ["MonitorBus", "believed", "run_monitor"]
+__all__ = ["Members", "MonitorBus", "believed", "run_monitor"]
 
 QUEUE_ITEMS_MAX = 4 * BATCH_ITEMS_MAX
 COUNT_EVERY_SECONDS = 5.0
 SIGNALS_REMEMBERED = 100  # with what became of them, at a start: what is wrong goes on
+
+Members = Callable[[], Collection[Pair]]
 
 _log = structlog.get_logger(__name__)
 
@@ -80,6 +84,7 @@ async def run_monitor(
     venue: VenueWatch | None = None,
     evidence_in: Path | None = None,
     group_key: GroupKey | None = None,
+    members: Members | None = None,
 ) -> None:
     """Write down every signal of these leaders and every report of their followers, until cancelled.
 
@@ -93,6 +98,7 @@ async def run_monitor(
         evidence_in: the folder that leaders' contradictions are kept below; None: in the log alone.
         ready: set once every feed is subscribed and read up to its end.
         keep_ms: for how long rows are kept; what was counted of them stays.
+        members: who may follow whom now; None: everybody who is heard of.
 
     Raises `StoreError` when the store can't be written, `BusError` when the bus is gone for good. On
     cancellation, what was received is stored before the store is closed.
@@ -100,10 +106,8 @@ async def run_monitor(
     store = await asyncio.to_thread(DriftStore.open, place)
     queue: asyncio.Queue[_Work] = asyncio.Queue(QUEUE_ITEMS_MAX)
     watching = watching or Watching(AlarmLimits())
-    before = RowFilter(), SIGNALS_REMEMBERED, 0
-    watching.remember(store.read_rows(*before), store.open_alarms(), leaders)
-    writer = _Writer(store, queue, watching, keep_ms)
-
+    watching.remember(store.read_rows(RowFilter(), SIGNALS_REMEMBERED, 0), store.open_alarms(), leaders)
+    writer = _Writer(store, queue, watching, keep_ms, members)
     keep = _keeper(queue)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -137,9 +141,16 @@ class _Writer:
     """
 
     def __init__(
-        self, store: DriftStore, queue: asyncio.Queue[_Work], watching: Watching, keep_ms: int | None
+        self,
+        store: DriftStore,
+        queue: asyncio.Queue[_Work],
+        watching: Watching,
+        keep_ms: int | None,
+        members: Members | None,
     ) -> None:
         self._keep_ms = keep_ms
+        self._members = members
+        self._said = store.last_statuses() if members is not None else []  # before this program began
         self._store = store
         self._queue = queue
         self._watching = watching
@@ -157,6 +168,7 @@ class _Writer:
             if batch:
                 await self._undisturbed(self._write(batch))
             if time.monotonic() >= count_at:
+                await self._undisturbed(self._part())
                 await self._undisturbed(self._count())
                 count_at = time.monotonic() + COUNT_EVERY_SECONDS
 
@@ -178,6 +190,21 @@ class _Writer:
 
     def _waiting(self, count: int) -> list[_Work]:
         return [self._queue.get_nowait() for _ in range(min(count, self._queue.qsize()))]
+
+    async def _part(self) -> None:
+        """Who was put out can't say that it stops: from now on it owes no verdict and is not missed."""
+        if self._members is None:
+            return
+        members, now_ms = self._members(), time.time_ns() // 1_000_000
+        words = [*self._said, *(heard.status for _, _, heard in self._watching.watch.followers())]
+        self._said = []
+        gone = {
+            (word.follower_id, word.leader_id): msgspec.structs.replace(word, mode="stopped", sent_ms=now_ms)
+            for word in words
+            if word.mode != "stopped" and (word.follower_id, word.leader_id) not in members
+        }
+        if gone:
+            await self._write([_Work(word) for word in gone.values()])
 
     async def _count(self) -> None:
         now_ms = time.time_ns() // 1_000_000

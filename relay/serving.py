@@ -165,6 +165,7 @@ class _Monitor:
         self._private = private
         self.leaders_changed = asyncio.Event()
         self._fixed = {leader.id: leader.signing_key for leader in settings.leaders}
+        self._fixed_members = {(one.id, leader) for one in settings.followers for leader in one.leaders}
         self._store = settings.store
         self._evidence_in = settings.registry_path.parent
         self._bus = bus
@@ -189,6 +190,10 @@ class _Monitor:
                 changed.cancel()
                 await cancel(running)
 
+    def _members(self) -> set[tuple[str, str]]:
+        joined = {(one.id, leader) for one in self._registry.followers() for leader in one.leaders}
+        return joined | self._fixed_members
+
     async def _monitor(self, keys: dict[str, str]) -> None:
         try:
             await run_monitor(
@@ -201,6 +206,7 @@ class _Monitor:
                 venue=self._venue,
                 evidence_in=self._evidence_in,
                 group_key=self._private.key,
+                members=self._members,
             )
         except (BusError, OSError) as error:
             raise Failed(f"monitor: {error}") from None

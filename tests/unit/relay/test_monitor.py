@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from nacl.signing import SigningKey
 
 from relay.core.verdicts import PublishedSignal, ReportRows
 from relay.core.watch import AlarmLimits
-from relay.monitor import run_monitor
+from relay.monitor import Members, run_monitor
 from relay.nats_bus import BusMessage, BusUnavailable, Delivery
 from relay.protocol import subjects
 from relay.protocol.codec import encode_payload, encode_report, kind_of
 from relay.protocol.messages import CopyReport, Heartbeat, Notice, Signal, StatusReport
 from relay.protocol.signing import GENESIS_HASH, open_envelope, seal
-from relay.store import DriftStore, StoreError, StorePlace
+from relay.store import DriftStore, RowFilter, StoreError, StorePlace
 from relay.watching import Watching
 from tests.unit.relay.drift_samples import LEADER, START_MS, a_copy, a_signal, a_status
 
@@ -122,11 +124,17 @@ class MemoryBus:
 
 @asynccontextmanager
 async def monitored(
-    bus: MemoryBus, place: StorePlace, evidence_in: Path | None = None, watching: Watching | None = None
+    bus: MemoryBus,
+    place: StorePlace,
+    evidence_in: Path | None = None,
+    watching: Watching | None = None,
+    members: Members | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
     bus.store_place = place
     ready = asyncio.Event()
-    work = run_monitor(bus, place, {LEADER: PUBLIC}, ready, watching=watching, evidence_in=evidence_in)
+    work = run_monitor(
+        *(bus, place, {LEADER: PUBLIC}, ready), watching=watching, evidence_in=evidence_in, members=members
+    )
     task = asyncio.create_task(work)
     try:
         async with asyncio.timeout(SECONDS_MAX):
@@ -246,6 +254,35 @@ async def test_an_orderly_end_stores_what_was_received(place: StorePlace) -> Non
         await until(bus.reports.empty)
     assert len(bus.acknowledged) == 100
     assert len(stored(place).statuses) == 100
+
+
+@pytest.mark.asyncio
+async def test_who_was_put_out_owes_nothing_from_then_on(place: StorePlace) -> None:
+    """It cannot say that it stops: nobody hears it any more."""
+    bus, out = MemoryBus(), {("steady", LEADER)}
+    async with monitored(bus, place, members=lambda: {("bold", LEADER)} | out):
+        for name in ("steady", "bold"):
+            bus.hand_in(a_status(name), follower=name)
+        await bus.publish(a_signal(2))
+        await until(lambda: len(bus.acknowledged) == 2 and seqs(place) == [2])
+    out.clear()
+    watching = Watching(AlarmLimits())
+    async with monitored(bus, place, watching=watching, members=lambda: {("bold", LEADER)}):
+
+        def modes() -> dict[str, str]:
+            with DriftStore.open_for_reading(place) as store:
+                return {word.follower_id: word.mode for word in store.last_statuses()}
+
+        await until(lambda: modes() == {"steady": "stopped", "bold": "running"})
+        assert "steady" not in {name for name, _, _ in watching.watch.followers()}
+        last = max(word.sent_ms for word in stored(place).statuses)
+        later = a_signal(3)
+        late = msgspec.structs.replace(later.signal, sealed_ms=last + 1)
+        await bus.publish(replace(later, signal=late))
+        await until(lambda: seqs(place) == [2, 3])
+    with DriftStore.open_for_reading(place) as store:
+        owed = {key[0]: found.signals for key, found in store.figures(RowFilter()).tallies.items()}
+    assert owed == {"steady": 1, "bold": 2}
 
 
 @pytest.mark.asyncio
