@@ -143,7 +143,8 @@ class Closeout:
         except VenueUnavailableError as error:
             log.warning("orders_not_read", error=str(error))
             return 0
-        held: dict[str, Decimal] = desk.port.account.positions()
+        account = desk.port.account
+        held = {*account.positions(), *account.hedges()}  # two legs of the same size are no net position
         for order in resting:
             is_own = bool(order.client_order_id) and desk.store.is_own_order(order.client_order_id)
             is_orphan = stops and order.is_stop and order.reduce_only and order.symbol not in held
