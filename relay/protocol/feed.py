@@ -175,6 +175,7 @@ class FeedReader:
             if self.locked:
                 break
             is_next = self._is_expected(envelope.seq)
+            waits = envelope.seq != self._last_seq + 1 or envelope.seq in self._pending
             contradiction = None if is_next else self._contradiction(envelope.seq, envelope.chain_hash, wire)
             if is_next:
                 events.extend(self._accept(envelope, wire))
@@ -182,7 +183,7 @@ class FeedReader:
                 events.append(self._lock(contradiction))
             elif envelope.seq <= self._last_seq:
                 continue  # it came live as well, and was accepted behind the one before
-            elif envelope.seq in self._pending or self._lacking_key(envelope) is not None:
+            elif waits or self._lacking_key(envelope, asks=False) is not None:
                 self._pending[envelope.seq] = (envelope, wire)
                 self._head_seq = max(self._head_seq, envelope.seq)
                 events.extend(self._go_on())
@@ -287,12 +288,12 @@ class FeedReader:
             events.extend(self._accept(*self._pending.pop(self._last_seq + 1)))
         return events if self.locked else [*events, *self._ask()]
 
-    def _lacking_key(self, envelope: Envelope) -> list[NeedKey] | None:
+    def _lacking_key(self, envelope: Envelope, *, asks: bool = True) -> list[NeedKey] | None:
         """None if it can be read, or never will be; else what to ask for, once."""
         epoch = group_epoch_of(envelope.payload)
         if epoch is None or not self._is_member or epoch in self._group_keys:
             return None
-        if epoch in self._asked_keys:
+        if not asks or epoch in self._asked_keys:
             return []
         self._asked_keys.add(epoch)
         return [NeedKey(epoch, *self._group_roots.get(epoch, ("", 0)))]

@@ -87,7 +87,8 @@ def test_a_key_for_another_leader_epoch_or_member_is_refused() -> None:
         KeyTree([])
 
 
-def test_a_member_waits_for_his_key_and_a_stranger_goes_on_without() -> None:
+@pytest.mark.parametrize("how", ["live", "history"])
+def test_a_member_waits_for_his_key_and_a_stranger_goes_on_without(how: str) -> None:
     chain = samples.Chain()
     chain.say(samples.notice())
     chain.say(
@@ -110,7 +111,10 @@ def test_a_member_waits_for_his_key_and_a_stranger_goes_on_without() -> None:
     chain.say(samples.notice("paused"))
 
     def read(reader: FeedReader) -> list[object]:
-        return [event for seq, wire in enumerate(chain.wires, 1) for event in reader.receive(wire, seq)]
+        rows = list(enumerate(chain.wires, 1))
+        if how == "history":
+            return list(reader.receive_history(rows))
+        return [event for seq, wire in rows for event in reader.receive(wire, seq)]
 
     waiting = FeedReader("alice", samples.PUBLIC, is_member=True)
     events = read(waiting)
