@@ -30,7 +30,8 @@ class CopyRisk:
 
     leverage: followers' gross exposure over their equity, all together.
     correlation: of the followers' exposure, the part that points one way; 1 when all stand on one side.
-    divergence: how far execution prices leave the mark, as a part of it (p99 of the mark/last gap).
+    divergence: how far execution prices leave the mark, as a part of it (p99 of the mark/last gap); None
+        where no copy met both prices: the risk is then not known, and not 0.
 
     Beside them, of one symbol: what points one way in money, over the depth within 10 bps on the thinner
     side, and over the open interest; None where the leader's venue does not tell.
@@ -38,15 +39,15 @@ class CopyRisk:
 
     leverage: Fraction
     correlation: Fraction
-    divergence: Fraction
+    divergence: Fraction | None
     together: Fraction = Fraction(0)
     of_depth: Fraction | None = None
     of_open_interest: Fraction | None = None
 
     @property
-    def value(self) -> Fraction:
+    def value(self) -> Fraction | None:
         """Part of the followers' equity that goes when everybody gets out at that gap."""
-        return self.leverage * self.correlation * self.divergence
+        return None if self.divergence is None else self.leverage * self.correlation * self.divergence
 
 
 def copy_risk(statuses: Iterable[StatusReport], gaps_p99_bps: Mapping[str, Fraction]) -> dict[str, CopyRisk]:
@@ -59,7 +60,7 @@ def copy_risk(statuses: Iterable[StatusReport], gaps_p99_bps: Mapping[str, Fract
         risks[leader] = CopyRisk(
             leverage=held / total,
             correlation=together / held if held else Fraction(0),
-            divergence=gaps_p99_bps.get(leader, Fraction(0)) / BPS,
+            divergence=gaps_p99_bps[leader] / BPS if leader in gaps_p99_bps else None,
             together=together,
         )
     return risks
@@ -80,11 +81,11 @@ def symbol_risks(
         gaps, together = met[leader, symbol], abs(net[leader, symbol])
         market = markets[leader, symbol]
         depth, interest = Fraction(market.depth_usdt), Fraction(market.open_interest) * Fraction(market.mark)
-        gap = Fraction(spread_quantile(gaps, 99), SPREAD_UNITS) if gaps else Fraction(0)
+        gap_bps = Fraction(spread_quantile(gaps, 99), SPREAD_UNITS) if gaps else None
         risks[leader, symbol] = CopyRisk(
             leverage=held / equity[leader],
             correlation=together / held if held else Fraction(0),
-            divergence=gap / BPS,
+            divergence=None if gap_bps is None else gap_bps / BPS,
             together=together,
             of_depth=together / depth if depth > 0 else None,
             of_open_interest=together / interest if interest > 0 else None,
@@ -100,8 +101,8 @@ def risk_rows(risks: Mapping[tuple[str, str], CopyRisk]) -> list[dict[str, Any]]
             "symbol": symbol,
             "leverage": decimal_text(risk.leverage, PLACES),
             "correlation": decimal_text(risk.correlation, PLACES),
-            "divergence": decimal_text(risk.divergence, PLACES),
-            "copy_risk": decimal_text(risk.value, PLACES),
+            "divergence": _text(risk.divergence),
+            "copy_risk": _text(risk.value),
             "together_notional": decimal_text(risk.together, 2),
             "share_of_depth": _text(risk.of_depth),
             "share_of_open_interest": _text(risk.of_open_interest),

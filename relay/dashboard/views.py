@@ -165,11 +165,12 @@ def leader_rows(
 
 def risk_row(risk: CopyRisk) -> dict[str, str]:
     """The factors and their product, for people."""
+    divergence, value = risk.divergence, risk.value
     return {
         "leverage": f"{float(risk.leverage):.2f}x",
         "correlation": f"{float(risk.correlation) * 100:.0f} %",
-        "divergence": f"{float(risk.divergence) * 10_000:.1f} bps",
-        "value": f"{float(risk.value) * 100:.3f} % of equity",
+        "divergence": "not known" if divergence is None else f"{float(divergence) * 10_000:.1f} bps",
+        "value": "not known" if value is None else f"{float(value) * 100:.3f} % of equity",
     }
 
 

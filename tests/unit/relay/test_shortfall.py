@@ -13,6 +13,7 @@ from relay.core.money import last_marks
 from relay.core.report import build_report, figures_of, validate
 from relay.core.shortfall import PnlDrift, Stock, pnl_drift
 from relay.core.verdicts import Judged, PublishedSignal, ReportRows, judge, judge_copy
+from relay.dashboard.views import risk_row, risks
 from relay.protocol.messages import MarketState, PositionState
 from tests.unit.relay.drift_samples import START_MS, SYMBOL, a_copy, a_fill, a_signal, a_status, sample_run
 
@@ -176,6 +177,17 @@ def test_crowding_and_copy_risk_by_symbol_with_every_factor() -> None:
             "share_of_open_interest": "0.5",
         }
     ]
+
+
+def test_a_copy_risk_whose_divergence_nobody_measured_is_not_known() -> None:
+    entry = step(1, "buy", "100", "10", market=market("0"))
+    copy = a_copy(entry, "steady", price="100", received_mark=None, received_last=None)
+    long = PositionState(symbol=SYMBOL, qty="100", entry_price="100", exposure="0.5", leverage="1")
+    figures = figures_of(ReportRows([entry], [copy], words := [a_status("steady", positions=[long])]))
+    [row] = build_report(figures, {}, {})["risk"]
+    assert (row["leverage"], row["divergence"], row["copy_risk"]) == ("0.5", None, None)
+    shown = risk_row(risks(figures, words)["alice"])
+    assert (shown["divergence"], shown["value"]) == ("not known", "not known")
 
 
 def test_how_evenly_signals_are_delivered() -> None:
