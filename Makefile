@@ -22,6 +22,9 @@ endif
 RUST_SOURCES := $(shell find $(RUST) -name '*.rs' -not -path '*/target/*' 2>/dev/null) \
 	$(shell find $(RUST) -name Cargo.toml -not -path '*/target/*' 2>/dev/null) $(RUST)/Cargo.lock
 
+# The tests wait more than they work: two files at a time.
+TWO := -n 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-data test-system lint types bench soak fuzz soak-follower soak-feed soak-monitor lock all
 
@@ -44,13 +47,13 @@ demo: setup ## one leader, five followers, a venue and a broker, for a minute; e
 
 test: setup ## everything that Python and Rust alone can show
 	cd $(RUST) && cargo test --locked --quiet
-	$(BIN)/pytest -n 2 --dist loadfile -m "not data and not system" $(ARGS)
+	$(BIN)/pytest $(TWO) -m "not data and not system" $(ARGS)
 
 test-data: setup ## the same promises on recorded market data (SLIPSTREAM_DATA)
-	$(BIN)/pytest -m data $(ARGS)
+	$(BIN)/pytest $(TWO) -m data $(ARGS)
 
 test-system: setup ## what needs a browser, and a hundred kills of the venue
-	$(BIN)/pytest -m system $(ARGS)
+	$(BIN)/pytest $(TWO) -m system $(ARGS)
 
 lint: setup ## style, layers, clippy
 	$(BIN)/ruff check .
