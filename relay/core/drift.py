@@ -20,7 +20,7 @@ from functools import cached_property, lru_cache
 from math import lcm
 from typing import TypeVar
 
-from relay.protocol.messages import CopyReport, MarketState, Signal
+from relay.protocol.messages import CopyReport, FillRow, MarketState, Signal
 
 __all__ = [
     "LEGS",
@@ -51,6 +51,8 @@ BPS = 10_000
 CLOCKS_APART_MS = 250  # beyond it, an effect before its cause says that two clocks disagree
 PRICE_RATIO_MAX = 2  # a fill at more than double or less than half of the leader's price is no copy of it
 
+
+_QUOTES = ("USDT", "USDC", "USD")  # counted as one, as leaders' fees are
 
 Value = TypeVar("Value", int, Fraction)
 
@@ -182,7 +184,8 @@ class CopyDrift:
     measured: tuple[bool, ...]  # whether each of `PARTS` is known: a quote that is missing makes its part 0
     fill_price: Fraction
     filled_qty: Fraction
-    fees: Fraction  # as charged, positive = paid
+    fees: Fraction  # in quote currency, positive = paid; those of another coin are not in it
+    fees_elsewhere: bool  # some were charged in a coin that is neither of the symbol's
     executed_ms: int
     latency_ms: int
     legs_ms: Mapping[str, int]  # empty where they are not known: clocks apart, or nobody noted the steps
@@ -243,12 +246,14 @@ def measure(signal: Signal, copy: CopyReport) -> CopyDrift | None:
         submitted_mid=_positive(copy.submitted_mid),
         accepted_mid=_positive(copy.accepted_mid),
     )
+    fees = [_fee_in_quote(signal.symbol, fill, price) for fill, _, price in fills]
     return CopyDrift(
         slippage=decompose(path),
         measured=path.measured,
         fill_price=fill_price,
         filled_qty=sum((qty for _, qty, _ in fills), Fraction(0)),
-        fees=sum((exact(fill.fee) for fill, _, _ in fills), Fraction(0)),
+        fees=sum((fee for fee in fees if fee is not None), Fraction(0)),
+        fees_elsewhere=None in fees,
         executed_ms=executed_ms,
         latency_ms=executed_ms - signal.leader_exec_ms,
         legs_ms=latency_legs(times_ms) if has_steps and not are_apart else {},
@@ -307,6 +312,17 @@ def apportion_units(values: Sequence[Fraction], scale: int) -> list[int]:
 def _gap_at_fill(copy: CopyReport) -> Fraction | None:
     at_fill = mark_last_gap_bps(copy.executed_mark, copy.executed_last)
     return mark_last_gap_bps(copy.received_mark, copy.received_last) if at_fill is None else at_fill
+
+
+def _fee_in_quote(symbol: str, fill: FillRow, price: Fraction) -> Fraction | None:
+    """What a fill was charged; the symbol's own coin is worth what it was traded at. None where it was
+    charged in another one, of which no price is known.
+    """
+    fee = exact(fill.fee)
+    base, _, rest = symbol.partition("/")
+    if not rest or not fee or fill.fee_currency in _QUOTES or fill.fee_currency in rest.split(":"):
+        return fee
+    return fee * price if fill.fee_currency == base else None
 
 
 def _positive(text: str | None) -> Fraction | None:

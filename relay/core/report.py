@@ -67,6 +67,7 @@ class Anomalies:
     refused: Mapping[str, int]
     clocks_apart: int = 0  # copies whose latency legs are not in the figures
     arrivals: Mapping[str, int] = field(default_factory=dict)  # `ARRIVALS`: figures are as if they had not
+    fees_elsewhere: int = 0  # copies with fees in another coin, which are not in the figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,9 @@ class Figures:
         """What was heard but is not in the figures, so that nothing is left out in silence."""
         impossible = sum(found.impossible for found in self.tallies.values())
         apart = sum(found.apart for found in self.tallies.values())
-        return Anomalies(self.unknown_signals, impossible, dict(self.refused), apart, dict(self.arrivals))
+        fees = sum(found.fees_elsewhere for found in self.tallies.values())
+        came = dict(self.arrivals)
+        return Anomalies(self.unknown_signals, impossible, dict(self.refused), apart, came, fees)
 
     @property
     def cap_violations(self) -> list[str]:
@@ -207,6 +210,7 @@ def left_out(found: Anomalies) -> dict[str, Any]:
         "unknown_signals": found.unknown_signals,
         "impossible_prices": found.impossible_prices,
         "clocks_apart": found.clocks_apart,
+        "fees_elsewhere": found.fees_elsewhere,
         "refused": dict(sorted(found.refused.items())),
         "arrivals": {kind: found.arrivals.get(kind, 0) for kind in ARRIVALS},
     }

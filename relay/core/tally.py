@@ -57,6 +57,7 @@ class Tally(msgspec.Struct):
     unsplit: int = 0  # of these, copies on whose way no quote was known
     impossible: int = 0  # copies at a price that cannot be one of the leader's
     apart: int = 0  # copies whose latency legs are left out, since two clocks disagreed
+    fees_elsewhere: int = 0  # copies with fees in another coin, which are in no sum
     parts: list[int] = msgspec.field(
         default_factory=lambda: [0] * len(PARTS)
     )  # sums, MICRO_BPS, in the order of `PARTS`
@@ -145,6 +146,7 @@ class Tally(msgspec.Struct):
         self.executed += 1
         self.unsplit += not drift.is_split
         self.apart += drift.clocks_apart
+        self.fees_elsewhere += drift.fees_elsewhere
         if drift.is_split:
             parts = apportion_units(drift.slippage.parts_bps, MICRO_BPS)
             self.parts = [mine + part for mine, part in zip(self.parts, parts, strict=True)]

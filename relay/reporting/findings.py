@@ -77,6 +77,7 @@ def left_out_lines(found: Mapping[str, Any]) -> list[str]:
         ("unknown_signals", "verdicts on signals that the feed did not show"),
         ("impossible_prices", "copies filled at impossible prices"),
         ("clocks_apart", "copies by clocks that are apart (their latency legs)"),
+        ("fees_elsewhere", "copies charged in a coin that is not traded (those fees)"),
     )
     lines = [f"{found[name]:,} {words}" for name, words in kinds if found[name]]
     return lines + [

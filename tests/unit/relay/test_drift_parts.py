@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from msgspec.structs import replace
 
 from relay.core.drift import (
     PARTS,
@@ -19,7 +20,11 @@ from relay.core.drift import (
     quantile,
     volume_weighted_price,
 )
+from relay.core.report import Figures, left_out
+from relay.core.tally import Tally
+from relay.core.verdicts import judge_copy
 from relay.protocol.messages import MarketState
+from relay.reporting.findings import left_out_lines
 from tests.unit.relay.drift_samples import START_MS, a_copy, a_fill, a_signal
 
 
@@ -89,6 +94,27 @@ def test_a_copy_is_measured_by_all_its_fills() -> None:
         60002 * Fraction("0.03") + 60010 * Fraction("0.01")
     )
     assert drift.follower_gap_bps == 1
+
+
+@pytest.mark.parametrize(
+    ("currency", "fees", "is_elsewhere"),
+    [("USDT", "2", False), ("BTC", "120004", False), ("BNB", "0", True)],
+    ids=["quote", "base, at what it was traded at", "another coin"],
+)
+def test_a_fee_is_worth_what_its_coin_is(currency: str, fees: str, is_elsewhere: bool) -> None:
+    signal = a_signal(1)
+    copy = a_copy(signal, price="60002")
+    [order] = copy.orders
+    fill = replace(order.fills[0], fee="2", fee_currency=currency)
+    item = judge_copy(signal, replace(copy, orders=[replace(order, fills=[fill])]))
+    assert item.drift is not None and item.drift.fees == Fraction(fees)
+    counted = Tally()
+    counted.add(item)
+    told = left_out(Figures({}, {("steady", "alice", "BTC/USDT:USDT"): counted}, {}, {}).anomalies)
+    assert told["fees_elsewhere"] == is_elsewhere
+    assert (
+        left_out_lines(told) == ["1 copies charged in a coin that is not traded (those fees)"] * is_elsewhere
+    )
 
 
 def test_between_two_venues_the_basis_is_apart_from_the_transit() -> None:
