@@ -60,7 +60,8 @@ class Metrics:
         self._doubled = Counter("relay_duplicate_suppressed", "Doubled reports", _LEADER, registry=own)
         told = "Reports that came late, doubled, out of order, or for a signal that is not known (yet)"
         self._odd = Counter("relay_reports_odd", told, (*_PAIR, "kind"), registry=own)
-        told = "Copies with something that no figure is made of: clocks_apart (legs), impossible_price"
+        told = "Copies with something that no figure is made of: clocks_apart (legs), impossible_price,"
+        told += " fees_elsewhere (those fees)"
         self._left_out = Counter("relay_copies_left_out", told, (*_PAIR, "reason"), registry=own)
         self._refused = Counter("relay_reports_refused", "Reports not believed", ("reason",), registry=own)
         told = "Monitor's clock minus a follower's, its way included"
@@ -109,6 +110,8 @@ class Metrics:
             if any(order.fills for order in copy.orders):
                 self._left_out.labels(*pair, "impossible_price").inc()
             return
+        if item.drift.fees_elsewhere:
+            self._left_out.labels(*pair, "fees_elsewhere").inc()
         for leg, histogram in (("submitted", self._decide), ("accepted", self._ack)):
             if leg in item.drift.legs_ms:
                 histogram.labels(*pair).observe(max(0, item.drift.legs_ms[leg]) / 1000)

@@ -23,6 +23,7 @@ from relay.core.drift import (
 from relay.core.report import Figures, left_out
 from relay.core.tally import Tally
 from relay.core.verdicts import judge_copy
+from relay.metrics import Metrics
 from relay.protocol.messages import MarketState
 from relay.reporting.findings import left_out_lines
 from tests.unit.relay.drift_samples import START_MS, a_copy, a_fill, a_signal
@@ -108,6 +109,9 @@ def test_a_fee_is_worth_what_its_coin_is(currency: str, fees: str, is_elsewhere:
     fill = replace(order.fills[0], fee="2", fee_currency=currency)
     item = judge_copy(signal, replace(copy, orders=[replace(order, fills=[fill])]))
     assert item.drift is not None and item.drift.fees == Fraction(fees)
+    metrics = Metrics()
+    metrics.note_verdict(item)
+    assert (b'reason="fees_elsewhere"} 1.0' in metrics.page()) == is_elsewhere
     counted = Tally()
     counted.add(item)
     told = left_out(Figures({}, {("steady", "alice", "BTC/USDT:USDT"): counted}, {}, {}).anomalies)
