@@ -6,15 +6,18 @@ Belongs here: what is changed about the library. Does not belong here: what is d
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, TypeVar
 
 from nats.aio.client import Client
 
 from relay.nats_bus.errors import BusUnavailable
 
-__all__ = ["QuickClient", "trust"]
+__all__ = ["QuickClient", "heed", "trust"]
+
+T = TypeVar("T")
 
 HEADER_NAMES_MAX = 256  # remembered; strangers' are read anew each time
 
@@ -63,6 +66,20 @@ class QuickClient(Client):
         if len(QuickClient._names) < HEADER_NAMES_MAX:
             QuickClient._names[name] = key
         return key
+
+
+async def heed(work: Awaitable[T]) -> T:
+    """The library's answer, unless its caller was cancelled while it worked.
+
+    The library swallows that where it flushes, and Python 3.11's `wait_for`, which it uses, where what it
+    waits for comes at the same moment: a loop that asks again and again would never end.
+    """
+    task = asyncio.current_task()
+    asked = task.cancelling() if task else 0
+    answer = await work
+    if task and task.cancelling() > asked:
+        raise asyncio.CancelledError
+    return answer
 
 
 def trust(ca_pem: str | None) -> ssl.SSLContext:

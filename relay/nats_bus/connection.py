@@ -26,7 +26,7 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
-from relay.nats_bus.client import QuickClient, trust
+from relay.nats_bus.client import QuickClient, heed, trust
 from relay.nats_bus.errors import BusTimeout, BusUnavailable, NobodyAnswers, NotPermitted
 
 __all__ = ["REQUEST_TIMEOUT_S", "BusMessage", "Connection", "Subscription"]
@@ -39,6 +39,7 @@ PING_INTERVAL_S = 2  # a dead link is found after at most PING_INTERVAL_S * (PIN
 PINGS_OUTSTANDING_MAX = 2
 RECONNECT_WAIT_S = 0.25
 REFUSALS_MAX = 8  # in a row: about two seconds
+REFUSALS_AT_FIRST_MAX = 2  # a broker that takes over a list of users refuses whoever comes just then
 UNSENT_BYTES_MAX = 2 * 1024 * 1024  # held while reconnecting
 PENDING_MESSAGES_MAX = 8192  # per subscription; more is dropped and found again as a gap
 PENDING_BYTES_MAX = 32 * 1024 * 1024
@@ -113,7 +114,7 @@ class Connection:
         Keeps trying for `timeout_s`, then raises `BusUnavailable` with the reason; `NotPermitted` if the
         inbox prefix is not this user's (`relay.protocol.subjects.inbox_prefix`).
         """
-        deadline = time.monotonic() + timeout_s
+        deadline, refusals = time.monotonic() + timeout_s, 0
         urls = [url] if isinstance(url, str) else list(url)
         url = ", ".join(urls)
         authority = trust(ca_pem) if any(one.startswith("tls://") for one in urls) else None
@@ -123,10 +124,14 @@ class Connection:
             try:
                 await bus._open(urls, nkey_seed, inbox_prefix, authority)
                 return bus
+            except asyncio.CancelledError:
+                await bus.close()
+                raise
             except (TimeoutError, OSError, nats.errors.Error) as error:
                 await bus.close()
                 reason = bus.last_error or str(error) or "no answer"
-                if "authorization" in reason.lower():
+                refusals += "authorization" in reason.lower()
+                if refusals >= REFUSALS_AT_FIRST_MAX:
                     raise BusUnavailable(f"broker {url}: this nkey is not one of its users") from None
                 if time.monotonic() >= deadline:
                     raise BusUnavailable(f"broker {url}: {reason}") from None
@@ -141,24 +146,26 @@ class Connection:
         self, urls: list[str], nkey_seed: str | None, inbox_prefix: str, trust: ssl.SSLContext | None
     ) -> None:
         """One attempt, which ends by itself: cancelling the library's endless one does not always end it."""
-        await self._client.connect(
-            servers=urls,
-            name=self._name,
-            nkeys_seed_str=nkey_seed,
-            inbox_prefix=inbox_prefix,
-            tls=trust,
-            error_cb=self._on_error,
-            closed_cb=self._on_closed,
-            disconnected_cb=self._on_disconnected,
-            reconnected_cb=self._on_reconnected,
-            ping_interval=PING_INTERVAL_S,
-            max_outstanding_pings=PINGS_OUTSTANDING_MAX,
-            allow_reconnect=False,
-            max_reconnect_attempts=1,
-            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]
-            pending_size=UNSENT_BYTES_MAX,
+        await heed(
+            self._client.connect(
+                servers=urls,
+                name=self._name,
+                nkeys_seed_str=nkey_seed,
+                inbox_prefix=inbox_prefix,
+                tls=trust,
+                error_cb=self._on_error,
+                closed_cb=self._on_closed,
+                disconnected_cb=self._on_disconnected,
+                reconnected_cb=self._on_reconnected,
+                ping_interval=PING_INTERVAL_S,
+                max_outstanding_pings=PINGS_OUTSTANDING_MAX,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]
+                pending_size=UNSENT_BYTES_MAX,
+            )
         )
-        await self._client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+        await heed(self._client.subscribe(f"{self._inbox}.*", cb=self._on_reply))
         await self._barrier()
         if self._denied_subscriptions:
             await self.close()
@@ -171,8 +178,8 @@ class Connection:
 
         Twice, because the library puts the first ping in front of what it still holds back.
         """
-        await self._client.flush(timeout=FLUSH_TIMEOUT_S)
-        await self._client.flush(timeout=FLUSH_TIMEOUT_S)
+        for _ in range(2):
+            await heed(self._client.flush(timeout=FLUSH_TIMEOUT_S))
 
     async def wait_closed(self) -> None:
         """Return when the connection is gone for good. A daemon that did not ask for it exits non-zero
@@ -192,7 +199,7 @@ class Connection:
     async def _end(self) -> None:
         with suppress(nats.errors.Error, TimeoutError, OSError):
             if self._client.is_connected:
-                await self._client.flush(timeout=FLUSH_TIMEOUT_S)
+                await heed(self._client.flush(timeout=FLUSH_TIMEOUT_S))
         with suppress(nats.errors.Error, TimeoutError, OSError):
             await self._client.close()
 
@@ -206,11 +213,13 @@ class Connection:
 
         self._denied_subscriptions.discard(subject.lower())
         try:
-            inner = await self._client.subscribe(
-                subject,
-                cb=deliver,
-                pending_msgs_limit=PENDING_MESSAGES_MAX,
-                pending_bytes_limit=PENDING_BYTES_MAX,
+            inner = await heed(
+                self._client.subscribe(
+                    subject,
+                    cb=deliver,
+                    pending_msgs_limit=PENDING_MESSAGES_MAX,
+                    pending_bytes_limit=PENDING_BYTES_MAX,
+                )
             )
             await self._barrier()
         except (nats.errors.Error, TimeoutError) as error:
@@ -226,7 +235,6 @@ class Connection:
         Only the reply address that the broker itself has made for a question is used: with any other, whoever
         asks could have the answer written where he may not write.
         """
-
         return await self._answer(subject, answer, _SERVICE_REPLY)
 
     async def answer_servers(
@@ -246,9 +254,11 @@ class Connection:
             if not data:
                 return
             with suppress(nats.errors.Error):
-                await self._client.publish(message.reply, data)
+                await heed(self._client.publish(message.reply, data))
 
-        inner = await self._client.subscribe(subject, cb=respond, pending_msgs_limit=PENDING_MESSAGES_MAX)
+        inner = await heed(
+            self._client.subscribe(subject, cb=respond, pending_msgs_limit=PENDING_MESSAGES_MAX)
+        )
         await self._barrier()
         return Subscription(inner)
 
@@ -257,7 +267,7 @@ class Connection:
         if not self._client.is_connected:
             raise BusUnavailable(f"publish {subject}: not connected")
         try:
-            await self._client.publish(subject, data)
+            await heed(self._client.publish(subject, data))
         except nats.errors.Error as error:
             raise BusUnavailable(f"publish {subject}: {error}") from None
 
@@ -310,7 +320,7 @@ class Connection:
         if take is not None:
             self._client.takers[token.encode()] = take
         try:
-            await self._client.publish(subject, data, reply=token, headers=headers)
+            await heed(self._client.publish(subject, data, reply=token, headers=headers))
         except nats.errors.Error as error:
             self._forget(token)
             raise BusUnavailable(f"{subject}: {str(error) or type(error).__name__}") from None

@@ -58,13 +58,19 @@ class Room:
         async def complain(error: Exception) -> None:
             complaints.append(str(error).lower())
 
-        return await nats.connect(
-            self.broker.url,
-            nkeys_seed_str=self.seed(name),
-            inbox_prefix=f"_INBOX_{name}".encode(),
-            error_cb=complain,
-            allow_reconnect=False,
-        )
+        async def connect() -> Client:
+            return await nats.connect(
+                self.broker.url,
+                nkeys_seed_str=self.seed(name),
+                inbox_prefix=f"_INBOX_{name}".encode(),
+                error_cb=complain,
+                allow_reconnect=False,
+            )
+
+        try:
+            return await connect()
+        except ConnectionResetError:  # a broker that is just taking over users lets nobody in
+            return await connect()
 
     async def stored(self, leader: str) -> list[tuple[int, bytes]]:
         """Everything in a leader's stream, read by the monitor."""

@@ -17,10 +17,11 @@ from relay.broker import find_nats_server
 from relay.broker_config import ADMIN, SYSTEM, LeaderUser, broker_config
 from relay.errors import Failed
 from relay.keys import create_nkey
-from relay.nats_bus import BusError
+from relay.nats_bus import Bus, BusError, BusUnavailable
 from relay.protocol import subjects
 from relay.streams import Retention, ensure_signals
 from tests.integration.broker_room import Room, eventually, running_room
+from tests.integration.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.asyncio
 
@@ -51,6 +52,62 @@ async def test_streams_are_what_a_stored_signal_needs(tmp_path: Path) -> None:
         assert config["max_age"] > 0
         assert config["max_bytes"] > 0
         await asyncio.gather(system.close(), admin.close())
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_one_refusal_is_no_answer_yet_two_are(tmp_path: Path, times: int) -> None:
+    """A broker that is just taking over a list of users refuses whoever comes."""
+    refused = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal refused
+        if refused == times:
+            await proxy.serve(reader, writer)
+            return
+        refused += 1
+        info = {"server_id": "x", "version": "2.11.0", "proto": 1, "max_payload": 1 << 20, "nonce": "abc"}
+        writer.write(f"INFO {json.dumps(info | {'auth_required': True})}\r\n".encode())
+        await reader.readline()
+        writer.write(b"-ERR 'Authorization Violation'\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with running_room(tmp_path) as room:
+        proxy = Proxy("127.0.0.1", int(room.broker.url.rpartition(":")[2]))
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            if times == 1:
+                bus = await Bus.connect(url, room.seed("bob"), subjects.inbox_prefix("bob"), "bob")
+                assert bus.is_connected
+                await bus.close()
+            else:
+                with pytest.raises(BusUnavailable, match="this nkey is not one of its users"):
+                    await Bus.connect(url, room.seed("bob"), subjects.inbox_prefix("bob"), "bob")
+            assert refused == times
+        finally:
+            server.close()
+            await proxy.stop()
+
+
+async def test_who_is_cancelled_while_asking_asks_no_more(tmp_path: Path) -> None:
+    async with running_room(tmp_path) as room:
+
+        async def ask() -> None:
+            while True:
+                system = await room.broker.connect(SYSTEM)
+                try:
+                    await system.api("$SYS.REQ.SERVER.PING.VARZ", {})
+                finally:
+                    await system.close()
+
+        for turns in range(120):  # of the loop, until it is cancelled: at every place where it may wait
+            asking = asyncio.create_task(ask())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait({asking}, timeout=5)
+            assert asking.done(), f"cancelled after {turns} turns, it goes on"
 
 
 async def test_a_stream_that_would_answer_before_it_has_stored_is_refused(tmp_path: Path) -> None:
