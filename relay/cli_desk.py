@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -255,8 +255,10 @@ _Publisher = Annotated[
 _PUBLISHER_TOML = Path("publisher.toml")
 
 
-def _call(config: Path, as_json: bool, what: str, body: dict[str, str], text: str) -> None:
-    """Ask the running publisher; `text` is what to say with the answer's fields in it."""
+def _call(
+    config: Path, as_json: bool, what: str, body: dict[str, str], text: str | Callable[[dict[str, Any]], str]
+) -> None:
+    """Ask the running publisher; `text` is what to say with the answer's fields in it, or makes it."""
     import json
 
     from relay import running
@@ -264,7 +266,9 @@ def _call(config: Path, as_json: bool, what: str, body: dict[str, str], text: st
 
     def make() -> str:
         answer = ask(config, what, body)
-        return json.dumps(answer) if as_json else text.format(**answer)
+        if as_json:
+            return json.dumps(answer)
+        return text.format(**answer) if isinstance(text, str) else text(answer)
 
     raise typer.Exit(running.print_result(make))
 
@@ -368,4 +372,15 @@ def group_remove(
 @group_app.command("history")
 def group_history(config: _Publisher = _PUBLISHER_TOML, as_json: _Json = False) -> None:
     """Who could read what: every epoch and its members."""
-    _call(config, as_json, "group", {}, "{epochs}")
+
+    def shown(answer: dict[str, Any]) -> str:
+        from relay.desk.people import moment, table
+
+        rows = [
+            {"epoch": row["epoch"], "since": moment(row["began_ms"]), "members": row["members"] or "nobody"}
+            for row in answer["epochs"]
+        ]
+        told = table(rows, "the feed is not private")
+        return told.text or told.remark
+
+    _call(config, as_json, "group", {}, shown)

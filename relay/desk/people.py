@@ -29,7 +29,17 @@ from relay.registry import InviteRow, Leader, Refused, Registry
 from relay.settings import ServeSettings, load_serve
 from relay.telling.evidence import kept_evidence
 
-__all__ = ["InviteTerms", "Relay", "Told", "examine_evidence", "is_running", "opened", "running_port"]
+__all__ = [
+    "InviteTerms",
+    "Relay",
+    "Told",
+    "examine_evidence",
+    "is_running",
+    "moment",
+    "opened",
+    "running_port",
+    "table",
+]
 
 IN_FORCE_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.05
@@ -114,7 +124,7 @@ class Relay:
             }
             for row in self.registry.invites()
         ]
-        return _table(rows, "no invites; `relay invite create` makes one")
+        return table(rows, "no invites; `relay invite create` makes one")
 
     def revoke_invite(self, invite_id: str) -> Told:
         """Nobody joins with it any more."""
@@ -134,7 +144,7 @@ class Relay:
             | self._profile(name, key)
             for name, key, since in [*fixed, *(row for row in kept if row[0] not in known)]
         ]
-        return _table(rows, "no leaders; `relay init leader` or `relay leaders add` makes one")
+        return table(rows, "no leaders; `relay init leader` or `relay leaders add` makes one")
 
     def _profile(self, leader_id: str, public_key: str) -> dict[str, Any]:
         """What he says of himself, and his score; empty where he says nothing that he has signed."""
@@ -166,7 +176,7 @@ class Relay:
             {"file": str(file), "proves": proves}
             for file, proves in kept_evidence(self.settings.registry_path.parent)
         ]
-        return _table(rows, "no leader has contradicted himself here")
+        return table(rows, "no leader has contradicted himself here")
 
     def list_followers(self, leader: str | None = None) -> Told:
         """Followers in force, those of the configuration included."""
@@ -178,7 +188,7 @@ class Relay:
             for name, leaders, since in [*fixed, *(row for row in kept if row[0] not in known)]
             if leader is None or leader in leaders
         ]
-        return _table(rows, "no followers yet; `relay invite create` makes a token for one")
+        return table(rows, "no followers yet; `relay invite create` makes a token for one")
 
     def remove_follower(self, follower: str, leader: str | None) -> Told:
         """End one grant, or all of a follower's."""
@@ -193,10 +203,10 @@ class Relay:
     def history(self, count: int) -> Told:
         """The registry's log, oldest first."""
         rows = [
-            {"at": _moment(row.at_ms), "what": row.what, "who": row.who, "detail": row.detail}
+            {"at": moment(row.at_ms), "what": row.what, "who": row.who, "detail": row.detail}
             for row in self.registry.log(count)
         ]
-        return _table(rows, "nothing has happened yet")
+        return table(rows, "nothing has happened yet")
 
     def _leader(self, name: str | None) -> Leader:
         leaders = {leader.id: leader for leader in self.registry.leaders()}
@@ -297,7 +307,8 @@ def opened(config: Path) -> Iterator[Relay]:
         registry.close()
 
 
-def _table(rows: Sequence[dict[str, Any]], nothing: str) -> Told:
+def table(rows: Sequence[dict[str, Any]], nothing: str) -> Told:
+    """Rows in columns, named by the first; `nothing` is what to say of none."""
     if not rows:
         return Told("", [], nothing)
     columns = list(rows[0])
@@ -324,7 +335,8 @@ def _day(ms: int) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(ms / 1000))
 
 
-def _moment(ms: int) -> str:
+def moment(ms: int) -> str:
+    """A wall time to the second, in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ms / 1000))
 
 

@@ -203,6 +203,9 @@ async def test_a_removed_member_reads_nothing_of_the_next_epoch(tmp_path: Path) 
         history = (await desk.json("group", "history"))["epochs"]
         assert [row["members"] for row in history[:3]] == [["eva", "mia"], ["mia"], ["eva", "mia"]]
         await _until_members(desk, ["eva"])
+        head, first, *_ = (await desk("group", "history"))[0].splitlines()
+        assert head.split() == ["epoch", "since", "members"]
+        assert first.split()[0] == "1" and first.endswith("eva, mia")
         for name, status in (("create", 1), ("remove", 1)):
             arguments = ("group", name, *(["nobody"] if name == "remove" else []))
             assert (await desk(*arguments, status=status))[1].startswith("relay: group:")
