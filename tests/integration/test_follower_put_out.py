@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from relay.broker_config import FollowerUser
-from tests.integration.follower_world import World, eventually, world
+from tests.integration.follower_world import FollowerProcess, World, eventually, world
 from tests.integration.signal_publisher import LEADER
 from tests.integration.test_follower_commands import client, told
 
@@ -29,6 +29,10 @@ async def holding(stage: World) -> Decimal:
 
 async def status(stage: World) -> Any:
     return await told(stage.folder, "status", "--config", "alice.toml")
+
+
+def logged(follower: FollowerProcess) -> list[Any]:
+    return [json.loads(line) for line in follower.log.read_text().splitlines() if line.startswith("{")]
 
 
 async def ordered(stage: World, text: str) -> None:
@@ -48,9 +52,14 @@ async def test_f29_who_is_put_out_says_so_and_keeps_what_is_held_in_its_care(tmp
         await stage.broker.change_users(stage.broker.leaders, others, [])
         await ordered(stage, f"put out by the leader ({LEADER})")
         assert follower.process.returncode is None
-        events = [json.loads(line) for line in follower.log.read_text().splitlines() if line.startswith("{")]
-        assert any(event["event"] == "put_out" for event in events)
-        assert any(event["event"] == "alarm" and event.get("name") == "put_out" for event in events)
+        assert any(event["event"] == "put_out" for event in logged(follower))
+
+        async def is_alarmed() -> bool:
+            return any(
+                event.get("name") == "put_out" for event in logged(follower) if event["event"] == "alarm"
+            )
+
+        await eventually(is_alarmed, limit_s=20, what="the alarm")
         await client(tmp_path, "flatten", "--config", "alice.toml")
         await eventually(lambda: _is_flat(stage), limit_s=20, what="flat by its own means")
         assert await follower.stop() == 0
