@@ -115,10 +115,10 @@ class Metrics:
         for leg, histogram in (("submitted", self._decide), ("accepted", self._ack)):
             if leg in item.drift.legs_ms:
                 histogram.labels(*pair).observe(max(0, item.drift.legs_ms[leg]) / 1000)
-        self.note_fuller(item)
+        self.note_price(item)
 
-    def note_fuller(self, item: Judged) -> None:
-        """A copy's price, or a better one: a report that knows more fills than the one before."""
+    def note_price(self, item: Judged) -> None:
+        """A copy's price, once: as of the first report that knows fills, for no histogram takes back."""
         if item.drift is None:
             return
         pair = (item.published.leader_id, item.follower_id)

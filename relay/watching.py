@@ -243,7 +243,8 @@ class Watching:
             self.metrics.note_verdict(item, is_ahead=ahead)
         else:  # the first report knew fewer fills
             self._replace_recent(item)
-            self.metrics.note_fuller(item)
+            if known == 0:
+                self.metrics.note_price(item)
         self._tell(News("verdict", item))
 
     def _replace_recent(self, item: Judged) -> None:

@@ -226,7 +226,10 @@ def answers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         said = f"{worst['mean']} bps on average over {copies:,} copies, p95 {worst['p95']} bps."
         found.append(_answer("Worst slippage", worst["id"], f"/followers/{worst['id']}", said))
         parts = worst["slippage_parts_bps"]
-        if parts:
+        if Decimal(worst["slippage_bps"]["mean"]) <= 0:
+            said = "On average nobody had a worse price than the leader."
+            found.append(_answer("Caused by", "no loss", "#picture-parts", said))
+        elif parts:
             known = {name: value for name, value in parts.items() if value is not None}
             name, value = max(known.items(), key=lambda part: Decimal(part[1]))
             rest = number(Decimal(worst["slippage_bps"]["mean"]) - Decimal(value))

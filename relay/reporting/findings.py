@@ -184,6 +184,8 @@ def _caps(followers: Sequence[Mapping[str, Any]], reasons: Mapping[str, int]) ->
     above = [row["id"] for row in followers if Decimal(row["leverage_max"]) > Decimal(row["leverage_cap"])]
     if above:
         return f"Caps: {', '.join(above)} went above the leverage cap."
+    if not any(row["copied"] + row["capped"] for row in followers):
+        return "Caps: nothing was ordered."
     line = "Caps: no order led above its leverage cap (at most half of the leader's leverage)"
     if not reasons:
         return f"{line}; none had to be cut down."

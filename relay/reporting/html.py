@@ -182,6 +182,9 @@ def _kept(report: Mapping[str, Any], asked_venue: bool) -> dict[str, Any]:
     """What was promised and holds, and what nobody can say."""
     rows = report["followers"]
     silent = sum(row["skip_reasons"].get(NO_VERDICT, 0) for row in rows)
+    if not any(row["signals"] for row in rows):
+        text = "Nothing was signalled to a follower in this time, so no promise could be broken."
+        return {"title": "Nothing to judge", "text": text, "is_whole": True}
     verdict = "Every signal has its verdict at every follower"
     if silent:
         chances = sum(row["signals"] for row in rows)

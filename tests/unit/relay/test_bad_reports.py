@@ -117,6 +117,24 @@ async def test_a_second_report_that_knows_more_fills_is_no_double(places: Places
 
 
 @pytest.mark.asyncio
+async def test_a_copy_is_one_price_of_the_histogram_however_often_more_is_known(places: Places) -> None:
+    watching, bus = Watching(AlarmLimits()), MemoryBus()
+    order = GOOD[0].orders[0]
+    half = structs.replace(order.fills[0], qty="0.05")
+    first = structs.replace(GOOD[0], orders=[structs.replace(order, fills=[half])])
+    both = [half, structs.replace(half, fill_id="the-other")]
+    more = structs.replace(GOOD[0], orders=[structs.replace(order, fills=both)])
+    async with monitored(bus, places("drift"), watching=watching):
+        await bus.publish(*SIGNALS)
+        for report in (first, more):
+            bus.hand_in(report, came_ms=GOOD[0].executed_ms)
+        await until(lambda: len(bus.acknowledged) == 2)
+    assert watching.recent[0].copy == more
+    page = watching.metrics.page().decode()
+    assert 'relay_slippage_bps_count{component="total",follower="steady",leader="alice"} 1.0' in page
+
+
+@pytest.mark.asyncio
 async def test_for_a_signal_that_nobody_published(places: Places) -> None:
     plain = await report_of(places("plain"), *good())
     place = places("other")

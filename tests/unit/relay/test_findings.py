@@ -50,6 +50,7 @@ def test_nobody_copied() -> None:
     rows = ReportRows([a_signal()], [a_copy(a_signal(), price=None)], [])
     assert "none was copied" in headline(build_report(figures_of(rows), VENUE, {}))
     assert "Dearest copy" not in said(rows)
+    assert said(rows)["Caps"] == "nothing was ordered."
 
 
 @pytest.mark.parametrize("kinds", [1, 4, 6, 7, 12])
@@ -71,11 +72,16 @@ def test_the_reasons_named_add_up_to_the_whole(kinds: int) -> None:
             "3 copied orders were cut down to fit: its own leverage cap 2, its notional cap per order 1.",
         ),
         (("cap_of_the_future",), "cut down to fit cap of the future."),
-        ((), "none had to be cut down."),
+        ((), "nothing was ordered."),
     ],
 )
 def test_orders_are_said_to_be_cut_by_the_cap_that_cut_them(reasons: tuple[str, ...], words: str) -> None:
     assert said(capped(*reasons))["Caps"].endswith(words)
+
+
+def test_orders_that_fitted_are_said_to_be_whole() -> None:
+    rows = ReportRows([a_signal()], [a_copy(a_signal())], [])
+    assert said(rows)["Caps"].endswith("none had to be cut down.")
 
 
 def test_the_dearest_copy_is_named_with_what_is_usual() -> None:
