@@ -1,6 +1,7 @@
 //! Reading a journal from its start: checks every byte, tells a torn tail from damage in the middle.
 //!
-//! Must not be here: changing the file. A reader needs no lock; it sees what had been written when it looked.
+//! Must not be here: changing the file. A reader needs no lock, and it ends: it reads the groups that had been begun
+//! when it was opened, however fast a writer goes on.
 //! It holds one group in memory, whatever the length of the file.
 
 use std::fs::File;
@@ -56,6 +57,8 @@ pub struct Reader {
     path: PathBuf,
     file: BufReader<File>,
     file_bytes: u64,
+    /// No group begins at or behind it: a frame does not begin with zero.
+    written_end: u64,
     identity: Identity,
     first_chain: u128,
     /// Where the next group begins.
@@ -103,10 +106,14 @@ impl Reader {
         let identity = format::check_header(&header)
             .map_err(|reason| JournalError::NotAJournal { path: path.to_owned(), reason })?;
         let first_chain = format::first_chain(&header);
+        let written_end =
+            scan::written_end(&mut file, file_bytes).map_err(|source| io_error(path, "read", source))?;
+        file.seek(SeekFrom::Start(HEADER_BYTES as u64)).map_err(|source| io_error(path, "seek", source))?;
         Ok(Self {
             path: path.to_owned(),
             file: BufReader::with_capacity(READ_BUFFER_BYTES, file),
             file_bytes,
+            written_end,
             identity,
             first_chain,
             offset: HEADER_BYTES as u64,
@@ -235,10 +242,15 @@ impl Reader {
         }
         // Until the group is known to be sound.
         self.state = State::Failed;
+        if self.offset >= self.written_end {
+            self.finish(0, CUT_SHORT)?;
+            self.state = State::Ended;
+            return Ok(false);
+        }
         let mut read = self.read_group()?;
         if let Err(reason) = read {
             let behind = self.look_behind()?;
-            // A writer at work may have filled the room since it was read here, and gone on.
+            // A writer at work may have ended the group since it was read here, and gone on.
             if behind != Behind::Torn(0) {
                 read = self.read_group_anew()?;
             }

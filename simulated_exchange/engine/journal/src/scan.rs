@@ -46,6 +46,24 @@ pub(crate) fn behind(file: &mut File, begin: u64, end: u64) -> io::Result<Behind
     Ok(Behind::Torn(torn))
 }
 
+/// Where the last byte ends that is not zero, of the first `length` of the file; 0 where all are.
+pub(crate) fn written_end(file: &mut File, length: u64) -> io::Result<u64> {
+    let mut window = Vec::with_capacity(WINDOW_BYTES);
+    let mut end = length;
+    while end > 0 {
+        let begin = end.saturating_sub(WINDOW_BYTES as u64);
+        file.seek(SeekFrom::Start(begin))?;
+        window.clear();
+        // May be fewer: a writer that ends takes its room along.
+        file.by_ref().take(end - begin).read_to_end(&mut window)?;
+        if let Some(last) = window.iter().rposition(|byte| *byte != 0) {
+            return Ok(begin + last as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
+}
+
 fn has_frame(bytes: &[u8]) -> bool {
     bytes
         .windows(FRAME_BYTES)
