@@ -192,7 +192,7 @@ def test_a_window_outside_the_file_names_what_the_file_holds(tmp_path: Path) -> 
     ("name", "body"),
     [
         ("bars.csv.gz", b"not gzip at all"),
-        ("bars.csv.gz", gzip.compress(b"open_time_ms,close\n" * 1000)[:40]),
+        ("bars.csv.gz", gzip.compress(b"open_time_ms,close\n" * 1000, mtime=0)[:40]),
         ("bars.csv", b"open_time_ms,close\n\xff\xfe,1\n"),
         ("bars.csv", b'open_time_ms,close\n1760000000000,"1\n'),
         ("bars.csv", b"open_time_ms,close\n" + b"1" * 70_000),
