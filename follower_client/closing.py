@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from follower_client.closeout import Closeout
@@ -16,10 +17,11 @@ from follower_client.core.snapshot import Control
 from follower_client.daemon import Market
 from follower_client.desk import Desk
 from follower_client.editing import take_out
-from follower_client.errors import FollowerError, InstanceError, StoreError
+from follower_client.errors import FollowerError, InstanceError, StoreError, VenueUnavailableError
 from follower_client.failpoint import Failpoints
 from follower_client.joining import request_leave
 from follower_client.locks import hold
+from follower_client.protection import Protection
 from follower_client.reading import read_files
 from follower_client.records import Order
 from follower_client.settings import FollowerSettings
@@ -89,7 +91,10 @@ async def _close_here(settings: FollowerSettings, limit_s: float, only: str | No
             try:
                 await desk.reconcile()
                 number = control.read().closing or control.read().number
-                return await Closeout(settings.follower.id, desk).close_all(number, only)
+                is_flat = await Closeout(settings.follower.id, desk).close_all(number, only)
+                with suppress(VenueUnavailableError):
+                    await desk.part_stops.keep(Protection(desk, dict).parts())
+                return is_flat
             finally:
                 for task in running:
                     task.cancel()

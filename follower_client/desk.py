@@ -20,6 +20,7 @@ from follower_client.exit_pace import ExitPaces
 from follower_client.failpoint import Failpoints
 from follower_client.journal import Journal
 from follower_client.order_driver import OrderDriver, now_ms
+from follower_client.part_stops import PartStops
 from follower_client.records import Order
 from follower_client.risk import RiskWatch
 from follower_client.rounds import Rounds
@@ -31,6 +32,7 @@ __all__ = ["Desk"]
 
 QUOTE_TURN_S = 0.05
 QUOTE_TURNS_MAX = 40
+STOPS_WAIT_S = 0.5
 
 ZERO = Decimal(0)
 log = structlog.get_logger(__name__)
@@ -50,6 +52,7 @@ class Desk:
         self.risk = RiskWatch(policy, port.account, store, control)
         self.driver = OrderDriver(store, port, failpoints, self.risk)
         self.journal = Journal(store)
+        self.part_stops = PartStops(store, port)
         self.exits = ExitPaces()
         self.rounds = Rounds()  # or that of many followers
         self.reconciled = asyncio.Event()
@@ -60,6 +63,7 @@ class Desk:
     def prepare(self) -> None:
         """Read the journal; before the port is started, so that no fill is heard without it."""
         self.journal.read()
+        self.part_stops.read()
 
     async def reconcile(self) -> None:
         """Every order of the last life resolved, then the journal against the venue, then entries may
@@ -67,10 +71,21 @@ class Desk:
         """
         while self.driver.live_count:
             await self.driver.any_done()
+        await self._look_up_stops()
         positions = self.port.account.positions()
         self.journal.settle(positions, self.port.account.hedges())
         self.reconciled.set()
         log.info("reconciled", positions={symbol: str(qty) for symbol, qty in positions.items()})
+
+    async def _look_up_stops(self) -> None:
+        """An execution of a copy's stop that nobody heard would be somebody else's."""
+        while True:
+            try:
+                await self.part_stops.look_up()
+                return
+            except VenueUnavailableError as error:
+                log.warning("stops_not_read", error=str(error))
+                await asyncio.sleep(STOPS_WAIT_S)
 
     def exit_lane(self, leader_id: str, symbol: str) -> asyncio.Lock:
         """Whoever reduces a leader's copy holds this: two at once would take more than there is."""
@@ -105,6 +120,7 @@ class Desk:
     # --- the account's streams
 
     def on_fill(self, fill: VenueFill) -> None:
+        fill = self.part_stops.named(fill)
         if not self.journal.is_own(fill):
             if self.reconciled.is_set():
                 self.journal.settle(self.port.account.positions(), self.port.account.hedges())

@@ -47,7 +47,7 @@ WHAT_TO_DO = {
     "mark_last_gap": "Liquidation follows the mark price. Look at the market before you trust an entry.",
     "insurance_drop": "Deleveraging comes nearer when the pool is empty. Consider smaller positions.",
     "rules_changed": "Look at the contract's page at the venue: the most leverage or size may be less now.",
-    "unprotected": "Set a stop by hand at the venue, or flatten. A sub-account of its own keeps stops whole.",
+    "unprotected": "It is tried again. Set a stop by hand at the venue, or flatten, if the alarm stays on.",
     "not_flat": "It is tried again, once a minute in the end. Find out why, or close it by hand.",
     "stopped": "The follower has ended. Look at its log and start it again; positions are as they were.",
 }

@@ -4,7 +4,8 @@ Belongs here: comparing what the policy wants with what the venue keeps, and ask
 not belong here: where a stop belongs (`core.stops`), the entry that carries the first one (`executor`).
 
 State, not steps: whatever was missed, the next look sets it right. A position that is partly somebody else's
-is left alone, because a stop of the venue closes the whole of it; it counts as unprotected.
+gets no stop of the whole: the copied part has one of its own size (`part_stops`), and no take-profit: were
+both executed one after the other while nobody looks, the second would close what is not copied.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 import structlog
 
 from follower_client.core.snapshot import sign
 from follower_client.core.stops import NO_STOPS, Stops, wanted_stops
 from follower_client.desk import Desk
+from follower_client.errors import VenueUnavailableError
 from follower_client.leader_view import LeaderView
+from follower_client.part_stops import PartStop, entry_price
 from follower_client.venue.account import Holding
 from follower_client.venue.port import Ending
 
@@ -28,6 +31,7 @@ __all__ = ["Protection"]
 LOOK_EVERY_S = 0.25
 RETRY_WAIT_S = 1.0
 RETRY_WAIT_MAX_S = 60.0
+PARTS = ""  # the name that stops of parts wait under
 ZERO = Decimal(0)
 
 log = structlog.get_logger(__name__)
@@ -40,6 +44,7 @@ class Protection:
         self._desk = desk
         self._leaders = leaders
         self._woken = asyncio.Event()
+        self._entries: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}  # quantity, entry price of copies
         self._wait_s: dict[str, float] = {}
         self._not_before_s: dict[str, float] = {}
 
@@ -54,7 +59,7 @@ class Protection:
                 await self.look()
 
     def _wake(self) -> None:
-        if self._desk.journal.symbols():
+        if self._desk.journal.symbols() or self._desk.part_stops.live:
             self._woken.set()
 
     async def look(self) -> None:
@@ -62,7 +67,10 @@ class Protection:
         account = self._desk.port.account
         for symbol in sorted(self._desk.journal.symbols()):
             wanted = self.wanted(symbol)
-            if wanted is None or wanted == account.stops.get(symbol, NO_STOPS):
+            if wanted is None:
+                continue
+            self._desk.part_stops.note_set(symbol, wanted)
+            if wanted == account.stops.get(symbol, NO_STOPS):
                 continue
             if time.monotonic() < self._not_before_s.get(symbol, 0.0):
                 continue
@@ -71,10 +79,28 @@ class Protection:
                 self._wait_s.pop(symbol, None)
                 log.info("stops_set", symbol=symbol, stop=str(wanted.stop_loss), take=str(wanted.take_profit))
                 continue
-            wait_s = self._wait_s.get(symbol, RETRY_WAIT_S)
-            self._not_before_s[symbol] = time.monotonic() + wait_s
-            self._wait_s[symbol] = min(2 * wait_s, RETRY_WAIT_MAX_S)
+            self._wait(symbol)
             log.error("stops_not_set", symbol=symbol, ending=result.ending.value, code=result.code)
+        if time.monotonic() >= self._not_before_s.get(PARTS, 0.0):
+            await self._keep_parts()
+
+    async def _keep_parts(self) -> None:
+        why = ""
+        try:
+            refused = await self._desk.part_stops.keep(self.parts())
+            why = "" if refused is None else refused.code or refused.ending.value
+        except VenueUnavailableError as error:
+            why = str(error)
+        if not why:
+            self._wait_s.pop(PARTS, None)
+            return
+        self._wait(PARTS)
+        log.error("part_stops_not_set", why=why)
+
+    def _wait(self, name: str) -> None:
+        wait_s = self._wait_s.get(name, RETRY_WAIT_S)
+        self._not_before_s[name] = time.monotonic() + wait_s
+        self._wait_s[name] = min(2 * wait_s, RETRY_WAIT_MAX_S)
 
     def unprotected(self) -> dict[str, str]:
         """Symbols without the stop-loss that belongs there, and why: it was never taken, it was executed and
@@ -87,12 +113,9 @@ class Protection:
                 continue
             mine = self._holding(symbol).qty == copied
             current = stops.get(symbol, NO_STOPS) if mine or self._is_larger_leg(symbol, copied) else NO_STOPS
-            if current.stop_loss is None:
-                found[symbol] = (
-                    "the venue has not taken one"
-                    if mine
-                    else "the position is partly somebody else's, and a stop would close all of it"
-                )
+            if current.stop_loss is None and (mine or self._desk.part_stops.covered(symbol) < abs(copied)):
+                partly = "partly somebody else's, and the copied part has no stop of its own"
+                found[symbol] = "the venue has not taken one" if mine else partly
         return found
 
     def wanted(self, symbol: str) -> Stops | None:
@@ -100,8 +123,10 @@ class Protection:
         account = self._desk.port.account
         holding, quote = self._holding(symbol), account.quotes.get(symbol)
         instrument, current = account.instruments.get(symbol), account.stops.get(symbol, NO_STOPS)
-        if holding.qty == 0 or quote is None or instrument is None or self._copied(symbol) != holding.qty:
+        if holding.qty == 0 or quote is None or instrument is None:
             return None
+        if self._copied(symbol) != holding.qty:
+            return self._taken_away(symbol, current)
         if _is_due(current, is_long=holding.qty > 0, mark=quote.mark):
             return None
         stop, take = self._leader_stops(symbol)
@@ -114,6 +139,65 @@ class Protection:
             leader_stop=stop,
             leader_take=take,
         )
+
+    def _taken_away(self, symbol: str, current: Stops) -> Stops | None:
+        """A stop of the whole that was set while all of it was copied, once its part has one of its own."""
+        parts, copied = self._desk.part_stops, self._copied(symbol)
+        is_mine = self._is_larger_leg(symbol, copied) and parts.were_set(symbol, current)
+        return NO_STOPS if is_mine and parts.covered(symbol) >= abs(copied) > 0 else None
+
+    def parts(self) -> dict[tuple[str, str], PartStop]:
+        """What belongs at the venue for copies beside somebody else's, per leader and symbol."""
+        found = {}
+        for symbol in sorted(self._desk.journal.symbols()):
+            copied, instrument = self._copied(symbol), self._desk.port.account.instruments.get(symbol)
+            leg = self._leg(symbol, copied)
+            if (
+                instrument is None
+                or sign(leg.qty) != sign(copied)
+                or copied in (0, self._holding(symbol).qty)
+            ):
+                continue
+            leaders = self._desk.journal.leaders_of(symbol)
+            same = {leader: qty for leader, qty in leaders.items() if sign(qty) == sign(copied)}
+            covered = min(abs(copied), abs(leg.qty)) / sum((abs(qty) for qty in same.values()), ZERO)
+            for leader_id, qty in same.items():
+                lots = (abs(qty) * covered / instrument.qty_step).to_integral_value(ROUND_FLOOR)
+                stop = self._part(leader_id, symbol, qty, lots * instrument.qty_step, instrument.tick_size)
+                if lots > 0 and stop is not None:
+                    found[leader_id, symbol] = stop
+        return found
+
+    def _part(
+        self, leader_id: str, symbol: str, copied: Decimal, qty: Decimal, tick: Decimal
+    ) -> PartStop | None:
+        quote = self._desk.port.account.quotes.get(symbol)
+        if quote is None:
+            return None
+        kept = self._entries.get((leader_id, symbol))
+        if kept is None or kept[0] != copied:
+            kept = copied, entry_price(self._desk.store, leader_id, symbol)
+            self._entries[leader_id, symbol] = kept
+        price = wanted_stops(
+            self._desk.policy,
+            is_long=copied > 0,
+            entry_price=kept[1],
+            mark=None,
+            tick=tick,
+            leader_stop=self._leader_stops(symbol)[0],
+            leader_take=None,
+        ).stop_loss
+        if price is None:
+            return None
+        is_due = _is_due(Stops(price), is_long=copied > 0, mark=quote.mark)
+        return PartStop(copied > 0, qty, price, is_due)
+
+    def _leg(self, symbol: str, copied: Decimal) -> Holding:
+        """The position that copies are a part of."""
+        account = self._desk.port.account
+        net = account.holdings.get(symbol, Holding())
+        long, short = account.legs.get(symbol, (net, net))
+        return long if copied > 0 else short
 
     def _copied(self, symbol: str) -> Decimal:
         """What copying holds, over all leaders."""

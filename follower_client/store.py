@@ -306,8 +306,30 @@ class Store:
         return [msgspec.json.decode(row[0], type=Order) for row in rows]
 
     def open_orders(self) -> list[Order]:
-        rows = self._rows("SELECT body FROM orders WHERE state <> 'done' ORDER BY epoch, seq, leg, n")
-        return [msgspec.json.decode(row[0], type=Order) for row in rows]
+        """Stops of parts of positions are none: they rest until somebody needs them."""
+        sql = (
+            "SELECT body FROM orders WHERE state <> 'done' AND leg NOT LIKE 'stop %' "
+            "ORDER BY epoch, seq, leg, n"
+        )
+        return [msgspec.json.decode(row[0], type=Order) for row in self._rows(sql)]
+
+    def stop_orders(self, *, limit: int) -> list[Order]:
+        """The latest stops of parts of positions, newest first."""
+        sql = "SELECT body FROM orders WHERE epoch=0 AND seq=0 AND leg LIKE 'stop %' ORDER BY n DESC LIMIT ?"
+        return [msgspec.json.decode(row[0], type=Order) for row in self._rows(sql, limit)]
+
+    def executions(self, leader_id: str, symbol: str) -> list[tuple[bool, Decimal, Decimal | None]]:
+        """(is a purchase, quantity, price) of a leader's copies, oldest first; corrections have no price."""
+        sql = (
+            "SELECT f.is_buy, f.qty, f.price, f.executed_ms FROM fills f "
+            "JOIN orders o ON o.client_order_id = f.client_order_id WHERE o.leader_id=?1 AND f.symbol=?2 "
+            "UNION ALL SELECT qty NOT LIKE '-%', ltrim(qty, '-'), NULL, at_ms FROM adjustments "
+            "WHERE leader_id=?1 AND symbol=?2 ORDER BY 4"
+        )
+        return [
+            (bool(row[0]), Decimal(row[1]), None if row[2] is None else Decimal(row[2]))
+            for row in self._rows(sql, leader_id, symbol)
+        ]
 
     def fills_of(self, client_order_id: str) -> list[VenueFill]:
         sql = (

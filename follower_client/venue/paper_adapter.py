@@ -218,6 +218,12 @@ class PaperAdapter:
         self.account.stops[symbol] = stops
         return SubmitResult(Ending.ACCEPTED)
 
+    async def add_part_stop(
+        self, symbol: str, *, is_long: bool, qty: Decimal, price: Decimal
+    ) -> SubmitResult:
+        told = "on paper nothing is anybody else's: a stop is of the whole"
+        return SubmitResult(Ending.REJECTED, None, "local", told)
+
     async def open_orders(self) -> list[OpenOrder]:
         return []  # every order is filled or cancelled at once
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from follower_client.core.stops import Stops
 from follower_client.venue.account import AccountState
@@ -94,7 +94,8 @@ class VenueOrder:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueFill:
     """One execution on the account. `client_order_id` is empty for what no client sent (a liquidation);
-    `closes` = it took from a position, as the venue said when it was heard.
+    `closes` = it took from a position, as the venue said when it was heard; `by_part_stop` = a stop of a part
+    of the position did it, which bears no name of ours.
     """
 
     fill_id: str
@@ -109,17 +110,24 @@ class VenueFill:
     executed_ms: int
     is_maker: bool
     closes: bool = False
+    by_part_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOrder:
-    """An order that rests at the venue. `is_stop` = it waits for a trigger price."""
+    """An order that rests at the venue. `is_stop` = it waits for a trigger price; `attached` = the venue
+    keeps it for a position, of the whole or of a part of it, and drops it with the position.
+    """
 
     symbol: str
     order_id: str
     client_order_id: str
     reduce_only: bool
     is_stop: bool
+    attached: Literal["", "whole", "part"] = ""
+    is_buy: bool = False
+    qty: Decimal = Decimal(0)
+    trigger_price: Decimal | None = None
 
 
 class VenueListener(Protocol):
@@ -172,6 +180,14 @@ class VenuePort(Protocol):
 
     async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
         """Keep these stops for the whole position, in place of the ones before; `None` takes one away."""
+        ...
+
+    async def add_part_stop(
+        self, symbol: str, *, is_long: bool, qty: Decimal, price: Decimal
+    ) -> SubmitResult:
+        """One more stop-loss, of so much of the position; it bears the venue's name alone, which
+        `open_orders` tells.
+        """
         ...
 
     async def open_orders(self) -> list[OpenOrder]:

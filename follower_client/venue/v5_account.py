@@ -44,6 +44,7 @@ from follower_client.venue.v5_rows import (
     open_order_of,
     order_body,
     order_of,
+    part_stop_body,
     stops_body,
 )
 
@@ -177,6 +178,18 @@ class V5Account:
             if error.code not in NOT_CHANGED:
                 return await self._ending(error)
         self.account.stops[symbol] = stops
+        return SubmitResult(Ending.ACCEPTED)
+
+    async def add_part_stop(
+        self, symbol: str, *, is_long: bool, qty: Decimal, price: Decimal
+    ) -> SubmitResult:
+        await self.reserve(urgent=True)
+        leg = (LONG_LEG if is_long else SHORT_LEG) if symbol in self.account.legs else 0
+        body = part_stop_body(self._ids[symbol], qty, price, leg)
+        try:
+            await self._transport.post("/v5/position/trading-stop", body)
+        except CallError as error:
+            return await self._ending(error)
         return SubmitResult(Ending.ACCEPTED)
 
     async def cancel(self, order: OpenOrder) -> SubmitResult:

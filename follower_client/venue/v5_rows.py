@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Literal
 
 from follower_client.core.snapshot import Instrument, LeverageTier
 from follower_client.core.stops import Stops
@@ -24,6 +24,7 @@ __all__ = [
     "open_order_of",
     "order_body",
     "order_of",
+    "part_stop_body",
     "stops_body",
     "stops_of",
 ]
@@ -49,6 +50,14 @@ STATUSES = {
     "Rejected": OrderStatus.REJECTED,
 }
 FUNDING = "Funding"
+PART_STOP = "PartialStopLoss"
+ATTACHED: dict[str, Literal["whole", "part"]] = {
+    "StopLoss": "whole",
+    "TakeProfit": "whole",
+    "TrailingStop": "whole",
+    PART_STOP: "part",
+    "PartialTakeProfit": "part",
+}
 
 
 def decimal_of(value: object) -> Decimal:
@@ -127,6 +136,7 @@ def fill_of(row: Mapping[str, Any], symbols_by_id: Mapping[str, str]) -> VenueFi
         executed_ms=int(row["execTime"]),
         is_maker=bool(row.get("isMaker")),
         closes=decimal_of(row.get("closedSize")) > 0,
+        by_part_stop=row.get("stopOrderType") == PART_STOP,
     )
 
 
@@ -170,6 +180,20 @@ def stops_body(venue_symbol: str, stops: Stops, leg: int) -> dict[str, Any]:
     }
 
 
+def part_stop_body(venue_symbol: str, qty: Decimal, price: Decimal, leg: int) -> dict[str, Any]:
+    """One more stop-loss, of a part of a position, as `/v5/position/trading-stop` takes it."""
+    return {
+        "category": "linear",
+        "symbol": venue_symbol,
+        "tpslMode": "Partial",
+        "positionIdx": leg,
+        "stopLoss": str(price),
+        "slSize": str(qty),
+        "slOrderType": "Market",
+        "slTriggerBy": TRIGGER_BY,
+    }
+
+
 def stops_of(row: Mapping[str, Any]) -> Stops:
     """What a row of the positions says about its stops."""
     stop, take = decimal_of(row.get("stopLoss")), decimal_of(row.get("takeProfit"))
@@ -187,4 +211,8 @@ def open_order_of(row: Mapping[str, Any], symbols_by_id: Mapping[str, str]) -> O
         client_order_id=row.get("orderLinkId") or "",
         reduce_only=bool(row.get("reduceOnly")),
         is_stop=row["orderStatus"] == "Untriggered",
+        attached=ATTACHED.get(row.get("stopOrderType", ""), ""),
+        is_buy=row.get("side") == "Buy",
+        qty=decimal_of(row.get("qty")),
+        trigger_price=decimal_of(row.get("triggerPrice")) or None,
     )

@@ -195,6 +195,35 @@ async def test_stops_are_kept_moved_and_taken_away(venue: VenueProcess, kind: st
 
 @live_ports
 @pytest.mark.asyncio
+async def test_a_stop_of_a_part_closes_so_much_and_ends_with_the_position(
+    venue: VenueProcess, kind: str, tmp_path: Path
+) -> None:
+    async with desk(venue, kind, tmp_path) as one:
+        await one.port.submit(one.order("a", qty="0.03"))
+        await until(one.port.account.positions, "not open")
+        mark = one.port.account.quotes[BTC].mark.quantize(Decimal("0.1"))
+        part = Decimal("0.01")
+        for price in (mark - 3000, mark - 2000):
+            result = await one.port.add_part_stop(BTC, is_long=True, qty=part, price=price)
+            assert result.ending is Ending.ACCEPTED, result
+        resting = await one.port.open_orders()
+        told = {(one.attached, one.is_stop, one.is_buy, one.qty, one.trigger_price) for one in resting}
+        assert told == {("part", True, False, part, price) for price in (mark - 3000, mark - 2000)}
+        await asyncio.sleep(1.1)
+        await one.port.fetch_positions()
+        assert one.port.account.stops[BTC] == Stops()  # those are of the whole
+        lower = next(one for one in resting if one.trigger_price == mark - 3000)
+        assert (await one.port.cancel(lower)).ending is Ending.ACCEPTED
+        refused = await one.port.add_part_stop(BTC, is_long=True, qty=part, price=mark + 5000)
+        assert refused.ending is Ending.REJECTED and refused.code
+        close = one.order("b", qty="0.03", is_buy=False, reduce_only=True, closes=True)
+        assert (await one.port.submit(close)).ending is Ending.ACCEPTED
+        await until(lambda: not one.port.account.positions(), "not flat")
+        assert await one.port.open_orders() == []
+
+
+@live_ports
+@pytest.mark.asyncio
 async def test_a_key_that_is_not_described_is_asked_for_again_and_then_refused(
     venue: VenueProcess, kind: str, tmp_path: Path
 ) -> None:

@@ -38,6 +38,17 @@ async def unit_of(stage: World) -> Decimal:
     return (Decimal(100_000) / stage.venue.price).quantize(Decimal("0.001"))
 
 
+async def fall_past_stops(stage: World) -> None:
+    """By 1.2 %, with somebody there to sell to."""
+    maker = stage.venue.exchange("maker")
+    await maker.cancel_all_orders("BTC/USDT:USDT")
+    for share in ("0.9895", "0.9885", "0.987", "0.985"):  # not so far that the price band cuts it off
+        price = str(int(stage.venue.price * Decimal(share)))
+        await maker.create_order("BTC/USDT:USDT", "limit", "buy", "20", price)
+    fallen = str(int(stage.venue.price * Decimal("0.988")))
+    await asyncio.to_thread(sim, stage, "index", {"symbol": "BTCUSDT", "price": fallen})
+
+
 @pytest.mark.parametrize("kind", ["ccxt", "v5"])
 async def test_a_position_keeps_its_stop_at_the_venue_when_the_follower_is_gone(
     tmp_path: Path, kind: str
@@ -50,13 +61,7 @@ async def test_a_position_keeps_its_stop_at_the_venue_when_the_follower_is_gone(
         assert held > 0
         follower.process.kill()
         await follower.ended()
-        maker = stage.venue.exchange("maker")
-        await maker.cancel_all_orders("BTC/USDT:USDT")
-        for share in ("0.9895", "0.9885", "0.987", "0.985"):  # not so far that the price band cuts it off
-            price = str(int(stage.venue.price * Decimal(share)))
-            await maker.create_order("BTC/USDT:USDT", "limit", "buy", "20", price)
-        fallen = str(int(stage.venue.price * Decimal("0.988")))
-        await asyncio.to_thread(sim, stage, "index", {"symbol": "BTCUSDT", "price": fallen})
+        await fall_past_stops(stage)
 
         async def is_flat() -> bool:
             return await stage.venue.position("alice") == 0
@@ -66,6 +71,34 @@ async def test_a_position_keeps_its_stop_at_the_venue_when_the_follower_is_gone(
         report = await stage.reported("alice", await stage.publisher.trade("0", leverage="0"))
         assert (report.verdict, report.reason) == ("skipped", "no_position")
         assert await again.stop() == 0
+
+
+async def test_the_stop_of_a_copied_part_leaves_what_is_somebody_elses(tmp_path: Path) -> None:
+    async with world(tmp_path, "alice", sim=True) as stage:
+        own = stage.venue.exchange("alice")
+        await own.create_order("BTC/USDT:USDT", "market", "buy", "0.005")
+        config = stage.write_config("alice", policy="stop_loss_bps = 100", kind="v5")
+        follower = await stage.follow(config)
+        await stage.reported("alice", await stage.publisher.trade(str(await unit_of(stage))))
+        assert await stage.venue.position("alice") > Decimal("0.005")
+
+        async def has_stop() -> bool:
+            resting = await own.fetch_open_orders("BTC/USDT:USDT", params={"trigger": True})
+            return [one["info"]["stopOrderType"] for one in resting] == ["PartialStopLoss"]
+
+        await eventually(has_stop, limit_s=5, what="a stop of the part")
+        follower.process.kill()
+        await follower.ended()
+        await fall_past_stops(stage)
+
+        async def is_his_alone() -> bool:
+            return await stage.venue.position("alice") == Decimal("0.005")
+
+        await eventually(is_his_alone, limit_s=20, what="the venue's stop")
+        again = await stage.follow(config)
+        report = await stage.reported("alice", await stage.publisher.trade("0", leverage="0"))
+        assert (report.verdict, report.reason) == ("skipped", "no_position")
+        assert await again.stop() == 0 and await is_his_alone()
 
 
 async def test_a_journal_that_cannot_be_written_sends_nothing(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ class FakeVenue:
         self.blind = False
         self.stop_calls: list[tuple[str, Stops]] = []
         self.stops_refused = ""
+        self.part_calls = 0
         self.resting: list[OpenOrder] = []
         self.listener: VenueListener | None = None
 
@@ -148,11 +149,57 @@ class FakeVenue:
         self.account.stops[symbol] = stops
         return SubmitResult(Ending.ACCEPTED)
 
+    async def add_part_stop(
+        self, symbol: str, *, is_long: bool, qty: Decimal, price: Decimal
+    ) -> SubmitResult:
+        self.part_calls += 1
+        if self.stops_refused:
+            return SubmitResult(Ending.REJECTED, None, self.stops_refused)
+        stop = OpenOrder(
+            symbol=symbol,
+            order_id=f"p{self.part_calls}",
+            client_order_id="",
+            reduce_only=True,
+            is_stop=True,
+            attached="part",
+            is_buy=not is_long,
+            qty=qty,
+            trigger_price=price,
+        )
+        self.resting.append(stop)
+        return SubmitResult(Ending.UNKNOWN if self.lose_answers else Ending.ACCEPTED)
+
+    def trigger(self, stop: OpenOrder, *, told: bool = True) -> None:
+        """A stop of a part of a position is executed whole, where it was set."""
+        assert stop.trigger_price is not None
+        self.resting.remove(stop)
+        fill = VenueFill(
+            fill_id=f"x{stop.order_id}",
+            client_order_id="",
+            order_id=stop.order_id,
+            symbol=stop.symbol,
+            is_buy=stop.is_buy,
+            qty=stop.qty,
+            price=stop.trigger_price,
+            fee=ZERO,
+            fee_currency="USDT",
+            executed_ms=now_ms(),
+            is_maker=False,
+            closes=True,
+            by_part_stop=True,
+        )
+        self.fills.append(fill)
+        self.account.apply_fill(
+            fill.symbol, is_buy=fill.is_buy, qty=fill.qty, price=fill.price, fee=ZERO, closes=True
+        )
+        if told:
+            self._tell(lambda listener: listener.on_fill(fill))
+
     async def open_orders(self) -> list[OpenOrder]:
         return list(self.resting)
 
     async def cancel(self, order: OpenOrder) -> SubmitResult:
-        self.resting.remove(order)
+        self.resting = [one for one in self.resting if one.order_id != order.order_id]
         return SubmitResult(Ending.ACCEPTED)
 
     async def fetch_positions(self) -> dict[str, Decimal]:

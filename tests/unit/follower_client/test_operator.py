@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from follower_client import closeout as closeout_module
 from follower_client import risk as risk_module
 from follower_client.closeout import Closeout
 from follower_client.control import ControlFile
@@ -18,7 +17,6 @@ from follower_client.core.policy import LossAction, Policy, Silence
 from follower_client.core.snapshot import Control
 from follower_client.errors import FollowerError
 from follower_client.settings import WatchAction, WatchSection
-from follower_client.venue.account import Holding
 from follower_client.venue.port import Ending, OpenOrder, OrderRequest, SubmitResult
 from tests.unit.follower_client.alarms import Alarms
 from tests.unit.follower_client.build import BTC
@@ -165,25 +163,6 @@ async def test_orders_that_nobody_needs_are_taken_back(tmp_path: Path) -> None:
         venue.resting = [rests(1, own), rests(2, "somebody-else"), rests(3, "", stop=True)]
         assert await Closeout("alice", one.desk).cancel_all() == 1
         assert [order.order_id for order in venue.resting] == ["r2", "r3"]
-
-
-@pytest.mark.asyncio
-async def test_only_stops_of_what_is_flat_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(closeout_module, "SWEEP_EVERY_S", 0.01)
-    venue = FakeVenue()
-    stop = OpenOrder(symbol=BTC, order_id="s", client_order_id="", reduce_only=True, is_stop=True)
-    async with bench(tmp_path, venue) as one:
-        sweeping = asyncio.create_task(Closeout("alice", one.desk).run())
-        legs = Holding(Decimal("0.1"), Decimal(100_000)), Holding(Decimal("-0.1"), Decimal(100_000))
-        venue.account.hold_legs(BTC, *legs)  # long and short of the same size: the net is nothing
-        assert venue.account.positions() == {}
-        venue.resting = [stop]
-        await asyncio.sleep(0.1)
-        assert venue.resting == [stop], "each of the legs may have its own"
-        venue.account.hold_legs(BTC, Holding(), Holding())
-        await until(lambda: not venue.resting)
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)
 
 
 @pytest.mark.asyncio
