@@ -136,7 +136,9 @@ class Closeout:
             await self._cancel(stops=True)
 
     async def _cancel(self, *, stops: bool) -> int:
-        """Cancel own resting orders that no live copy drives; with `stops` also stops of flat positions."""
+        """Cancel own resting orders that no live copy drives; with `stops` also stops of copies that are
+        flat, known by the venue's id or by their price: nobody else's is touched.
+        """
         desk, count = self._desk, 0
         try:
             resting = await desk.port.open_orders()
@@ -147,7 +149,7 @@ class Closeout:
         held = {*account.positions(), *account.hedges()}  # two legs of the same size are no net position
         for order in resting:
             is_own = bool(order.client_order_id) and desk.store.is_own_order(order.client_order_id)
-            is_orphan = stops and order.is_stop and order.reduce_only and order.symbol not in held
+            is_orphan = stops and order.symbol not in held and desk.part_stops.is_own(order)
             if desk.driver.is_live(order.client_order_id) or not (is_own or is_orphan):
                 continue
             result = await desk.port.cancel(order)
