@@ -16,6 +16,7 @@ import typer
 
 from relay import cli_desk, cli_ops
 from relay.cli_ops import StoreOption
+from relay.cli_signal import signal_app
 from relay.demo.command import demo
 
 __all__ = ["app", "main"]
@@ -36,6 +37,7 @@ keys_app = typer.Typer(
 )
 app.add_typer(report_app, name="report")
 app.add_typer(keys_app, name="keys")
+app.add_typer(signal_app, name="signal")
 app.command()(demo)
 cli_desk.add_commands(app, keys_app)
 cli_ops.add_commands(app)

@@ -86,6 +86,10 @@ def init_leader(
     ] = None,
     account: Annotated[str, typer.Option(help="whose key of that line to use")] = "leader",
     symbols: Annotated[list[str] | None, typer.Option("--symbol", help="to publish; repeatable")] = None,
+    external: Annotated[
+        bool,
+        typer.Option("--external", help="he tells each step by `relay signal`; the venue is his followers'"),
+    ] = False,
 ) -> None:
     """Everything a leader needs: relay.toml, publisher.toml, keys. Asks for the venue's API key."""
     import sys
@@ -97,7 +101,7 @@ def init_leader(
         found = setting_up.venue_from_line(venue, account) if venue is not None else {}
         if not found:
             found = {"rest_url": rest_url, "ws_url": ws_url}
-            if sys.stdin.isatty():
+            if sys.stdin.isatty() and not external:
                 found["api_key"] = typer.prompt("the venue's API key (empty: later)", default="")
                 if found["api_key"]:
                     found["api_secret"] = typer.prompt("its secret", hide_input=True)
@@ -107,6 +111,7 @@ def init_leader(
             listen=listen,
             exchange=exchange,
             symbols=tuple(symbols or setting_up.DEFAULT_SYMBOLS),
+            is_external=external,
             **found,
         )
         return setting_up.init_leader(setup)

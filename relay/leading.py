@@ -22,12 +22,12 @@ from relay.core.positions import dump_positions
 from relay.core.signals import SignalTerms, build_account_change, build_signal, build_snapshot
 from relay.door import BODY_BYTES_MAX, Handler
 from relay.errors import Failed, TryAgain
-from relay.external import ExternalAccount, dump_account, read_step
+from relay.external import ExternalAccount, ExternalStep, StopsMoved, digest_of, dump_account, read_step
 from relay.feed import LeaderFeed
 from relay.group import Group, GroupStore
 from relay.keys import begin_rotation, finish_rotation, saved_links
 from relay.nats_bus import Bus, BusError
-from relay.outbox import Outbox
+from relay.outbox import STEP_FACT, Outbox
 from relay.protocol.codec import decimal_text, decode_strictly
 from relay.protocol.messages import Identifier, Notice, StaggerPlan, Text, Unsigned
 from relay.protocol.venues import venue_name
@@ -97,7 +97,7 @@ class Leading:
         """Go on from what the outbox knows: told steps add up to the account of a leader without a venue."""
         if self.feed is None:
             symbols = tuple(self._settings.signals.symbols)
-            self.external = ExternalAccount(self._outbox.state, symbols, self._tell_step)
+            self.external = ExternalAccount(self._outbox.state, symbols, self._tell_external)
 
     def close(self) -> None:
         """Let go of the group's file."""
@@ -178,7 +178,21 @@ class Leading:
             None if self.sampler is None else self.sampler.depth_usdt(symbol),
         )
 
-    def _tell_step(self, fills: tuple[Fill, ...], account: Account) -> None:
+    def _tell_external(self, step: ExternalStep, happened: Fill | StopsMoved, account: Account) -> None:
+        facts = {STEP_FACT + step.id: digest_of(step)}
+        if isinstance(happened, Fill):
+            self._tell_step((happened,), account, facts)
+            return
+        self.publisher.record(
+            lambda _: build_snapshot(account, sealed_ms=_now_ms()),
+            fills=[happened],
+            state=self._state(account),
+            facts=facts,
+        )
+
+    def _tell_step(
+        self, fills: tuple[Fill, ...], account: Account, facts: Mapping[str, str] | None = None
+    ) -> None:
         terms = self._terms(fills[0].symbol)
         if self.spreader is not None:
             notional = sum((fill.qty * fill.price for fill in fills), Decimal(0))
@@ -187,6 +201,7 @@ class Leading:
             lambda name: build_signal(account, fills, signal_id=name, sealed_ms=_now_ms(), terms=terms),
             fills=fills,
             state=self._state(account),
+            facts=facts,
         )
         first = fills[0]
         _log.info(
@@ -199,10 +214,22 @@ class Leading:
             raise Failed(
                 'step: this leader\'s venue is watched; only venue.exchange = "external" takes steps'
             )
-        if self._outbox.knows_fill(step.id):
-            return {"told": False, "id": step.id}
-        self.external.take(step)
-        return {"told": True, "id": step.id, "seq": self._outbox.head.seq}
+        told_in = self._outbox.seq_of(step.id)
+        if told_in is not None:
+            known = self._outbox.fact(STEP_FACT + step.id)
+            if known not in (None, digest_of(step)):
+                raise Failed(f"step: {step.id} was told already (message {told_in}), and was another step")
+        else:
+            self.external.take(step)
+        held = build_snapshot(self.account, sealed_ms=0).positions
+        return {
+            "told": told_in is None,
+            "id": step.id,
+            "seq": told_in or self._outbox.head.seq,
+            "stored": await self.publisher.drain(),
+            "positions": [msgspec.to_builtins(one) for one in held if one.symbol == step.symbol],
+            "equity": decimal_text(self.account.equity_usdt),
+        }
 
     async def _pause(self, body: bytes) -> dict[str, Any]:
         return self._set_paused(body, paused=True)

@@ -22,10 +22,11 @@ from urllib.parse import quote
 from relay.errors import Failed, InvariantBroken, TryAgain
 from relay.protocol.signing import GENESIS_HASH
 
-__all__ = ["Happened", "Head", "Outbox", "Record"]
+__all__ = ["STEP_FACT", "Happened", "Head", "Outbox", "Record"]
 
 KEPT_MESSAGES_MAX = 100_000  # acknowledged ones beyond this are dropped, oldest first
 PRUNE_EVERY = 1_000
+STEP_FACT = "step:"  # and a fill's id: kept as long as the fill is
 _VERSION = "1"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SCHEMA = """
@@ -218,8 +219,12 @@ class Outbox:
 
     def knows_fill(self, fill_id: str) -> bool:
         """Whether a recorded message has told of this fill."""
-        row = self._database.execute("SELECT 1 FROM fill WHERE fill_id = ?", (fill_id,)).fetchone()
-        return row is not None
+        return self.seq_of(fill_id) is not None
+
+    def seq_of(self, fill_id: str) -> int | None:
+        """The number of the message that told of it."""
+        row = self._database.execute("SELECT seq FROM fill WHERE fill_id = ?", (fill_id,)).fetchone()
+        return int(row[0]) if row else None
 
     def records(self, from_seq: int, count: int) -> list[Record]:
         """Recorded messages from a seq on, in order."""
@@ -275,6 +280,11 @@ class Outbox:
         with self._transaction():
             self._database.execute("DELETE FROM message WHERE seq < ?", (oldest_kept,))
             self._database.execute("DELETE FROM fill WHERE seq < ?", (oldest_kept,))
+            self._database.execute(
+                "DELETE FROM fact WHERE substr(name, 1, ?) = ?"
+                " AND substr(name, ?) NOT IN (SELECT fill_id FROM fill)",
+                (len(STEP_FACT), STEP_FACT, len(STEP_FACT) + 1),
+            )
 
     def fact(self, name: str) -> str | None:
         """What was last kept under a name; None if nothing was."""

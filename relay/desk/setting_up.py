@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +73,7 @@ signing_key_file = "keys/{leader}.signing" # who he is to his followers: keep a 
 outbox = "data/{leader}.outbox.sqlite"     # everything published, written down before it is sent
 
 [venue]
-exchange = {exchange}
-rest_url = {rest_url}
-ws_url = {ws_url}
-api_key_file = "keys/venue.api_key"        # a key that can only read is enough
-api_secret_file = "keys/venue.api_secret"
+{venue}
 
 [broker]
 url = {broker_url}
@@ -85,8 +82,22 @@ url = {broker_url}
 symbols = {symbols}
 expires_ms = 5000        # an entry older than this, counted from its wave, is not copied; exits always are
 snapshot_seconds = 10
-stagger = {{ auto = true, window_ms_max = 2000 }} # entries of many followers, spread as the book bears
+{more}
 """
+_WATCHED = """\
+exchange = {exchange}
+rest_url = {rest_url}
+ws_url = {ws_url}
+api_key_file = "keys/venue.api_key"        # a key that can only read is enough
+api_secret_file = "keys/venue.api_secret\""""
+_WATCHED_MORE = (
+    "stagger = { auto = true, window_ms_max = 2000 } # entries of many followers, spread as the book bears"
+)
+_EXTERNAL = 'exchange = "external"   # nothing is watched: `relay signal`, or a signed call, tells each step'
+_EXTERNAL_MORE = """
+[door]   # where steps are told on this machine: docs/external-leader.md
+listen = "127.0.0.1:0"                     # 0: any free port; data/{leader}.outbox.sqlite.door says which
+secret_file = "keys/{leader}.door"         # what signs a call"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,7 @@ class LeaderSetup:
     api_key: str = ""
     api_secret: str = ""
     symbols: tuple[str, ...] = DEFAULT_SYMBOLS
+    is_external: bool = False  # he tells his steps; `exchange` and addresses are his followers' then
 
 
 def default_leader_id() -> str:
@@ -155,22 +167,16 @@ def init_leader(setup: LeaderSetup) -> str:
         raise ConfigurationError([f"ID: was {setup.leader_id!r}, allowed: 1 to 32 characters of a-z and 0-9"])
     folder, name = setup.folder, setup.leader_id
     ws_url = setup.ws_url or re.sub(r"\Ahttp", "ws", setup.rest_url)
-    publisher = _PUBLISHER_TOML.format(
-        leader=name,
-        leader_id=json.dumps(name),
-        exchange=json.dumps(setup.exchange),
-        rest_url=json.dumps(setup.rest_url),
-        ws_url=json.dumps(ws_url),
-        broker_url=json.dumps(f"nats://{setup.listen}"),
-        symbols=json.dumps(list(setup.symbols)),
-    )
     keys = folder / "keys"
     texts = {
         folder / "relay.toml": _relay_toml(setup),
-        folder / "publisher.toml": publisher,
-        keys / "venue.api_key": setup.api_key + "\n",
-        keys / "venue.api_secret": setup.api_secret + "\n",
+        folder / "publisher.toml": _publisher_toml(setup, ws_url),
     }
+    if setup.is_external:
+        texts[keys / f"{name}.door"] = secrets.token_hex(32) + "\n"
+    else:
+        texts[keys / "venue.api_key"] = setup.api_key + "\n"
+        texts[keys / "venue.api_secret"] = setup.api_secret + "\n"
     refuse_existing([*texts, keys / f"{name}.nk", keys / f"{name}.signing"])
     for path, text in texts.items():
         write_new(path, text)
@@ -186,13 +192,31 @@ def init_leader(setup: LeaderSetup) -> str:
         registry.add_leader(name, nkey, signing_key, hint, time.time_ns() // 1_000_000)
     finally:
         registry.close()
-    missing = "" if setup.api_key else "  put the venue's API key into keys/venue.api_key and .api_secret\n"
+    needs_key = not (setup.api_key or setup.is_external)
+    missing = "  put the venue's API key into keys/venue.api_key and .api_secret\n" if needs_key else ""
     at = "" if folder == Path() else f"  cd {folder}\n"
+    first = setup.symbols[0]
+    tell = f"\n  relay signal open {first} long QTY PRICE --equity USDT   # each step of yours, told once"
     return (
         f"leader {name}, public key {signing_key}\n{at}{missing}"
         "  relay serve             # broker and drift monitor; leave it running\n"
         "  relay publish           # in another terminal\n"
         "  relay invite create     # prints a token: follower-client join TOKEN"
+    ) + (tell if setup.is_external else "")
+
+
+def _publisher_toml(setup: LeaderSetup, ws_url: str) -> str:
+    name = setup.leader_id
+    venue = _WATCHED.format(
+        exchange=json.dumps(setup.exchange), rest_url=json.dumps(setup.rest_url), ws_url=json.dumps(ws_url)
+    )
+    return _PUBLISHER_TOML.format(
+        leader=name,
+        leader_id=json.dumps(name),
+        venue=_EXTERNAL if setup.is_external else venue,
+        broker_url=json.dumps(f"nats://{setup.listen}"),
+        symbols=json.dumps(list(setup.symbols)),
+        more=_EXTERNAL_MORE.format(leader=name) if setup.is_external else _WATCHED_MORE,
     )
 
 
