@@ -264,7 +264,8 @@ def recover(
 
 def _stores(found: Sequence[FollowerSettings]) -> Iterator[tuple[FollowerSettings, Store | None]]:
     """Each with its memory; without one it has never run, which is said and is no failure."""
-    from follower_client.store import Store, is_lost
+    from follower_client.store import Store
+    from follower_client.store_witness import is_lost
 
     for one in found:
         file = _file(one)

@@ -25,7 +25,8 @@ from follower_client.protection import Protection
 from follower_client.reading import read_files
 from follower_client.records import Order
 from follower_client.settings import FollowerSettings
-from follower_client.store import Store, is_lost
+from follower_client.store import Store
+from follower_client.store_witness import is_lost
 
 __all__ = ["leave", "wait_until_flat"]
 

@@ -12,7 +12,8 @@ from follower_client.errors import ConfigurationError, FollowerError, StoreError
 from follower_client.locks import Lock, hold, hold_on_host
 from follower_client.reading import read_secret
 from follower_client.settings import FollowerSettings
-from follower_client.store import Store, refuse_lost
+from follower_client.store import Store
+from follower_client.store_witness import refuse_lost
 from follower_client.venue.key_rights import KeyRights
 from relay.protocol.venues import venue_name
 

@@ -1,9 +1,7 @@
 """The follower's memory: one SQLite file, one writer, nothing sent before it is in here.
 
-Belongs here: transactions, reading. Does not belong here: tables and migrations (`store_schema`), what to
-record and when (`executor`).
-
-Beside the file stands a mark that there is one: a store that is lost is never taken for one that never was.
+Belongs here: transactions, reading. Does not belong here: tables and migrations (`store_schema`), what
+tells that it is lost (`store_witness`), what to record and when (`executor`).
 
 WAL with `synchronous=FULL`: a commit is on the disk when the call returns. What the venue tells again (an
 execution, that an order was taken) is not worth a wait for the disk while others want to trade: it is there
@@ -22,35 +20,22 @@ from typing import Any
 
 import msgspec
 
+from follower_client.core.order import OrderState
 from follower_client.errors import StoreError
 from follower_client.records import Copy, CopyKey, Head, Order
 from follower_client.store_schema import MIGRATIONS, SUMMED, crc
+from follower_client.store_witness import Witness, orders_seen, refuse_lost, refuse_older
 from follower_client.venue.port import VenueFill
 
-__all__ = ["INSTRUMENTS_MARK", "OutboxRow", "Store", "is_lost", "refuse_lost"]
+__all__ = ["INSTRUMENTS_MARK", "OutboxRow", "Store"]
 
 INSTRUMENTS_MARK = "instruments"
 """The mark that keeps the venue's filters as they were at the last start, for a replay."""
 
 BUSY_TIMEOUT_S = 5.0
-KEPT_SUFFIX = ".kept"
 ZERO = Decimal(0)
 
 OutboxRow = tuple[int, str, bytes]
-
-
-def is_lost(path: Path) -> bool:
-    """Whether there was a store here, and now there is none."""
-    is_there = path.exists() and path.stat().st_size > 0
-    return not is_there and path.with_suffix(KEPT_SUFFIX).exists()
-
-
-def refuse_lost(path: Path) -> None:
-    """Raises `StoreError`: to begin anew would make what is held by copying somebody else's."""
-    if is_lost(path):
-        raise StoreError(
-            f"{path}: the store is gone, and with it what is a copy; next: follower-client recover"
-        )
 
 
 class Store:
@@ -61,6 +46,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self._durable = True
+        self._witness: Witness | None = None
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False, anew: bool = False) -> Store:
@@ -68,6 +54,7 @@ class Store:
         `StoreError` naming the file.
         """
         try:
+            seen = 0 if anew else orders_seen(path)
             if not anew:
                 refuse_lost(path)
             if read_only:
@@ -76,7 +63,9 @@ class Store:
                 )
                 connection.execute("SELECT count(*) FROM copies").fetchone()
                 connection.create_function("crc", -1, crc, deterministic=True)
-                return cls(connection)
+                store = cls(connection)
+                refuse_older(path, seen, store._order_count())
+                return store
             path.touch(mode=0o600, exist_ok=True)
             connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
             connection.execute("PRAGMA journal_mode=WAL")
@@ -87,13 +76,24 @@ class Store:
             store = cls(connection)
             store._migrate(path)
             store.check_sums(path)
-            path.with_suffix(KEPT_SUFFIX).touch(mode=0o600)
+            refuse_older(path, seen, store._order_count())
+            store._witness = Witness(path, store._order_count())
         except (sqlite3.Error, OSError, OverflowError, UnicodeDecodeError) as error:
             raise StoreError(f"{path}: {error}") from None
         return store
 
     def close(self) -> None:
         self._db.close()
+        if self._witness is not None:
+            self._witness.close()
+
+    def _order_count(self) -> int:
+        return int(self._rows("SELECT coalesce(max(rowid), 0) FROM orders")[0][0])
+
+    def _tell_witness(self, order: Order | None) -> None:
+        """After the commit that an order was new in."""
+        if self._witness is not None and order is not None and order.state is OrderState.INTENT:
+            self._witness.tell(self._order_count())
 
     def _migrate(self, path: Path) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
@@ -202,11 +202,13 @@ class Store:
             if report is not None:
                 self._db.execute("INSERT OR IGNORE INTO outbox(msg_id, body) VALUES(?,?)", report)
             self._put_head(copy.leader_id, head)
+        self._tell_witness(order)
 
     def record_order(self, order: Order, *, durable: bool = True) -> None:
         """An order's row; not `durable` = as above, where the venue can be asked again."""
         with self._transaction(durable=durable):
             self._put_order(order)
+        self._tell_witness(order if durable else None)
 
     def _put_order(self, order: Order) -> None:
         self._db.execute(
