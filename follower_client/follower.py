@@ -17,7 +17,7 @@ from follower_client.closeout import Closeout
 from follower_client.control import ControlFile
 from follower_client.core.snapshot import Control
 from follower_client.desk import Desk
-from follower_client.errors import ConfigurationError, TryAgainError
+from follower_client.errors import ConfigurationError, TryAgainError, VenueUnavailableError
 from follower_client.executor import Executor
 from follower_client.failpoint import Failpoints
 from follower_client.instance import bind_store, check_folder, hold_account, hold_follower
@@ -36,6 +36,7 @@ from follower_client.status import status_report
 from follower_client.store import INSTRUMENTS_MARK, Store
 from follower_client.subscriber import Subscriber
 from follower_client.trial import gate, note_terms, stakes
+from follower_client.twin import TwinWatch, refuse_unknown_orders
 from follower_client.venue.key_rights import KeyRights, objections
 from follower_client.venue.port import VenuePort
 from follower_client.watch import Watch
@@ -112,6 +113,7 @@ class Follower:
         except BusError as error:
             raise TryAgainError(str(error)) from None
         self._bus.on_denied = self._denied
+        self._twin = TwinWatch(self._bus, self.follower_id, self._second)
         self._reporter = Reporter(self.follower_id, self._store, self._bus)
         self._desk = Desk(self.policy, self._store, self._port, control, self._failpoints)
         self._desk.shared = len(settings.leaders) > 1
@@ -119,13 +121,27 @@ class Follower:
         self._desk.prepare()
         for leader in settings.leaders:
             self._follow(leader, self._bus, self._desk, self._reporter)
+        await self._twin.start()
         await self._port.start(self._desk)
         key = await self._check_key()
         bind_store(self._store, settings, key)  # a key that the venue refuses binds nothing
+        await self._refuse_older_life(control)
         note_terms(settings, self._store, now_ms())
         self._set_stakes()
         filters = list(self._port.account.instruments.values())
         self._store.save_marks({INSTRUMENTS_MARK: msgspec.json.encode(filters).decode()})
+
+    async def _refuse_older_life(self, control: ControlFile) -> None:
+        assert self._store is not None
+        leaders, commands = [leader.id for leader in self.settings.leaders], control.read().number
+        try:
+            await refuse_unknown_orders(self.follower_id, leaders, self._store, self._port, commands)
+        except VenueUnavailableError as error:
+            raise TryAgainError(f"venue: {error}") from None
+
+    def _second(self, host: str) -> None:
+        assert self._desk is not None
+        self._desk.risk.note_second(host)
 
     def _follow(self, leader: LeaderSection, bus: Bus, desk: Desk, reporter: Reporter) -> None:
         """One leader's copies and feed, not started."""
@@ -193,6 +209,7 @@ class Follower:
                 group.create_task(self._reporter.run()),
                 group.create_task(self._report_status()),
                 group.create_task(self._notifier.run()),
+                group.create_task(self._twin.run()),
                 group.create_task(self._watch_bus()),
                 group.create_task(self._grow_stakes()),
             ]

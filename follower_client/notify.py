@@ -25,6 +25,7 @@ SEND_LIMIT_S = 10.0
 LAST_LIMIT_S = 3.0  # a program that ends waits no longer for its last word
 QUEUE_MAX = 100
 WHAT_TO_DO = {
+    "second_instance": "Find the other machine that follows with this id and stop it; then resume here.",
     "order_rate": "Look at `follower-client verdicts`; `follower-client resume` when the orders were right.",
     "rejects": "Look at `follower-client verdicts` for the venue's codes; mend the cause, then resume.",
     "key_refused": "Check the API key, its rights and its addresses with `follower-client doctor`.",

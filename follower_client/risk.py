@@ -107,6 +107,10 @@ class RiskWatch:
             self._trigger(Control.PAUSE, "second_instance", SECOND_INSTANCE)
         log.error("second_instance", client_order_id=client_order_id, what=SECOND_INSTANCE)
 
+    def note_second(self, host: str) -> None:
+        """Another program that runs as this follower, since before this one."""
+        self._trigger(Control.PAUSE, "second_instance", f"{SECOND_INSTANCE} (it runs on {host or '?'})")
+
     def tick(self, unknown_orders: int) -> None:
         """Bring the marks up to date and pull triggers."""
         equity = self._account.equity()

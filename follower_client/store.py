@@ -182,20 +182,14 @@ class Store:
         report: tuple[str, bytes] | None = None,
     ) -> None:
         """One step of a copy: its row, with it the next intent, the head of the feed and its report."""
+        row = (copy.leader_id, copy.epoch, copy.seq, copy.verdict, copy.reason, msgspec.json.encode(copy))
         with self._transaction():
             self._db.execute(
                 "INSERT INTO copies VALUES(?1,?2,?3,?4,?5,?6,crc(?1,?2,?3,?4,?5,?6)) "
                 "ON CONFLICT(leader_id, epoch, seq) DO UPDATE SET "
                 "verdict=excluded.verdict, reason=excluded.reason, body=excluded.body, crc=excluded.crc "
                 "WHERE copies.verdict IS NULL",
-                (
-                    copy.leader_id,
-                    copy.epoch,
-                    copy.seq,
-                    copy.verdict,
-                    copy.reason,
-                    msgspec.json.encode(copy),
-                ),
+                row,
             )
             if order is not None:
                 self._put_order(order)
@@ -314,6 +308,11 @@ class Store:
             "ORDER BY epoch, seq, leg, n"
         )
         return [msgspec.json.decode(row[0], type=Order) for row in self._rows(sql)]
+
+    def newest_order_ms(self) -> int:
+        """When the latest order was to leave; 0 where there was none."""
+        rows = self._rows("SELECT body FROM orders ORDER BY rowid DESC LIMIT 1")
+        return msgspec.json.decode(rows[0][0], type=Order).send_by_ms if rows else 0
 
     def stop_orders(self, *, limit: int) -> list[Order]:
         """The latest stops of parts of positions, newest first."""

@@ -236,7 +236,7 @@ def _leader_rights(leader: LeaderUser) -> Rights:
 
 
 def _follower_rights(follower: FollowerUser) -> Rights:
-    publish: list[str] = []
+    publish: list[str] = [subjects.instance(follower.id)]
     subscribe: list[str] = []
     for leader in follower.leaders:
         own_key = subjects.group_key(leader, "*", follower.id)

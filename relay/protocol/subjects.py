@@ -30,6 +30,7 @@ __all__ = [
     "group_key",
     "history",
     "inbox_prefix",
+    "instance",
     "join",
     "leave",
     "market",
@@ -145,6 +146,11 @@ def direct_get(stream_name: str) -> str:
 def history(stream_name: str) -> str:
     """The same question where a server in between keeps the API's own subjects to itself: a leaf node."""
     return f"history.{stream_name}"
+
+
+def instance(follower_id: str) -> str:
+    """Where programs that run as one follower hear of one another: below his inbox, which is his alone."""
+    return f"{inbox_prefix(follower_id)}.instance"
 
 
 def inbox_prefix(user_id: str) -> str:

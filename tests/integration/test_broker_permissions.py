@@ -43,6 +43,7 @@ async def test_nobody_publishes_where_he_may_not(tmp_path: Path) -> None:
             "$JS.API.CONSUMER.MSG.NEXT.REPORTS.monitor", "$JS.API.DIRECT.GET.SIGNALS_carol",
             "$JS.API.DIRECT.GET.REPORTS",
             "$JS.API.DIRECT.GET.SIGNALS_alice.signals.alice", "$SYS.REQ.SERVER.PING", "_INBOX_eve.x",
+            "_INBOX_eve.instance", "_INBOX_bob.x",
         ],
         "alice": [
             "signals.carol", "feed.alice", "feed.carol", "beat.carol", "reports.alice.bob",

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from follower_client.control import ControlFile
+from follower_client.core.snapshot import Control
 from follower_client.reading import load_settings
 from follower_client.store import Store
 from tests.integration.follower_world import BTC, BTC_ID, ROOT, World, eventually, world
@@ -115,6 +116,11 @@ async def test_the_old_machine_left_running_doubles_no_order(tmp_path: Path) -> 
             folder.mkdir()
             config = stage.write_config("alice", folder=folder, data_dir=folder / "data")
             machines.append(await stage.follow(config, env={"SLIPSTREAM_LOCK_DIR": str(folder / "locks")}))
+        late = ControlFile(tmp_path / "there" / "data")
+        state = await eventually(lambda: late.read().level is Control.PAUSE and late.read(), limit_s=2)
+        assert state.by == "trigger:second_instance" and "stop one of them" in state.reason
+        assert ControlFile(tmp_path / "here" / "data").read().level is Control.RUN
+        late.resume(by="operator", reason="to see what an order's name is worth")
         unit = unit_of(stage)
         for share in ("1", "0.5", "-1", "0"):
             after = unit * Decimal(share)
