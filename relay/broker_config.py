@@ -7,6 +7,9 @@ Three accounts. RELAY owns the streams and exports; LEADERS and FOLLOWERS only i
 account that owns the streams: inside one account anybody may name another subject as his *reply* and let
 the broker write there. Users are allow-listed to their own subjects; nothing is ever granted by a deny-list.
 The one thing a client's account exports is heartbeats: not stored, and believed by their signature alone.
+
+Feeds reach FOLLOWERS as imports, answers to its own requests as messages of the account. Messages' subjects
+are mapped, those of imports are not: an answer that was asked for at a feed goes where nobody listens.
 """
 
 from __future__ import annotations
@@ -15,13 +18,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from relay.protocol import subjects
 from relay.protocol.groups import MONITOR_MEMBER
 
 __all__ = [
     "ADMIN",
+    "FEEDS_CLOSED",
     "MONITOR",
     "PAYLOAD_BYTES_MAX",
     "REPORTS_CONSUMER",
@@ -52,6 +56,8 @@ REPORTS_CONSUMER = "monitor"  # the durable consumer's name
 
 _KEY_READS = subjects.direct_get(f"{subjects.KEYS_STREAM}.{subjects.KEYS_SUBJECTS}")
 _PLAN_READS = subjects.direct_get(f"{subjects.PLANS_STREAM}.{subjects.PLANS_SUBJECTS}")
+# what followers hear is written by no answer to one of them: subjects as nats-server maps them in FOLLOWERS
+FEEDS_CLOSED: Final = {"feed.*": "nowhere.feed.$1", "beat.*": "nowhere.beat.$1"}
 _BEATS = {"stream": {"account": "LEADERS", "subject": "beat.*"}}
 
 
@@ -332,6 +338,7 @@ def _followers_account(users: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "users": users,
         "limits": _followers_limits(),
+        "mappings": FEEDS_CLOSED,
         "imports": [
             {"stream": {"account": "RELAY", "subject": "feed.*"}},
             _BEATS,

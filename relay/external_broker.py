@@ -32,7 +32,15 @@ from relay.errors import Failed, TryAgain
 from relay.keys import load_issuer, load_nkey_seed
 from relay.nats_bus import Bus, BusError, BusMessage, BusTimeout, BusUnavailable
 from relay.protocol import subjects
-from relay.streams import Retention, check_durable, ensure_keys, ensure_plans, ensure_reports, ensure_signals
+from relay.streams import (
+    Retention,
+    check_durable,
+    ensure_keys,
+    ensure_plans,
+    ensure_reports,
+    ensure_signals,
+    find_open_feeds,
+)
 
 __all__ = ["ExternalBroker"]
 
@@ -71,6 +79,7 @@ class ExternalBroker:
         self._users = BrokerUsers(leaders, followers, {}, invites)
         self._rights = rights_of(self._users)
         self._with_stream: set[str] = set()  # leaders
+        self._open_feeds: list[str] = []  # servers that were told of
         self._servers: dict[str, float] = {}  # by id: when it was last heard of
         self._to_cut: dict[str, dict[str, float]] = {}  # server -> user -> until when it matters
         self._cutting = asyncio.Lock()
@@ -165,9 +174,13 @@ class ExternalBroker:
         try:
             for answer in await system.api_all("$SYS.REQ.SERVER.PING"):
                 self._note_server(str(answer.get("server", {}).get("id", "")))
-            return await check_durable(system)
+            version, open_feeds = await asyncio.gather(check_durable(system), find_open_feeds(system))
         finally:
             await system.close()
+        if open_feeds and open_feeds != self._open_feeds:
+            _log.warning("feeds_open", servers=open_feeds, action="FOLLOWERS needs mappings: docs/cluster.md")
+        self._open_feeds = open_feeds
+        return version
 
     def _note_server(self, server: str) -> None:
         """It has connections, or may have."""

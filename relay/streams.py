@@ -1,7 +1,7 @@
 """The streams behind the signal feed: made once, checked at every start.
 
-Belongs here: what a stream must be for a signal to be called stored. Does not belong here: who may use it
-(`relay.broker_config`), the calls themselves (`relay.nats_bus`).
+Belongs here: what a stream must be for a signal to be called stored, what its servers must be set to. Does
+not belong here: who may use it (`relay.broker_config`), the calls themselves (`relay.nats_bus`).
 """
 
 from __future__ import annotations
@@ -9,13 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from relay.broker_config import PAYLOAD_BYTES_MAX, REPORTS_CONSUMER
+from relay.broker_config import FEEDS_CLOSED, PAYLOAD_BYTES_MAX, REPORTS_CONSUMER
 from relay.errors import Failed
 from relay.nats_bus import Bus, BusError, BusTimeout
 from relay.protocol import subjects
 from relay.protocol.groups import WRAPPED_BYTES_MAX
 
-__all__ = ["Retention", "check_durable", "ensure_keys", "ensure_plans", "ensure_reports", "ensure_signals"]
+__all__ = [
+    "Retention",
+    "check_durable",
+    "ensure_keys",
+    "ensure_plans",
+    "ensure_reports",
+    "ensure_signals",
+    "find_open_feeds",
+]
 
 DEDUPE_WINDOW_S = 120
 MAKE_TIMEOUT_S = 10.0  # a cluster has to agree first
@@ -53,6 +61,20 @@ async def check_durable(system: Bus) -> str:
     if not versions:
         raise Failed("broker: no server keeps streams")
     return min(versions)
+
+
+async def find_open_feeds(system: Bus) -> list[str]:
+    """The names of servers where a follower can have an answer to himself sent to a feed: their settings are
+    from before that was closed (`FEEDS_CLOSED`). Followers pay with the reading, nothing can be forged.
+    """
+    found = []
+    for answer in await system.api_all("$SYS.REQ.SERVER.PING.ACCOUNTZ", body={"account": "FOLLOWERS"}):
+        account: dict[str, Any] = answer.get("data", {}).get("account_detail") or {}
+        mappings: dict[str, list[dict[str, Any]]] = account.get("mappings") or {}
+        mapped = {source: [one.get("subject") for one in rows] for source, rows in mappings.items()}
+        if account and any(mapped.get(source) != [to] for source, to in FEEDS_CLOSED.items()):
+            found.append(str(answer.get("server", {}).get("name", "?")))
+    return sorted(found)
 
 
 async def ensure_signals(

@@ -26,7 +26,7 @@ from relay.protocol import subjects
 from relay.publishing import door_note
 from relay.registry import Registry
 from relay.settings import PublishSettings, ServeSettings, load_publish, load_serve
-from relay.streams import check_durable
+from relay.streams import check_durable, find_open_feeds
 from relay.telling.evidence import kept_evidence
 from relay.venue import VenueUnavailable, open_venue
 
@@ -128,6 +128,8 @@ async def _examine_relay(doctor: _Doctor, settings: ServeSettings) -> None:
     ca_file = settings.broker.ca_file if settings.broker.url else tls and tls.ca
     ca_pem = await asyncio.to_thread(ca_file.read_text) if isinstance(ca_file, Path) else None
 
+    open_feeds: list[str] = []
+
     async def broker() -> str:
         async with AsyncExitStack() as stack:
             buses = []
@@ -138,11 +140,17 @@ async def _examine_relay(doctor: _Doctor, settings: ServeSettings) -> None:
                 )
                 stack.push_async_callback(bus.close)
                 buses.append(bus)
-            version = await check_durable(buses[0])
+            version, found = await asyncio.gather(check_durable(buses[0]), find_open_feeds(buses[0]))
+            open_feeds.extend(found)
             account = await buses[1].api("$JS.API.INFO", {})
             return f"{url[0]}, {version}, durable, {account.get('streams', 0)} streams"
 
     await doctor.check("broker", broker)
+    if open_feeds:
+        what = (
+            "followers can have history sent to any leader's feed; FOLLOWERS needs mappings: docs/cluster.md"
+        )
+        doctor.note("feeds", f"server {', '.join(open_feeds)}: {what}", "warning")
 
 
 def _embedded_url(settings: ServeSettings) -> str:

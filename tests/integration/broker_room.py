@@ -114,3 +114,8 @@ async def settle(client: Client) -> None:
     """Return when the broker has dealt with all this client sent (the library pings ahead of its buffer)."""
     for _ in range(2):
         await client.flush()
+
+
+def refused(subject: str) -> str:
+    """How the broker's complaint names what a follower may not publish on: feeds lead nowhere before that."""
+    return f"nowhere.{subject}" if subject.startswith(("feed.", "beat.")) else subject.lower()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import nats.errors
@@ -13,12 +13,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from relay import broker_config
-from relay.broker_config import ADMIN
+from relay.broker_config import ADMIN, SYSTEM
 from relay.keys import create_nkey, load_nkey_seed
-from relay.nats_bus import Bus, BusError, BusMessage, BusUnavailable, NotPermitted
+from relay.nats_bus import Bus, BusError, BusMessage, BusTimeout, BusUnavailable, NotPermitted
 from relay.protocol import subjects
-from relay.protocol.feed import FeedReader, Rejected
-from tests.integration.broker_room import Room, running_room, settle
+from relay.protocol.feed import FeedReader
+from tests.integration.broker_room import Room, eventually, refused, running_room, settle
 from tests.unit.relay import feed_samples as samples
 
 pytestmark = pytest.mark.asyncio
@@ -58,10 +58,10 @@ async def test_nobody_publishes_where_he_may_not(tmp_path: Path) -> None:
             for subject in targets:
                 await client.publish(subject, b"forged")
             await settle(client)
+            told = " ".join(complaints)
             for subject in targets:
-                assert f'permissions violation for publish to "{subject.lower()}"' in " ".join(complaints), (
-                    subject
-                )
+                named = refused(subject) if name == "bob" else subject.lower()
+                assert f'permissions violation for publish to "{named}"' in told, subject
             await client.close()
         assert await room.stored("alice") == [(1, b"alice1"), (2, b"alice2")]
         assert await room.stored("carol") == [(1, b"carol1"), (2, b"carol2")]
@@ -148,35 +148,128 @@ async def reports_stored(room: Room) -> list[tuple[str, bytes]]:
     return found
 
 
-async def test_what_a_co_follower_can_inject_is_dropped_by_the_reader(tmp_path: Path) -> None:
+ASKED = (
+    ("$JS.API.DIRECT.GET.SIGNALS_alice", b'{"seq":1}'),
+    ("$JS.API.DIRECT.GET.SIGNALS_alice", b'{"seq":1,"batch":5}'),
+    ("$JS.API.DIRECT.GET.SIGNALS_alice", b'{"last_by_subj":"signals.alice"}'),
+    ("$JS.API.DIRECT.GET.SIGNALS_alice", b'{"seq":99}'),
+    ("$JS.API.DIRECT.GET.SIGNALS_alice", b"nonsense"),
+    ("history.SIGNALS_alice", b'{"seq":1}'),
+    ("history.SIGNALS_alice", b'{"seq":1,"batch":5}'),
+    ("$JS.API.DIRECT.GET.KEYS.keys.alice.1.bob", b""),
+    ("reports.alice.bob", b"mine"),
+    ("leave.alice.bob", b"{}"),
+)
+NOT_HIS = (
+    "feed.alice", "feed.carol", "beat.alice", "beat.carol", "feed.*", "beat.*", "feed.>", "*.carol",
+    "nowhere.feed.carol", "signals.alice", "signals.carol", "reports.alice.eve", "reports.carol.dave",
+    "keys.alice.1.eve", "keys.carol.1.dave", "members.carol", "market.carol", "profile.carol",
+    "leave.carol.dave", "leave.alice.eve", "join.invite1", "$KV.plans.carol", "history.SIGNALS_carol",
+    "$JS.API.INFO",
+    "$JS.API.DIRECT.GET.SIGNALS_carol", "$JS.API.STREAM.PURGE.SIGNALS_carol", "$SYS.REQ.SERVER.PING",
+    "_R_.x", "_INBOX_alice.x", "_INBOX_carol.x",
+)  # fmt: skip
+
+
+async def test_an_answer_sent_to_a_feed_is_heard_by_nobody(tmp_path: Path) -> None:
+    """All that a follower may ask, answered at all that he may not write on: as reply, and as a trace. What a
+    leader may ask of it reaches no follower and not the relay either.
+    """
     async with running_room(tmp_path) as room:
-        chain = samples.chain_of(3)
-        alice = await room.bus("alice")
-        got: list[BusMessage] = []
-        eve = await room.bus("eve")
-        arrived = asyncio.Event()
+        await seed_streams(room)
+        listening = {who: (f"feed.{of}", f"beat.{of}") for who, of in (("dave", "carol"), ("eve", "alice"))}
+        clients = {name: await room.attacker(name, []) for name in (*listening, "bob", "alice")}
+        monitor, heard = await room.broker.connect(), list[tuple[str, bytes]]()
 
-        async def hear(message: BusMessage) -> None:
-            got.append(message)
-            if len(got) >= 5:
-                arrived.set()
+        async def hear(message: Msg | BusMessage) -> None:
+            heard.append((message.subject, message.data))
 
-        await eve.subscribe("feed.alice", hear)
+        for name, targets in listening.items():
+            for subject in (*targets, f"_INBOX_{name}.>"):
+                await clients[name].subscribe(subject, cb=hear)
+            await settle(clients[name])
+        for subject in ("feed.*", "beat.*"):
+            await monitor.subscribe(subject, hear)
+        for subject, body in ASKED:
+            for target in NOT_HIS:
+                await clients["bob"].publish(subject, body, reply=target)
+                await clients["bob"].publish(subject, body, headers={"Nats-Trace-Dest": target})
+                await clients["alice"].publish(subject, body, reply=target)
+        await settle_streams(room, clients["bob"], clients["alice"])
+        carol = await room.bus("carol")
+        assert await carol.publish_signal("carol", b"carol3", 2, "carol.1.3") == 3
+        await carol.publish("beat.carol", b"beat")
+        await eventually(lambda: heard.count(("beat.carol", b"beat")) == 2)
+        for client in clients.values():
+            await settle(client)
+        assert sorted(heard) == [("beat.carol", b"beat")] * 2 + [("feed.carol", b"carol3")] * 2
+        assert await room.stored("alice") == [(1, b"alice1"), (2, b"alice2")]
+        assert {data for _, data in await reports_stored(room)} == {b"mine", b"last"}
+        for one in (*clients.values(), monitor, carol):
+            await one.close()
+
+
+async def test_an_answer_sent_into_anothers_inbox_changes_nothing_he_reads(tmp_path: Path) -> None:
+    """The address has 64 bits of chance in it. Whoever had it could send there what he may read himself."""
+    async with running_room(tmp_path) as room:
+        chain = samples.chain_of(40)
+        alice, eve, bob = await room.bus("alice"), await room.bus("eve"), await room.attacker("bob", [])
         for seq, wire in enumerate(chain.wires, 1):
             await alice.publish_signal("alice", wire, seq - 1, f"alice.7.{seq}")
-        bob = await room.attacker("bob", [])
-        for seq in (1, 2):
-            body = json.dumps({"seq": seq}).encode()
-            await bob.publish("$JS.API.DIRECT.GET.SIGNALS_alice", body, reply="feed.alice")
-        await asyncio.wait_for(arrived.wait(), 5)
+        for guess in ("_INBOX_eve.1", "_INBOX_eve.x.1", "_INBOX_eve.*.1", "_INBOX_eve.>", "_INBOX_eve"):
+            await bob.publish("history.SIGNALS_alice", b'{"seq":1,"batch":9}', reply=guess)
+        await settle(bob)
+        system = await room.broker.connect(SYSTEM)
+        answer = await system.api("$SYS.REQ.SERVER.PING.CONNZ", {"auth": True, "subscriptions": True})
+        row = next(one for one in answer["data"]["connections"] if one.get("name") == "eve")
+        assert row["out_msgs"] == 0
+        (inbox,) = row["subscriptions_list"]
+        reader, asked = FeedReader("alice", samples.PUBLIC), 0
+        while reader.last_seq < 40:
+            asked += 1
+            for seq in (1, 38, 7):
+                body = json.dumps({"seq": seq, "batch": 3}).encode()
+                await bob.publish("history.SIGNALS_alice", body, reply=inbox.replace("*", str(asked)))
+            await bob.flush()
+            with suppress(BusError):  # what was no answer to this question
+                rows = await eve.fetch_range(subjects.stream("alice"), reader.last_seq + 1, 8)
+                reader.receive_history(rows)
+            assert asked < 100
+        assert reader.locked is None
+        await asyncio.gather(alice.close(), eve.close(), bob.close(), system.close())
+
+
+async def test_answers_lost_to_anothers_wildcard_cost_time_and_no_signal(tmp_path: Path) -> None:
+    """nats-server forgets whom answers are for when one goes to a wildcard that their address fits."""
+    async with running_room(tmp_path) as room:
+        chain, heard = samples.chain_of(60), list[bytes]()
+        alice, eve, bob = await room.bus("alice"), await room.bus("eve"), await room.attacker("bob", [])
+
+        async def hear(message: BusMessage) -> None:
+            heard.append(message.data)
+
+        async def flood() -> None:
+            while True:
+                for target in (">", "_INBOX_eve.>"):
+                    await bob.publish("history.SIGNALS_alice", b'{"seq":1}', reply=target)
+                await bob.flush()
+                await asyncio.sleep(0.005)
+
+        await eve.subscribe("feed.alice", hear)
+        flooding = asyncio.create_task(flood())
+        for seq, wire in enumerate(chain.wires, 1):
+            await alice.publish_signal("alice", wire, seq - 1, f"alice.7.{seq}")
         reader = FeedReader("alice", samples.PUBLIC)
-        events = [event for message in got for event in reader.receive(message.data, message.seq or 0)]
-        assert len(events) == 3
-        assert not any(isinstance(event, Rejected) for event in events)
-        assert reader.last_seq == 3
-        for client in (alice, eve):
-            await client.close()
-        await bob.close()
+        async with asyncio.timeout(30):
+            while reader.last_seq < 60:
+                with suppress(BusTimeout):
+                    rows = await eve.fetch_range(
+                        subjects.stream("alice"), reader.last_seq + 1, 20, timeout_s=0.1
+                    )
+                    reader.receive_history(rows)
+        flooding.cancel()
+        await eventually(lambda: heard == chain.wires)
+        await asyncio.gather(flooding, alice.close(), eve.close(), bob.close(), return_exceptions=True)
 
 
 async def test_a_stranger_is_not_let_in(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import nats
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from relay.admission import People
 from relay.broker_config import ADMIN, FollowerUser, LeaderUser
@@ -26,8 +27,8 @@ from relay.protocol.feed import Accepted, FeedReader
 from relay.protocol.messages import Snapshot
 from relay.protocol.signing import key_id_of
 from relay.publisher import Publisher
-from relay.streams import Retention, check_durable
-from tests.integration.broker_room import SIGNING_KEY, eventually, running_room, settle
+from relay.streams import Retention, check_durable, find_open_feeds
+from tests.integration.broker_room import SIGNING_KEY, eventually, refused, running_room, settle
 from tests.integration.cluster_room import FOLLOWERS, LEADERS, NAMES, Cluster, running_cluster
 from tests.integration.test_publisher_on_broker import failure
 from tests.integration.test_two_publishers import backup
@@ -173,12 +174,9 @@ async def test_rights_are_the_same_when_the_cluster_asks_for_them(tmp_path: Path
             await bob.subscribe(subject, cb=hear)
         await settle(bob)
         told = " ".join(complaints)
-        assert all(f'for publish to "{subject.lower()}"' in told for subject in forbidden)
+        assert all(f'for publish to "{refused(subject)}"' in told for subject in forbidden), told
         assert told.count("violation for subscription") == 5
-        for target in ("signals.carol", "reports.alice.eve"):  # answers are written nowhere else
-            body = json.dumps({"seq": 1}).encode()
-            await bob.publish("$JS.API.DIRECT.GET.SIGNALS_alice", body, reply=target)
-        await settle(bob)
+        await no_answer_reaches_a_feed(cluster, bob)
         admin = await cluster.broker.connect(ADMIN)
         for stream in ("SIGNALS_carol", "REPORTS"):
             info = await admin.api(f"$JS.API.STREAM.INFO.{stream}", {}, timeout_s=10)
@@ -190,6 +188,32 @@ async def test_rights_are_the_same_when_the_cluster_asks_for_them(tmp_path: Path
         with pytest.raises(NotPermitted):
             await Bus.connect(cluster.urls, load_nkey_seed(tmp_path / "bob.nk"), "_INBOX_eve", "bob")
         await asyncio.gather(alice.close(), admin.close(), bob.close())
+
+
+async def no_answer_reaches_a_feed(cluster: Cluster, bob: Client) -> None:
+    """He asks at one server, the others listen at another: what he has sent there is heard by nobody."""
+    heard: list[tuple[str, bytes]] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append((message.subject, message.data))
+
+    eve, dave = await bare(cluster, "eve", [], node="c"), await bare(cluster, "dave", [], node="c")
+    feeds = [(eve, "feed.alice"), (eve, "beat.alice"), (dave, "feed.carol"), (dave, "beat.carol")]
+    for client, subject in feeds:
+        await client.subscribe(subject, cb=hear)
+        await settle(client)
+    for subject in ("$JS.API.DIRECT.GET.SIGNALS_alice", "history.SIGNALS_alice"):
+        for target in (*(target for _, target in feeds), "signals.carol", "reports.alice.eve"):
+            for body in (b'{"seq":1}', b'{"seq":1,"batch":2}'):
+                await bob.publish(subject, body, reply=target)
+        assert (await bob.request(subject, b'{"seq":1}', timeout=5)).data
+    carol = await cluster.bus("carol", node="b")
+    await carol.publish("beat.carol", b"beat")
+    await eventually(lambda: ("beat.carol", b"beat") in heard)
+    for client in (eve, dave):
+        await settle(client)
+    assert heard == [("beat.carol", b"beat")]
+    await asyncio.gather(eve.close(), dave.close(), carol.close())
 
 
 async def test_who_is_put_out_is_cut_off_on_every_server(tmp_path: Path) -> None:
@@ -235,11 +259,16 @@ async def test_who_is_put_out_while_his_server_is_frozen_hears_nothing_when_it_w
             await client.close()
 
 
-async def test_a_server_that_does_not_sync_is_found(tmp_path: Path) -> None:
+async def test_a_server_that_does_not_sync_or_whose_feeds_are_open_is_found(tmp_path: Path) -> None:
     async with running_cluster(tmp_path) as cluster:
+        system = await cluster.system()
+        assert await find_open_feeds(system) == []
+        await system.close()
         await cluster.kill_node("b")
-        config = tmp_path / "b.conf"
-        config.write_text(config.read_text().replace('"sync_interval": "always"', '"sync_interval": "1m"'))
+        config = json.loads((tmp_path / "b.conf").read_text())
+        config["jetstream"]["sync_interval"] = "1m"
+        del config["accounts"]["FOLLOWERS"]["mappings"]
+        (tmp_path / "b.conf").write_text(json.dumps(config))
         await cluster.start_node("b")
         system = await cluster.system()
 
@@ -253,6 +282,7 @@ async def test_a_server_that_does_not_sync_is_found(tmp_path: Path) -> None:
         async with asyncio.timeout(30):
             while not await is_found():  # noqa: ASYNC110 - the server comes up when it does
                 await asyncio.sleep(0.3)
+        assert await find_open_feeds(system) == ["b"]
         await system.close()
 
 

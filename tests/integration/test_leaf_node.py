@@ -8,6 +8,8 @@ from pathlib import Path
 
 import nats
 import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from relay.broker import find_nats_server
 from relay.broker_config import ADMIN, SYSTEM, BrokerUsers, FollowerUser, leaf_config
@@ -64,6 +66,9 @@ async def test_followers_behind_a_leaf_node_hear_read_and_report_like_others(tmp
             ]
             assert await bob.publish_report("alice", "bob", b"report", "r1", timeout_s=10) == 1
             await _attack(url, seed, cluster)
+            await _stored(alice, 3)
+            await eventually(lambda: heard[-1:] == [b"s3"], 20)
+            assert heard == [b"s1", b"s2", b"s3"][-len(heard) :]
             await asyncio.gather(bob.close(), alice.close())
         finally:
             process.kill()
@@ -72,6 +77,21 @@ async def test_followers_behind_a_leaf_node_hear_read_and_report_like_others(tmp
 
 async def _stored(alice: Bus, seq: int) -> None:
     await alice.publish_signal("alice", b"s%d" % seq, seq - 1, f"alice.1.{seq}", timeout_s=10)
+
+
+async def _eve(cluster: Cluster) -> tuple[Client, list[bytes]]:
+    """Who follows the same leader at the cluster itself."""
+    heard: list[bytes] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.data)
+
+    seed = load_nkey_seed(cluster.folder / "eve.nk")
+    eve = await nats.connect(cluster.urls[1], nkeys_seed_str=seed, inbox_prefix=b"_INBOX_eve")
+    for subject in ("feed.alice", "beat.alice"):
+        await eve.subscribe(subject, cb=hear)
+    await settle(eve)
+    return eve, heard
 
 
 async def _attack(url: str, seed: str, cluster: Cluster) -> None:
@@ -92,10 +112,16 @@ async def _attack(url: str, seed: str, cluster: Cluster) -> None:
     ]
     for subject in forbidden:
         await raw.publish(subject, b"forged")
-    for target in ("signals.carol", "reports.alice.eve"):
-        body = json.dumps({"seq": 1}).encode()
-        await raw.publish("$JS.API.DIRECT.GET.SIGNALS_alice", body, reply=target)
+    eve, heard = await _eve(cluster)
+    for target in ("signals.carol", "reports.alice.eve", "feed.alice", "beat.alice"):
+        for body in ({"seq": 1}, {"seq": 1, "batch": 2}):
+            for subject in ("$JS.API.DIRECT.GET.SIGNALS_alice", "history.SIGNALS_alice"):
+                await raw.publish(subject, json.dumps(body).encode(), reply=target)
+    assert (await raw.request("history.SIGNALS_alice", b'{"seq":1}', timeout=5)).data == b"s1"
     await settle(raw)
+    await settle(eve)
+    assert heard == []
+    await eve.close()
     told = " ".join(complaints)
     assert all(f'for publish to "{subject.lower()}"' in told for subject in forbidden), told
     admin = await cluster.broker.connect(ADMIN)
