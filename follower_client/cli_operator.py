@@ -64,9 +64,17 @@ def resume(
 ) -> None:
     """Back to normal. Leaving a lock needs --reason."""
     from follower_client.control import ControlFile
+    from follower_client.standing import is_out_by
 
     def back(one: FollowerSettings) -> Row:
-        state = ControlFile(_folder(one)).resume(by="operator", reason=reason)
+        file = ControlFile(_folder(one))
+        before = file.read()
+        state = file.resume(by="operator", reason=reason)
+        if is_out_by(before):
+            what = (
+                "was put out: entries stop again until the relay lets it in; ask the leader, look at status"
+            )
+            typer.echo(f"follower-client: {one.follower.id}: {what}", err=True)
         return {"follower": one.follower.id, "level": state.level.value, "reason": state.reason}
 
     with one_line_errors():

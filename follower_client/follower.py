@@ -15,7 +15,6 @@ import structlog
 
 from follower_client.closeout import Closeout
 from follower_client.control import ControlFile
-from follower_client.core.snapshot import Control
 from follower_client.desk import Desk
 from follower_client.errors import ConfigurationError, TryAgainError, VenueUnavailableError
 from follower_client.executor import Executor
@@ -32,6 +31,7 @@ from follower_client.refused import Refused
 from follower_client.reports import Identity, Reporter
 from follower_client.rounds import Rounds
 from follower_client.settings import FollowerSettings, LeaderSection
+from follower_client.standing import EVERYBODY, Standing
 from follower_client.status import status_report
 from follower_client.store import INSTRUMENTS_MARK, Store
 from follower_client.subscriber import Subscriber
@@ -40,7 +40,7 @@ from follower_client.twin import TwinWatch, refuse_unknown_orders
 from follower_client.venue.key_rights import KeyRights, objections
 from follower_client.venue.port import VenuePort
 from follower_client.watch import Watch
-from relay.nats_bus import Bus, BusError
+from relay.nats_bus import PUT_OUT_WAIT_S, Bus, BusError
 from relay.protocol import subjects
 from relay.protocol.feed import NeedKey
 from relay.protocol.venues import venue_name
@@ -50,6 +50,10 @@ __all__ = ["CLOSE_LIMIT_S", "STOP_LIMIT_S", "Follower"]
 
 STATUS_EVERY_S = 5.0
 STAKES_EVERY_S = 30.0
+STANDING_EVERY_S = 1.0
+NOT_ASKED = (
+    "not let in for a day, and not asked any more: once you are, start this program again, then resume"
+)
 DRAIN_S = 0.6
 FLUSH_S = 1.2
 STOP_LIMIT_S = 2.5
@@ -80,6 +84,7 @@ class Follower:
         self._reporter: Reporter | None = None
         self._feeding: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._denied_leaders: set[str] = set()
 
     @property
     def follower_id(self) -> str:
@@ -112,8 +117,12 @@ class Follower:
             )
         except BusError as error:
             raise TryAgainError(str(error)) from None
+        self._standing = Standing(control, self._notifier, [leader.id for leader in settings.leaders])
+        self._bus.stays = True
         self._bus.on_denied = self._denied
         self._twin = TwinWatch(self._bus, self.follower_id, self._second)
+        self._bus.on_put_out = self._all_out
+        self._bus.on_let_in = lambda: self._standing.let_in(EVERYBODY)
         self._reporter = Reporter(self.follower_id, self._store, self._bus)
         self._desk = Desk(self.policy, self._store, self._port, control, self._failpoints)
         self._desk.shared = len(settings.leaders) > 1
@@ -167,7 +176,8 @@ class Follower:
                 silent_after_ms=leader.silent_after_ms,
                 on_joined=lambda head: desk.store.save_head(leader.id, head),
                 group_key=group_key if leader.box_key_file is not None else None,
-                on_put_out=self._put_out,
+                on_put_out=lambda reason: self._standing.put_out(leader.id, reason),
+                on_let_in=lambda: self._standing.let_in(leader.id),
                 rounds=desk.rounds,
                 on_refused=refused.note,
             )
@@ -211,6 +221,8 @@ class Follower:
                 group.create_task(self._notifier.run()),
                 group.create_task(self._twin.run()),
                 group.create_task(self._watch_bus()),
+                group.create_task(self._ask_again()),
+                group.create_task(self._rounds.repeat(STANDING_EVERY_S, self._standing.look)),
                 group.create_task(self._grow_stakes()),
             ]
             await asyncio.gather(*(executor.started.wait() for executor in self._executors))
@@ -313,28 +325,32 @@ class Follower:
     async def _watch_bus(self) -> None:
         assert self._bus is not None
         await self._bus.wait_closed()
-        if self._stopping.is_set():
-            return
-        if not self._bus.was_put_out:
-            raise TryAgainError("broker: the connection is closed for good")
+        if not self._stopping.is_set():
+            if not self._bus.was_put_out:
+                raise TryAgainError("broker: the connection is closed for good")
+            self._standing.put_out(EVERYBODY, NOT_ASKED)
+
+    def _all_out(self) -> None:
         leaders = ", ".join(leader.id for leader in self.settings.leaders)
-        reason = f"not let in any more: put out by the leader ({leaders}), or by who runs it"
-        self._put_out(reason, by_all=True)
+        reason = f"not let in any more: put out by the leader ({leaders}), or by who runs it; asked again"
+        self._standing.put_out(EVERYBODY, f"{reason} every {PUT_OUT_WAIT_S:g} s")
 
     def _denied(self, subject: str) -> None:
         """A grant ended while others stay."""
         for leader in self.settings.leaders:
             if subject == subjects.feed(leader.id):
-                self._put_out(f"put out by the leader: {leader.id} may not be heard any more")
+                self._denied_leaders.add(leader.id)
+                reason = f"put out by the leader: {leader.id} may not be heard any more; asked again"
+                self._standing.put_out(leader.id, f"{reason} every {PUT_OUT_WAIT_S:g} s")
 
-    def _put_out(self, reason: str, *, by_all: bool = False) -> None:
-        """A leader is heard no more: nothing is opened, and what is held stays in this program's care. Other
-        leaders are followed as before.
-        """
-        assert self._desk is not None
-        log.error("put_out", reason=reason)
-        if by_all or len(self.settings.leaders) == 1:
-            self._desk.control.order(Control.REDUCE_ONLY, by="trigger:put_out", reason=reason)
-        else:
-            self._desk.control.note("put_out", by="trigger:put_out", detail=reason)
-            self._notifier.tell("put_out", reason)
+    async def _ask_again(self) -> None:
+        """A grant may come back while the connection stays."""
+        while True:
+            await asyncio.sleep(PUT_OUT_WAIT_S)
+            for subscriber in self._subscribers:
+                if subscriber.leader_id in self._denied_leaders:
+                    with suppress(BusError):
+                        await subscriber.start()
+                        self._denied_leaders.discard(subscriber.leader_id)
+                        self._standing.let_in(subscriber.leader_id)
+                        subscriber.look_back()

@@ -35,7 +35,8 @@ WHAT_TO_DO = {
     "drawdown": "Positions are being closed. Raise the limit before you resume: else it closes again.",
     "leader_silent": "Ask the leader. Positions are handled as [policy] silence says; resume to go on.",
     "put_out": "Ask the leader. `follower-client flatten` closes what is held; exits and stops go on here. "
-    "Once you are let in again: start this program again, then resume.",
+    "The relay is asked again by itself; once you are let in, resume.",
+    "let_in": "`follower-client resume` lets entries be copied again.",
     "equivocation": "Do not resume before you have spoken to the leader: two messages claim one place.",
     "revoked": "The leader's key is not his any more. Ask him by another way; then join him anew.",
     "chain_break": "The leader's messages do not follow from each other. Ask him before you resume.",

@@ -16,7 +16,7 @@ import structlog
 from follower_client.leader_view import LeaderView
 from follower_client.records import Head
 from follower_client.rounds import Rounds
-from relay.nats_bus import HISTORY_BATCH, Bus, BusError, BusMessage, History
+from relay.nats_bus import HISTORY_BATCH, Bus, BusError, BusMessage, History, Subscription
 from relay.protocol import subjects
 from relay.protocol.evidence import evidence_of
 from relay.protocol.feed import (
@@ -71,11 +71,13 @@ class Subscriber:
         on_joined: Callable[[Head], None],
         group_key: Callable[[NeedKey], Awaitable[bytes | None]] | None = None,
         on_put_out: Callable[[str], None] = lambda _reason: None,
+        on_let_in: Callable[[], None] = lambda: None,
         rounds: Rounds | None = None,
         on_refused: Callable[[str], None] = lambda _code: None,
     ) -> None:
         """`on_refused` is told why a message was not believed; `on_put_out` when the leader ends an epoch of
-        his private group that we could read, and gives us no key to the next one.
+        his private group that we could read, and gives us no key to the next one; `on_let_in` when a later
+        epoch has one for us.
         """
         is_member = group_key is not None
         self._rounds = rounds or Rounds()
@@ -88,7 +90,8 @@ class Subscriber:
         )
         self._group_key = group_key
         self._keys_needed: asyncio.Queue[NeedKey] = asyncio.Queue()
-        self._on_put_out, self._on_refused = on_put_out, on_refused
+        self._on_put_out, self._on_let_in, self._on_refused = on_put_out, on_let_in, on_refused
+        self._subscriptions: list[Subscription] = []
         self._is_in_group = False
         self._bus = bus
         self._history = History(bus.fetch_range, subjects.stream(leader_id))
@@ -102,9 +105,14 @@ class Subscriber:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
-        """Subscribe. Whatever was published since the stored head is fetched by `run`."""
-        await self._bus.subscribe(subjects.feed(self.leader_id), self._on_feed)
-        await self._bus.subscribe(subjects.beat(self.leader_id), self._on_beat)
+        """Subscribe, again if need be. Whatever was published since the stored head is fetched by `run`."""
+        while self._subscriptions:
+            await self._subscriptions.pop().stop()
+        for subject, hear in (
+            (subjects.feed(self.leader_id), self._on_feed),
+            (subjects.beat(self.leader_id), self._on_beat),
+        ):
+            self._subscriptions.append(await self._bus.subscribe(subject, hear))
 
     async def run(self) -> None:
         """Fill gaps and watch for silence until cancelled. Raises what the listener raised."""
@@ -204,6 +212,8 @@ class Subscriber:
             if key is None and self._is_in_group:
                 log.error("put_out_of_group", leader_id=self.leader_id, epoch=need.group_epoch)
                 self._on_put_out(f"put out of {self.leader_id}'s private group by the leader")
+            if key is not None:
+                self._on_let_in()
             self._is_in_group = key is not None
             self._hand_on(self.reader.give_key(need.group_epoch, key))
 

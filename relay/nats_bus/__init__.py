@@ -8,7 +8,7 @@ bytes again), `BusUnavailable` (nothing was sent, or the connection is gone for 
 """
 
 from relay.nats_bus.bus import Bus, Delivery
-from relay.nats_bus.connection import BusMessage, Subscription
+from relay.nats_bus.connection import PUT_OUT_WAIT_S
 from relay.nats_bus.errors import (
     BusError,
     BusTimeout,
@@ -19,9 +19,11 @@ from relay.nats_bus.errors import (
     StreamBehind,
 )
 from relay.nats_bus.history import HISTORY_BATCH, History
+from relay.nats_bus.message import BusMessage, Subscription
 
 __all__ = [
     "HISTORY_BATCH",
+    "PUT_OUT_WAIT_S",
     "Bus",
     "BusError",
     "BusMessage",

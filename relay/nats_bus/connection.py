@@ -15,21 +15,20 @@ import re
 import secrets
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Self
 
 import nats
 import nats.errors
 import structlog
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription as NatsSubscription
 
 from relay.nats_bus.client import QuickClient, heed, trust
 from relay.nats_bus.errors import BusTimeout, BusUnavailable, NobodyAnswers, NotPermitted
+from relay.nats_bus.message import BusMessage, Subscription, from_wire
 
-__all__ = ["REQUEST_TIMEOUT_S", "BusMessage", "Connection", "Subscription"]
+__all__ = ["PUT_OUT_WAIT_S", "REQUEST_TIMEOUT_S", "Connection"]
 
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 2.0
@@ -39,6 +38,8 @@ PING_INTERVAL_S = 2  # a dead link is found after at most PING_INTERVAL_S * (PIN
 PINGS_OUTSTANDING_MAX = 2
 RECONNECT_WAIT_S = 0.25
 REFUSALS_MAX = 8  # in a row: about two seconds
+PUT_OUT_WAIT_S = 10.0  # between two tries of who stays, to be let in again
+PUT_OUT_TRIES_MAX = 8_640  # a day of them
 REFUSALS_AT_FIRST_MAX = 2  # a broker that takes over a list of users refuses whoever comes just then
 UNSENT_BYTES_MAX = 2 * 1024 * 1024  # held while reconnecting
 PENDING_MESSAGES_MAX = 8192  # per subscription; more is dropped and found again as a gap
@@ -48,28 +49,6 @@ _SERVER_REPLY = "$SYS."
 _SERVICE_REPLY = "_R_."  # what the broker puts in the place of a reply address from another account
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class BusMessage:
-    """One message. `seq` is its place in the stream it was stored in, None where it was not stored."""
-
-    subject: str
-    data: bytes
-    seq: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class Subscription:
-    """A running subscription; `stop` ends it."""
-
-    def __init__(self, inner: NatsSubscription) -> None:
-        self._inner = inner
-
-    async def stop(self) -> None:
-        """Stop hearing. Harmless on a closed connection."""
-        with suppress(nats.errors.Error):
-            await self._inner.unsubscribe()
 
 
 class Connection:
@@ -90,6 +69,9 @@ class Connection:
         self._on_reconnect: Callable[[], None] | None = None
         self.dropped = 0  # messages lost to a full subscription since the start
         self.was_put_out = False  # the broker does not know this user any more
+        self.stays = False  # whoever is put out ends, or asks again for a day, more slowly
+        self.on_put_out: Callable[[], None] = lambda: None  # told to who stays
+        self.on_let_in: Callable[[], None] = lambda: None
         self.on_denied: Callable[[str], None] = lambda _subject: None  # what we hear may be taken from us
         self.last_error = ""
         self.subscribed: set[str] = set()  # subjects listened to, for whoever must know that it is ready
@@ -209,7 +191,7 @@ class Connection:
         """Hear a subject; `callback` gets one message at a time. Raises `NotPermitted`."""
 
         async def deliver(message: Msg) -> None:
-            await callback(_from_wire(message))
+            await callback(from_wire(message))
 
         self._denied_subscriptions.discard(subject.lower())
         try:
@@ -225,6 +207,7 @@ class Connection:
         except (nats.errors.Error, TimeoutError) as error:
             raise BusUnavailable(f"subscribe {subject}: {error or 'no answer'}") from None
         if subject.lower() in self._denied_subscriptions:
+            await Subscription(inner).stop()
             raise NotPermitted("subscribe to", subject)
         self.subscribed.add(subject)
         return Subscription(inner)
@@ -250,7 +233,7 @@ class Connection:
             if not message.reply.startswith(reply):
                 _log.warning("question_without_reply_refused", bus=self._name, subject=message.subject)
                 return
-            data = await answer(_from_wire(message))
+            data = await answer(from_wire(message))
             if not data:
                 return
             with suppress(nats.errors.Error):
@@ -300,7 +283,7 @@ class Connection:
             self._forget(token)
         if message.headers and message.headers.get("Status") == "503":
             raise NobodyAnswers(f"{subject}: nobody answers")
-        return _from_wire(message)
+        return from_wire(message)
 
     async def _send_request(
         self,
@@ -344,7 +327,7 @@ class Connection:
             _log.warning("not_permitted", bus=self._name, action=action, subject=subject)
             if action == "subscription":
                 self._denied_subscriptions.add(subject)
-                self._tell_denied(subject)
+                self._tell(self.on_denied, subject)
                 return
             for waiting_for, settle in list(self._replies.values()):
                 if waiting_for == subject:
@@ -357,19 +340,26 @@ class Connection:
             if "authorization violation" in self.last_error.lower():
                 self._count_refusal()
 
-    def _tell_denied(self, subject: str) -> None:
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+        """An exception would end the client's reconnecting."""
         try:
-            self.on_denied(subject)
+            callback(*arguments)
         except Exception:
-            _log.exception("denied_callback_failed", bus=self._name)
+            _log.exception("callback_failed", bus=self._name)
 
     def _count_refusal(self) -> None:
         """A broker that has just started may not know its users yet; one that keeps saying no means it."""
         self._refusals += 1
-        if self._refusals >= REFUSALS_MAX and not self._closed.done():
+        if self._refusals < REFUSALS_MAX or self._closed.done():
+            return
+        if not self.was_put_out:
             self.last_error = "this nkey is no longer one of the broker's users"
             self.was_put_out = True
             _log.error("bus_put_out", bus=self._name)
+            if self.stays:
+                self._client.options["reconnect_time_wait"] = PUT_OUT_WAIT_S
+                self._tell(self.on_put_out)
+        if not self.stays or self._refusals >= REFUSALS_MAX + PUT_OUT_TRIES_MAX:
             self._ending = asyncio.create_task(self.close(), name=f"put-out-{self._name}")
 
     async def _on_disconnected(self) -> None:
@@ -381,20 +371,15 @@ class Connection:
     async def _on_reconnected(self) -> None:
         self._refusals = 0
         _log.info("bus_reconnected", bus=self._name)
+        if self.was_put_out:
+            self.was_put_out = False
+            self._client.options["reconnect_time_wait"] = RECONNECT_WAIT_S
+            self._tell(self.on_let_in)
         if self._on_reconnect:
-            try:
-                self._on_reconnect()
-            except Exception:
-                _log.exception("reconnect_callback_failed", bus=self._name)
+            self._tell(self._on_reconnect)
 
     async def _on_closed(self) -> None:
         if not self._closing:
             _log.error("bus_closed", bus=self._name, reason=self.last_error)
         if not self._closed.done():
             self._closed.set_result(None)
-
-
-def _from_wire(message: Msg) -> BusMessage:
-    headers = message.headers or {}
-    seq = headers.get("Nats-Sequence")
-    return BusMessage(message.subject, message.data, int(seq) if seq and seq.isdigit() else None, headers)

@@ -65,6 +65,29 @@ async def test_f29_who_is_put_out_says_so_and_keeps_what_is_held_in_its_care(tmp
         assert await follower.stop() == 0
 
 
+@pytest.mark.parametrize("ends", ["all", "grant"])
+async def test_who_is_let_in_again_hears_again_and_copies_once_resumed(tmp_path: Path, ends: str) -> None:
+    async with world(tmp_path, "alice") as stage:
+        follower, broker = await stage.follow(stage.write_config("alice")), stage.broker
+        await holding(stage)
+        before = list(broker.followers)
+        without = [FollowerUser(one.id, one.nkey, ()) for one in before] if ends == "grant" else []
+        await broker.change_users(broker.leaders, without, [])
+        await ordered(stage, f"put out by the leader{'' if ends == 'grant' else f' ({LEADER})'}")
+        await client(tmp_path, "resume", "--config", "alice.toml")  # too early
+        await ordered(stage, "put out by the leader")
+        unit = (Decimal(100_000) / stage.venue.price).quantize(Decimal("0.001"))
+        exit_seq = await stage.publisher.trade(str(unit / 2))
+        await broker.change_users(broker.leaders, before, [])
+        assert (await stage.reported("alice", exit_seq, limit_s=30)).is_exit  # told while nobody was let in
+        await ordered(stage, "let in again since")
+        assert (await stage.reported("alice", await stage.publisher.trade(str(unit)))).verdict == "skipped"
+        await client(tmp_path, "resume", "--config", "alice.toml")
+        assert (await stage.reported("alice", await stage.publisher.trade(str(2 * unit)))).verdict == "copied"
+        assert any(event["event"] == "let_in" for event in logged(follower))
+        assert await follower.stop() == 0
+
+
 async def _is_flat(stage: World) -> bool:
     return await stage.venue.position("alice") == 0
 
