@@ -37,10 +37,10 @@ LEFT_SUFFIX = ".left"
 def wait_until_flat(settings: FollowerSettings, limit_s: float) -> bool:
     """Whether nothing copied is open any more. A running daemon closes; without one it is done here."""
     folder = settings.follower.data_dir
-    if not (folder / "follower.sqlite").exists():
-        if (folder / "lock").exists():  # it has run
-            told = "the memory of what was copied is gone, so nobody knows what to close"
-            raise StoreError(f"{told}: follower-client recover, or close by hand at the venue")
+    if is_lost(folder / "follower.sqlite"):
+        told = "the memory of what was copied is gone, so nobody knows what to close"
+        raise StoreError(f"{told}: follower-client recover, or close by hand at the venue")
+    if _never_copied(folder):
         return True
     try:
         lock = hold(folder / "lock", "follower.data_dir")
@@ -131,6 +131,7 @@ def leave(
     is_off = asyncio.run(request_leave(settings, leader_id))
     if not settings.more_leaders and (is_flat or keep):
         _set_aside(settings, config)
+        control.leave(leader_id)
     return {
         "follower": settings.follower.id,
         "leader": leader_id,

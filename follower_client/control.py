@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from follower_client.core.snapshot import Control
-from follower_client.errors import FollowerError
+from follower_client.errors import FollowerError, not_written
 
 __all__ = ["ControlFile", "ControlState", "LeaderControl"]
 
@@ -49,7 +49,8 @@ class ControlState(msgspec.Struct, frozen=True, kw_only=True):
 
     `closing` = a flatten was ordered and stays ordered, whatever level is above it, until somebody resumes;
     it names the order whose number the closing orders carry. The operator's next flatten begins anew.
-    `leaders` = those of whom more was ordered than of the account.
+    `leaders` = those of whom more was ordered than of the account. `left` = the last leader was left by this
+    order: nobody is followed any more.
     """
 
     level: Control = Control.RUN
@@ -58,6 +59,7 @@ class ControlState(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int = 0
     number: int = 0
     closing: int = 0
+    left: str = ""
     leaders: dict[str, LeaderControl] = {}
 
     def level_of(self, leader_id: str) -> Control:
@@ -185,6 +187,14 @@ class ControlFile:
                 raise FollowerError("resume: a lock is left with a reason only, allowed: --reason TEXT")
             return self._write(Control.RUN, by=by, reason=reason, closing=0, leaders={})
 
+    def leave(self, leader_id: str) -> ControlState:
+        """The last leader was left: a program that runs has nobody to follow any more. Raises
+        `FollowerError`.
+        """
+        with self._alone():
+            now = self.read()
+            return self._write(now.level, by=now.by, reason=now.reason, closing=now.closing, left=leader_id)
+
     def note(self, event: str, *, by: str, detail: str) -> None:
         """A line in the audit trail, nothing more."""
         self._append({"event": event, "by": by, "detail": detail, "at_ms": _now_ms()})
@@ -205,7 +215,7 @@ class ControlFile:
                         time.sleep(LOCK_LOOK_S)
                 yield
         except OSError as error:
-            raise FollowerError(f"{file}: cannot be written ({error.strerror})") from None
+            raise not_written(file, error) from None
 
     def _write(
         self,
@@ -215,6 +225,7 @@ class ControlFile:
         reason: str,
         closing: int,
         leaders: dict[str, LeaderControl] | None = None,
+        left: str = "",
     ) -> ControlState:
         number = self._state.number + 1
         state = ControlState(
@@ -224,6 +235,7 @@ class ControlFile:
             at_ms=_now_ms(),
             number=number,
             closing=closing,
+            left=left,
             leaders=self._state.leaders if leaders is None else leaders,
         )
         draft = self.path.with_suffix(f".{os.getpid()}.new")
@@ -240,7 +252,7 @@ class ControlFile:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise FollowerError(f"{self.path}: cannot be written ({error.strerror})") from None
+            raise not_written(self.path, error) from None
         self._append(msgspec.to_builtins(state))
         self._seen, self._state = None, state
         return state
@@ -253,7 +265,7 @@ class ControlFile:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise FollowerError(f"{self._audit}: cannot be written ({error.strerror})") from None
+            raise not_written(self._audit, error) from None
 
 
 def _now_ms() -> int:

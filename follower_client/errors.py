@@ -6,6 +6,8 @@ Belongs here: failures that end a start or a run. Does not belong here: refusals
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
 from typing import ClassVar, Self
 
 __all__ = [
@@ -15,7 +17,12 @@ __all__ = [
     "StoreError",
     "TryAgainError",
     "VenueUnavailableError",
+    "not_written",
 ]
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+WHAT_THEN = "; is the disk full? Make room and say it again; what is open can be closed by hand at the venue"
 
 
 class FollowerError(Exception):
@@ -26,6 +33,12 @@ class FollowerError(Exception):
     def of(self, follower_id: str) -> Self:
         """The same, saying whose it is."""
         return type(self)(f"{follower_id}: {self}")
+
+
+def not_written(path: Path, error: OSError) -> FollowerError:
+    """What could not be written, and what to do where there is no room for it."""
+    what_then = WHAT_THEN if error.errno in NO_ROOM else ""
+    return FollowerError(f"{path}: cannot be written ({error.strerror}){what_then}")
 
 
 class ConfigurationError(FollowerError):
@@ -57,6 +70,10 @@ class StoreError(FollowerError):
     """The store cannot be read or written: nothing may be sent without it."""
 
     exit_status = 1
+
+    def __init__(self, text: str) -> None:
+        has_room = not any(sign in text for sign in ("disk I/O error", "disk is full", "No space left"))
+        super().__init__(text if has_room or WHAT_THEN in text else f"{text}{WHAT_THEN}")
 
 
 class VenueUnavailableError(FollowerError):

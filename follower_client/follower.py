@@ -49,6 +49,7 @@ from relay.telling.people import AddressError, sender_of
 __all__ = ["CLOSE_LIMIT_S", "STOP_LIMIT_S", "Follower"]
 
 STATUS_EVERY_S = 5.0
+LEFT_LOOK_S = 0.5
 STAKES_EVERY_S = 30.0
 STANDING_EVERY_S = 1.0
 NOT_ASKED = (
@@ -85,6 +86,8 @@ class Follower:
         self._feeding: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._denied_leaders: set[str] = set()
+        self.why_ended = ""  # where it came to an end of its own
+        self._orders_seen = 0
 
     @property
     def follower_id(self) -> str:
@@ -97,6 +100,7 @@ class Follower:
         self._locks += hold_follower(settings)
         check_folder(settings)
         control = ControlFile(folder)
+        self._orders_seen = control.read().number
         self._pass_gate(control)
         try:
             send = sender_of(settings.notify.urls_file)
@@ -220,6 +224,7 @@ class Follower:
                 group.create_task(self._report_status()),
                 group.create_task(self._notifier.run()),
                 group.create_task(self._twin.run()),
+                group.create_task(self._rounds.repeat(LEFT_LOOK_S, self._end_when_left)),
                 group.create_task(self._watch_bus()),
                 group.create_task(self._ask_again()),
                 group.create_task(self._rounds.repeat(STANDING_EVERY_S, self._standing.look)),
@@ -248,12 +253,26 @@ class Follower:
             for task in tasks:
                 task.cancel()
 
+    def _end_when_left(self) -> None:
+        """Once the last leader is left, nothing is copied here any more."""
+        assert self._desk is not None
+        state = self._desk.control.read()
+        if state.left and state.number > self._orders_seen and not self._stopping.is_set():
+            kept = {symbol: str(qty) for symbol, qty in self._desk.store.positions().items()}
+            yours = f"; {kept} stays open, with its stop at the venue, and is yours to close" if kept else ""
+            self.why_ended = f"{state.left} was left, nobody is followed any more{yours}"
+            log.warning("follower_ends", follower_id=self.follower_id, why=self.why_ended)
+            self.stop()
+
     def stop(self) -> None:
         """Ask for an orderly end, which `run` takes at most `STOP_LIMIT_S` for."""
         self._stopping.set()
 
     async def tell_stopped(self, why: str) -> None:
-        """It has ended, and nobody had asked for that."""
+        """It has ended, and nobody had asked for that, unless the last leader was left."""
+        if self.why_ended:
+            await self._notifier.last_word("left", self.why_ended)
+            return
         await self._notifier.last_word("stopped", f"The follower has stopped: {why}")
 
     async def close(self) -> None:

@@ -51,9 +51,10 @@ WHAT_TO_DO = {
     "rules_changed": "Look at the contract's page at the venue: the most leverage or size may be less now.",
     "unprotected": "It is tried again. Set a stop by hand at the venue, or flatten, if the alarm stays on.",
     "not_flat": "It is tried again, once a minute in the end. Find out why, or close it by hand.",
+    "left": "Nothing. `follower-client join` follows somebody else.",
     "stopped": "The follower has ended. Look at its log and start it again; positions are as they were.",
 }
-ALWAYS_TOLD = frozenset({"not_flat", "stopped", "equivocation"})
+ALWAYS_TOLD = frozenset({"not_flat", "stopped", "left", "equivocation"})
 """Alarms that the limit per hour does not hold back."""
 
 DEFAULT_ADVICE = "Look at `follower-client status` and the log."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +64,32 @@ def test_a_memory_that_is_gone_is_not_called_flat(
     followers: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (followers / "bob").mkdir()
-    (followers / "bob" / "lock").write_text("1")  # it has run
+    Store.open(followers / "bob" / "follower.sqlite").close()
+    (followers / "bob" / "follower.sqlite").unlink()
+    (followers / "carl").mkdir()
+    (followers / "carl" / "lock").write_text("1")  # a first start that ended before there was a store
     words = ("flatten", "-c", str(followers), "--follower", "bob", "--follower", "carl")
     command(*words, monkeypatch=monkeypatch, status=75)
     said = capsys.readouterr()
     assert "bob: flatten, NOT FLAT YET" in said.out and "carl: flatten, flat" in said.out
     assert "bob: the memory of what was copied is gone" in said.err and "recover" in said.err
+
+
+def test_a_full_disk_is_told_with_what_to_do(followers: Path) -> None:
+    (followers / "bob").mkdir()
+    Store.open(followers / "bob" / "follower.sqlite").close()
+    program = (
+        "import resource, sys; from follower_client.cli import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); sys.argv[0] = 'follower-client'; main()"
+    )
+    for name in ("flatten", "pause", "lock", "status"):
+        words = (sys.executable, "-c", program, name, "-c", str(followers / "bob.toml"))
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        if name != "status":  # which may need no room
+            assert ended.returncode == 1
+        if ended.returncode:
+            assert "Make room" in ended.stderr and "by hand at the venue" in ended.stderr, ended.stderr
+            assert "Traceback" not in ended.stderr
 
 
 def test_status_says_of_whom_more_was_ordered_than_of_the_account(
