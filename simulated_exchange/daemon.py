@@ -250,7 +250,7 @@ async def _run(
         scenario_begin=scenario.begin if scenario else lambda: None,
     )
     gateway = Gateway(venue)
-    driver.subscribe_durable(gateway.hub.take)
+    driver.subscribe_batches(gateway.hub.take)
     tasks = _Tasks()
     try:
         tasks.start(driver.run(), "commit")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -68,7 +69,7 @@ from simulated_exchange._engine import (
 )
 from simulated_exchange.clock import MarketClock
 from simulated_exchange.driver_accounts import AccountCalls
-from simulated_exchange.driver_commits import EVENTS_PENDING_MAX, GroupCommit
+from simulated_exchange.driver_commits import EVENTS_PENDING_MAX, GroupCommit, Happened
 from simulated_exchange.driver_markets import MarketCalls
 from simulated_exchange.driver_orders import OrderCalls
 from simulated_exchange.driver_positions import PositionCalls
@@ -96,6 +97,7 @@ __all__ = [
     "Event",
     "FillKind",
     "FundingView",
+    "Happened",
     "InstrumentStatus",
     "JournalError",
     "LendingPoolView",
@@ -130,6 +132,7 @@ __all__ = [
     "Wallet",
     "WalletReason",
     "engine_errors",
+    "events_of",
     "genesis_problem",
     "http_answer",
     "replayed_events",
@@ -142,6 +145,11 @@ Callback = Callable[[Sequence[Event]], None]
 
 JOURNAL_FAILURES = (JournalFailedError, JournalError)
 """What commands raise once the journal has failed: until the loop has heard of it, the engine's own error."""
+
+
+def events_of(happened: Happened) -> Sequence[Event]:
+    """The events as objects."""
+    return happened.events() if isinstance(happened, BatchOutcome) else happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +229,13 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         self._subscribers.append(callback)
 
     def subscribe_durable(self, callback: Callback) -> None:
-        """Call with events once they are durable; what leaves the venue listens here."""
+        """Call with events once they are durable."""
+        self.commits.listen(lambda batches: callback(list(chain(*map(events_of, batches)))))
+
+    def subscribe_batches(self, callback: Callable[[Sequence[Happened]], None]) -> None:
+        """Call with what happened once it is durable; what leaves the venue listens here. Events are objects
+        only when somebody makes them (`events_of`).
+        """
         self.commits.listen(callback)
 
     def market_ms(self) -> int:
@@ -239,7 +253,7 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         """Fixed-size command records; the layout stands in the engine's stub."""
         self.commits.check()
         outcome = self.engine.apply_batch(records)
-        self._publish(outcome.events())
+        self._publish(outcome)
         return outcome
 
     # -- queries ---------------------------------------------------------------------------------------------
@@ -308,12 +322,14 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
 
     def _applied_with(self, outcome: Outcome) -> Outcome:
         events = outcome.events
-        self.commits.note(events)
+        self.commits.note(events, len(events))
         for callback in self._subscribers:
             callback(events)
         return outcome
 
-    def _publish(self, events: Sequence[Event]) -> None:
-        self.commits.note(events)
-        for callback in self._subscribers:
-            callback(events)
+    def _publish(self, outcome: BatchOutcome) -> None:
+        self.commits.note(outcome, outcome.event_count)
+        if self._subscribers:
+            events = outcome.events()
+            for callback in self._subscribers:
+                callback(events)

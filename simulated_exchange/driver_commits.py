@@ -13,16 +13,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from simulated_exchange._engine import Committer, Engine, Event, JournalError
+from simulated_exchange._engine import BatchOutcome, Committer, Engine, Event, JournalError
 from simulated_exchange.errors import JournalFailedError, VenueBusyError
 
-__all__ = ["EVENTS_PENDING_MAX", "GroupCommit"]
+__all__ = ["EVENTS_PENDING_MAX", "GroupCommit", "Happened"]
 
 EVENTS_PENDING_MAX = 500_000  # events that may wait for the journal before commands are refused
 COMMIT_SECONDS_MAX = 30.0  # a disk that takes longer counts as broken
 LAST_COMMIT_SECONDS_MAX = 2.0  # as much as a venue that closes has time for
 
-Release = Callable[[Sequence[Event]], None]
+Happened = Sequence[Event] | BatchOutcome
+"""The events of one command, or of a batch that makes objects of them when it is asked."""
+Release = Callable[[Sequence[Happened]], None]
 
 
 def _nothing() -> None:
@@ -38,8 +40,9 @@ class GroupCommit:
         self._listeners: list[Release] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._applied = self._durable = 0
-        self._pending: list[Event] = []
-        self._begun: tuple[int, list[Event]] | None = None  # of the commit that runs
+        self._pending: list[Happened] = []
+        self._pending_count = 0
+        self._begun: tuple[int, list[Happened]] | None = None  # of the commit that runs
         self._begun_at = 0.0
         self._is_due = False
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -48,20 +51,22 @@ class GroupCommit:
         self.failure: JournalFailedError | None = None
 
     def listen(self, release: Release) -> None:
-        """Call with events once they are durable."""
+        """Call with what happened once it is durable."""
         self._listeners.append(release)
 
     def check(self) -> None:
         """Raises JournalFailedError after a failure, VenueBusyError when too much waits."""
         if self.failure is not None:
             raise self.failure
-        if len(self._pending) > EVENTS_PENDING_MAX:
+        if self._pending_count > EVENTS_PENDING_MAX:
             raise VenueBusyError(f"more than {EVENTS_PENDING_MAX} events wait for the journal")
 
-    def note(self, events: Sequence[Event]) -> None:
-        """A command was applied."""
+    def note(self, happened: Happened, count: int) -> None:
+        """A command was applied, or a batch; `count` events happened."""
         self._applied += 1
-        self._pending += events
+        if count:
+            self._pending.append(happened)
+            self._pending_count += count
         if not self._is_due and self._begun is None and self._loop is not None:
             self._is_due = True
             self._loop.call_soon(self._begin)
@@ -112,9 +117,9 @@ class GroupCommit:
 
     def commit(self) -> None:
         """Make everything durable and hand it out now; for runs without a loop."""
-        events, self._pending = self._pending, []
+        applied, happened = self._covered()
         self._sync()
-        self._release(self._applied, events)
+        self._release(applied, happened)
 
     def close(self) -> None:
         """Make everything durable and hand out what is left; `run` has ended before."""
@@ -137,8 +142,7 @@ class GroupCommit:
         if self._begun is not None:
             self._wait(self._committer, deadline)
         if self._durable < self._applied:
-            self._begun = (self._applied, self._pending)
-            self._pending = []
+            self._begun = self._covered()
             self._committer.begin()
             self._wait(self._committer, deadline)
 
@@ -151,8 +155,8 @@ class GroupCommit:
             left_ms = (deadline - time.monotonic()) * 1000
             if left_ms <= 0 or not waiting.poll(left_ms):
                 raise TimeoutError
-        (applied, events), self._begun = self._begun, None
-        self._release(applied, events)
+        (applied, happened), self._begun = self._begun, None
+        self._release(applied, happened)
 
     def _begin(self) -> None:
         """Commit what was applied so far: here, or beside the loop."""
@@ -161,10 +165,9 @@ class GroupCommit:
             return
         if self._loop is None:
             return
-        applied, events = self._applied, self._pending
-        self._pending = []
+        covered = self._covered()
         if self._committer is not None:
-            self._begun, self._begun_at = (applied, events), self._loop.time()
+            self._begun, self._begun_at = covered, self._loop.time()
             self._committer.begin()
             return
         try:
@@ -172,7 +175,13 @@ class GroupCommit:
         except Exception as error:
             self._fail(error)
             return
-        self._hand_out(applied, events)
+        self._hand_out(*covered)
+
+    def _covered(self) -> tuple[int, list[Happened]]:
+        """What a commit that begins now covers."""
+        happened, self._pending = self._pending, []
+        self._pending_count = 0
+        return self._applied, happened
 
     def _end(self) -> None:
         """The commit beside the loop has ended. The disk gets its next work before anybody is told."""
@@ -183,22 +192,22 @@ class GroupCommit:
         except Exception as error:
             self._fail(error)
             return
-        (applied, events), self._begun = self._begun, None
+        (applied, happened), self._begun = self._begun, None
         if self._applied > applied:
             self._durable = applied
             self._begin()
-        self._hand_out(applied, events)
+        self._hand_out(applied, happened)
 
-    def _hand_out(self, applied: int, events: list[Event]) -> None:
+    def _hand_out(self, applied: int, happened: list[Happened]) -> None:
         """Release; a bug on the way ends the venue, as it would in the loop's task."""
         try:
-            self._release(applied, events)
+            self._release(applied, happened)
         except Exception as error:
             if self._failed is None or self._failed.done():
                 raise
             self._failed.set_exception(error)
 
-    def _release(self, applied: int, events: list[Event]) -> None:
+    def _release(self, applied: int, happened: list[Happened]) -> None:
         """Wake who waits first, so that an acknowledgement is written before the streams that follow it."""
         self._durable = applied
         if self._waiters:
@@ -208,7 +217,7 @@ class GroupCommit:
                 if number <= applied and not waiter.done():
                     waiter.set_result(None)
         for release in self._listeners:
-            release(events)
+            release(happened)
         deferred = self._deferred
         while deferred and deferred[0][0] <= applied:
             deferred.popleft()[1]()

@@ -8,12 +8,10 @@ subscriptions (`driver`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 from simulated_exchange._engine import (
     BatchOutcome,
     Engine,
-    Event,
     OrderSettings,
     OrderType,
     Outcome,
@@ -40,7 +38,7 @@ class OrderCalls(ABC):
         """Both clocks, for the next command."""
 
     @abstractmethod
-    def _publish(self, events: Sequence[Event]) -> None:
+    def _publish(self, outcome: BatchOutcome) -> None:
         """Hand on what commands made happen."""
 
     @abstractmethod
@@ -82,7 +80,7 @@ class OrderCalls(ABC):
     def place_plain(self, account: int, request: PlainRequest) -> BatchOutcome:
         """The new orders of a plain request, at one time."""
         outcome = self.engine.place_plain(*self._times(), account, request)
-        self._publish(outcome.events())
+        self._publish(outcome)
         return outcome
 
     def amend_order(

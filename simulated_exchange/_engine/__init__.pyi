@@ -22,7 +22,7 @@ them.
 """
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Final, final
+from typing import Any, ClassVar, Final, final
 
 from typing_extensions import disjoint_base
 
@@ -704,6 +704,20 @@ class Event:
     sequence: Final[int]
     market_ms: Final[int]
     wall_us: Final[int]
+
+    def row(self) -> tuple[Any, ...]:
+        """The event as a row for the read model: its kind, and what a fold asks for.
+
+        0 (event,): whatever is none of the others;
+        1 OrderAccepted (event, account, instrument, order_id, link_id, price, qty, wall_us);
+        2 OrderCancelled (account, instrument, order_id, reason, counterparty, wall_us);
+        3 Trade (instrument, trade_id, price, qty, taker buys, market_ms, wall time in ms, sequence);
+        4 Fill (event, account, instrument, order_id, position index, qty, price, fee, leaves, closed_qty,
+        realised_pnl);
+        5 PositionChanged (account, instrument, position index, qty, entry_price, wall_us, sequence);
+        6 WalletChanged by a fill (event, account);
+        7 BookChanged (instrument, is a bid, price, qty, sequence, wall time in ms).
+        """
 
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -1890,6 +1904,12 @@ class BatchOutcome:
     def events(self) -> list[Event]:
         """What happened, in order, as objects; made anew by every call."""
 
+    def rows(self) -> tuple[list[tuple[Any, ...]], int, int]:
+        """What happened as rows (`Event.row`), and number and market time of the last event; 0 if nothing.
+
+        In order, except that changed levels of books come last, each once, as it is in the end.
+        """
+
     def records(self) -> bytes:
         """What happened, in order, as records of `EVENT_BYTES`, little-endian, zero-padded.
 
@@ -2927,6 +2947,14 @@ class Engine:
 
     def place_plain(self, market_ms: int, wall_us: int, account: int, request: PlainRequest) -> BatchOutcome:
         """Places the orders of a request, one after the other."""
+
+    def place_plain_all(
+        self, market_ms: int, wall_us: int, requests: list[tuple[int, PlainRequest]]
+    ) -> tuple[BatchOutcome, list[BatchOutcome]]:
+        """Places the orders of many requests, each with its account, one after the other.
+
+        What became of all of them, then of each; what happened is with all of them only.
+        """
 
     def apply_batch(self, records: bytes) -> BatchOutcome:
         """Applies many commands, other threads running meanwhile.

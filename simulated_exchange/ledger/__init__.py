@@ -7,11 +7,11 @@ wire text, clocks. Brought back after a restart by `keeping`, or by folding the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from simulated_exchange.driver import Event, Side
+from simulated_exchange.driver import BatchOutcome, Event
 from simulated_exchange.instruments import Catalogue
 from simulated_exchange.ledger.accounts import AccountMemory
 from simulated_exchange.ledger.market import FundingSettlement, MarketView
@@ -22,6 +22,9 @@ LIQUIDATIONS_MAX = 5_000  # the latest that are remembered one by one
 RATE_HOURS_MAX = 24 * 31  # of each coin's borrow rate
 DELIVERIES_MAX = 500
 HOUR_MS = 3_600_000
+
+Row = tuple[Any, ...]
+"""An event as the engine lays it out for this fold."""
 
 
 @dataclass(slots=True)
@@ -72,20 +75,24 @@ class Ledger:
         self.sequence = 0
         self.market_ms = 0
         self._accounts: dict[int, AccountMemory] = {}
+        self._steps: tuple[Callable[[Row], None], ...] = (  # by the kind of an event's row
+            self._other,
+            self._accepted,
+            self._cancelled,
+            self._trade,
+            self._fill,
+            self._position,
+            self._traded,
+            self._level,
+        )
         self._handlers: dict[type, Callable[[Any], None]] = {
-            Event.OrderAccepted: self._accepted,
             Event.OrderAmended: self._amended,
             Event.OrderConditions: self._conditions,
             Event.OrderTriggered: self._triggered,
             Event.SpotConditions: self._spot_conditions,
-            Event.OrderCancelled: self._cancelled,
-            Event.Trade: self._trade,
-            Event.Fill: self._fill,
-            Event.PositionChanged: self._position,
             Event.LeverageChanged: self._leverage,
             Event.SideLeverageChanged: self._side_leverage,
             Event.WalletChanged: self._wallet,
-            Event.BookChanged: self._book,
             Event.PriceChanged: self._price,
             Event.FundingSettled: self._funding_settled,
             Event.FundingPaid: self._funding_paid,
@@ -121,7 +128,7 @@ class Ledger:
 
     def rest(self) -> dict[str, Any]:
         """Everything that is neither a market nor an account's memory, by name."""
-        apart = {"markets", "_accounts", "_handlers", "_inverse", "_spot"}
+        apart = {"markets", "_accounts", "_handlers", "_steps", "_inverse", "_spot"}
         return {name: value for name, value in vars(self).items() if name not in apart}
 
     def set_rest(self, rest: dict[str, Any]) -> None:
@@ -132,30 +139,36 @@ class Ledger:
         """Take one event, in the order of its sequence."""
         self.sequence = event.sequence
         self.market_ms = event.market_ms
+        row = event.row()
+        self._steps[row[0]](row)
+
+    def fold_batch(self, batch: BatchOutcome) -> None:
+        """Take what a batch made happen, as `fold` would one by one."""
+        rows, sequence, market_ms = batch.rows()
+        steps = self._steps
+        for row in rows:
+            steps[row[0]](row)
+        if rows:
+            self.sequence, self.market_ms = sequence, market_ms
+
+    def _other(self, row: Row) -> None:
+        event = row[1]
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
-
-    def fold_all(self, events: Sequence[Event]) -> None:
-        """Take many events, as `fold` would one by one."""
-        handlers = self._handlers
-        for event in events:
-            handler = handlers.get(type(event))
-            if handler is not None:
-                handler(event)
-        if events:
-            self.sequence, self.market_ms = events[-1].sequence, events[-1].market_ms
 
     def pass_time(self, market_ms: int) -> None:
         """Market time is this now."""
         for market in self.markets:
             market.pass_time(market_ms)
 
-    def _accepted(self, event: Event.OrderAccepted) -> None:
+    def _accepted(self, row: Row) -> None:
+        _, event, account, instrument, order_id, link_id, price, qty, wall_us = row
         self.counters.orders += 1
-        memory = self._accounts.get(event.account)
+        memory = self._accounts.get(account)
         if memory is not None:
-            memory.accept(event, self.markets[event.instrument].last_price)
+            last_price = self.markets[instrument].last_price
+            memory.accept(event, order_id, link_id, price, qty, wall_us, last_price)
 
     def _amended(self, event: Event.OrderAmended) -> None:
         memory = self._accounts.get(event.account)
@@ -180,35 +193,31 @@ class Ledger:
         if memory is not None:
             memory.trigger(event)
 
-    def _cancelled(self, event: Event.OrderCancelled) -> None:
+    def _cancelled(self, row: Row) -> None:
+        _, account, instrument, order_id, reason, counterparty, wall_us = row
         self.counters.cancels += 1
-        memory = self._accounts.get(event.account)
+        memory = self._accounts.get(account)
         if memory is not None:
-            memory.cancel(event, is_spot=event.instrument in self._spot)
+            memory.cancel(order_id, instrument, reason, counterparty, wall_us, instrument in self._spot)
 
-    def _trade(self, event: Event.Trade) -> None:
+    def _trade(self, row: Row) -> None:
+        _, instrument, trade_id, price, qty, taker_buys, market_ms, wall_ms, sequence = row
         self.counters.trades += 1
-        self.markets[event.instrument].add_trade(
-            event.trade_id,
-            event.price,
-            event.qty,
-            taker_buys=event.taker_side == Side.Buy,
-            market_ms=event.market_ms,
-            wall_ms=event.wall_us // 1000,
-            sequence=event.sequence,
-        )
+        self.markets[instrument].add_trade(trade_id, price, qty, taker_buys, market_ms, wall_ms, sequence)
 
-    def _fill(self, event: Event.Fill) -> None:
-        memory = self._accounts.get(event.account)
+    def _fill(self, row: Row) -> None:
+        memory = self._accounts.get(row[2])
         if memory is not None:
-            at = event.instrument
+            at = row[3]
             mark_price = self.markets[at].mark_price
-            memory.fill(event, mark_price, is_inverse=at in self._inverse, is_spot=at in self._spot)
+            is_inverse, is_spot = at in self._inverse, at in self._spot
+            memory.fill(row[1], row[3:], mark_price, is_inverse=is_inverse, is_spot=is_spot)
 
-    def _position(self, event: Event.PositionChanged) -> None:
-        memory = self._accounts.get(event.account)
+    def _position(self, row: Row) -> None:
+        _, account, instrument, index, qty, entry_price, wall_us, sequence = row
+        memory = self._accounts.get(account)
         if memory is not None:
-            memory.change_position(event)
+            memory.change_position(instrument, index, qty, entry_price, wall_us, sequence)
 
     def _leverage(self, event: Event) -> None:
         assert isinstance(event, Event.LeverageChanged)
@@ -222,15 +231,19 @@ class Ledger:
         if memory is not None:
             memory.set_leverage(event.instrument, event.buy, event.sell)
 
+    def _traded(self, row: Row) -> None:
+        memory = self._accounts.get(row[2])
+        if memory is not None:
+            memory.move_by_trade(row[1])
+
     def _wallet(self, event: Event.WalletChanged) -> None:
         memory = self._accounts.get(event.account)
         if memory is not None:
             memory.move(event)
 
-    def _book(self, event: Event.BookChanged) -> None:
-        self.markets[event.instrument].set_level(
-            event.side == Side.Buy, event.price, event.qty, event.sequence, event.wall_us // 1000
-        )
+    def _level(self, row: Row) -> None:
+        _, instrument, is_bid, price, qty, sequence, wall_ms = row
+        self.markets[instrument].set_level(is_bid, price, qty, sequence, wall_ms)
 
     def _price(self, event: Event) -> None:
         assert isinstance(event, Event.PriceChanged)

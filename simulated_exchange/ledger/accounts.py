@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from simulated_exchange.driver import Event
+from simulated_exchange.driver import CancelReason, Event, WalletReason
 from simulated_exchange.instruments import SCALE
 from simulated_exchange.ledger.money import MoneyMemory
 from simulated_exchange.ledger.records import (
@@ -29,6 +29,7 @@ __all__ = [
     "EXECUTIONS_MAX",
     "MOVEMENTS_MAX",
     "AccountMemory",
+    "FillValues",
     "traded_value",
 ]
 
@@ -36,6 +37,9 @@ CLOSED_ORDERS_MAX = 500  # per account and instrument
 EXECUTIONS_MAX = 5000  # per account
 CLOSURES_MAX = 1000  # per account
 MOVEMENTS_MAX = 2000  # per account
+
+FillValues = tuple[int, int, int, int, int, int, int, int, int]
+"""Of a fill: instrument, order, position index, qty, price, fee, leaves, closed qty, realised PnL."""
 
 
 def traded_value(qty: int, price: int, is_inverse: bool) -> int:
@@ -85,12 +89,21 @@ class AccountMemory:
         """What positions in these instruments ever realised, less fees and funding."""
         return sum(entry.realised_ever for (at, _), entry in self.positions.items() if at in instruments)
 
-    def accept(self, event: Event.OrderAccepted, last_price: int) -> None:
+    def accept(
+        self,
+        event: Event.OrderAccepted,
+        order_id: int,
+        link_id: str,
+        price: int,
+        qty: int,
+        wall_us: int,
+        last_price: int,
+    ) -> None:
         """An order was taken."""
-        record = OrderRecord(event, last_price)
-        self.live[record.order_id] = self._by_id[record.order_id] = record
-        if record.link_id:
-            self._by_link[record.link_id] = record
+        record = OrderRecord(event, order_id, link_id, price, qty, wall_us, last_price)
+        self.live[order_id] = self._by_id[order_id] = record
+        if link_id:
+            self._by_link[link_id] = record
 
     def set_conditions(self, event: Event.OrderConditions) -> OrderRecord | None:
         """What an order asks for beyond the plain; with a trigger price it waits."""
@@ -133,57 +146,77 @@ class AccountMemory:
             record.updated_us = event.wall_us
         return record
 
-    def cancel(self, event: Event.OrderCancelled, *, is_spot: bool = False) -> OrderRecord | None:
+    def cancel(
+        self,
+        order_id: int,
+        instrument: int,
+        reason: CancelReason,
+        counterparty: int,
+        wall_us: int,
+        is_spot: bool,
+    ) -> None:
         """A live order ended without being filled whole."""
-        record = self.live.get(event.order_id)
-        if record is not None:
-            if record.status == OrderStatus.UNTRIGGERED:
-                record.status = OrderStatus.DEACTIVATED
-            elif is_spot and record.filled_qty:
-                record.status = OrderStatus.FILLED_IN_PART
-            else:
-                record.status = OrderStatus.CANCELLED
-            record.cancel_reason = event.reason.name
-            record.counterparty = event.counterparty
-            record.leaves = 0
-            record.updated_us = event.wall_us
-            self._retire(record, event.instrument)
-        return record
+        record = self.live.get(order_id)
+        if record is None:
+            return
+        if record.status is OrderStatus.UNTRIGGERED:
+            record.status = OrderStatus.DEACTIVATED
+        elif is_spot and record.filled_qty:
+            record.status = OrderStatus.FILLED_IN_PART
+        else:
+            record.status = OrderStatus.CANCELLED
+        record.cancel_reason = reason.name
+        record.counterparty = counterparty
+        record.leaves = 0
+        record.updated_us = wall_us
+        self._retire(record, instrument)
 
     def fill(
-        self, event: Event.Fill, mark_price: int, *, is_inverse: bool = False, is_spot: bool = False
-    ) -> Execution:
+        self,
+        event: Event.Fill,
+        row: FillValues,
+        mark_price: int,
+        *,
+        is_inverse: bool,
+        is_spot: bool,
+    ) -> None:
         """Something was bought or sold."""
-        qty, price = event.qty, event.price
+        instrument, order_id, index, qty, price, fee, leaves, closed, pnl = row
         value = price * qty // SCALE if not is_inverse else traded_value(qty, price, True)
-        record = self.live.get(event.order_id)
+        record = self.live.get(order_id)
         execution = Execution(event, record, value, mark_price)
         if not is_spot:
-            self._remember_position(event, execution, is_inverse)
+            position = self.positions.get((instrument, index)) or self.position(instrument, index)
+            realised = pnl - fee
+            position.realised += realised
+            position.realised_ever += realised
+            if closed:
+                self._close(position, execution, closed, is_inverse)
+            else:
+                position.open_fee += fee
         if record is not None:
-            record.filled_qty += qty
+            filled = record.filled_qty = record.filled_qty + qty
             record.filled_value += value
-            record.fee += event.fee
-            record.leaves = event.leaves
+            record.fee += fee
+            record.leaves = leaves
             record.updated_us = event.wall_us
-            if record.filled_qty >= record.qty:
+            if filled >= record.qty:
                 record.status = OrderStatus.FILLED
-                self._retire(record, event.instrument)
+                self._retire(record, instrument)
             else:
                 record.status = OrderStatus.PARTIALLY_FILLED
         self.executions.append(execution)
         self._last_execution = execution
-        return execution
+
+    def move_by_trade(self, event: Event.WalletChanged) -> None:
+        """The unified wallet changed by the fill before; one fill of spot moves two coins."""
+        self.movements.append(WalletMovement(event, self._last_execution))
 
     def move(self, event: Event.WalletChanged) -> None:
-        """The unified wallet changed."""
-        reason = event.reason.name
-        if reason in _TRADING_REASONS:
-            movement = WalletMovement(event, self._last_execution)
-        else:
-            movement = WalletMovement(event, None, self._last_funding if reason == "Funding" else None)
-            self._last_execution = self._last_funding = None  # one fill of spot moves two coins
-        self.movements.append(movement)
+        """The unified wallet changed otherwise."""
+        is_funding = event.reason == WalletReason.Funding
+        self.movements.append(WalletMovement(event, None, self._last_funding if is_funding else None))
+        self._last_execution = self._last_funding = None
 
     def pay_funding(self, event: Event.FundingPaid, *, is_inverse: bool = False) -> None:
         """Funding was paid or received; the movement of the wallet follows."""
@@ -212,38 +245,34 @@ class AccountMemory:
         self.position(instrument).leverage = self.position(instrument, 1).leverage = buy
         self.position(instrument, 2).leverage = sell
 
-    def change_position(self, event: Event.PositionChanged) -> None:
+    def change_position(
+        self, instrument: int, index: int, qty: int, entry_price: int, wall_us: int, sequence: int
+    ) -> None:
         """The position is this now."""
-        memory = self.position(event.instrument, int(event.position_index))
-        if memory.qty == 0 and event.qty:
-            memory.opened_us = event.wall_us
-        memory.qty, memory.entry_price = event.qty, event.entry_price
-        memory.updated_us, memory.sequence = event.wall_us, event.sequence
-        if event.qty == 0:
+        memory = self.positions.get((instrument, index)) or self.position(instrument, index)
+        if memory.qty == 0 and qty:
+            memory.opened_us = wall_us
+        memory.qty, memory.entry_price = qty, entry_price
+        memory.updated_us, memory.sequence = wall_us, sequence
+        if qty == 0:
             memory.open_fee = memory.realised = 0
 
-    def _remember_position(self, event: Event.Fill, execution: Execution, is_inverse: bool) -> None:
-        memory = self.position(event.instrument, int(event.position_index))
-        closed, fee, pnl = event.closed_qty, event.fee, event.realised_pnl
-        realised = pnl - fee
-        memory.realised += realised
-        memory.realised_ever += realised
-        if not closed:
-            memory.open_fee += fee
-            return
-        close_fee = fee * closed // event.qty if event.qty else 0
+    def _close(self, memory: PositionMemory, execution: Execution, closed: int, is_inverse: bool) -> None:
+        """A fill that makes a position smaller; what it opens beyond counts as opened."""
+        fee, qty = execution.fee, execution.qty
+        close_fee = fee * closed // qty if qty else 0
         if memory.qty:
             open_fee = memory.open_fee * closed // abs(memory.qty)
             memory.open_fee -= open_fee
             closure = self._closure(memory, execution)
             closure.closed_qty += closed
             closure.entry_value += traded_value(closed, memory.entry_price, is_inverse)
-            closure.exit_value += traded_value(closed, event.price, is_inverse)
+            closure.exit_value += traded_value(closed, execution.price, is_inverse)
             closure.open_fee += open_fee
             closure.close_fee += close_fee
-            closure.pnl += pnl - open_fee - close_fee
+            closure.pnl += execution.realised_pnl - open_fee - close_fee
             closure.fills += 1
-            closure.updated_us = event.wall_us
+            closure.updated_us = execution.wall_us
             if execution.order is not None:
                 execution.order.closed_pnl = closure.pnl
         memory.open_fee += fee - close_fee
@@ -286,6 +315,3 @@ def _guard(record: OrderRecord, event: Event.OrderConditions) -> None:
     record.stop_loss, record.stop_loss_limit = event.stop_loss, event.stop_loss_limit
     record.stop_loss_by = event.stop_loss_by.name if event.stop_loss else ""
     record.trailing_stop = event.trailing_stop
-
-
-_TRADING_REASONS = frozenset({"Trade", "TakeOver", "Adl", "Netting", "Delivery"})

@@ -100,7 +100,6 @@ class MarketView:
         trade_id: int,
         price: int,
         qty: int,
-        *,
         taker_buys: bool,
         market_ms: int,
         wall_ms: int,

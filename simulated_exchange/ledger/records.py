@@ -130,13 +130,22 @@ class OrderRecord(_OfTrading):
     is_leveraged: bool = False
     spend: int = 0  # of a market buy that spends so much of the quote coin
 
-    def __init__(self, event: Event.OrderAccepted, last_price: int) -> None:
+    def __init__(
+        self,
+        event: Event.OrderAccepted,
+        order_id: int,
+        link_id: str,
+        price: int,
+        qty: int,
+        wall_us: int,
+        last_price: int,
+    ) -> None:
         self._event = event
-        self.order_id = event.order_id
-        self.link_id = event.link_id
-        self.price = event.price
-        self.qty = self.leaves = event.qty
-        self.updated_us = event.wall_us
+        self.order_id = order_id
+        self.link_id = link_id
+        self.price = price
+        self.qty = self.leaves = qty
+        self.updated_us = wall_us
         self.last_price_on_created = last_price
 
     def __getstate__(self) -> dict[str, Any]:

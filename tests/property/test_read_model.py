@@ -210,7 +210,7 @@ async def opened(
         scenario_report=dict,
     )
     gateway = Gateway(venue)
-    driver.subscribe_durable(gateway.hub.take)
+    driver.subscribe_batches(gateway.hub.take)
     driver.subscribe_durable(told.extend)
     commits = asyncio.create_task(driver.run())
     world = World(dice, driver, venue, elapsed_ns)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from simulated_exchange.driver import Event
+from simulated_exchange.driver import BatchOutcome, Event, Happened, events_of
 from simulated_exchange.gateway.streams.connection import Connection
 from simulated_exchange.gateway.streams.private import PrivateStreams
 from simulated_exchange.gateway.streams.public import BEAT_SECONDS, PublicStreams
@@ -29,30 +29,42 @@ class StreamHub:
         self._ledger = venue.ledger
         self._is_flush_due = False
 
-    def take(self, events: Sequence[Event]) -> None:
+    def take(self, batches: Sequence[Happened]) -> None:
         """Fold and collect now, push a moment later.
 
         Whoever waited for this commit was woken before; the pushes run behind them in the loop's queue, so
         that an acknowledgement is on its way before what follows from it.
         """
-        if not events:
+        if not batches:
             return
         if self.private.is_idle and all(streams.is_idle for streams in self.public.values()):
-            self._ledger.fold_all(events)
+            self._fold(batches)
             return
-        fold = self._ledger.fold
-        handlers = self.private.handlers
-        for event in events:
-            fold(event)
-            kind = type(event)
-            handler = handlers.get(kind)
-            if handler is not None:
-                handler(event)
-            if kind in _PUBLIC:
-                self._tell_public(event)
+        for happened in batches:
+            for event in events_of(happened):
+                self._tell(event)
         if not self._is_flush_due:
             self._is_flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def _fold(self, batches: Sequence[Happened]) -> None:
+        """Nobody listens."""
+        ledger = self._ledger
+        for happened in batches:
+            if isinstance(happened, BatchOutcome):
+                ledger.fold_batch(happened)
+            else:
+                for event in happened:
+                    ledger.fold(event)
+
+    def _tell(self, event: Event) -> None:
+        self._ledger.fold(event)
+        kind = type(event)
+        handler = self.private.handlers.get(kind)
+        if handler is not None:
+            handler(event)
+        if kind in _PUBLIC:
+            self._tell_public(event)
 
     def _tell_public(self, event: Event) -> None:
         if isinstance(event, Event.InsuranceFundChanged):

@@ -124,7 +124,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Room]:
         scenario_report=dict,
     )
     gateway = Gateway(venue)
-    driver.subscribe_durable(gateway.hub.take)
+    driver.subscribe_batches(gateway.hub.take)
     commits = asyncio.create_task(driver.run())
     for instrument in catalogue:
         venue.set_index(instrument, 100_000 * SCALE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from simulated_exchange.accounts import KeyStore
 from simulated_exchange.clock import MarketClock
-from simulated_exchange.driver import Driver, DriverSettings, PlainRequest, PositionIndex
+from simulated_exchange.driver import Driver, DriverSettings, Event, PlainRequest, PositionIndex
 from simulated_exchange.gateway.desk import OrderDesk
 from simulated_exchange.gateway.json_object import parse_object
 from simulated_exchange.gateway.translate import frames, requests
@@ -24,6 +25,7 @@ from simulated_exchange.ledger import Ledger
 from simulated_exchange.settings import GatewaySettings
 from tests.unit.simulated_exchange.listing_rooms import shipped_genesis
 from tests.unit.simulated_exchange.test_gateway_translate import CATALOGUE, ORDER
+from tests.unit.simulated_exchange.test_ledger_keeping import plain as plain_parts
 
 IDLE = {
     "positionIdx": 0,
@@ -238,6 +240,15 @@ def test_a_batch_in_one_call_ends_as_its_orders_one_by_one(tmp_path: Path) -> No
         open_desk(tmp_path),
         open_desk(tmp_path / "other"),
     )
+    seen, told = Ledger(len(CATALOGUE), CATALOGUE), Ledger(len(CATALOGUE), CATALOGUE)
+    for ledger in (seen, told):
+        ledger.watch(account)
+
+    def fold(events: Sequence[Event]) -> None:
+        for event in events:
+            told.fold(event)
+
+    other_driver.subscribe(fold)
     refused = 0
     for number in range(60):
         entries = [
@@ -255,6 +266,7 @@ def test_a_batch_in_one_call_ends_as_its_orders_one_by_one(tmp_path: Path) -> No
         request = READER.body(orjson.dumps(body), True)
         assert request is not None
         outcome = whole.place_plain(account, request)
+        seen.fold_batch(outcome)
         answer = whole.plain_reply(request, outcome, 1_760_000_000_000)
         assert answer == single.create_batch(account, body)
         has_all = all(entry["code"] == 0 for entry in answer[1]["list"])
@@ -263,3 +275,5 @@ def test_a_batch_in_one_call_ends_as_its_orders_one_by_one(tmp_path: Path) -> No
     assert one_driver.state_hash() == other_driver.state_hash()
     assert one_driver.command_count() == other_driver.command_count()
     assert refused > 20, "hardly anything was refused"
+    assert plain_parts(seen) == plain_parts(told), "a batch's rows are folded as its events one by one"
+    assert seen.sequence == told.sequence and seen.watch(account).executions

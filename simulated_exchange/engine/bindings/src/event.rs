@@ -5,9 +5,10 @@ use exchange_core::types::{
     AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, PoolId, Price, Qty, Rate, TradeId,
 };
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 
 use crate::arguments;
+use crate::rows;
 use crate::words::{
     AccountLevel, CancelReason, CreateType, FillKind, InstrumentStatus, MarginMode, MarkSource, OrderType,
     PositionIndex, PositionMode, RepayReason, SelfMatch, Side, StopKind, Strain, TimeInForce, TpSlMode,
@@ -189,6 +190,11 @@ macro_rules! events {
             #[getter]
             fn wall_us(&self) -> i64 {
                 match self { $(Self::$name { wall_us, .. } => *wall_us),+ }
+            }
+
+            /// The event as a row for the read model.
+            fn row<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+                rows::row(slf.py(), slf.get(), || Ok(slf.clone()))
             }
 
             fn __repr__(&self) -> String {

@@ -21,6 +21,7 @@ mod outcome;
 mod plain;
 mod replay;
 mod restart;
+mod rows;
 mod rules;
 mod terms;
 mod views;

@@ -1,11 +1,14 @@
 //! What became of a command, or of a batch of them.
 
+use std::ops::Range;
+
 use exchange_core::{Applied, EVENT_BYTES, EventLog};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::event::Event;
 use crate::machine::Batch;
+use crate::rows::{self, Rows};
 use crate::words::Reject;
 
 /// What became of one command.
@@ -85,6 +88,11 @@ impl BatchOutcome {
         list(py, &self.0.events)
     }
 
+    /// What happened, as rows for the read model, with number and market time of the last event.
+    fn rows<'py>(&self, py: Python<'py>) -> PyResult<Rows<'py>> {
+        rows::rows(py, &self.0.events)
+    }
+
     /// What happened, as fixed-size records.
     fn records<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         PyBytes::new_with(py, self.0.events.len() * EVENT_BYTES, |bytes| {
@@ -102,6 +110,13 @@ impl BatchOutcome {
 }
 
 impl BatchOutcome {
+    /// What became of some of the commands. What happened stays with the whole batch.
+    pub(crate) fn part(&self, commands: Range<usize>) -> Self {
+        let first_command = self.0.first_command + commands.start as u64;
+        let applied = self.0.applied.get(commands).unwrap_or_default().to_vec();
+        Self(Batch { first_command, applied, events: EventLog::new() })
+    }
+
     /// The orders placed; nothing when a command was refused.
     pub(crate) fn placed(&self) -> Option<impl Iterator<Item = u64>> {
         let is_refused = self.0.applied.iter().any(|applied| applied.reject.is_some());

@@ -159,6 +159,18 @@ impl PlainRequest {
 }
 
 impl PlainRequest {
+    /// Its orders as commands of an account. The clocks are market and wall.
+    fn commands(
+        &self,
+        account: AccountId,
+        (market_ms, wall_us): (i64, i64),
+    ) -> impl Iterator<Item = Command> {
+        self.orders.iter().map(move |(_, order)| {
+            let action = Action::PlaceOrder(NewOrder { account, ..*order });
+            Command { market_ms, wall_us, action }
+        })
+    }
+
     fn result(&self, outcome: &BatchOutcome, created_ms: i64) -> Option<(String, String)> {
         let mut placed = Vec::with_capacity(self.orders.len());
         for ((symbol, order), order_id) in self.orders.iter().zip(outcome.placed()?) {
@@ -182,15 +194,30 @@ impl Engine {
         account: Argument<'_, '_>,
         request: &PlainRequest,
     ) -> PyResult<BatchOutcome> {
-        let market_ms = arguments::signed("market_ms", market_ms)?;
-        let wall_us = arguments::signed("wall_us", wall_us)?;
-        let account = arguments::account(account)?;
-        let command = |(_, order): &(String, NewOrder)| {
-            let action = Action::PlaceOrder(NewOrder { account, ..*order });
-            Command { market_ms, wall_us, action }
-        };
-        let commands: Vec<Command> = request.orders.iter().map(command).collect();
+        let clocks = (arguments::signed("market_ms", market_ms)?, arguments::signed("wall_us", wall_us)?);
+        let commands: Vec<Command> = request.commands(arguments::account(account)?, clocks).collect();
         self.apply_all(py, &commands)
+    }
+
+    /// Places the orders of many requests, one after the other: what became of all of them, then of each.
+    fn place_plain_all(
+        &self,
+        py: Python<'_>,
+        market_ms: Argument<'_, '_>,
+        wall_us: Argument<'_, '_>,
+        requests: Vec<(Bound<'_, PyAny>, PyRef<'_, PlainRequest>)>,
+    ) -> PyResult<(BatchOutcome, Vec<BatchOutcome>)> {
+        let clocks = (arguments::signed("market_ms", market_ms)?, arguments::signed("wall_us", wall_us)?);
+        let (mut commands, mut parts) =
+            (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
+        for (account, request) in requests {
+            let begin = commands.len();
+            commands.extend(request.commands(arguments::account(&account)?, clocks));
+            parts.push(begin..commands.len());
+        }
+        let outcome = self.apply_all(py, &commands)?;
+        let parts = parts.into_iter().map(|commands| outcome.part(commands)).collect();
+        Ok((outcome, parts))
     }
 }
 
