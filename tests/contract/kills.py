@@ -173,7 +173,10 @@ class Campaign:
                 session.ws_connect(f"{venue.ws}/v5/trade") as trade,
             ):
                 await trade.send_json({"op": "auth", "args": [account.api_key, expires, signature]})
-                assert (await trade.receive_json())["retCode"] == 0
+                welcome = await _heard(trade)
+                if welcome is None:
+                    return
+                assert welcome["retCode"] == 0
                 while len(self._resting) < RESTING_LIMIT:
                     bodies = [{"category": "linear", **self._plain()} for _ in range(AT_ONCE)]
                     now = str(time.time_ns() // 1_000_000)
@@ -182,10 +185,9 @@ class Campaign:
                         request = {"reqId": body["orderLinkId"], "header": header, "op": "order.create"}
                         await trade.send_json({**request, "args": [body]})
                     for body in bodies:
-                        message = await trade.receive()
-                        if message.type is not aiohttp.WSMsgType.TEXT:
+                        answer = await _heard(trade)
+                        if answer is None:
                             return
-                        answer = json.loads(message.data)
                         assert (answer["retCode"], answer["reqId"]) == (0, body["orderLinkId"]), answer
                         self._promised(body["orderLinkId"])
         except aiohttp.ClientError:
@@ -218,3 +220,9 @@ class Campaign:
                 return
             self._bought += 1
             self.acknowledged += 1
+
+
+async def _heard(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any] | None:
+    """The next answer, or nothing where the venue is gone."""
+    message = await socket.receive()
+    return json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else None
