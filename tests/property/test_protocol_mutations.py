@@ -12,15 +12,66 @@ from hypothesis import strategies as st
 
 from relay.protocol.codec import decode_payload, encode_payload
 from relay.protocol.errors import ProtocolError
-from relay.protocol.feed import Accepted, FeedEvent, FeedReader, Locked, NeedGap, Rejected
+from relay.protocol.feed import (
+    Accepted,
+    FeedEvent,
+    FeedReader,
+    Locked,
+    NeedGap,
+    NeedKey,
+    Rejected,
+    Unreadable,
+)
 from relay.protocol.forms import shape_of, wrong_text
-from relay.protocol.messages import Signal
-from relay.protocol.signing import GENESIS_HASH, open_envelope
+from relay.protocol.groups import Place, seal_payload
+from relay.protocol.messages import Notice, Signal
+from relay.protocol.signing import GENESIS_HASH, open_envelope, seal_chained
 from tests.unit.relay import feed_samples as samples
 
 CHAIN = samples.chain_of(12)
+GROUP_EPOCHS, GROUP_KEY = (5, 6), bytes(range(32))
 WIRE = samples.sealed(samples.signal("alice.7.1"), 1, GENESIS_HASH).wire
 PAYLOAD = encode_payload(samples.signal("alice.7.1"))
+
+
+def sealed_chain() -> samples.Chain:
+    """As long as CHAIN: two epochs of a private group, with messages in clear between sealed ones."""
+    chain = samples.Chain()
+    chain.say(samples.notice())
+    for group_epoch in GROUP_EPOCHS:
+        chain.say(
+            Notice(
+                notice="group_epoch",
+                text="",
+                sealed_ms=1,
+                group_epoch=group_epoch,
+                keys_root="ab" * 32,
+                keys_count=3,
+            )
+        )
+        for kind in ("sealed", "sealed", "clear", "sealed"):
+            if kind == "clear":
+                chain.say(samples.notice("paused"))
+            else:
+                say_sealed(chain, group_epoch)
+    chain.say(samples.notice("resumed"))
+    assert len(chain.wires) == len(CHAIN.wires)
+    return chain
+
+
+def say_sealed(chain: samples.Chain, group_epoch: int) -> None:
+    seq = len(chain.wires) + 1
+    place = Place("alice", samples.EPOCH, seq, "signal")
+    frame = seal_chained(
+        samples.KEY, kind="signal", leader_id="alice", epoch=samples.EPOCH, seq=seq,
+        prev_hash=chain.hashes[-1],
+        payload=seal_payload(GROUP_KEY, group_epoch, place, encode_payload(samples.signal(f"alice.7.{seq}"))),
+    )  # fmt: skip
+    chain.wires.append(frame.wire)
+    chain.hashes.append(frame.chain_hash)
+
+
+SEALED = sealed_chain()
 
 
 def mutations(raw: bytes) -> st.SearchStrategy[bytes]:
@@ -148,43 +199,66 @@ def test_any_order_with_losses_and_repeats_ends_in_the_same_feed(order: list[int
     assert reader.missing is None
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=900, deadline=None)
 @given(
     st.integers(0, len(CHAIN.wires)),
     st.lists(st.integers(1, len(CHAIN.wires)), max_size=6),
     st.lists(st.tuples(st.integers(0, len(CHAIN.wires) - 1), mutations(WIRE)), max_size=2),
     st.lists(st.integers(0, len(CHAIN.wires) - 1), max_size=3),
+    st.sampled_from(["nobody", "member", "knows", "stranger"]),
+    st.lists(st.tuples(st.sampled_from(GROUP_EPOCHS), st.sampled_from([GROUP_KEY, None])), max_size=3),
 )
 def test_history_at_once_is_history_one_by_one(
-    head: int, live: list[int], changes: list[tuple[int, bytes]], lost: list[int]
+    head: int,
+    live: list[int],
+    changes: list[tuple[int, bytes]],
+    lost: list[int],
+    who: str,
+    given_keys: list[tuple[int, bytes | None]],
 ) -> None:
-    """Whatever a broker hands out as history, and whatever came live before: the quick way accepts what the
-    slow way accepts, no more.
+    """Whatever a broker hands out as history, and whatever came live before, in clear or to a member of a
+    private group with his keys before, after or never: the quick way accepts what the slow way accepts.
     """
-    rows = [(seq, wire) for seq, wire in enumerate(CHAIN.wires, 1)]
+    chain = CHAIN if who == "nobody" else SEALED
+    rows = [(seq, wire) for seq, wire in enumerate(chain.wires, 1)]
     for place, junk in changes:
         rows[place] = (rows[place][0], junk)
     rows = [row for place, row in enumerate(rows) if place not in lost and row[0] > head]
 
     def reader() -> FeedReader:
         return FeedReader(
-            "alice", samples.PUBLIC, head, CHAIN.hashes[head], last_epoch=samples.EPOCH if head else 0
-        )
+            "alice", samples.PUBLIC, head, chain.hashes[head],
+            last_epoch=samples.EPOCH if head else 0, is_member=who in ("member", "knows"),
+        )  # fmt: skip
+
+    def both(call: str, *arguments: object) -> None:
+        slow, quick = (getattr(one, call)(*arguments) for one in (one_by_one, at_once))
+        assert outcome(quick) == outcome(slow)
 
     one_by_one, at_once = reader(), reader()
+    if who == "knows":
+        for epoch in GROUP_EPOCHS:
+            both("give_key", epoch, GROUP_KEY)
     for seq in live:
-        for one in (one_by_one, at_once):
-            one.receive(CHAIN.wires[seq - 1], seq)
+        both("receive", chain.wires[seq - 1], seq)
     slow = [event for seq, wire in rows for event in one_by_one.receive(wire, seq)]
-    quick = at_once.receive_history(rows)
-
-    def accepted(events: list[FeedEvent]) -> list[tuple[int, str]]:
-        return [(e.envelope.seq, e.envelope.chain_hash) for e in events if isinstance(e, Accepted)]
-
-    assert accepted(quick) == accepted(slow)
+    assert outcome(at_once.receive_history(rows)) == outcome(slow)
+    for epoch, key in given_keys:
+        both("give_key", epoch, key)
     assert (at_once.last_seq, at_once.last_hash) == (one_by_one.last_seq, one_by_one.last_hash)
     assert at_once.missing == one_by_one.missing
     assert at_once.locked == one_by_one.locked
+
+
+def outcome(events: list[FeedEvent]) -> list[tuple[str, int, str]]:
+    """What was accepted, could not be read, or needs a key; in order."""
+    return [
+        ("key", event.group_epoch, event.root)
+        if isinstance(event, NeedKey)
+        else (type(event).__name__, event.envelope.seq, event.envelope.chain_hash)
+        for event in events
+        if isinstance(event, Accepted | Unreadable | NeedKey)
+    ]
 
 
 @settings(max_examples=3000, deadline=None)
