@@ -124,7 +124,7 @@ class Follower:
         self._standing = Standing(control, self._notifier, [leader.id for leader in settings.leaders])
         self._bus.stays = True
         self._bus.on_denied = self._denied
-        self._twin = TwinWatch(self._bus, self.follower_id, self._second)
+        self._twin = TwinWatch(self._bus, self.follower_id, seed, self._second)
         self._bus.on_put_out = self._all_out
         self._bus.on_let_in = lambda: self._standing.let_in(EVERYBODY)
         self._reporter = Reporter(self.follower_id, self._store, self._bus)

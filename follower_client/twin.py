@@ -4,13 +4,15 @@ Belongs here: programs of one name telling one another on the bus that they run,
 venue that the store does not know. Does not belong here: locks of one machine (`instance`), an order that was
 taken already (`order_driver`), what a pause means (`core.gates`).
 
-A lease that rests at the venue would need an order that may be executed. The bus is there, and lets a
-follower alone write below his inbox, so nobody else can make him pause.
+A lease that rests at the venue would need an order that may be executed. The bus is there. The broker lets a
+follower alone write below his inbox, but others can have answers sent there, with what their leader stored:
+so a word counts if it was made with the follower's own key to the broker. Nobody else can make him pause.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import re
 import secrets
 import socket
@@ -39,6 +41,7 @@ SIGNALS_BEHIND = 200
 TRIES = 4
 COMMANDS_AHEAD = 50
 OWN_NAME = re.compile(r"[a-z2-7]{32}")
+MARK_BYTES = 32
 
 log = structlog.get_logger(__name__)
 
@@ -64,10 +67,13 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class TwinWatch:
-    """One follower's program. `on_twin` hears once of each other one, if this is the later of the two."""
+    """One follower's program. `on_twin` hears once of each other one, if this is the later of the two; `seed`
+    is the nkey's, which all programs of this follower have.
+    """
 
-    def __init__(self, bus: _Bus, follower_id: str, on_twin: Callable[[str], None]) -> None:
+    def __init__(self, bus: _Bus, follower_id: str, seed: str, on_twin: Callable[[str], None]) -> None:
         self._bus = bus
+        self._seed = seed.encode()
         self._subject = subjects.instance(follower_id)
         self._on_twin = on_twin
         self._own = Running(now_ms(), secrets.token_hex(8), socket.gethostname()[:64])
@@ -87,11 +93,18 @@ class TwinWatch:
     async def tell(self) -> None:
         """That this one runs; whoever cannot hear it now hears it later."""
         with suppress(BusError):
-            await self._bus.publish(self._subject, msgspec.json.encode(self._own))
+            said = msgspec.json.encode(self._own)
+            await self._bus.publish(self._subject, self._mark(said) + said)
+
+    def _mark(self, said: bytes) -> bytes:
+        return hmac.digest(self._seed, self._subject.encode() + b" " + said, "sha256")
 
     async def _hear(self, message: BusMessage) -> None:
+        mark, said = message.data[:MARK_BYTES], message.data[MARK_BYTES:]
+        if not hmac.compare_digest(mark, self._mark(said)):
+            return
         try:
-            other = msgspec.json.decode(message.data, type=Running)
+            other = msgspec.json.decode(said, type=Running)
         except msgspec.MsgspecError:
             return
         if other.instance == self._own.instance:

@@ -7,11 +7,13 @@ import json
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
+import msgspec
 import nats.errors
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from follower_client.twin import MARK_BYTES, Running, TwinWatch
 from relay import broker_config
 from relay.broker_config import ADMIN, SYSTEM
 from relay.keys import create_nkey, load_nkey_seed
@@ -205,8 +207,7 @@ async def test_an_answer_sent_to_a_feed_is_heard_by_nobody(tmp_path: Path) -> No
         assert sorted(heard) == [("beat.carol", b"beat")] * 2 + [("feed.carol", b"carol3")] * 2
         assert await room.stored("alice") == [(1, b"alice1"), (2, b"alice2")]
         assert {data for _, data in await reports_stored(room)} == {b"mine", b"last"}
-        for one in (*clients.values(), monitor, carol):
-            await one.close()
+        await asyncio.gather(monitor.close(), carol.close(), *(client.close() for client in clients.values()))
 
 
 async def test_an_answer_sent_into_anothers_inbox_changes_nothing_he_reads(tmp_path: Path) -> None:
@@ -237,6 +238,31 @@ async def test_an_answer_sent_into_anothers_inbox_changes_nothing_he_reads(tmp_p
             assert asked < 100
         assert reader.locked is None
         await asyncio.gather(alice.close(), eve.close(), bob.close(), system.close())
+
+
+async def test_a_leader_and_a_follower_of_his_pause_nobody_else(tmp_path: Path) -> None:
+    """What the leader stored is sent where a follower's programs tell one another that they run."""
+    async with running_room(tmp_path) as room:
+        alice, dave, bob = await room.bus("alice"), await room.bus("dave"), await room.attacker("bob", [])
+        said, told, heard = msgspec.json.encode(Running(0, "elsewhere")), list[str](), list[bytes]()
+
+        async def hear(message: BusMessage) -> None:
+            heard.append(message.data)
+
+        for seq, stored in enumerate((said, bytes(MARK_BYTES) + said), 1):
+            await alice.publish_signal("alice", stored, seq - 1, f"alice.1.{seq}")
+        await dave.subscribe(subjects.instance("dave"), hear)
+        first = TwinWatch(dave, "dave", room.seed("dave"), told.append)
+        await first.start()
+        for seq in (1, 2):
+            body = json.dumps({"seq": seq}).encode()
+            await bob.publish("history.SIGNALS_alice", body, reply=subjects.instance("dave"))
+        await eventually(lambda: len(heard) == 3)
+        assert told == []
+        second = TwinWatch(dave, "dave", room.seed("dave"), told.append)
+        await second.start()
+        await eventually(lambda: len(told) == 1)
+        await asyncio.gather(alice.close(), dave.close(), bob.close())
 
 
 async def test_answers_lost_to_anothers_wildcard_cost_time_and_no_signal(tmp_path: Path) -> None:

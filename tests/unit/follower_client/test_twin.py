@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from follower_client.closeout import Closeout
@@ -15,7 +16,7 @@ from follower_client.core.snapshot import Control
 from follower_client.errors import StoreError
 from follower_client.records import Head
 from follower_client.store import Store
-from follower_client.twin import TwinWatch, refuse_unknown_orders
+from follower_client.twin import MARK_BYTES, Running, TwinWatch, refuse_unknown_orders
 from relay.nats_bus import BusMessage
 from tests.unit.follower_client.executor_bench import bench
 from tests.unit.follower_client.fake_venue import FakeVenue
@@ -49,17 +50,21 @@ class Line:
 @pytest.mark.asyncio
 async def test_of_two_programs_the_later_one_hears_that_it_is_the_second() -> None:
     line, told = Line(), []
-    first = TwinWatch(line, "alice", lambda host: told.append("first"))  # type: ignore[arg-type]
+    first = TwinWatch(line, "alice", "S1", lambda host: told.append("first"))  # type: ignore[arg-type]
     await first.start()
     await line.quiet()
     assert told == []
     await asyncio.sleep(0.005)
-    second = TwinWatch(line, "alice", lambda host: told.append("second"))  # type: ignore[arg-type]
+    second = TwinWatch(line, "alice", "S1", lambda host: told.append("second"))  # type: ignore[arg-type]
     await second.start()
     await line.quiet()
     await first.tell()
     await second.tell()
-    await line.publish("any", b"{no such thing")
+    stranger = TwinWatch(line, "alice", "S2", lambda host: None)  # type: ignore[arg-type]
+    await stranger.tell()
+    earlier = msgspec.json.encode(Running(0, "elsewhere"))
+    for said in (earlier, bytes(MARK_BYTES) + earlier, b"{no such thing", b""):
+        await line.publish("any", said)
     await line.quiet()
     assert told == ["second"]
 
