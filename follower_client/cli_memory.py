@@ -80,6 +80,12 @@ def status(config: Config = Path("follower.toml"), as_json: Json = False) -> Non
         if row["seq"] is not None and not row["running"]:
             told = f"not running: nothing is copied, only the venue's stops guard what is open; {PROGRAM} run"
             typer.echo(f"{row['follower']}: {told}")
+        if (last := row["last_refusal"]) is not None:
+            numbers = ", ".join(
+                f"{name} {_for_people(last[name])}" for name in ("limit", "observed") if last[name]
+            )
+            told = f"{last['signal_id']} not copied: {last['reason']}{f' ({numbers})' if numbers else ''}"
+            typer.echo(f"{row['follower']}: {told}: {last['detail']}")
         if row["control"] != "run":
             why = f" ({row['control_reason']})" if row["control_reason"] else ""
             told = f"{row['control']} by {row['control_by']}{why}: no entries until {PROGRAM} resume"
@@ -312,6 +318,7 @@ def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
         "seq": None if head is None else head.seq,
         **counts,
         "reasons": reasons,
+        "last_refusal": _last_refusal(store),
         "positions": {s: str(qty) for s, qty in ({} if store is None else store.positions()).items()},
         "refused_messages": {} if store is None else refused_messages(store),
         "unfinished_orders": 0 if store is None else len(store.open_orders()),
@@ -326,6 +333,20 @@ def _status_row(one: FollowerSettings, store: Store | None) -> dict[str, Any]:
             {"file": str(file), "proves": proves} for file, proves in kept_evidence(one.follower.data_dir)
         ],
     }
+
+
+def _last_refusal(store: Store | None) -> dict[str, str | None] | None:
+    """The newest signal, where it was not copied: why, and the numbers that decided it."""
+    for copy in [] if store is None else store.copies(limit=1):
+        if copy.verdict in ("skipped", "missed"):
+            return {
+                "signal_id": copy.signal_id,
+                "reason": copy.reason,
+                "detail": copy.detail,
+                "limit": None if copy.limit_value is None else str(copy.limit_value),
+                "observed": None if copy.observed_value is None else str(copy.observed_value),
+            }
+    return None
 
 
 def _for_people(number: str | None) -> str:

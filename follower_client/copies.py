@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from follower_client.core.decide import Action, Decision, is_exit_step
+from follower_client.core.decide import Decision, is_exit_step
+from follower_client.core.decision import skip
 from follower_client.core.policy import WAVE_WAIT_MAX_MS
 from follower_client.core.snapshot import Quote
 from follower_client.records import Copy, Order
@@ -93,9 +94,9 @@ def mark_executed(copy: Copy, account: AccountState) -> None:
         copy.executed_mark, copy.executed_last = quote.mark, quote.last
 
 
-def refusal(reason: str, detail: str) -> Decision:
-    """A skip that needs no numbers."""
-    return Decision(action=Action.SKIP, reason=reason, detail=detail, is_exit=False)
+def refusal(reason: str, detail: str, *, limit: int, observed: int) -> Decision:
+    """A skip that no decision was needed for."""
+    return skip(reason, detail, False, limit=limit, observed=observed)
 
 
 def describe(copy: Copy, decision: Decision) -> None:
@@ -143,15 +144,19 @@ def _conclude_unfilled(copy: Copy, order: Order) -> None:
     if order.reject_code == NOTHING_TO_REDUCE and order.reduce_only:
         copy.verdict, copy.reason = "skipped", "already_flat"
         copy.detail = "the venue holds no position to reduce"
+        copy.limit_value, copy.observed_value = order.qty, Decimal(0)
     elif order.abandoned and order.abandoned not in ("late", "tries"):
         copy.reason, copy.detail = order.abandoned, "entries were stopped before the order left"
     elif order.order_id is None and not order.reject_code:
         copy.reason, copy.detail = "late", "the order could not be placed before the entry's time was over"
+        copy.observed_value = Decimal(order.tries)
     elif order.reject_code:
         copy.reason = "rejected"
+        copy.observed_value = Decimal(order.reject_code) if order.reject_code.isdecimal() else None
         copy.detail = f"the venue refused the order with code {order.reject_code}"
     else:
         copy.reason, copy.detail = "not_filled", "nothing was offered within the price guard"
+        copy.limit_value, copy.observed_value = order.limit_price, Decimal(0)
 
 
 def _why(last: Decision, orders: Sequence[OrderAndFills]) -> str:

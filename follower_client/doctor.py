@@ -15,12 +15,11 @@ from typing import Any, Literal
 
 from follower_client.control import ControlFile
 from follower_client.core.policy import Mode
-from follower_client.core.snapshot import Control
+from follower_client.core.snapshot import CLOCK_FAULT_MS, Control
 from follower_client.daemon import Market, private_transport
 from follower_client.errors import FollowerError, StoreError
 from follower_client.instance import check_folder
 from follower_client.reading import read_secret
-from follower_client.risk import CLOCK_FAULT_MS
 from follower_client.settings import FollowerSettings
 from follower_client.trial import gate, progress
 from follower_client.venue.key_rights import KeyRights, objections

@@ -211,7 +211,8 @@ class Executor:
                     await self.driver.drive(live, recovered=True)
             last = await self._run_exits(copy, signal, step)
         if last is None and is_crowded:
-            last = refusal("overload", "too many copies are on their way")
+            told = "too many copies are on their way"
+            last = refusal("overload", told, limit=ACTIVE_COPIES_MAX, observed=self._active)
         if last is None:
             async with self._entry_lanes[copy.symbol]:
                 last = await self._run_entries(copy, signal, step)

@@ -40,6 +40,7 @@ class LeaderView:
         self.equity: Decimal | None = None
         self.equity_before: Decimal | None = None
         self.facts = LeaderFacts(joined=False)
+        self.silent_ms = 0  # for how long nothing was heard, when somebody looked last
         self.has_gap = False  # messages before the next snapshot are gone for good
         self._knows_all = False
         self._newest = 0  # place in the feed of what was heard last of the account
@@ -69,6 +70,7 @@ class LeaderView:
         """What a decision on that symbol may know."""
         return LeaderState(
             alive=alive,
+            silent_ms=None if alive else self.silent_ms,
             qty_now=self.qty(symbol),
             exposures=self.exposures,
             leverage_now=self.leverage,

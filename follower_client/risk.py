@@ -20,14 +20,13 @@ import structlog
 
 from follower_client.control import ControlFile
 from follower_client.core.policy import ORDER_RATE_WINDOW_MS, LossAction, Policy
-from follower_client.core.snapshot import Control, Guard
+from follower_client.core.snapshot import CLOCK_FAULT_MS, Control, Guard
 from follower_client.store import Store
 from follower_client.venue.account import AccountState
 from follower_client.venue.outcomes import KEY_REFUSED
 
-__all__ = ["CLOCK_FAULT_MS", "RiskWatch"]
+__all__ = ["RiskWatch"]
 
-CLOCK_FAULT_MS = 1000
 REJECTS_MAX = 20  # orders the venue refused, within the window
 REJECTS_WINDOW_S = 60.0
 UNKNOWN_MAX = 3
@@ -61,14 +60,21 @@ class RiskWatch:
     def guard(self, leader_id: str = "") -> Guard:
         """What may forbid an entry, of this leader's where one is named, at this moment."""
         self._forget_orders()
+        state = self._control.read()
+        control = state.level_of(leader_id)
+        source = state if control is state.level else state.leaders[leader_id]
         return Guard(
-            control=self._control.read().level_of(leader_id),
+            control=control,
+            control_by=source.by,
+            control_at_ms=source.at_ms,
+            control_reason=source.reason,
             orders_recent=len(self._sent_ms),
             daily_loss_usdt=self._loss("day_start"),
             weekly_loss_usdt=self._loss("week_start"),
             drawdown=self._drawdown(),
             stakes=self.stakes,
             clock_fault=self.clock_fault(),
+            clock_offset_ms=self._account.clock_offset_ms(),
         )
 
     def carry(self) -> tuple[Decimal, Decimal]:

@@ -192,6 +192,7 @@ class Subscriber:
     def _look_for_silence(self) -> None:
         silent = self.silent_s() > self._silent_after_s
         alive = not silent and self.reader.locked is None
+        self._listener.leader.silent_ms = int(self.silent_s() * 1000)
         if alive != self._listener.leader_alive:
             self._listener.leader_alive = alive
             log.warning("leader_heard_again" if alive else "leader_silent", leader_id=self.leader_id)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from follower_client.core import caps
 from follower_client.core.decision import Action, Decision, skip
 from follower_client.core.exits import band_notional, nothing_to_exit, reduce
-from follower_client.core.gates import entry_gate
+from follower_client.core.gates import entry_gate, no_quote
 from follower_client.core.policy import BelowMinimum, Policy
 from follower_client.core.sizing import (
     Account,
@@ -67,7 +67,8 @@ def decide(
     exiting = kind in EXITS
     instrument = snapshot.instruments.get(step.symbol)
     if kind is StepKind.NONE:
-        return skip("no_step", "the leader's position did not change by trading", exiting)
+        told = "the leader's position did not change by trading"
+        return skip("no_step", told, exiting, observed=step.qty_after)
     if instrument is None:
         return skip("symbol_unknown", f"{step.symbol} is not traded at the follower's venue", exiting)
     own = snapshot.own_qty(step.symbol)
@@ -77,7 +78,10 @@ def decide(
             target = _target(step, snapshot, policy, instrument, quote, own, exiting=exiting)
         except SizingError as error:
             if kind is not StepKind.REVERSAL:
-                return skip(str(error.args[0]), str(error.args[1]), exiting)
+                if quote is None and not exiting:
+                    stale = no_quote(step.symbol, snapshot, ZERO, now_ms)
+                    return replace(stale, reason=error.code, detail=error.detail)
+                return skip(error.code, error.detail, exiting, observed=error.observed)
             target = ZERO
     if exiting:
         keeps = target if sign(target) == sign(own) else ZERO
@@ -168,7 +172,7 @@ def _enter(
 ) -> Decision:
     refusal = entry_gate(step, snapshot, policy, quote, target, own, now_ms)
     if refusal is not None or quote is None:
-        return refusal or skip("no_quote", "no fresh quote of the follower's venue", False, target=target)
+        return refusal or no_quote(step.symbol, snapshot, target, now_ms)
     wanted = abs(target) - max(abs(own), entered)
     if target == 0:
         smallest = max(instrument.qty_min, instrument.notional_min_usdt / quote.mark)
@@ -214,7 +218,8 @@ def _sized_entry(
     raw = step.price * (1 + guard if is_buy else 1 - guard)
     price = price_to_tick(raw, instrument.tick_size, is_buy=is_buy)
     if price <= 0:
-        return skip("leader_state_invalid", "the leader's price is below the smallest", False, target=target)
+        told, tick = "the leader's price is below the smallest", instrument.tick_size
+        return skip("leader_state_invalid", told, False, target=target, limit=tick, observed=step.price)
     smallest = max(
         instrument.qty_min,
         round_up_to_lot(instrument.notional_min_usdt / min(price, quote.mark), instrument.qty_step),

@@ -10,14 +10,23 @@ from decimal import Decimal
 
 from follower_client.core.decision import Decision, skip
 from follower_client.core.policy import ENTRY_LIFE_MAX_MS, LEADER_EQUITY_JUMP_MAX, LateJoin, Policy
-from follower_client.core.snapshot import Control, LeaderStep, Quote, Snapshot, StepKind
+from follower_client.core.snapshot import (
+    CLOCK_FAULT_MS,
+    Control,
+    Guard,
+    LeaderStep,
+    Pending,
+    Quote,
+    Snapshot,
+    StepKind,
+)
 
-__all__ = ["entry_gate"]
+__all__ = ["entry_gate", "no_quote"]
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
 CONTROL_REASONS = {
-    Control.PAUSE: ("paused", "the operator has paused entries"),
+    Control.PAUSE: ("paused", "entries are paused"),
     Control.REDUCE_ONLY: ("reduce_only", "only reductions are allowed"),
     Control.CANCEL_ALL: ("cancel_all", "orders were cancelled and entries stopped"),
     Control.FLATTEN: ("flattened", "everything was ordered to be closed"),
@@ -36,19 +45,27 @@ def entry_gate(
 ) -> Decision | None:
     """Why this entry is not made, or `None`."""
     if step.price <= 0:
-        return skip("leader_state_invalid", "the leader's price makes no sense", False, target=target)
+        told = "the leader's price makes no sense"
+        return skip("leader_state_invalid", told, False, target=target, limit=0, observed=step.price)
     found = _own_gate(step, snapshot, policy, target, now_ms)
     if found is not None:
         return found
     leader = snapshot.leader
     if not leader.alive:
-        return skip("leader_silent", "nothing was heard from the leader lately", False, target=target)
+        told = "nothing was heard from the leader for so many ms"
+        return skip("leader_silent", told, False, target=target, observed=leader.silent_ms)
     if step.symbol in snapshot.blocked_symbols:
-        return skip("unknown_order", "an order of unknown outcome is open here", False, target=target)
+        told, open_here = (
+            "an order of unknown outcome is open here",
+            snapshot.pending.get(step.symbol, Pending()),
+        )
+        return skip("unknown_order", told, False, target=target, limit=0, observed=open_here.total)
     if step.symbol in snapshot.exits_due:
-        return skip("exit_due", "an exit of this leader could not be made here yet", False, target=target)
+        told = "an exit of this leader could not be made here yet: so much is still held"
+        return skip("exit_due", told, False, target=target, observed=own)
     if target == 0 and leader.qty_now is not None and step.qty_after != leader.qty_now:
-        return skip("superseded", "the leader left the position before this entry's wave", False)
+        told = "the leader left the position before this entry's wave: he was to hold one and holds the other"
+        return skip("superseded", told, False, limit=step.qty_after, observed=leader.qty_now)
     jump = _equity_jump(step, leader.equity_before)
     if jump is not None:
         return skip(
@@ -60,7 +77,7 @@ def entry_gate(
             observed=jump,
         )
     if quote is None:
-        return skip("no_quote", "no fresh quote of the follower's venue", False, target=target)
+        return no_quote(step.symbol, snapshot, target, now_ms)
     return _loss_gate(snapshot, policy, target) or _market_gate(step, snapshot, policy, quote, target, own)
 
 
@@ -70,13 +87,15 @@ def _own_gate(
     """What the follower himself has ordered, and the entry's time."""
     guard = snapshot.guard
     if guard.control is not Control.RUN:
-        return skip(*CONTROL_REASONS[guard.control], False, target=target)
+        return _ordered(guard, target, now_ms)
     if not policy.allows(step.symbol):
-        return skip("symbol_denied", f"{step.symbol} is not on the follower's list", False, target=target)
+        told, listed = f"{step.symbol} is not among those on the follower's list", len(policy.symbols)
+        return skip("symbol_denied", told, False, target=target, limit=listed)
     if not snapshot.reconciled:
         return skip("not_reconciled", "the account is not reconciled yet", False, target=target)
     if guard.clock_fault:
-        return skip("clock", "the clocks do not agree: old and new cannot be told apart", False)
+        told = "the venue's clock is so many ms from this one: old and new cannot be told apart"
+        return skip("clock", told, False, limit=CLOCK_FAULT_MS, observed=guard.clock_offset_ms)
     expires_ms = min(step.expires_ms, ENTRY_LIFE_MAX_MS)
     deadline_ms = snapshot.wave_start_ms + expires_ms
     if now_ms > deadline_ms:
@@ -98,6 +117,24 @@ def _own_gate(
             observed=guard.orders_recent,
         )
     return None
+
+
+def _ordered(guard: Guard, target: Decimal, now_ms: int) -> Decision:
+    """What was ordered, by whom, why, and how many seconds ago."""
+    code, told = CONTROL_REASONS[guard.control]
+    ago_s = max(0, now_ms - guard.control_at_ms) // 1000 if guard.control_at_ms else None
+    when = "" if ago_s is None else f" {ago_s} s ago"
+    why = f" ({guard.control_reason})" if guard.control_reason else ""
+    who = f", by {guard.control_by}" if guard.control_by else ""
+    return skip(code, f"{told}{who}{when}{why}", False, target=target, observed=ago_s)
+
+
+def no_quote(symbol: str, snapshot: Snapshot, target: Decimal, now_ms: int) -> Decision:
+    """The last one is too old, or there was none."""
+    quote = snapshot.quotes.get(symbol)
+    age_ms = None if quote is None else now_ms - quote.at_ms
+    told = "no fresh quote of the follower's venue"
+    return skip("no_quote", told, False, target=target, limit=snapshot.quote_age_max_ms, observed=age_ms)
 
 
 def _equity_jump(step: LeaderStep, before: Decimal | None) -> Decimal | None:
@@ -167,7 +204,8 @@ def _late_join_gate(
     if not is_late or policy.late_join is LateJoin.COPY_NOW:
         return None
     if policy.late_join is LateJoin.WAIT:
-        return skip("late_join", "a position from before this follower joined", False, target=target)
+        told = "a position from before this follower joined: he entered at one price, and now it is the other"
+        return skip("late_join", told, False, target=target, limit=step.entry_price, observed=touch)
     worse = touch - step.entry_price if target > 0 else step.entry_price - touch
     if worse <= 0:
         return None

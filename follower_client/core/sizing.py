@@ -31,7 +31,11 @@ ONE = Decimal(1)
 
 
 class SizingError(ValueError):
-    """The inputs define no target: `args[0]` is a reason code, `args[1]` a sentence."""
+    """The inputs define no target: a reason code, a sentence, the number that decided where there is one."""
+
+    def __init__(self, code: str, detail: str, observed: Decimal | None = None) -> None:
+        super().__init__(code, detail)
+        self.code, self.detail, self.observed = code, detail, observed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +131,7 @@ def _equity(account: Account) -> Decimal:
     if account.equity is None:
         raise SizingError("no_account", "own equity is not established")
     if account.equity <= 0:
-        raise SizingError("no_equity", "own equity is not positive")
+        raise SizingError("no_equity", "own equity is not positive", account.equity)
     return account.equity
 
 
@@ -140,7 +144,9 @@ def _allocation(policy: Policy, account: Account) -> Decimal:
 def _exposure(step: LeaderStep, policy: Policy, account: Account) -> Decimal:
     """follower equity x leader exposure x scale, in base units at the follower's mark."""
     if step.equity <= 0 or sign(step.exposure) != sign(step.qty_after):
-        raise SizingError("leader_state_invalid", "the leader's equity or exposure makes no sense")
+        raise SizingError(
+            "leader_state_invalid", "the leader's equity or exposure makes no sense", step.equity
+        )
     if account.equity is None or account.mark is None:
         raise SizingError("no_account", "own equity or price is not established")
     return _equity(account) * step.exposure * policy.scale * account.stakes / account.mark
@@ -157,9 +163,11 @@ def _ratio_at_start(step: LeaderStep, policy: Policy, account: Account) -> Decim
 def _smart_ratio(step: LeaderStep, policy: Policy, account: Account) -> Decimal:
     """The leader's margin share of his equity, of the allocation, at his leverage up to the own cap."""
     if step.equity <= 0 or sign(step.exposure) != sign(step.qty_after):
-        raise SizingError("leader_state_invalid", "the leader's equity or exposure makes no sense")
+        raise SizingError(
+            "leader_state_invalid", "the leader's equity or exposure makes no sense", step.equity
+        )
     if step.leverage <= 0:
-        raise SizingError("leader_state_invalid", "the leader's leverage setting is not known")
+        raise SizingError("leader_state_invalid", "the leader's leverage setting is not known", step.leverage)
     margin = abs(step.exposure) / step.leverage * _allocation(policy, account)
     return _direction(step) * margin * min(step.leverage, policy.leverage_max) / _mark(account)
 
@@ -185,7 +193,7 @@ def _risk_per_trade(step: LeaderStep, policy: Policy, account: Account) -> Decim
         raise SizingError("no_stop", "the leader set no stop, so the risk of the trade is not known")
     distance = (mark - step.stop_loss) * _direction(step)
     if distance <= 0:
-        raise SizingError("no_stop", "the market has passed the leader's stop")
+        raise SizingError("no_stop", "the market has passed the leader's stop", step.stop_loss)
     return _direction(step) * _equity(account) * policy.risk_share / distance
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from relay.protocol.messages import Signal
 
 __all__ = [
+    "CLOCK_FAULT_MS",
     "QUOTE_AGE_MAX_MS",
     "Control",
     "Guard",
@@ -28,6 +29,7 @@ __all__ = [
     "sign",
 ]
 
+CLOCK_FAULT_MS = 1000  # further from the venue's clock nobody can tell old from new
 QUOTE_AGE_MAX_MS = 3000
 """An entry is not decided on an older price."""
 
@@ -103,6 +105,10 @@ class Pending:
 
     buy: Decimal = ZERO
     sell: Decimal = ZERO
+
+    @property
+    def total(self) -> Decimal:
+        return self.buy + self.sell
 
 
 class StepKind(StrEnum):
@@ -212,10 +218,11 @@ class LeaderState:
     followers. `equity_at_start` = when
     he was first heard, `equity_before` = at the message before. `legacy_symbols` = positions from before he
     was followed; `rebased_symbols` = positions that money was added to or taken from under: their steps are
-    copied as fractions.
+    copied as fractions. `silent_ms` = for how long nothing was heard, where he is not alive.
     """
 
     alive: bool = True
+    silent_ms: int | None = None
     qty_now: Decimal | None = None
     exposures: Mapping[str, Decimal] = field(default_factory=dict)
     leverage_now: Decimal | None = None
@@ -239,15 +246,20 @@ class Guard:
 
     `orders_recent` = orders sent in the last ten seconds; `stakes` = the share of the policy's size that is
     in force (reduced stakes); `clock_fault` = the clocks do not agree well enough to tell old from new.
+    `control_*` = who ordered it, when and why; `clock_offset_ms` = the venue's clock less this machine's.
     """
 
     control: Control = Control.RUN
+    control_by: str = ""
+    control_at_ms: int = 0
+    control_reason: str = ""
     orders_recent: int = 0
     daily_loss_usdt: Decimal = ZERO
     weekly_loss_usdt: Decimal = ZERO
     drawdown: Decimal = ZERO
     stakes: Decimal = Decimal(1)
     clock_fault: bool = False
+    clock_offset_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
