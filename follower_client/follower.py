@@ -20,6 +20,7 @@ from follower_client.errors import ConfigurationError, TryAgainError, VenueUnava
 from follower_client.executor import Executor
 from follower_client.failpoint import Failpoints
 from follower_client.instance import bind_store, check_folder, hold_account, hold_follower
+from follower_client.key_links import keep_links, kept_links
 from follower_client.leader_view import LeaderView
 from follower_client.locks import Lock
 from follower_client.membership import fetch_group_key
@@ -184,6 +185,8 @@ class Follower:
                 on_let_in=lambda: self._standing.let_in(leader.id),
                 rounds=desk.rounds,
                 on_refused=refused.note,
+                links=kept_links(desk.store, leader.id),
+                on_links=lambda links: keep_links(desk.store, leader.id, links),
             )
         )
 

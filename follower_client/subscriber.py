@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -31,7 +31,7 @@ from relay.protocol.feed import (
     Resumed,
     Unreadable,
 )
-from relay.protocol.messages import Signal
+from relay.protocol.messages import KeyLink, Signal
 from relay.protocol.signing import Envelope
 
 __all__ = ["FeedListener", "Subscriber"]
@@ -74,10 +74,12 @@ class Subscriber:
         on_let_in: Callable[[], None] = lambda: None,
         rounds: Rounds | None = None,
         on_refused: Callable[[str], None] = lambda _code: None,
+        links: Sequence[KeyLink] = (),
+        on_links: Callable[[list[KeyLink]], None] = lambda _links: None,
     ) -> None:
         """`on_refused` is told why a message was not believed; `on_put_out` when the leader ends an epoch of
         his private group that we could read, and gives us no key to the next one; `on_let_in` when a later
-        epoch has one for us.
+        epoch has one for us. `links` are rotations known from before; `on_links` is told when there are more.
         """
         is_member = group_key is not None
         self._rounds = rounds or Rounds()
@@ -88,6 +90,8 @@ class Subscriber:
                 leader_id, public_key, head.seq, head.hash, last_epoch=head.epoch, is_member=is_member
             )
         )
+        self.reader.keys.learn(links)
+        self._speaks, self._on_links = self.reader.public_key, on_links
         self._group_key = group_key
         self._keys_needed: asyncio.Queue[NeedKey] = asyncio.Queue()
         self._on_put_out, self._on_let_in, self._on_refused = on_put_out, on_let_in, on_refused
@@ -152,6 +156,9 @@ class Subscriber:
         await self._failed
 
     def _handle(self, events: list[FeedEvent]) -> None:
+        if self.reader.public_key != self._speaks:
+            self._speaks = self.reader.public_key
+            self._on_links(self.reader.keys.links)
         for event in events:
             match event:
                 case Accepted(envelope, message):

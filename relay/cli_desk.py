@@ -326,12 +326,18 @@ def doctor(
     """Look at settings, keys, registry, broker, publisher, venue, clocks; status 1 if something is wrong."""
     import json
 
+    from relay import running
     from relay.desk.doctor import examine
 
     relay_file = config if config.exists() or not publisher.exists() else None
-    told = examine(relay_file, publisher if publisher.exists() else None)
-    typer.echo(json.dumps(told.data) if as_json else told.text)
-    raise typer.Exit(1 if told.data["wrong"] else 0)
+    wrong = []
+
+    def make() -> str:
+        told = examine(relay_file, publisher if publisher.exists() else None)
+        wrong.append(told.data["wrong"])
+        return json.dumps(told.data) if as_json else told.text
+
+    raise typer.Exit(running.print_result(make) or (1 if any(wrong) else 0))
 
 
 def rotate(config: _Publisher = _PUBLISHER_TOML, as_json: _Json = False) -> None:

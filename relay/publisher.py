@@ -28,6 +28,7 @@ from relay.errors import Failed, TryAgain
 from relay.failpoint import Failpoints
 from relay.incumbent import Incumbent
 from relay.keys import dump_links, load_links, public_key_hex
+from relay.lasting import Lasting
 from relay.nats_bus import Bus, BusError, BusTimeout, BusUnavailable, Fenced, NotPermitted, StreamBehind
 from relay.outbox import Happened, Head, Outbox, Record
 from relay.protocol import subjects
@@ -96,6 +97,7 @@ class Publisher:
         self._unsent: deque[Record] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
+        self._unknown = Lasting("publish_unknown", "publish_settled")
 
     @property
     def unsent(self) -> int:
@@ -325,7 +327,7 @@ class Publisher:
                     self._identity.leader_id, record.wire, record.seq - 1, record.message_id
                 )
             except (BusTimeout, BusUnavailable) as error:
-                _log.warning("publish_unknown", signal_id=record.message_id, reason=str(error))
+                self._unknown.failed(time.monotonic(), str(error), signal_id=record.message_id)
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, RESEND_WAIT_MAX_S)
                 continue
@@ -335,6 +337,7 @@ class Publisher:
             except (Fenced, NotPermitted) as error:
                 raise Failed(f"{record.message_id}: {error}; the publisher stops") from None
             wait_s = RESEND_WAIT_MIN_S
+            self._unknown.ended(time.monotonic())
             self._failpoints.reach("message_stored")
             self._unsent.popleft()
             self._outbox.acknowledge(record.seq)

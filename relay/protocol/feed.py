@@ -85,7 +85,7 @@ class FeedReader:
     ) -> None:
         self.leader_id = check_identifier(leader_id)
         self.locked: Locked | None = None
-        self._keys = KeyRing(self.leader_id, verify_key)
+        self.keys = KeyRing(self.leader_id, verify_key)
         self._joining = last_seq is None
         self._resuming = False
         self._last_seq = last_seq or 0
@@ -105,7 +105,7 @@ class FeedReader:
     @property
     def public_key(self) -> str:
         """The key that signs now: the pinned one, or what it has passed its word on to."""
-        return self._keys.public_key
+        return self.keys.public_key
 
     @property
     def last_seq(self) -> int:
@@ -141,7 +141,7 @@ class FeedReader:
         if self.locked:
             return []
         try:
-            envelope = open_with(wire, self._keys.choose, self.leader_id)
+            envelope = open_with(wire, self.keys.choose, self.leader_id)
         except ProtocolError as error:
             return [Rejected(error.code, str(error))]
         if envelope.kind == "heartbeat" or envelope.seq < 1:
@@ -200,7 +200,7 @@ class FeedReader:
         found: list[Envelope] = []
         try:
             seq, wire = rows[-1]
-            envelope = open_with(wire, self._keys.choose, self.leader_id)
+            envelope = open_with(wire, self.keys.choose, self.leader_id)
             for at in range(len(rows) - 1, -1, -1):
                 if at < len(rows) - 1:
                     seq, wire = rows[at]
@@ -227,7 +227,7 @@ class FeedReader:
         except ProtocolError as error:
             return [Rejected(error.code, str(error))]
         assert isinstance(message, Heartbeat)
-        if not self._keys.learn(message.keys):
+        if not self.keys.learn(message.keys):
             return [self._lock(self._forked_keys(wire))]
         if (message.head_seq, message.head_hash) != (envelope.seq, envelope.prev_hash):
             return [Rejected("malformed", "heartbeat: head differs between header and payload")]
@@ -337,7 +337,7 @@ class FeedReader:
         if notice.notice == "key_revoked":
             detail = "the leader has revoked his key: join him anew"
             return [self._lock(Locked("revoked", self._last_seq, detail, (wire,)))]
-        if notice.notice == "key_rotation" and notice.link and not self._keys.learn([notice.link]):
+        if notice.notice == "key_rotation" and notice.link and not self.keys.learn([notice.link]):
             return [self._lock(self._forked_keys(wire))]
         return []
 
@@ -348,12 +348,12 @@ class FeedReader:
     def _open_beat(self, wire: bytes) -> Envelope:
         """Heartbeats stand at the head; after a rotation they are the new key's from the notice on."""
         try:
-            return open_with(wire, lambda key_id, seq: self._keys.choose(key_id, seq + 1), self.leader_id)
+            return open_with(wire, lambda key_id, seq: self.keys.choose(key_id, seq + 1), self.leader_id)
         except WrongLeader:
             links = links_in(wire)
-            if not links or not self._keys.learn(links):
+            if not links or not self.keys.learn(links):
                 raise
-            return open_with(wire, lambda key_id, seq: self._keys.choose(key_id, seq + 1), self.leader_id)
+            return open_with(wire, lambda key_id, seq: self.keys.choose(key_id, seq + 1), self.leader_id)
 
     def _broken(self, envelope: Envelope, wire: bytes, *, started: bool) -> Locked | None:
         found = out_of_line(envelope, self._last_hash, self._epoch, started=started)

@@ -36,6 +36,11 @@ class KeyRing:
         """The key that signs now, 64 hex digits."""
         return bytes(self._keys[-1][1]).hex()
 
+    @property
+    def links(self) -> list[KeyLink]:
+        """The rotations that led to it."""
+        return list(self._links)
+
     def choose(self, key_id: str, seq: int) -> VerifyKey:
         """The key of this id, if it is the one that signs at this seq. Raises `WrongLeader`."""
         for at, (known, key, from_seq) in enumerate(self._keys):

@@ -46,7 +46,7 @@ class Desk:
             stderr=asyncio.subprocess.PIPE,
         )
         output, errors = await asyncio.wait_for(process.communicate(), 30)
-        assert process.returncode == status, errors.decode()
+        assert process.returncode == status, (output + errors).decode()
         return output.decode().strip(), errors.decode().strip()
 
     async def json(self, *arguments: str) -> Any:
@@ -170,6 +170,8 @@ async def test_mistakes_are_one_line_and_change_nothing(tmp_path: Path) -> None:
         before = (tmp_path / "keys" / "zoe.signing").read_bytes()
         report = json.loads((await desk("doctor", "--json"))[0])
         assert {row["what"]: row["state"] for row in report["findings"]}["broker"] == "warning"
+        lines = (await desk("doctor"))[0].splitlines()
+        assert {line.split()[0] for line in lines[:-1]} <= {"ok", "warning"}, lines  # the table, nothing else
         (tmp_path / "keys" / "zoe.nk").chmod(0o644)
         report = json.loads((await desk("doctor", "--json", status=1))[0])
         assert [row["what"] for row in report["findings"] if row["state"] == "wrong"] == ["keys"]

@@ -15,11 +15,17 @@ KEY = SigningKey(bytes(32))
 
 
 def frame(
-    message: Any, seq: int, *, prev_hash: str = GENESIS_HASH, leader: str = "leader", epoch: int = 1
+    message: Any,
+    seq: int,
+    *,
+    prev_hash: str = GENESIS_HASH,
+    leader: str = "leader",
+    epoch: int = 1,
+    key: SigningKey = KEY,
 ) -> bytes:
     """The bytes that travel."""
     return seal(
-        KEY,
+        key,
         kind=kind_of(message),
         leader_id=leader,
         epoch=epoch,

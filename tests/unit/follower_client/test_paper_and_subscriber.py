@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from nacl.signing import SigningKey
 
 from follower_client import subscriber as subscriber_module
 from follower_client.errors import StoreError
+from follower_client.key_links import keep_links, kept_links
 from follower_client.leader_view import LeaderView
 from follower_client.records import Head
+from follower_client.store import Store
 from follower_client.subscriber import Subscriber
 from follower_client.venue.account import AccountState
 from follower_client.venue.market_data import MarketData
@@ -21,7 +24,7 @@ from follower_client.venue.paper_adapter import PaperAdapter
 from follower_client.venue.port import Ending, OrderRequest, OrderStatus, VenueFill, VenueOrder
 from relay.nats_bus import Bus, BusError, BusMessage
 from relay.protocol.messages import Heartbeat, Notice, Signal, Snapshot
-from relay.protocol.signing import GENESIS_HASH, Envelope, open_envelope
+from relay.protocol.signing import GENESIS_HASH, Envelope, link_keys, open_envelope
 from tests.unit.follower_client.build import BTC, instrument, quote, signal
 from tests.unit.follower_client.executor_bench import until
 from tests.unit.follower_client.sealed import KEY, frame
@@ -199,6 +202,42 @@ async def test_a_gap_is_fetched_and_everything_comes_once_and_in_order() -> None
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert [seq for _, seq in log.seqs] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.asyncio
+async def test_after_a_rotation_a_restart_believes_the_history_that_waited(tmp_path: Path) -> None:
+    wires, hashes = chain(2)
+    new = SigningKey(bytes([9]) * 32)
+    link = link_keys(KEY, "leader", new.verify_key.encode().hex(), 4)
+    notice = Notice(notice="key_rotation", text="", sealed_ms=1, link=link)
+    for seq, message, key in ((3, notice, KEY), (4, signal(before="1", after="2", seq=4), new)):
+        wires.append(frame(message, seq, prev_hash=hashes[-1], key=key))
+        hashes.append(open_envelope(wires[-1], key.verify_key, "leader").chain_hash)
+    store = Store.open(tmp_path / "store")
+    store.claim({"follower": "alice"})
+    refused: list[str] = []
+
+    async def run(head: Head) -> Log:
+        log = Log()
+        one = Subscriber(
+            cast("Bus", History(wires)), "leader", PUBLIC, head, log,
+            silent_after_ms=500, on_joined=lambda _: None, on_refused=refused.append,
+            links=kept_links(store, "leader"), on_links=lambda links: keep_links(store, "leader", links),
+        )  # fmt: skip
+        running = asyncio.create_task(one.run())
+        one.look_back()
+        await until(lambda: one.reader.last_seq == 4)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return log
+
+    assert len((await run(Head(0, 0, GENESIS_HASH))).seqs) == 4
+    assert (await run(Head(1, 3, hashes[3]))).seqs == [
+        ("signal", 4)
+    ]  # signed by the new key, and no heartbeat yet
+    assert refused == []
+    assert kept_links(store, "nobody") == []
+    store.close()
 
 
 @pytest.mark.asyncio
