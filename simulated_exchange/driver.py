@@ -7,6 +7,7 @@ and those beside it (`driver_...`) import `_engine`; others take the engine's ty
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -213,6 +214,7 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         self.commits = GroupCommit(engine, is_beside_loop=durability == "fsync")
         self._market_ms = engine.market_ms()
         self._subscribers: list[Callback] = []
+        self._postponed: Callable[[], None] | None = None
 
     @classmethod
     def open(cls, settings: DriverSettings) -> Driver:
@@ -245,12 +247,25 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
 
     # -- commands --------------------------------------------------------------------------------------------
 
+    def postpone(self, work: Callable[[], None]) -> None:
+        """Do this in the loop's next turn, or before the next command if that comes first."""
+        self.settle()
+        self._postponed = work
+        asyncio.get_running_loop().call_soon(self.settle)
+
+    def settle(self) -> None:
+        """Do now what was postponed."""
+        work, self._postponed = self._postponed, None
+        if work is not None:
+            work()
+
     def advance_time(self) -> Outcome:
         """Let market time act: samples, staleness, funding, coming risk limits, liquidations."""
         return self._applied_with(self.engine.advance_time(*self._times()))
 
     def apply_batch(self, records: bytes) -> BatchOutcome:
         """Fixed-size command records; the layout stands in the engine's stub."""
+        self.settle()
         self.commits.check()
         outcome = self.engine.apply_batch(records)
         self._publish(outcome)
@@ -313,6 +328,8 @@ class Driver(AccountCalls, OrderCalls, PositionCalls, MarketCalls):
         self.commits.close()
 
     def _times(self) -> tuple[int, int]:
+        if self._postponed is not None:
+            self.settle()
         self.commits.check()
         clock = self.clock
         market_ms = clock.market_ms()

@@ -83,6 +83,12 @@ class OrderCalls(ABC):
         self._publish(outcome)
         return outcome
 
+    def place_plain_all(self, requests: list[tuple[int, PlainRequest]]) -> list[BatchOutcome]:
+        """The same for many requests, each with its account; what became of each, without its events."""
+        outcome, parts = self.engine.place_plain_all(*self._times(), requests)
+        self._publish(outcome)
+        return parts
+
     def amend_order(
         self, *, account: int, order_id: int, price: int | None = None, qty: int | None = None
     ) -> Outcome:

@@ -210,13 +210,25 @@ class OrderDesk:
         except VenueBusyError:
             raise server_busy() from None
         if not request.is_batch:
-            for _, reject in outcome.rejects():
-                _, instrument, *_, qty, _, _ = request.orders()[0]
-                raise engine_refusal(reject, self._catalogue[instrument], qty)
+            self._check_single(request, outcome)
         return outcome
 
+    def _check_single(self, request: PlainRequest, outcome: BatchOutcome) -> None:
+        for _, reject in outcome.rejects():
+            _, instrument, *_, qty, _, _ = request.orders()[0]
+            raise engine_refusal(reject, self._catalogue[instrument], qty)
+
+    def place_plain_all(self, requests: list[tuple[int, PlainRequest]]) -> list[BatchOutcome]:
+        """Place the orders of many plain requests, each with its account; what became of each request."""
+        try:
+            return self._driver.place_plain_all(requests)
+        except VenueBusyError:
+            raise server_busy() from None
+
     def plain_reply(self, request: PlainRequest, outcome: BatchOutcome, created_ms: int) -> Reply:
-        """What is answered to a batch of which something was refused."""
+        """What is answered to a batch of which something was refused; of one order, why it was."""
+        if not request.is_batch:
+            self._check_single(request, outcome)
         rejects = dict(outcome.rejects())
         rows: list[dict[str, Any]] = []
         refusals: list[RefusedError | None] = []

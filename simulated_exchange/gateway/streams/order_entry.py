@@ -44,6 +44,7 @@ REQUEST_IDS_MAX = 100_000
 
 Frame = dict[str, Any]
 _NOTHING: Reply = ({}, {})
+_SINGLE, _BATCH = "order.create", "order.create-batch"
 
 
 class OrderEntry:
@@ -53,6 +54,7 @@ class OrderEntry:
         self._venue = venue
         self._desk = desk
         self._limiter = limiter
+        self._gathered: list[_PlainAnswer] = []
 
     def take(self, connection: Connection, frame: Frame) -> None:
         """One request, unless a fault meets it."""
@@ -98,11 +100,17 @@ class OrderEntry:
         self._wait(connection, tell, tell)
 
     def _wait(self, connection: Connection, tell: Callable[[], None], fail: Callable[[], None]) -> None:
-        """Until everything applied so far is durable; who has too much waiting is not read any further."""
+        """Until everything applied so far is durable, what was gathered before included."""
+        self._count_in(connection)
+        self._venue.driver.settle()
+        self._venue.driver.commits.when_durable(tell, fail)
+
+    @staticmethod
+    def _count_in(connection: Connection) -> None:
+        """Who has too much waiting is not read any further."""
         connection.in_flight += 1
         if connection.in_flight >= REQUESTS_IN_FLIGHT_MAX:
             connection.socket.hold()
-        self._venue.driver.commits.when_durable(tell, fail)
 
     @staticmethod
     def _pass(connection: Connection) -> None:
@@ -143,31 +151,85 @@ class OrderEntry:
             seen.add(request_id)
 
     def takes_plain(self, connection: Connection, message: bytes) -> bool:
-        """The short way of plain new orders from their bytes to their answer's; False when it is none."""
+        """The short way of plain new orders from their bytes to their answer's; False when it is none.
+
+        Who may ask is decided at once. The order waits for the loop's next turn, or for the next command of
+        anybody, so that those which come together take effect in one call, in the order of their arrival.
+        """
         account, venue = connection.account, self._venue
         if account is None or venue.faults:
             return False
         request = self._desk.read_frame(message)
         if request is None:
             return False
-        now_ms = venue.now_ms()
-        operation = "order.create-batch" if request.is_batch else "order.create"
-        budget = budget_of(operation, request.category)
-        allowance = self._limiter.take(account, budget, now_ms, len(request))
-        frame = {"reqId": request.request_id, "op": operation}
-        answer = _Answer(self, connection, frame, allowance)
+        now_ms, category = venue.now_ms(), request.category
+        operation = _BATCH if request.is_batch else _SINGLE
+        allowance = self._limiter.take(account, budget_of(operation, category), now_ms, len(request))
+        answer = _PlainAnswer(connection, request, allowance)
         try:
             if self._limiter.sends_too_much(connection.address, now_ms):
                 raise address_rate_limited()
             if allowance.is_exceeded:
                 raise rate_limited()
-            self._admit(connection, request, request.category, now_ms)
-            outcome = self._desk.place_plain(account, request)
-            answer.placed = (request, outcome, venue.now_ms())
+            self._admit(connection, request, category, now_ms)
         except Exception as error:
             answer.refusal = _refusal_of(error, connection)
-        self._wait(connection, answer.tell, answer.fail)
+        self._count_in(connection)
+        self._gathered.append(answer)
+        if len(self._gathered) == 1:
+            venue.driver.postpone(self._place)
         return True
+
+    def _place(self) -> None:
+        """Everything gathered takes effect."""
+        gathered, self._gathered = self._gathered, []
+        admitted = [answer for answer in gathered if answer.refusal is None]
+        try:
+            requests = [(entry.account, entry.request) for entry in admitted]
+            outcomes = self._desk.place_plain_all(requests) if requests else []
+        except Exception as error:
+            for answer in admitted:
+                answer.refusal = _refusal_of(error, answer.connection)
+        else:
+            created_ms = self._venue.now_ms()
+            for answer, outcome in zip(admitted, outcomes, strict=True):
+                answer.outcome, answer.created_ms = outcome, created_ms
+        tell, fail = partial(self._tell_all, gathered), partial(self._fail_all, gathered)
+        self._venue.driver.commits.when_durable(tell, fail)
+
+    def _fail_all(self, gathered: list[_PlainAnswer]) -> None:
+        for answer in gathered:
+            answer.refusal = server_busy()
+        self._tell_all(gathered)
+
+    def _tell_all(self, gathered: list[_PlainAnswer]) -> None:
+        """What was gathered has taken its effect, or never will."""
+        now_ms = self._venue.now_ms()
+        for answer in gathered:
+            self._pass(answer.connection)
+            told = answer.encoded(now_ms)
+            if told is not None:
+                answer.connection.answer_encoded(told)
+            else:
+                self._tell_at_length(answer, now_ms)
+
+    def _tell_at_length(self, answer: _PlainAnswer, now_ms: int) -> None:
+        """Something was refused."""
+        connection, request, reply = answer.connection, answer.request, _NOTHING
+        if answer.outcome is not None and answer.refusal is None:
+            try:
+                reply = self._desk.plain_reply(request, answer.outcome, answer.created_ms)
+            except RefusedError as refusal:
+                answer.refusal = refusal
+        limit, remaining, reset_ms, _ = answer.allowance
+        headers = frames.rate_limit_headers(limit, remaining, reset_ms, now_ms, connection.name)
+        frame = {"reqId": request.request_id, "op": _BATCH if request.is_batch else _SINGLE}
+        data, extra = reply
+        connection.answer(
+            frames.trade_answer(
+                frame, connection.name, headers, data=data, extra=extra, refusal=answer.refusal
+            )
+        )
 
     def _meet(self, connection: Connection, frame: Frame) -> Fault | None:
         path = OPERATION_PATHS.get(str(frame.get("op")), "/v5/")
@@ -199,15 +261,6 @@ class OrderEntry:
     def _answer(self, answer: _Answer) -> None:
         connection, refusal = answer.connection, answer.refusal
         limit, remaining, reset_ms, _ = answer.allowance
-        if answer.placed is not None and refusal is None:
-            request, outcome, created_ms = answer.placed
-            now_ms, name = self._venue.now_ms(), connection.name
-            budget = (limit, remaining, reset_ms)
-            told = request.socket_answer(outcome, created_ms, budget, now_ms, name)
-            if told is not None:
-                connection.answer_encoded(told)
-                return
-            answer.reply = self._desk.plain_reply(request, outcome, created_ms)
         headers = frames.rate_limit_headers(limit, remaining, reset_ms, self._venue.now_ms(), connection.name)
         data, extra = _NOTHING if refusal is not None else answer.reply
         connection.answer(
@@ -220,7 +273,7 @@ class OrderEntry:
 class _Answer:
     """One request on its way to its answer: what was asked, then the reply, or why there is none."""
 
-    __slots__ = ("allowance", "connection", "entry", "fault", "frame", "placed", "refusal", "reply")
+    __slots__ = ("allowance", "connection", "entry", "fault", "frame", "refusal", "reply")
 
     def __init__(self, entry: OrderEntry, connection: Connection, frame: Frame, allowance: Allowance) -> None:
         self.entry = entry
@@ -228,7 +281,6 @@ class _Answer:
         self.frame = frame
         self.allowance = allowance
         self.reply: Reply = _NOTHING
-        self.placed: tuple[PlainRequest, BatchOutcome, int] | None = None  # by the short way, and when
         self.refusal: RefusedError | None = None
         self.fault: Fault | None = None
 
@@ -245,6 +297,31 @@ class _Answer:
 def _category(body: Mapping[str, Any]) -> str:
     value = body.get("category")
     return value if isinstance(value, str) else ""
+
+
+class _PlainAnswer:
+    """The same of plain new orders."""
+
+    __slots__ = ("account", "allowance", "connection", "created_ms", "outcome", "refusal", "request")
+
+    def __init__(self, connection: Connection, request: PlainRequest, allowance: Allowance) -> None:
+        assert connection.account is not None
+        self.account = connection.account
+        self.connection = connection
+        self.request = request
+        self.allowance = allowance
+        self.outcome: BatchOutcome | None = None
+        self.created_ms = 0
+        self.refusal: RefusedError | None = None
+
+    def encoded(self, now_ms: int) -> bytes | None:
+        """Its frame; None when something was refused."""
+        outcome = self.outcome
+        if outcome is None or self.refusal is not None:
+            return None
+        limit, remaining, reset_ms, _ = self.allowance
+        budget = (limit, remaining, reset_ms)
+        return self.request.socket_answer(outcome, self.created_ms, budget, now_ms, self.connection.name)
 
 
 def _charge(frame: Frame) -> tuple[str, int, str]:
