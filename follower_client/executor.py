@@ -42,6 +42,7 @@ from follower_client.desk import Desk
 from follower_client.late_join import record_late
 from follower_client.leader_view import LeaderFacts, LeaderView
 from follower_client.order_driver import LiveOrder, intent_of, now_ms
+from follower_client.recorded import Recorded
 from follower_client.records import Copy, CopyKey, Head, Order
 from follower_client.reports import Identity, Reporter, copy_report, report_id
 from relay.protocol.codec import decode_payload, encode_report
@@ -81,6 +82,7 @@ class Executor:
         self._store = desk.store
         self._reporter = reporter
         self._failpoints = desk.failpoints
+        self._recorded = Recorded(desk.store)
         self._carried: dict[str, Decimal] = {}
         self._entry_lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._group: asyncio.TaskGroup | None = None
@@ -93,7 +95,9 @@ class Executor:
 
     def prepare(self) -> None:
         """Read what the store knows of this leader."""
-        for copy in self._store.newest_copies(self.identity.leader_id, limit=RECENT_COPIES):
+        newest = self._store.newest_copies(self.identity.leader_id, limit=RECENT_COPIES)
+        self._recorded.begin(newest)
+        for copy in newest:
             if not copy.is_late:
                 self.leader.hear(self._signal(copy), copy.seq)
             if copy.target_qty is not None:
@@ -148,7 +152,7 @@ class Executor:
     def offer(self, envelope: Envelope, signal: Signal) -> None:
         """The next signal of the feed."""
         key = CopyKey(envelope.leader_id, envelope.epoch, envelope.seq)
-        known = self._store.has_copy(key)
+        known = self._recorded.hear(key)
         self.progress.hear(envelope.epoch, envelope.seq, envelope.chain_hash, settled=known)
         self._hear(signal, envelope.seq)
         if known or self._group is None:
@@ -225,7 +229,7 @@ class Executor:
         exiting = step.kind not in (StepKind.ENTRY, StepKind.REVERSAL)
         if step.kind is StepKind.ENTRY and not self._stands_against(copy, step):
             return None
-        legs = [order.leg for order in self._store.orders_of(copy.key)]
+        legs = [order.leg for order in self._recorded.orders_of(copy.key)]
         if "open" in legs and not exiting:
             return None  # that is done: what is on the other side now, a newer copy has opened
         tries, is_due = legs.count("close"), False
@@ -259,7 +263,7 @@ class Executor:
     async def _run_entries(self, copy: Copy, signal: Signal, step: LeaderStep) -> Decision:
         await self._wait_for_wave(copy, step)
         await self.desk.wait_for_quote(copy.symbol)
-        orders = [order for order in self._store.orders_of(copy.key) if order.leg == "open"]
+        orders = [order for order in self._recorded.orders_of(copy.key) if order.leg == "open"]
         n, entered = len(orders), sum((order.filled_qty for order in orders), ZERO)
         while True:
             async with self.desk.exit_lane(copy.leader_id, copy.symbol):
@@ -330,8 +334,9 @@ class Executor:
         self.progress.settle(copy.epoch, copy.seq)
         mark_submitted(copy, self.desk.quote(copy.symbol), now_ms())
         self._store.record(copy, order=order, head=self._head())
+        self._recorded.note(copy.key)
         self._failpoints.reach("recorded")
-        live = self.driver.adopt(order)
+        live = self.driver.adopt(order, is_new=True)
         live.why_not = self._why_not(copy, order, step)
         live.on_accepted = lambda: mark_accepted(copy, self.desk.quote(copy.symbol), now_ms())
         return live
@@ -374,7 +379,7 @@ class Executor:
     def _finish(self, copy: Copy, last: Decision) -> None:
         """The one verdict, its report and the head of the feed in one transaction."""
         orders = [
-            (order, self._store.fills_of(order.client_order_id)) for order in self._store.orders_of(copy.key)
+            (one, self._store.fills_of(one.client_order_id)) for one in self._recorded.orders_of(copy.key)
         ]
         conclude(copy, last, orders)
         mark_executed(copy, self.desk.port.account)
@@ -387,6 +392,7 @@ class Executor:
             report = report_id(self.identity, copy), body
             self.last_seq = max(self.last_seq, copy.seq)
         self._store.record(copy, head=self._head(), report=report)
+        self._recorded.note(copy.key)
         self._failpoints.reach("reported")
         self._note_carried(copy)
         self._reporter.wake()

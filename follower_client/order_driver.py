@@ -190,9 +190,12 @@ class OrderDriver:
 
     # --- one order, from here to its end
 
-    def adopt(self, order: Order) -> LiveOrder:
-        """Count an order from now on; called in the same breath as its intent is recorded."""
-        held = sum((fill.qty for fill in self._store.fills_of(order.client_order_id)), ZERO)
+    def adopt(self, order: Order, *, is_new: bool = False) -> LiveOrder:
+        """Count an order from now on; called in the same breath as its intent is recorded. `is_new` = for the
+        first time: no fill can be known of it.
+        """
+        fills = [] if is_new else self._store.fills_of(order.client_order_id)
+        held = sum((fill.qty for fill in fills), ZERO)
         return self._live.setdefault(order.client_order_id, LiveOrder(order, held))
 
     async def any_done(self) -> None:

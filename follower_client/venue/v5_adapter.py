@@ -17,7 +17,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 import aiohttp
@@ -25,6 +25,8 @@ import orjson
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event, State
 from yarl import URL
 
 from follower_client.venue.transport import CallError, StreamListener
@@ -42,6 +44,9 @@ CLOSE_LIMIT_S = 0.5  # a line that is dead answers no farewell
 CLOCK_READS = 5
 FRAME_BYTES_MAX = 4 * 1024 * 1024
 TOPICS = ("order", "execution", "wallet", "dcp.future")
+
+SOCKET_FAILURES = (OSError, TimeoutError, WebSocketException, orjson.JSONDecodeError, CallError)
+BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 log = structlog.get_logger(__name__)
 
@@ -76,9 +81,34 @@ class Signer:
         return mac.hexdigest()
 
 
+class _Line(ClientConnection):
+    """A connection for what must not wait: a whole frame that `take` wants is its own as soon as it is here,
+    and a frame that is sent has been handed to the system when the call returns. All else goes the library's
+    way: over a queue to whoever reads, with a wake-up of its own at each step.
+    """
+
+    take: Callable[[BytesLike], bool] | None = None
+
+    def process_event(self, event: Event) -> None:
+        if (
+            self.take is not None
+            and isinstance(event, Frame)
+            and event.opcode is Opcode.TEXT
+            and event.fin
+            and self.take(event.data)
+        ):
+            return
+        super().process_event(event)
+
+    def send_now(self, text: bytes) -> None:
+        """On an open connection only."""
+        self.protocol.send_text(text)
+        self.send_data()
+
+
 class _Socket:
     """One authenticated socket that is opened again whenever it is lost. `on_open` runs after each opening,
-    `on_frame` for each frame, `on_lost` when it is gone.
+    `on_frame` for each frame that `take` (as in `_Line`) does not want, `on_lost` when it is gone.
     """
 
     def __init__(
@@ -88,11 +118,13 @@ class _Socket:
         on_open: Callable[[ClientConnection], Awaitable[None]],
         on_frame: Callable[[dict[str, Any]], None],
         on_lost: Callable[[], None],
+        take: Callable[[BytesLike], bool] | None = None,
     ) -> None:
         self._url = url
         self._auth = auth
         self._on_open, self._on_frame, self._on_lost = on_open, on_frame, on_lost
-        self.connection: ClientConnection | None = None
+        self._take = take
+        self.connection: _Line | None = None
 
     async def run(self) -> None:
         wait_s = RECONNECT_WAIT_S
@@ -106,10 +138,12 @@ class _Socket:
                     close_timeout=CLOSE_LIMIT_S,
                     max_size=FRAME_BYTES_MAX,
                     proxy=None,
+                    create_connection=_Line,
                 ) as connection:
+                    assert isinstance(connection, _Line)
                     await self._serve(connection)
                     wait_s = RECONNECT_WAIT_S
-            except (OSError, TimeoutError, WebSocketException, CallError) as error:
+            except SOCKET_FAILURES as error:
                 log.warning("socket_lost", url=self._url, error=type(error).__name__)
             finally:
                 self.connection = None
@@ -117,7 +151,7 @@ class _Socket:
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, RECONNECT_WAIT_MAX_S)
 
-    async def _serve(self, connection: ClientConnection) -> None:
+    async def _serve(self, connection: _Line) -> None:
         """Until the socket ends, or nothing at all was heard for `SILENT_S`."""
         await connection.send(self._auth(), text=True)
         async with asyncio.timeout(OPEN_LIMIT_S):
@@ -126,6 +160,7 @@ class _Socket:
             code = str(answer.get("retCode") or "10003")
             raise CallError("the socket's key is refused", code=code)
         await self._on_open(connection)
+        connection.take = self._take
         self.connection = connection
         pinging = asyncio.create_task(self._ping(connection))
         try:
@@ -160,7 +195,8 @@ class DirectTransport:
         self._numbers = itertools.count(1)
         self._asked: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._trade = _Socket(
-            f"{self._ws}/v5/trade", self._socket_auth, self._trade_open, self._trade_frame, self._trade_lost
+            *(f"{self._ws}/v5/trade", self._socket_auth, self._trade_open),
+            *(self._trade_frame, self._trade_lost, self._trade_answer),
         )
         self._listener: StreamListener | None = None
 
@@ -182,7 +218,7 @@ class DirectTransport:
 
     async def create_order(self, body: Mapping[str, Any]) -> Any:
         connection = self._trade.connection
-        if connection is None:
+        if connection is None or connection.protocol.state is not State.OPEN:
             return await self.post("/v5/order/create", body)
         number = str(next(self._numbers))
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -190,8 +226,8 @@ class DirectTransport:
         header = {"X-BAPI-TIMESTAMP": str(self._now_ms()), "X-BAPI-RECV-WINDOW": str(RECV_WINDOW_MS)}
         frame = {"reqId": number, "header": header, "op": "order.create", "args": [body]}
         try:
+            connection.send_now(orjson.dumps(frame))
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                await connection.send(orjson.dumps(frame), text=True)
                 found = await answer
         except (TimeoutError, WebSocketException, OSError) as error:
             raise CallError(f"trade socket: {type(error).__name__}") from None
@@ -258,10 +294,23 @@ class DirectTransport:
     async def _trade_open(self, _connection: ClientConnection) -> None:
         """Nothing to subscribe."""
 
+    def _trade_answer(self, text: BytesLike) -> bool:
+        """Whether the frame is what somebody waits for; what cannot be read is left to the reader."""
+        try:
+            frame = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return False
+        return isinstance(frame, dict) and self._take_answer(frame)
+
     def _trade_frame(self, frame: dict[str, Any]) -> None:
+        self._take_answer(frame)
+
+    def _take_answer(self, frame: dict[str, Any]) -> bool:
         answer = self._asked.get(str(frame.get("reqId", "")))
-        if answer is not None and not answer.done():
-            answer.set_result(frame)
+        if answer is None or answer.done():
+            return False
+        answer.set_result(frame)
+        return True
 
     def _trade_lost(self) -> None:
         for answer in self._asked.values():

@@ -37,6 +37,18 @@ async def venue(connection: ServerConnection) -> None:
         await connection.send(json.dumps(answer | {"reqId": asked.get("reqId", "")}))
 
 
+async def venue_in_pieces(connection: ServerConnection) -> None:
+    """Says yes, each answer to an order in frames of a few bytes with other answers before it."""
+    async for frame in connection:
+        asked = json.loads(frame)
+        answer = {"op": asked.get("op"), "success": True, "retCode": 0, "data": {"orderId": "v1"}}
+        text = json.dumps(answer | {"reqId": asked.get("reqId", "")})
+        if "reqId" in asked:
+            await connection.send(json.dumps({"op": "pong", "reqId": "somebody else's"}))
+            await connection.send("no answer at all" if asked["reqId"] == "2" else "[]")
+        await connection.send(text[at : at + 7] for at in range(0, len(text), 7))
+
+
 async def opened(transport: DirectTransport) -> None:
     """Until orders leave on the socket; before that they take the way over REST, which leads nowhere."""
     while True:
@@ -74,3 +86,21 @@ async def test_what_is_under_way_on_a_dead_socket_is_given_up_before_the_farewel
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
                 await transport.close()
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_comes_in_pieces_is_heard_and_what_is_none_costs_one_socket() -> None:
+    async with serve(venue_in_pieces, "127.0.0.1", 0) as server, asyncio.timeout(LONG_S / 2):
+        port = server.sockets[0].getsockname()[1]
+        transport = DirectTransport(NOWHERE, f"ws://127.0.0.1:{port}", "key", "secret")
+        await transport.start()
+        running = asyncio.create_task(transport.run(Ear()))
+        try:
+            await opened(transport)
+            with pytest.raises(CallError, match="trade socket"):
+                await transport.create_order({})
+            await opened(transport)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await transport.close()
