@@ -14,6 +14,7 @@ from follower_client.venue.v5_adapter import DirectTransport
 from tests.integration.tcp_proxy import proxy_to
 
 LONG_S = 60.0
+LAST = {"orderLinkId": "last"}
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -45,7 +46,7 @@ async def venue_in_pieces(connection: ServerConnection) -> None:
         text = json.dumps(answer | {"reqId": asked.get("reqId", "")})
         if "reqId" in asked:
             await connection.send(json.dumps({"op": "pong", "reqId": "somebody else's"}))
-            await connection.send("no answer at all" if asked["reqId"] == "2" else "[]")
+            await connection.send("no answer at all" if asked["args"] == [LAST] else "[]")
         await connection.send(text[at : at + 7] for at in range(0, len(text), 7))
 
 
@@ -98,7 +99,7 @@ async def test_an_answer_that_comes_in_pieces_is_heard_and_what_is_none_costs_on
         try:
             await opened(transport)
             with pytest.raises(CallError, match="trade socket"):
-                await transport.create_order({})
+                await transport.create_order(LAST)
             await opened(transport)
         finally:
             running.cancel()
