@@ -76,6 +76,7 @@ def run(
     settings.
     """
     with one_line_errors():
+        gc.disable()  # what is imported is no garbage: looking for some costs a quarter of the start
         from follower_client.starting import Files
 
         files = Files(config, paper=paper)
@@ -84,6 +85,8 @@ def run(
         import asyncio
 
         from follower_client.daemon import serve
+
+        gc.enable()
 
         def announce(followers: list[str]) -> None:
             if as_json:
