@@ -92,8 +92,9 @@ class Gateway:
         await self._server.stop()
 
     def _handle(self, request: Request, connection: HttpConnection) -> None:
-        """Every request is answered, also by a bug of ours."""
+        """Every request is answered, also by a bug of ours; it sees whatever came before it."""
         try:
+            self._venue.driver.settle()
             self._dispatch(request, connection)
         except Exception:
             log.exception("request failed", path=request.path)
@@ -104,6 +105,7 @@ class Gateway:
         if self._venue.faults or not self._orders.serves(post.path):
             return False
         try:
+            self._venue.driver.settle()
             now_ms = self._venue.now_ms()
             if self._limiter.is_banned(connection.peer, now_ms):
                 connection.respond(TOO_FREQUENT, status=403)

@@ -128,6 +128,7 @@ class Sockets:
             connection.drop("internal error", INTERNAL_ERROR)
             return
         if not is_taken:
+            self._venue.driver.settle()  # it may be about an order that came just before
             hear(message)
 
     def _take(self, connection: Connection, handle: Handler, message: bytes) -> None:

@@ -58,7 +58,12 @@ class Room:
         self.gathered: list[int] = []
         if is_short:
             place: Callable[..., Any] = entry._desk.place_plain_all
-            entry._desk.place_plain_all = lambda asked: (self.gathered.append(len(asked)), place(asked))[1]
+
+            def counted(asked: list[Any]) -> Any:
+                self.gathered.append(len(asked))
+                return place(asked)
+
+            entry._desk.place_plain_all = counted
         else:
             entry.takes_plain = lambda *_: False
         keys = [venue.open_account(name, 1_000_000 * SCALE) for name in ("alice", "bob")]
@@ -83,7 +88,7 @@ def masked(message: Any) -> bytes:
     return b"\x81\xfe" + len(payload).to_bytes(2) + bytes(4) + payload
 
 
-def message(dice: random.Random, number: int) -> Any:
+def message(dice: random.Random, number: int) -> dict[str, Any] | bytes:
     """Mostly a plain new order; now and then a refused one, another operation, or no request at all."""
     order = {
         **ORDER,
@@ -94,8 +99,8 @@ def message(dice: random.Random, number: int) -> Any:
         "timeInForce": dice.choice(["GTC", "IOC", "FOK", "PostOnly"]),
         "orderLinkId": f"b-{dice.randrange(number * 4 + 8)}",
     }
-    header = HEADER if dice.random() < 0.95 else {"X-BAPI-TIMESTAMP": "1"}
-    frame: dict[str, Any] = {"reqId": str(dice.randrange(number * 8 + 8)), "header": header}
+    header: Any = HEADER if dice.random() < 0.95 else {"X-BAPI-TIMESTAMP": "1"}
+    frame = {"reqId": str(dice.randrange(number * 8 + 8)), "header": header}
     chance = dice.random()
     if chance < 0.8:
         return {**frame, "op": "order.create", "args": [order]}
@@ -104,10 +109,13 @@ def message(dice: random.Random, number: int) -> Any:
         args = [{"category": "linear", "request": entries}]
         return {**frame, "op": "order.create-batch", "args": args}
     if chance < 0.95:
-        body = {"category": "linear", "symbol": "BTCUSDT", "orderId": order_id_text(dice.randrange(1, 60))}
+        body = {"category": "linear", "symbol": "BTCUSDT", "orderLinkId": order["orderLinkId"]}
+        if dice.random() < 0.5:
+            body = {**body, "orderLinkId": "", "orderId": order_id_text(dice.randrange(1, 60))}
         operation = dice.choice(["order.cancel", "order.amend"])
         return {**frame, "op": operation, "args": [{**body, "qty": "0.003"}]}
-    return dice.choice([{"op": "ping"}, b"{", {**frame, "op": "nonsense"}, {**frame, "args": [5]}])
+    odd: list[dict[str, Any] | bytes] = [{"op": "ping"}, b"{", {**frame, "op": "nonsense"}]
+    return dice.choice(odd)
 
 
 @pytest.mark.asyncio
