@@ -23,7 +23,7 @@ from follower_client.reading import read_secret
 from follower_client.settings import FollowerSettings
 from follower_client.trial import gate, progress
 from follower_client.venue.key_rights import KeyRights, objections
-from follower_client.venue.transport import CallError, Rows
+from follower_client.venue.transport import CallError, Rows, Transport
 from follower_client.venue.v5_reads import Reads
 from relay.nats_bus import Bus, BusError, BusMessage
 from relay.protocol import subjects
@@ -222,6 +222,7 @@ async def _venue(settings: FollowerSettings, say: Callable[..., Finding]) -> Any
         yield _positions(say, await reads.pages("positions", "/v5/position/list", everywhere))
         wallet = await reads.one("wallet", "/v5/account/wallet-balance", {"accountType": "UNIFIED"})
         yield _balance(settings, say, wallet["list"], min(smallest.values()))
+        yield await _disconnect(say, transport)
     finally:
         await transport.close()
 
@@ -233,6 +234,22 @@ def _key(settings: FollowerSettings, say: Callable[..., Finding], key: KeyRights
     if not any(one.is_fatal for one in against):
         also = "" if any(one.name == "withdraw" for one in against) else ", may not withdraw"
         yield say("key", "ok", f"may trade{also}; KYC {key.kyc_level or 'not told'}")
+
+
+async def _disconnect(say: Callable[..., Finding], transport: Transport) -> Finding:
+    """Whether the venue cancels what rests when nobody is there; a run asks for it."""
+    try:
+        answer = await transport.get("/v5/account/query-dcp-info", {})
+        rows = answer["result"]["dcpInfos"]
+        window = next(row["timeWindow"] for row in rows if row["product"] == "DERIVATIVES")
+    except (CallError, LookupError, TypeError, StopIteration) as error:
+        told = f"the venue tells of no disconnect protection ({error or 'not for contracts'})"
+        return say("disconnect", "warn", told, "none: entries never rest, and stops stay; it is a spare")
+    is_on = any(row["product"] == "DERIVATIVES" and row["dcpStatus"] == "ON" for row in rows)
+    told = f"what rests is cancelled {window} s after this program is gone" if is_on else (
+        "asked for by the next run: what rests will be cancelled once this program is gone"
+    )  # fmt: skip
+    return say("disconnect", "ok", told)
 
 
 def _position_mode(say: Callable[..., Finding], rows: Rows) -> Finding:

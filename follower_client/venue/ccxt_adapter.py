@@ -42,6 +42,7 @@ __all__ = [
 CCXT_FAILURES = ccxt.BaseError
 REQUEST_TIMEOUT_MS = 4000
 RECONNECT_WAIT_S = 0.5
+DISCONNECT_TOPIC = "dcp.future"
 
 MAPPED_VENUES = ("bybit", "binance", "okx", "bitget")
 """Venues whose abilities are read from ccxt's own descriptions. Only Bybit v5 is tried."""
@@ -154,6 +155,7 @@ class CcxtTransport:
         async with asyncio.TaskGroup() as group:
             for watch in (self._watch_fills, self._watch_orders, self._watch_wallet):
                 group.create_task(self._loop(watch, listener))
+            group.create_task(self._stay_listed())
 
     async def close(self) -> None:
         with suppress(Exception):
@@ -173,6 +175,21 @@ class CcxtTransport:
                 log.warning("account_stream_lost", stream=watch.__name__, error=_plain(error))
                 await asyncio.sleep(RECONNECT_WAIT_S)
                 listener.on_stream_back()
+
+    async def _stay_listed(self) -> None:
+        """The venue counts this connection's silence only while it hears the topic, on which nothing is told;
+        ccxt has no call of its own for it.
+        """
+        while True:
+            try:
+                url = await self._exchange.get_url_by_market_type(None, True, "watchOrders", {})
+                await self._exchange.authenticate(url)
+                await self._exchange.watch_topics(url, [DISCONNECT_TOPIC], [DISCONNECT_TOPIC], {})
+            except ccxt.NetworkError:
+                await asyncio.sleep(RECONNECT_WAIT_S)
+            except ccxt.BaseError as error:
+                log.warning("no_disconnect_protection", error=_plain(error))
+                return
 
     async def _watch_fills(self, listener: StreamListener) -> None:
         listener.on_execution_rows([trade["info"] for trade in await self._exchange.watch_my_trades()])

@@ -35,6 +35,10 @@ async def test_doctor_looks_at_the_account_as_it_is_and_changes_nothing(tmp_path
         assert (found["positions"]["level"], "BTCUSDT" in found["positions"]["what"]) == ("warn", True)
         assert "may withdraw" in found["key.withdraw"]["what"] and "not withdraw" not in found["key"]["what"]
         assert (found["clock"]["level"], found["balance"]["level"]) == ("ok", "ok")
+        assert (found["disconnect"]["level"], "by the next run" in found["disconnect"]["what"]) == (
+            "ok",
+            True,
+        )
         assert found["minimum"]["level"] == "fail"
         assert "policy.notional_total_max_usdt is 1" in found["minimum"]["what"]
         assert [row["check"] for row in rows if row["level"] == "fail"] == ["minimum", "minimum"]

@@ -148,10 +148,13 @@ async def test_f23_no_entry_leaves_after_the_stop_that_signals_race_with(tmp_pat
 
 
 @pytest.mark.system
-async def test_f24_resting_orders_go_and_the_stop_stays_when_the_follower_is_gone(tmp_path: Path) -> None:
-    """The venue's disconnect protection, which the direct adapter asks for."""
+@pytest.mark.parametrize("kind", ["v5", "ccxt"])
+async def test_f24_resting_orders_go_and_the_stop_stays_when_the_follower_is_gone(
+    tmp_path: Path, kind: str
+) -> None:
+    """The venue's disconnect protection, which both adapters ask for."""
     async with world(tmp_path, "alice") as stage:
-        follower = await stage.follow(stage.write_config("alice", kind="v5", policy="stop_loss_bps = 500"))
+        follower = await stage.follow(stage.write_config("alice", kind=kind, policy="stop_loss_bps = 500"))
         await stage.reported("alice", await stage.publisher.trade(str(unit_of(stage))))
         own = stage.venue.exchange("alice")
         far = str(int(stage.venue.price * Decimal("0.95")))
