@@ -33,6 +33,7 @@ from relay.registry import Refused, Registry
 __all__ = ["Admission", "people"]
 
 LOOK_INTERVAL_S = 0.25  # how long a change by a command takes to be noticed
+BAR_S = 600.0  # how long somebody is kept out who takes too much of the broker
 APPLY_TIMEOUT_S = 5.0
 MEMBERS_PER_PAGE = 400  # of at most 100 bytes each
 
@@ -90,6 +91,8 @@ class Admission:
         self._on_leaders = on_leaders
         self._planner = planner or Planner()
         self._monitor_key = monitor_key
+        self._barred: dict[str, float] = {}  # followers, until when
+        self._without: frozenset[str] = frozenset()  # of them, as the broker was told
         self._known_leaders = {leader.id for leader in registry.leaders()}
         self._changed = asyncio.Event()
         self._applied = asyncio.Condition()
@@ -108,10 +111,25 @@ class Admission:
         finally:
             await bus.close()
 
+    def bar(self, follower_id: str, why: str) -> None:
+        """Keep a follower out for BAR_S: he takes more of the broker than any follower needs."""
+        if follower_id not in self._barred:
+            todo = "`relay followers remove` puts him out for good"
+            _log.error("follower_barred", follower=follower_id, why=why, seconds=BAR_S, todo=todo)
+        self._barred[follower_id] = time.monotonic() + BAR_S
+        self._changed.set()
+
+    def _still_barred(self) -> frozenset[str]:
+        now_s = time.monotonic()
+        for follower_id in [one for one, until_s in self._barred.items() if until_s <= now_s]:
+            _log.info("follower_not_barred", follower=follower_id)
+            del self._barred[follower_id]
+        return frozenset(self._barred)
+
     async def _look(self, bus: Bus) -> None:
         while True:
             revision = self._registry.revision
-            if revision != self._registry.applied:
+            if revision != self._registry.applied or self._still_barred() != self._without:
                 await self._apply(revision)
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_INTERVAL_S):
@@ -119,17 +137,22 @@ class Admission:
             self._changed.clear()
 
     async def _apply(self, revision: int) -> None:
+        leaders, followers, invites = people(self._registry, *self._fixed, _now_ms())
+        barred = self._still_barred()
         try:
-            await self._broker.change_users(*people(self._registry, *self._fixed, _now_ms()))
+            await self._broker.change_users(
+                leaders, [one for one in followers if one.id not in barred], invites
+            )
         except BusError as error:
             _log.warning("users_not_changed_yet", reason=str(error))
             return
+        self._without = barred
         async with self._applied:
             self._registry.note_applied(revision)
             self._applied.notify_all()
-        leaders = {leader.id for leader in self._registry.leaders()}
-        if leaders != self._known_leaders:
-            self._known_leaders = leaders
+        known = {leader.id for leader in self._registry.leaders()}
+        if known != self._known_leaders:
+            self._known_leaders = known
             self._on_leaders()
 
     async def _in_force(self) -> bool:

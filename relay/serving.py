@@ -18,6 +18,7 @@ from relay.dashboard import Dashboard
 from relay.dashboard.access import read_token
 from relay.errors import ConfigurationError, Failed
 from relay.external_broker import ExternalBroker
+from relay.guarding import Guard
 from relay.monitor import run_monitor
 from relay.nats_bus import Bus, BusError
 from relay.notifying import Notifier
@@ -70,6 +71,7 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
         tasks = [
             asyncio.create_task(monitor.run(), name="monitor"),
             asyncio.create_task(admission.run(admitting), name="admission"),
+            asyncio.create_task(Guard(broker, admission.bar).run(), name="guard"),
             asyncio.create_task(broker.wait_failed(), name="broker-failed"),
             asyncio.create_task(notifier.run(), name="notifier"),
         ]
