@@ -64,6 +64,7 @@ class PartStops:
         self._asked_s: dict[str, float] = {}
         self._wholes: dict[str, Stops] = {}
         self._looked_s = -LOOK_EVERY_S
+        self._resting: list[OpenOrder] = []  # at the last look
         self._next = 0
 
     def read(self) -> None:
@@ -156,6 +157,9 @@ class PartStops:
     def _open(self) -> Iterable[Order]:
         return [order for order in self._orders.values() if order.state is not OrderState.DONE]
 
+    def _known(self) -> set[str | None]:
+        return {order.order_id for order in self._orders.values()}
+
     def _is_kept(self, wanted: Mapping[Key, PartStop]) -> bool:
         live = {(order.leader_id, order.symbol): order for order in self._open()}
         due = {key for key, one in wanted.items() if one.is_due and key not in live}
@@ -166,9 +170,10 @@ class PartStops:
     async def _compare(self) -> None:
         """Learn the ids of stops that rest, and end those that do not, with all of their executions heard."""
         begun_s = time.monotonic()
-        resting = {one.order_id: one for one in await self._port.open_orders() if one.attached == "part"}
+        self._resting = [one for one in await self._port.open_orders() if one.attached == "part"]
+        resting = {one.order_id: one for one in self._resting}
         self._looked_s = time.monotonic()
-        known = {order.order_id for order in self._orders.values()}
+        known = self._known()
         for order in self._open():
             name = order.client_order_id
             if order.order_id is None:
@@ -208,6 +213,8 @@ class PartStops:
             if (leader_id, symbol) in held or one.is_due:
                 continue
             asked, order = True, self._record(leader_id, symbol, one)
+            if any(_is(order, rests, self._known()) for rests in self._resting):
+                continue  # set in an earlier life, of which nothing is remembered: the next look finds it
             result = await self._port.add_part_stop(symbol, is_long=one.is_long, qty=one.qty, price=one.price)
             if result.ending not in (Ending.ACCEPTED, Ending.UNKNOWN):
                 self._end(order)

@@ -41,6 +41,12 @@ async def test_in_hedge_mode_each_side_is_opened_kept_and_closed_by_itself(
             mark = account.quotes[BTC].mark.quantize(Decimal("0.1"))
             wanted = Stops(mark - 2000, mark + 2000)
             assert (await one.port.set_stops(BTC, wanted)).ending is Ending.ACCEPTED
+            smaller = await one.port.add_part_stop(
+                BTC, is_long=False, qty=Decimal("0.004"), price=mark + 1500
+            )
+            assert smaller.ending is Ending.ACCEPTED, smaller
+            parts = [order for order in await one.port.open_orders() if order.attached == "part"]
+            assert [(order.is_buy, order.qty) for order in parts] == [(True, Decimal("0.004"))]
             legs, own = dict(account.legs), account.equity()
             account.legs[BTC] = account.legs[BTC][1], account.legs[BTC][0]  # so that the venue has to say it
             await until(lambda: account.legs == legs, "legs from the venue's rows", 8)
@@ -48,6 +54,7 @@ async def test_in_hedge_mode_each_side_is_opened_kept_and_closed_by_itself(
             shut = one.order("shut", qty="0.05", closes=True, reduce_only=True)
             assert (await one.port.submit(shut)).ending is Ending.ACCEPTED
             await until(lambda: account.positions() == {BTC: Decimal("0.02")}, "the short leg is gone")
+            assert "part" not in [order.attached for order in await one.port.open_orders()]
             shut = one.order("shut2", is_buy=False, qty="0.05", closes=True)
             assert (await one.port.submit(shut)).ending is Ending.ACCEPTED
             await until(lambda: not account.positions() and not account.hedges(), "flat")

@@ -117,6 +117,23 @@ async def test_a_stop_whose_id_was_never_learned_is_known_by_size_and_side(tmp_p
 
 
 @pytest.mark.asyncio
+async def test_a_stop_that_a_lost_memory_had_set_is_taken_over_and_not_doubled(tmp_path: Path) -> None:
+    venue = FakeVenue()
+    async with bench(tmp_path, venue) as one:
+        alarms = Alarms(one)
+        buys(venue, "0.02")
+        await one.verdict(one.offer("2", leverage="6"))
+        ((leader_id, symbol), wanted), *_ = alarms.protection.parts().items()
+        await venue.add_part_stop(symbol, is_long=True, qty=wanted.qty, price=wanted.price)
+        await alarms.protection.look()
+        (stop,) = venue.resting
+        assert one.desk.part_stops.live[leader_id, symbol].order_id == stop.order_id
+        await one.verdict(one.offer("0", leverage="6"))
+        await alarms.protection.look()
+        assert venue.resting == []
+
+
+@pytest.mark.asyncio
 async def test_a_stop_of_the_whole_goes_when_the_position_is_shared(tmp_path: Path) -> None:
     venue = FakeVenue()
     async with bench(tmp_path, venue) as one:
