@@ -635,6 +635,7 @@ class Reject:
     SlippageInvalid: ClassVar[Reject]
     OrderSettingInvalid: ClassVar[Reject]
     PriceBeyondBand: ClassVar[Reject]
+    PriceBeyondLiquidation: ClassVar[Reject]
     TriggerPriceInvalid: ClassVar[Reject]
     TooManyConditionalOrders: ClassVar[Reject]
     TriggerNotAbove: ClassVar[Reject]

@@ -137,7 +137,7 @@ class OrderDesk:
         """Spot refuses a post-only order that would take; contracts accept it and cancel it."""
         bid, _, ask, _ = self._driver.best(request.instrument.index)
         crosses = 0 < ask <= request.price if request.side == Side.Buy else request.price <= bid
-        if crosses and request.terms is None:
+        if crosses and not (request.terms and request.terms.trigger_price):
             raise limit_maker_rejected()
 
     def _refused(self, reject: Reject, request: requests.OrderRequest) -> RefusedError:

@@ -118,7 +118,7 @@ def isolated_balance(given: Inputs) -> Inputs:
     room.done(room.engine.set_margin_mode(*room.now(), account=ALICE, mode=MarginMode.Isolated))
     room.leverage("10")
     room.trade(Side.Buy, "0.1", Decimal(given["total_position_im"]) * 100)
-    room.done(room.place(ALICE, Side.Buy, "0.01", Decimal(given["total_order_im"]) * 1000))
+    room.done(room.place(ALICE, Side.Buy, "0.004", Decimal(given["total_order_im"]) * 2500))
     room.done(room.place(ALICE, Side.Buy, "0.001", Decimal(given["locked"]) * 1000, instrument=1))
     return {"available": decimal(purse(room, "USDT").free)}
 

@@ -149,6 +149,25 @@ def bankruptcy(listed: Callable[..., Room], qty: str, wallet: str, name: str, gi
     return {"long": price(Side.Buy), "short": price(Side.Sell)}
 
 
+def whole_balance(given: Inputs) -> Inputs:
+    """BANK-3: the whole balance of a coin behind a position that is margined on its entry, as it was once.
+
+    Her order rests and is taken for nothing; then so much is assigned to the position. Her leverage is about
+    what that makes of it: where the fee of closing is reckoned.
+    """
+    in_one = {"isolated_margin_on": "entry", "taker_fee": given["taker"], "maker_fee": "0"}
+    room = isolated(inverse(**in_one, **tiers(given["mmr"])))
+    room.index(given["entry"])
+    room.deposit(ALICE, RICH, "BTC")
+    room.leverage("2.51")
+    room.done(room.place(ALICE, Side.Buy, given["contracts_usd"], given["entry"]))
+    room.done(room.place(MAKER, Side.Sell, given["contracts_usd"], given["entry"]))
+    rest = units(given["balance"]) - room.position().assigned_margin
+    room.done(room.engine.add_margin(*room.now(), account=ALICE, instrument=0, amount=rest))
+    view = room.position()
+    return {"bankruptcy": decimal(view.bankruptcy_price), "liq_unrounded": decimal(view.liquidation_price)}
+
+
 def cross_liquidation(given: Inputs) -> Inputs:
     """LIQ-9, LIQ-10: Alice's order rests and is taken for nothing, so that her wallet stays as it was."""
 
@@ -336,6 +355,7 @@ ACTUAL: dict[str, Callable[[Inputs], Inputs]] = {
     "TIER-1": deductions,
     "TIER-2": tier_of_value,
     "BANK-1": lambda given: bankruptcy(linear, "1", "200", "USDT", given),
+    "BANK-3": whole_balance,
     "BANK-2": lambda given: bankruptcy(inverse, "7890080", "20", "BTC", given),
     "LIQ-9": cross_liquidation,
     "LIQ-10": cross_liquidation,

@@ -23,9 +23,6 @@ ACTUAL = (
     | example_accounts.ACTUAL
     | example_wire.ACTUAL
 )
-# Examples that nothing in the engine can answer, with the reason.
-CANNOT_APPLY = {"BANK-3": "a formula read back from one printed number, of the time before unified accounts"}
-APPLYING_MIN = 78
 # Intermediate numbers that the engine has no reason to show.
 NOT_SHOWN = {"INDEX-5": {"weights"}, "ADL-4": {"A", "B", "C"}}
 
@@ -40,18 +37,14 @@ def same(actual: Any, expected: Any, tolerance: Decimal) -> bool:
     return bool(actual == expected)
 
 
-def test_enough_examples_apply() -> None:
+def test_every_example_applies() -> None:
     names = [example["id"] for example in EXAMPLES]
     assert len(names) == len(set(names)) == 82
-    assert set(ACTUAL) | set(CANNOT_APPLY) == set(names)
-    assert not set(ACTUAL) & set(CANNOT_APPLY)
-    assert len(ACTUAL) >= APPLYING_MIN
+    assert set(ACTUAL) == set(names)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example["id"])
 def test_an_example_comes_out_as_published(example: dict[str, Any]) -> None:
-    if example["id"] in CANNOT_APPLY:
-        return
     actual = ACTUAL[example["id"]](example["inputs"])
     unseen = NOT_SHOWN.get(example["id"], set())
     assert set(actual) | unseen == set(example["expected"]), "the example is answered whole"

@@ -130,6 +130,30 @@ async def test_a_stop_of_spot_holds_what_it_sells(room: Room) -> None:
     await taker.cancel_order(order_id, SPOT, {"trigger": True})
 
 
+async def test_what_comes_with_an_order_of_spot_is_a_pair_that_sells_what_it_bought(room: Room) -> None:
+    taker = room.taker
+    await room.trade(SPOT, 100000)
+    used = (await taker.fetch_balance())["BTC"]["used"]
+    exits = {"takeProfit": {"triggerPrice": 101000, "price": 100900}, "stopLoss": {"triggerPrice": 98000}}
+    bought = await taker.create_order(SPOT, "limit", "buy", 0.1, 99000, exits)
+    row = (await taker.fetch_order(bought["id"], SPOT, {"acknowledged": True}))["info"]
+    shown = (row["takeProfit"], row["tpLimitPrice"], row["stopLoss"], row["slLimitPrice"])
+    assert [float(price or 0) for price in shown] == [101000, 100900, 98000, 0]
+    assert "tpslMode" not in row
+    await room.sell(SPOT, 0.1, 99000)
+    query = {"category": "spot", "symbol": "BTCUSDT", "orderFilter": "tpslOrder"}
+    pair = (await taker.privateGetV5OrderRealtime(query))["result"]["list"]
+    of_it = {(row["orderType"], float(row["triggerPrice"]), float(row["qty"])) for row in pair}
+    assert of_it == {("Limit", 101000.0, 0.0999), ("Market", 98000.0, 0.0999)}
+    assert (await taker.fetch_balance())["BTC"]["used"] - used == pytest.approx(0.0999)
+    await room.trade(SPOT, 101000)
+    (limit,) = (await taker.privateGetV5OrderRealtime(query))["result"]["list"]
+    assert (limit["orderStatus"], float(limit["price"])) == ("New", 100900)
+    gone = {row["orderId"]: row for row in pair}
+    found = [(await taker.fetch_order(order_id, SPOT, {"acknowledged": True}))["info"] for order_id in gone]
+    assert sorted(row["orderStatus"] for row in found) == ["Deactivated", "New"]
+
+
 async def test_spot_refusals_have_their_own_codes(room: Room) -> None:
     taker = room.taker
     await room.sell(SPOT, 0.5, 100000)

@@ -79,7 +79,7 @@ def read_terms(body: Body, instrument: Instrument, side: Side, order_type: Order
     if flag(body, "closeOnTrigger") and not instrument.is_spot:
         asked["close_on_trigger"] = True
     asked |= _trigger(body, instrument)
-    asked |= _exits(body, instrument)
+    asked |= _spot_exits(body, order_type) if instrument.is_spot else _exits(body)
     return Terms(**asked) if asked else None
 
 
@@ -184,15 +184,27 @@ def _sides(body: Body) -> dict[str, Any]:
     return asked
 
 
-def _exits(body: Body, instrument: Instrument) -> dict[str, Any]:
+def _spot_exits(body: Body, order_type: OrderType) -> dict[str, Any]:
+    """The same for what a limit order of spot gets. Where there is a limit price it is a limit order."""
+    kinds = {
+        kind: "Limit"
+        for kind, price in (("tpOrderType", "tpLimitPrice"), ("slOrderType", "slLimitPrice"))
+        if not body.get(kind) and body.get(price) not in (None, "", "0")
+    }
+    asked = _exits({**body, **kinds})
+    if asked and order_type == OrderType.Market:
+        raise not_supported("takeProfit", "of spot it comes with limit orders only")
+    asked.pop("tpsl_mode", None)
+    return asked
+
+
+def _exits(body: Body) -> dict[str, Any]:
     """What is to be put in place for what an order opens; "0" is nothing."""
     asked = _sides(body)
     for name in ("take_profit", "stop_loss"):
         if asked.get(name) == 0:
             for key in (name, f"{name}_by", f"{name}_limit"):
                 asked.pop(key, None)
-    if asked and instrument.is_spot:
-        raise not_supported("takeProfit", "place a conditional order instead")
     return {**asked, "tpsl_mode": _mode(body)} if asked else {}
 
 

@@ -17,6 +17,10 @@ _CODES = {
     Reject.QtyBelowMinimum: (10001, "The number of contracts exceeds minimum limit allowed"),
     Reject.PriceOutOfRange: (110003, "Order price exceeds the allowable range."),
     Reject.PriceBeyondBand: (110003, "Order price exceeds the allowable range."),
+    Reject.PriceBeyondLiquidation: (
+        110003,
+        "Order price exceeds the allowable range: the liquidation price of the position.",
+    ),
     Reject.MarketNotReady: (10001, "params error: symbol has no index price yet"),
     Reject.DuplicateLinkId: (110072, "OrderLinkedID is duplicate"),
     Reject.LeverageInvalid: (10001, "params error: leverage invalid, must be at least 1"),

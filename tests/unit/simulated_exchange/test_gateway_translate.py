@@ -200,8 +200,13 @@ def test_what_is_to_end_a_position_is_understood() -> None:
         stop_loss=90_000 * SCALE,
         stop_loss_by=TriggerBy.MarkPrice,
     )
-    with pytest.raises(RefusedError, match="takeProfit is not supported"):
-        requests.order_request({**ORDER, "takeProfit": "110000"}, CATALOGUE, "spot")
+    spot = {**ORDER, "takeProfit": "110000", "tpLimitPrice": "109000", "tpslMode": "Partial"}
+    request = requests.order_request(spot, CATALOGUE, "spot")
+    assert request.terms == Terms(take_profit=110_000 * SCALE, take_profit_limit=109_000 * SCALE)
+    with pytest.raises(
+        RefusedError, match="takeProfit is not supported by this venue, of spot it comes with limit orders"
+    ):
+        requests.order_request({**spot, "orderType": "Market"}, CATALOGUE, "spot")
 
     def stop(**body: Any) -> dict[str, Any]:
         whole = {"category": "linear", "symbol": "BTCUSDT", **body}

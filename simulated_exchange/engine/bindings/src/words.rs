@@ -108,7 +108,7 @@ words! {
         CoinPriceInvalid,
         NotAContract, SpotTermsInvalid, InstrumentClosed, InstrumentReduceOnly, LeverageSidesDiffer, PositionIndexMismatch, PositionModeUnchanged, PositionModeInUse,
         NotIsolated, PositionMissing, MarginModeUnchanged, AutoAddMarginUnchanged, MarginModeShort, MarginNotFree,
-        SlippageInvalid, OrderSettingInvalid, PriceBeyondBand, TriggerPriceInvalid, TooManyConditionalOrders,
+        SlippageInvalid, OrderSettingInvalid, PriceBeyondBand, PriceBeyondLiquidation, TriggerPriceInvalid, TooManyConditionalOrders,
         TriggerNotAbove, TriggerNotBelow, TakeProfitInvalid, StopLossInvalid, TradingStopInvalid, TradingStopNoPosition,
         TradingStopUnchanged, TradingStopTooLarge, TooManyTradingStops, TradingStopReduceOnly,
         SettingUnchanged, CollateralFixed, CoinNotLent, SameWallet, RepaymentClosed,

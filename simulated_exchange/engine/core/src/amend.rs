@@ -9,6 +9,7 @@ use crate::margin::{Exposure, OpenOrders};
 use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order};
 use crate::reject::Reject;
+use crate::tpsl::Progress;
 use crate::trading_command::TermsAmendment;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, OrderId, OrderType, PositionIndex, Price, Qty,
@@ -196,7 +197,11 @@ impl Exchange {
         let mut after = *before;
         if let Some(price) = price {
             let ticks = self.ticks_of(instrument, price)?;
-            after.tick = small_tick(self.within_band(before.account, instrument, before.side, ticks)?);
+            let ticks = self.within_band(before.account, instrument, before.side, ticks)?;
+            if self.ledger.slot(before.slot).is_isolated {
+                self.better_than_liquidation(before.slot, ticks)?;
+            }
+            after.tick = small_tick(ticks);
         }
         if let Some(qty) = qty {
             let largest = self.instruments[instrument].largest(OrderType::Limit, before.time_in_force);
@@ -329,7 +334,10 @@ impl Exchange {
             return;
         }
         self.match_taker(&mut taker);
-        self.note_filled(before.id, before.slot, before.side, after.leaves - taker.leaves, &terms);
+        let filled = Progress { lots: before.lots - before.leaves, fee: detail.fee };
+        let by_now =
+            Progress { lots: filled.lots + after.leaves - taker.leaves, fee: filled.fee + taker.fee_paid };
+        self.note_filled((before.id, before.slot, before.side), (filled, by_now), &terms);
         if taker.met != 0 {
             self.emit_self_match(&taker);
         } else if taker.blocked {

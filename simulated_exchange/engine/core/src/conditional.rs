@@ -118,7 +118,7 @@ impl Exchange {
             self.can_reduce(slot, order.side)?;
         }
         if kind.holds() {
-            self.check_held(account, instrument, order, 0)?;
+            self.check_held(account, instrument, order, (0, 0))?;
         }
         Ok(())
     }
@@ -227,6 +227,7 @@ impl Exchange {
             self.withdraw_waiting(waiting.partner, CancelReason::PairTriggered);
             self.note_exits(waiting.slot, waiting.kind);
         } else if waiting.kind.holds() {
+            self.withdraw_waiting(waiting.partner, CancelReason::PairTriggered);
             self.note_held(waiting.slot);
         }
         let listed = &self.instruments[usize::from(instrument.0)];
@@ -389,7 +390,10 @@ impl Exchange {
         }
         let after = Waiting { order, updated_wall_us: self.wall_us, ..before };
         if before.kind.holds() {
-            self.check_held(owner, instrument, &order, self.held_waiting(&before.order))?;
+            let counterpart = self.triggers.get(before.partner);
+            let beside = counterpart.map_or(0, |waiting| self.held_waiting(&waiting.order));
+            let released = self.held_waiting(&before.order).max(beside);
+            self.check_held(owner, instrument, &order, (beside, released))?;
         }
         self.triggers.put(after);
         if before.kind.holds() {

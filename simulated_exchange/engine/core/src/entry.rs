@@ -9,6 +9,7 @@ use crate::matching::{FeeRule, Taker};
 use crate::order::{small_tick, Order, OrderDetail, NONE};
 use crate::reject::Reject;
 use crate::terms::{CreateType, StopKind};
+use crate::tpsl::Progress;
 use crate::triggers::Waiting;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, MarginMode, OrderId, OrderType, PositionIndex, Price,
@@ -149,7 +150,8 @@ impl Exchange {
             self.match_taker(&mut taker);
         }
         if order.terms.has_exits() {
-            self.note_filled(id, slot, order.side, intent.lots - taker.leaves, &order.terms);
+            let progress = Progress { lots: intent.lots - taker.leaves, fee: taker.fee_paid };
+            self.note_filled((id, slot, order.side), (Progress::default(), progress), &order.terms);
         }
         self.finish(order, intent, &taker, fired);
     }
@@ -200,9 +202,12 @@ impl Exchange {
         if rests {
             self.has_room(account, place)?;
         }
-        let is_hedged = slot.is_some_and(|slot| slot.is_hedged);
-        if is_hedged {
+        if slot.is_some_and(|slot| slot.is_hedged) {
             return Err(Reject::PositionIndexMismatch);
+        }
+        let is_bound = !is_market && !order.terms.close_on_trigger;
+        if let (true, Some(slot)) = (is_bound && slot.is_some_and(|slot| slot.is_isolated), place) {
+            self.better_than_liquidation(slot, ticks)?;
         }
         if order.reduce_only {
             lots = lots.min(self.can_reduce(place, order.side)?);

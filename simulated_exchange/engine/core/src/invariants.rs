@@ -271,7 +271,7 @@ impl Exchange {
             let is_buy = waiting.order.side == Side::Buy;
             waiting.kind.holds() && coin == if is_buy { listed.settle } else { listed.base.unwrap_or(coin) }
         });
-        resting + waiting.map(|waiting| self.held_waiting(&waiting.order)).sum::<i128>()
+        resting + waiting.map(|waiting| self.held_beside(waiting)).sum::<i128>()
     }
 
     /// Checks one slot; returns how many orders it has.

@@ -8,7 +8,8 @@
 //!   profit. With the switch for adding margin on, the free balance is asked first: the initial margin once more, or the
 //!   whole rest of the balance when that is less; nothing when even that would not do.
 //! - An order, or a fill, that would be breached at the mark at once is not let through, nor a closing fill that would
-//!   cost more than what is assigned.
+//!   cost more than what is assigned. Nor is a limit at which the position would be liquidated; what closes on a trigger
+//!   is not held to that.
 
 use crate::event::EventKind;
 use crate::exchange::Exchange;
@@ -129,6 +130,19 @@ impl Exchange {
             .map_or(0, |purse| self.ledger.purse(purse).isolated_free());
         if free < 0 || more > free || is_stillborn(after, listed, (side, lots, ticks)) {
             return Err(Reject::InsufficientBalance);
+        }
+        Ok(())
+    }
+
+    /// Refuses a limit at which an isolated position would be liquidated: rules 3.2. A position in cross margin has no
+    /// liquidation price of its own (rules 5.3).
+    #[cold]
+    pub(crate) fn better_than_liquidation(&self, slot: u32, ticks: i64) -> Result<(), Reject> {
+        let held = self.ledger.slot(slot);
+        let there = held.exposure(ticks).margin(&self.instruments[usize::from(held.instrument)]);
+        let backing = self.ledger.detail(slot).extras().assigned + i128::from(there.unrealised);
+        if held.position.lots != 0 && i128::from(there.maintenance) >= backing {
+            return Err(Reject::PriceBeyondLiquidation);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::order::NONE;
 use crate::position::Settled;
 use crate::slot::Slot;
 use crate::terms::SelfMatch;
+use crate::tpsl::Progress;
 use crate::types::{
     AccountId, CancelReason, FillKind, InstrumentId, Money, OrderId, Price, Side, TradeId, WalletReason,
     SCALE,
@@ -297,7 +298,10 @@ impl Exchange {
         let fee = self.settle(&maker_leg);
         if maker.has_terms {
             let (terms, _) = self.orders.terms(maker_index);
-            self.note_filled(maker.id, maker.slot, maker.side, lots, &terms);
+            let before =
+                Progress { lots: maker.lots - maker.leaves, fee: self.orders.detail(maker_index).fee };
+            let after = Progress { lots: before.lots + lots, fee: before.fee + fee };
+            self.note_filled((maker.id, maker.slot, maker.side), (before, after), &terms);
         }
         if leaves == 0 {
             self.orders.remove(maker_index, &mut self.ledger.slot_mut(maker.slot).orders);

@@ -159,6 +159,8 @@ rejects! {
     MarginModeUnchanged = 335, "margin mode is not modified";
     /// Adding margin automatically as it was.
     AutoAddMarginUnchanged = 336, "auto add margin is not modified";
+    /// A limit at which the isolated position would be liquidated, or beyond.
+    PriceBeyondLiquidation = 337, "Order price must be better than the liquidation price of the position.";
     /// The account owes none of the coin.
     NothingOwed = 380, "nothing is owed";
     /// Loans need cross margin.

@@ -69,6 +69,13 @@ pub(crate) fn exits_of(terms: &Terms) -> impl Iterator<Item = Exit> {
     [profit, loss].into_iter().filter(|exit| exit.price != Price(0))
 }
 
+/// What of an order has filled: lots, and the fees paid on them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) lots: i64,
+    pub(crate) fee: i128,
+}
+
 impl Exchange {
     /// The take-profit, stop-loss or trailing stop of a whole position.
     pub(crate) fn exit(&self, slot: u32, kind: StopKind) -> Option<&Waiting> {
@@ -215,9 +222,19 @@ impl Exchange {
         self.triggers.news.push(News::Reduced { slot: leg.slot, is_closed });
     }
 
-    /// Notes that an order with take-profit or stop-loss filled.
+    /// Notes that an order with take-profit or stop-loss filled: from one progress to another.
     #[cold]
-    pub(crate) fn note_filled(&mut self, order: u64, slot: u32, side: Side, lots: i64, terms: &Terms) {
+    pub(crate) fn note_filled(
+        &mut self,
+        (order, slot, side): (u64, u32, Side),
+        (before, after): (Progress, Progress),
+        terms: &Terms,
+    ) {
+        let lots = if self.ledger.slot(slot).is_spot {
+            self.obtained(slot, side, after) - self.obtained(slot, side, before)
+        } else {
+            after.lots - before.lots
+        };
         if terms.has_exits() && lots > 0 {
             self.triggers.news.push(News::Filled { order, slot, side, lots, terms: *terms });
         }
@@ -232,6 +249,9 @@ impl Exchange {
                     self.cancel_waiting(slot, CancelReason::TpSlCleared, |waiting| waiting.kind.is_exit());
                 }
                 News::Reduced { slot, is_closed: false } => self.trim_exits(slot),
+                News::Filled { order, slot, side, lots, terms } if self.ledger.slot(slot).is_spot => {
+                    self.attach_to_spot(order, slot, (side, lots), &terms);
+                }
                 News::Filled { order, slot, side, lots, terms } => {
                     let held = self.ledger.slot(slot).position.lots;
                     if held != 0 && Side::of_position(held) == side {

@@ -22,11 +22,16 @@ impl Exchange {
         if order.reduce_only {
             return Err(Reject::TradingStopReduceOnly);
         }
-        if !self.instruments[instrument].is_contract() {
+        let terms = &order.terms;
+        let is_spot = !self.instruments[instrument].is_contract();
+        if is_spot && (order.order_type == OrderType::Market || terms.holds) {
             return Err(Reject::SpotTermsInvalid);
         }
-        let terms = &order.terms;
-        let is_full = terms.tpsl_mode == TpSlMode::Full;
+        let at_market = exits_of(terms).any(|exit| exit.limit == Price(0));
+        if is_spot && at_market && order.qty > self.instruments[instrument].spec.max_market_qty {
+            return Err(Reject::QtyAboveMaximum); // what ends it could not be sent
+        }
+        let is_full = terms.tpsl_mode == TpSlMode::Full && !is_spot;
         let limits = terms.take_profit_limit.0 | terms.stop_loss_limit.0;
         if is_full && limits != 0 {
             return Err(Reject::TradingStopInvalid);

@@ -397,3 +397,43 @@ fn a_trifle_owed_leaves_isolated_positions_alone() {
     );
     assert_eq!((coin(&story).borrowed, held(&story, "alice").qty), (Money(0), Qty(0)));
 }
+
+#[test]
+fn a_limit_must_be_better_than_the_liquidation_price_of_an_isolated_position() {
+    let mut story = alice_is_long();
+    let last = shown(held(&story, "alice").liquidation_price.0);
+    assert!(last.starts_with("45226.1"), "{last}");
+    story.tell(
+        "who   | does  | order | qty | price   | how    | then
+         alice | buy   |       | 0.1 | 45226.1 |        | PriceBeyondLiquidation
+         alice | buy   |       | 0.1 | 45226.2 | ioc    | ImmediateOrCancel 0.1
+         alice | buy   | b     | 0.1 | 45300   |        | rests 0.1 at 45300",
+    );
+    // an amendment is held to it as well; the band moves a sell to where it may be; at the market it is not asked
+    story.tell(
+        "who   | does   | order | qty | price   | how    | then
+         alice | amend  | b     |     | 45226   |        | PriceBeyondLiquidation
+         alice | amend  | b     |     | 45226.2 |        | rests 0.1 at 45226.2
+         alice | sell   |       | 0.1 | 45000   | reduce | rests 0.1 at 49500
+         alice | sell   |       | 0.1 |         | reduce | ImmediateOrCancel 0.1",
+    );
+}
+
+#[test]
+fn where_the_liquidation_price_lies_within_the_band_a_closing_limit_is_held_to_it_and_a_stop_is_not() {
+    let mut story = Story::new("0", "0");
+    story.tell("who | does | qty\n alice | deposit | 10000\n maker | deposit | 1000000");
+    isolate(&mut story, "alice");
+    story.leverage("alice", 100);
+    story.tell("who | does | qty | price\n maker | sell | 1 | 50000\n alice | buy | 1 | 50000");
+    let last = held(&story, "alice").liquidation_price.0;
+    assert_eq!(shown(last).split('.').next(), Some("49748"));
+    story.tell(
+        "who   | does | order | qty | price | trigger | how    | close | then
+         alice | sell |       | 0.1 | 49700 |         | reduce |       | PriceBeyondLiquidation
+         alice | sell |       | 0.1 | 49750 |         | reduce |       | rests 0.1 at 49750
+         alice | sell | stop  | 0.1 | 49700 | 49900   |        | yes   | waits 0.1 for 49900
+         maker | buy  |       | 1   | 49800 |         |        |       | 0.1 at 49750, 0.1 at 49800, rests 0.8 at 49800",
+    );
+    assert_eq!(story.fate(story.order("stop")), "triggered at 49750, 0.1 at 49800");
+}

@@ -2,7 +2,9 @@
 
 mod support;
 
-use exchange_core::{limits, Action, EventKind, InstrumentId, MarginMode, PositionAction, Reject, StopKind};
+use exchange_core::{
+    limits, Action, CancelReason, EventKind, InstrumentId, MarginMode, PositionAction, Reject, StopKind,
+};
 use support::{btc, btc_spot, many_coins, shown, who, Story, BTC};
 
 const SPOT: InstrumentId = InstrumentId(1);
@@ -315,4 +317,124 @@ fn a_pair_has_thirty_of_them_beside_thirty_conditional_orders() {
     assert_eq!(coins(&story, "alice")[1], ("2".to_owned(), "0.3".to_owned()));
     story.tell("who | does\n alice | cancel all");
     assert_eq!(coins(&story, "alice")[1], ("2".to_owned(), "0".to_owned()));
+}
+
+/// What waits to end what alice's orders got, oldest first: trigger, quantity.
+fn ends(story: &Story) -> Vec<(String, String)> {
+    let orders = story.exchange.open_orders(who("alice"), Some(SPOT)).into_iter();
+    let waiting = orders.filter(|order| order.is_waiting && order.kind == StopKind::SpotTpSl);
+    waiting.map(|order| (shown(order.terms.trigger_price.0), shown(order.qty.0))).collect()
+}
+
+fn both(profit: &str, loss: &str, qty: &str) -> Vec<(String, String)> {
+    [profit, loss].map(|price| (price.to_owned(), qty.to_owned())).to_vec()
+}
+
+fn cancelled(story: &Story) -> Vec<CancelReason> {
+    story.happened(|event| match *event {
+        EventKind::OrderCancelled { reason, .. } => Some(reason),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_comes_with_a_buy_grows_with_its_fills_and_holds_what_it_got_once() {
+    let mut story = story();
+    story.tell(
+        "who   | does | in       | order | qty  | price | tp    | sl    | tp at | then
+         alice | buy  | BTC/USDT | b     | 1    | 49900 | 50300 | 49700 | 50290 | rests 1 at 49900
+         bob   | sell | BTC/USDT |       | 0.25 | 49900 |       |       |       | 0.25 at 49900",
+    );
+    // the maker's fee of 0.1 % is taken out of what she gets
+    assert_eq!(ends(&story), both("50300", "49700", "0.2497"));
+    assert_eq!(coins(&story, "alice"), pairs([("87525", "37425"), ("2.24975", "0.2497")]));
+    story.tell(
+        "who   | does | in       | qty  | price | then
+         bob   | sell | BTC/USDT | 0.75 | 49900 | 0.75 at 49900",
+    );
+    assert_eq!(ends(&story), both("50300", "49700", "0.999"));
+    assert_eq!(coins(&story, "alice"), pairs([("50100", "0"), ("2.999", "0.999")]));
+    // a lot at 50,300 sets the take-profit off, at its limit; the stop-loss goes
+    story.tell(
+        "who   | does | in       | qty  | price | then
+         carol | buy  | BTC/USDT | 0.5  | 50300 | rests 0.5 at 50300
+         bob   | sell | BTC/USDT | 0.1  | 50300 | 0.1 at 50300",
+    );
+    assert_eq!(cancelled(&story), [CancelReason::PairTriggered]);
+    assert!(ends(&story).is_empty());
+    let fills = story.happened(|event| match *event {
+        EventKind::Fill { account, qty, price, .. } if account == who("alice") => {
+            Some((shown(qty.0), shown(price.0)))
+        }
+        _ => None,
+    });
+    assert_eq!(fills, [("0.4".to_owned(), "50300".to_owned())]);
+    assert_eq!(coins(&story, "alice")[1], ("2.599".to_owned(), "0.599".to_owned()));
+    assert!(story.exchange.conservation().adds_up());
+}
+
+#[test]
+fn what_comes_with_a_sell_buys_it_back_as_far_as_it_can_be_paid() {
+    let mut story = story();
+    story.tell(
+        "who   | does | in       | qty | price | tp    | sl    | then
+         bob   | buy  | BTC/USDT | 1   | 50000 |       |       | rests 1 at 50000
+         alice | sell | BTC/USDT | 1   | 50000 | 49700 | 50300 | 1 at 50000",
+    );
+    // the dearer of the two counts
+    assert_eq!(coins(&story, "alice"), pairs([("149950", "50300"), ("1", "0")]));
+    story.tell(
+        "who   | does | in       | qty | price | then
+         maker | sell | BTC/USDT | 1   | 50300 | rests 1 at 50300
+         carol | buy  | BTC/USDT | 0.2 | 50300 | 0.2 at 50300",
+    );
+    assert_eq!(cancelled(&story), [CancelReason::PairTriggered, CancelReason::ImmediateOrCancel]);
+    assert_eq!(coins(&story, "alice"), pairs([("109710", "0"), ("1.7992", "0")]));
+    // what the pair would hold is spent: it is told, and gone
+    story.tell(
+        "who   | does | in       | qty | price | sl    | then
+         alice | buy  | BTC/USDT | 2.1965 | 49900 |    | rests 2.1965 at 49900
+         dave  | buy  | BTC/USDT | 1   | 50200 |       | rests 1 at 50200
+         alice | sell | BTC/USDT | 1.7 | 50200 | 50250 | 1 at 50200, rests 0.7 at 50200",
+    );
+    assert_eq!(ends(&story), [("50250".to_owned(), "1".to_owned())]);
+    story.tell("who | does | in | qty | price | then\n dave | buy | BTC/USDT | 0.3 | 50200 | 0.3 at 50200");
+    assert_eq!(ends(&story), [("50250".to_owned(), "1".to_owned())]);
+    assert_eq!(cancelled(&story), [CancelReason::InsufficientMargin]);
+}
+
+#[test]
+fn one_of_a_pair_of_spot_stands_alone_when_the_other_is_cancelled_or_its_order_changes() {
+    let mut story = story();
+    story.tell(
+        "who   | does  | in       | order | qty | price | tp    | sl    | then
+         alice | buy   | BTC/USDT | b     | 1   | 49900 | 50300 | 49700 | rests 1 at 49900
+         bob   | sell  | BTC/USDT |       | 0.5 | 49900 |       |       | 0.5 at 49900
+         alice | amend | BTC/USDT | b     |     |       | 50200 |       | rests 0.5 at 49900
+         bob   | sell  | BTC/USDT |       | 0.5 | 49900 |       |       | 0.5 at 49900",
+    );
+    assert_eq!(ends(&story), [both("50300", "49700", "0.4995"), both("50200", "49700", "0.4995")].concat());
+    assert_eq!(coins(&story, "alice")[1].1, "0.999");
+    let first = story.exchange.open_orders(who("alice"), Some(SPOT))[0].order_id;
+    story.name("profit", first);
+    story.tell("who | does | in | order | then\n alice | cancel | BTC/USDT | profit | cancelled");
+    assert_eq!(ends(&story).len(), 3);
+    assert_eq!(coins(&story, "alice")[1].1, "0.999");
+    let copy = exchange_core::Exchange::restore(&story.exchange.snapshot()).unwrap();
+    assert_eq!(copy.state_hash(), story.exchange.state_hash());
+    story.tell("who | does\n alice | cancel all");
+    assert_eq!(coins(&story, "alice")[1].1, "0");
+}
+
+#[test]
+fn what_cannot_come_with_an_order_of_spot_is_refused() {
+    let mut story = story();
+    story.tell(
+        "who   | does | in       | qty | price | trigger | tp    | sl    | spot        | then
+         alice | buy  | BTC/USDT | 1   |       |         | 50300 |       |             | SpotTermsInvalid
+         alice | sell | BTC/USDT | 1   | 49700 | 49800   | 49600 |       | tpsl        | SpotTermsInvalid
+         alice | buy  | BTC/USDT | 1   | 49900 |         | 49900 |       |             | TakeProfitInvalid
+         alice | buy  | BTC/USDT | 1   | 49900 |         |       | 49950 |             | StopLossInvalid
+         alice | buy  | BTC/USDT | 1   | 50100 | 50200   | 50300 | 49900 |             | waits 1 for 50200",
+    );
 }

@@ -114,6 +114,7 @@ impl State {
         if let Some(price) = price {
             let price = check_price(&contract, price)?;
             after.price = self.banded(before.key.account, instrument, before.side, price)?;
+            self.check_limit_of_position(before.key, after.price)?;
         }
         if let Some(qty) = qty {
             let largest = self.largest(instrument, OrderType::Limit, before.time_in_force);
@@ -177,7 +178,7 @@ impl State {
         let mut incoming = self.incoming(&after, self.valued_at(&after));
         self.match_incoming(&mut incoming);
         let filled = after.leaves - incoming.leaves;
-        self.note_filled(after.id, after.key, after.side, filled, &after.terms);
+        self.note_filled(&after, filled, incoming.fee_paid, &after.terms.clone());
         after.leaves = incoming.leaves;
         after.filled_value += incoming.filled_value;
         after.fee += incoming.fee_paid;

@@ -127,7 +127,7 @@ impl State {
             self.closable(key, new.side)?;
         }
         if new.terms.holds {
-            self.check_waiting_hold(key, new, 0)?;
+            self.check_waiting_hold(key, new, None)?;
         }
         let now = self.price_by(key.instrument, new.terms.trigger_by);
         let rises = match new.terms.trigger_direction {
@@ -304,6 +304,8 @@ impl State {
         if waiting.kind.is_exit() {
             self.withdraw_waiting(waiting.partner, CancelReason::PairTriggered);
             self.note_exit_gone(key, waiting.kind);
+        } else if waiting.kind == StopKind::SpotTpSl {
+            self.withdraw_waiting(waiting.partner, CancelReason::PairTriggered);
         }
         let contract = self.contract(key.instrument);
         let mut incoming = NewOrder { link_id: LinkId::NONE, terms: order.terms.without_exits(), ..*order };
@@ -443,8 +445,7 @@ impl State {
             self.check_direction(before.key.instrument, &order.terms, before.rises)?;
         }
         if before.kind == StopKind::SpotTpSl {
-            let released = self.held_by_waiting(before.key.instrument, &before.order).1;
-            self.check_waiting_hold(before.key, &order, released)?;
+            self.check_waiting_hold(before.key, &order, Some(&before))?;
         }
         let after = Waiting { order, ..before };
         self.waiting.insert(before.id, after);

@@ -20,7 +20,7 @@ use crate::conditional::{changes_exits, Waiting};
 use crate::contract::{side_of, sign, Contract};
 use crate::orders::{check_price, instrument_id};
 use crate::rounding::shown;
-use crate::state::{Key, State};
+use crate::state::{Key, Order, State};
 
 /// A fill that concerns the ends of a position.
 #[derive(Clone, Copy, Debug)]
@@ -51,19 +51,23 @@ pub enum News {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     kind: StopKind,
-    price: Price,
-    by: TriggerBy,
-    limit: Price,
+    /// Price that sets it off.
+    pub price: Price,
+    /// The price that is compared.
+    pub by: TriggerBy,
+    /// Limit; 0 for the market.
+    pub limit: Price,
 }
 
 impl End {
-    fn takes_profit(&self) -> bool {
+    /// True when it ends with a gain.
+    pub fn takes_profit(&self) -> bool {
         matches!(self.kind, StopKind::TakeProfit | StopKind::PartialTakeProfit)
     }
 }
 
 /// What terms ask for, take-profit first.
-fn ends_of(terms: &Terms) -> Vec<End> {
+pub fn ends_of(terms: &Terms) -> Vec<End> {
     let is_full = terms.tpsl_mode == TpSlMode::Full;
     let profit = if is_full { StopKind::TakeProfit } else { StopKind::PartialTakeProfit };
     let loss = if is_full { StopKind::StopLoss } else { StopKind::PartialStopLoss };
@@ -86,12 +90,11 @@ impl State {
         if order.reduce_only {
             return Err(Reject::TradingStopReduceOnly);
         }
-        if self.contracts[instrument].is_spot() {
-            return Err(Reject::SpotTermsInvalid);
-        }
         let terms = &order.terms;
         let has_limits = terms.take_profit_limit != Price(0) || terms.stop_loss_limit != Price(0);
-        if terms.tpsl_mode == TpSlMode::Full && has_limits {
+        if self.contracts[instrument].is_spot() {
+            self.check_spot_ends(order, instrument)?;
+        } else if terms.tpsl_mode == TpSlMode::Full && has_limits {
             return Err(Reject::TradingStopInvalid);
         }
         for end in ends_of(terms) {
@@ -357,7 +360,8 @@ impl State {
         }
     }
 
-    fn trigger_if_reached(&mut self, waiting: &Waiting) {
+    /// Sets an end off whose price has been reached already.
+    pub fn trigger_if_reached(&mut self, waiting: &Waiting) {
         let price = self.price_by(waiting.key.instrument, waiting.order.terms.trigger_by);
         let trigger = i128::from(waiting.order.terms.trigger_price.0);
         if if waiting.rises { price >= trigger } else { price <= trigger } {
@@ -365,8 +369,10 @@ impl State {
         }
     }
 
-    /// Notes that an order that brings ends along has filled.
-    pub fn note_filled(&mut self, order: u64, key: Key, side: Side, qty: i128, terms: &Terms) {
+    /// Notes that an order that brings ends along has filled; `before` is the order as it was.
+    pub fn note_filled(&mut self, before: &Order, qty: i128, fee: i128, terms: &Terms) {
+        let (order, key, side) = (before.id, before.key, before.side);
+        let qty = if self.contracts[key.instrument].is_spot() { self.got_by(before, qty, fee) } else { qty };
         if terms.has_exits() && qty > 0 {
             self.news.push(News::Filled { order, key, side, qty, terms: *terms });
         }
@@ -387,6 +393,9 @@ impl State {
                     self.cancel_waiting(key, CancelReason::TpSlCleared, |waiting| waiting.kind.is_exit());
                 }
                 News::Reduced { key, is_gone: false } => self.trim_exits(key),
+                News::Filled { order, key, side, qty, terms } if self.contracts[key.instrument].is_spot() => {
+                    self.attach_to_coins(order, key, side, qty, &terms);
+                }
                 News::Filled { order, key, side, qty, terms } => {
                     let held = self.slot(key).qty;
                     if held != 0 && side_of(held) == side {
@@ -420,7 +429,8 @@ impl State {
         self.trim_exits(key);
     }
 
-    fn resize(&mut self, waiting: &Waiting, qty: i128) {
+    /// Gives an end another quantity.
+    pub fn resize(&mut self, waiting: &Waiting, qty: i128) {
         let mut resized = *waiting;
         resized.order.qty = Contract::shown_qty(qty);
         self.waiting.insert(resized.id, resized);

@@ -11,6 +11,8 @@
 //! - A closing fill is borne when, were the whole position closed at its price, what is assigned would cover loss and taker
 //!   fee; not at all otherwise. An incoming order worse than its hold reckoned with opens no more than the free balance bears,
 //!   by the cost of a single step.
+//! - A limit at which the position would be breached, were it the mark, is refused, whichever side the order is on; not where
+//!   it closes on a trigger.
 //! - Margin is taken back only above the initial margin, an unrealised loss counted.
 //! - Into isolated margin: every position takes its initial margin on entry; no coin may then be overdrawn, no position breached.
 //!   Into cross margin: all is given back; initial margin must be covered, nothing breached, and both legs have one leverage.
@@ -64,6 +66,18 @@ impl State {
     pub fn is_position_breached(&self, key: Key) -> bool {
         let (slot, margin) = (self.slot(key), self.margin(key));
         self.is_isolated(key.account) && slot.qty != 0 && margin.maintenance >= self.backing(key)
+    }
+
+    /// Refuses a limit that would be the end of an isolated position if the mark stood there.
+    pub fn check_limit_of_position(&self, key: Key, limit: i128) -> Result<(), Reject> {
+        let mut there = self.exposure(key);
+        there.mark = limit;
+        let margin = there.margin(&self.contract(key.instrument));
+        let is_open = self.is_isolated(key.account) && there.qty != 0;
+        if is_open && margin.maintenance >= self.slot(key).assigned + margin.unrealised {
+            return Err(Reject::PriceBeyondLiquidation);
+        }
+        Ok(())
     }
 
     /// What backs an isolated position: assigned margin and profit at the mark.

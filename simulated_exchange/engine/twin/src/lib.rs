@@ -48,6 +48,7 @@ pub mod realisation;
 pub mod rounding;
 pub mod shrink;
 pub mod spot;
+pub mod spot_exits;
 pub mod state;
 pub mod state_hash;
 pub mod stream;

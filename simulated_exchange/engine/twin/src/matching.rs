@@ -315,7 +315,7 @@ impl State {
             leaves: maker_leaves,
             ..taker_leg
         });
-        self.note_filled(maker.id, maker.key, maker.side, qty, &maker.terms);
+        self.note_filled(maker, qty, fee, &maker.terms);
         let rested = self.order_mut(maker.id);
         rested.filled_value += size;
         rested.fee += fee;

@@ -2,8 +2,8 @@
 //! how they change and go in `amend`, how they wait for a price in `conditional`.
 //!
 //! Order of the refusals of a new order: account, its level (what only reduces needs none; of a leg after the mode), instrument, a leg of a hedge outside hedge mode, quantity (step, minimum,
-//! maximum), market ready, price, smallest value, link id, number of orders, the only position in hedge mode, reduce-only,
-//! limits of the position, margin.
+//! maximum), market ready, price, smallest value, link id, number of orders, the only position in hedge mode, the
+//! liquidation price, reduce-only, limits of the position, margin.
 
 use std::rc::Rc;
 
@@ -96,7 +96,7 @@ impl State {
         }
         self.match_incoming(&mut incoming);
         let filled = order.leaves - incoming.leaves;
-        self.note_filled(order.id, order.key, order.side, filled, &order.terms);
+        self.note_filled(&order, filled, incoming.fee_paid, &order.terms.clone());
         order.leaves = incoming.leaves;
         order.filled_value += incoming.filled_value;
         order.fee += incoming.fee_paid;
@@ -179,6 +179,9 @@ impl State {
         }
         if new.position_index == PositionIndex::OneWay && self.hedged.contains(&(account, instrument)) {
             return Err(Reject::PositionIndexMismatch);
+        }
+        if !is_market && !new.terms.close_on_trigger {
+            self.check_limit_of_position(key, price)?;
         }
         if new.reduce_only {
             qty = qty.min(self.closable(key, new.side)?);

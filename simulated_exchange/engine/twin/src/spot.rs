@@ -15,6 +15,7 @@ use exchange_core::{
     StopKind, TradeId, WalletReason, MONEY_MAX,
 };
 
+use crate::conditional::Waiting;
 use crate::contract::{sign, Contract, ONE};
 use crate::margin::Opening;
 use crate::matching::{FeeRule, Leg};
@@ -42,7 +43,17 @@ impl State {
     fn locked_by_waiting(&self, account: usize, coin: CoinId) -> i128 {
         let waiting = self.waiting.values();
         let own = waiting.filter(|one| one.key.account == account && one.kind == StopKind::SpotTpSl);
-        let held = own.map(|one| self.held_by_waiting(one.key.instrument, &one.order));
+        let held = own.map(|one| {
+            let (paid_in, amount) = self.held_by_waiting(one.key.instrument, &one.order);
+            // of a pair the dearer one counts: at the older one's turn
+            match self.waiting.get(&one.partner) {
+                None => (paid_in, amount),
+                Some(other) if other.id < one.id => (paid_in, 0),
+                Some(other) => {
+                    (paid_in, amount.max(self.held_by_waiting(one.key.instrument, &other.order).1))
+                }
+            }
+        });
         held.filter(|(paid_in, _)| *paid_in == coin).map(|(_, amount)| amount).sum()
     }
 
@@ -60,12 +71,22 @@ impl State {
         (paid_in(&contract, order.side), amount)
     }
 
-    /// Refuses a waiting order that cannot hold what it pays with; `released` is what it holds already.
-    pub fn check_waiting_hold(&self, key: Key, order: &NewOrder, released: i128) -> Result<(), Reject> {
+    /// Refuses a waiting order that cannot hold what it pays with; `before` is what it was, if it changes.
+    pub fn check_waiting_hold(
+        &self,
+        key: Key,
+        order: &NewOrder,
+        before: Option<&Waiting>,
+    ) -> Result<(), Reject> {
         if !self.contracts[key.instrument].is_spot() || order.terms.is_leveraged {
             return Err(Reject::SpotTermsInvalid);
         }
-        let (coin, needed) = self.held_by_waiting(key.instrument, order);
+        let (coin, amount) = self.held_by_waiting(key.instrument, order);
+        let other = before.and_then(|before| self.waiting.get(&before.partner));
+        let held = |order: &NewOrder| self.held_by_waiting(key.instrument, order).1;
+        let others = other.map_or(0, |other| held(&other.order));
+        let released = before.map_or(0, |before| held(&before.order).max(others));
+        let needed = amount.max(others);
         if needed - released > self.spendable_cash(key.account, coin) {
             return Err(Reject::InsufficientBalance);
         }
@@ -100,7 +121,7 @@ impl State {
     }
 
     /// What may be spent of a coin.
-    fn spendable_cash(&self, account: usize, coin: CoinId) -> i128 {
+    pub fn spendable_cash(&self, account: usize, coin: CoinId) -> i128 {
         if self.is_isolated(account) {
             self.isolated_free(account, coin)
         } else {
@@ -249,7 +270,7 @@ impl State {
 }
 
 /// The coin that a side pays with.
-fn paid_in(contract: &Contract, side: Side) -> CoinId {
+pub fn paid_in(contract: &Contract, side: Side) -> CoinId {
     match side {
         Side::Buy => contract.settle,
         Side::Sell => contract.base.expect("spot"),

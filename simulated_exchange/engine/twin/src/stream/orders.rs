@@ -159,6 +159,13 @@ impl Stream {
         terms.in_quote = self.random.percent(15);
         self.maybe_waits(state, at, &mut terms);
         terms.holds = self.random.percent(if terms.trigger_price == Price(0) { 1 } else { 50 });
+        if self.random.percent(self.mood.with_exits) {
+            let kept = (terms.is_leveraged, terms.in_quote, terms.holds, terms.self_match, terms.slippage);
+            let waits = (terms.trigger_price, terms.trigger_by, terms.trigger_direction);
+            terms = self.exits(state, at);
+            (terms.is_leveraged, terms.in_quote, terms.holds, terms.self_match, terms.slippage) = kept;
+            (terms.trigger_price, terms.trigger_by, terms.trigger_direction) = waits;
+        }
         let reach = if terms.is_leveraged { 3 } else { 1 };
         let step = shown(contract.step());
         let steps = shown(payable * reach / contract.step()).clamp(1, 1 << 40);
