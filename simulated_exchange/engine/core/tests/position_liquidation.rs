@@ -69,7 +69,7 @@ fn liquidated(story: &Story) -> Vec<String> {
 fn bank_1_a_position_is_taken_over_at_its_own_bankruptcy() {
     let mut story = alice_is_long("10000");
     story.tell(
-        "who | does | qty | price | in\n alice | buy | 0.5 | 45000 | BTC\n alice | buy | 0.1 | 1900 | ETH",
+        "who | does | qty | price | in\n alice | buy | 0.5 | 45300 | BTC\n alice | buy | 0.1 | 1900 | ETH",
     );
     story.tell("who | does | qty | price\n maker | buy | 1 | 45100");
     story.index(BTC, "45226.2"); // 250.95 are left; maintenance is 226.131 + 24.75
