@@ -143,16 +143,16 @@ class Desk:
     ) -> Snapshot:
         """The account as this leader's copies see it."""
         account = self.port.account
-        positions = account.positions()
+        positions, hedges, equity = account.positions(), account.hedges(), account.equity()
         return Snapshot(
-            equity=account.equity(),
-            available=account.available(),
+            equity=equity,
+            available=None if equity is None else equity - account.margin(),
             wallet=account.wallet_balance,
             positions=positions,
             quotes=account.quotes,
             instruments=account.instruments,
             wave_start_ms=wave_start_ms,
-            external=self.journal.external(positions, leader_id, account.hedges()),
+            external=self.journal.external(positions, leader_id, hedges),
             pending=self.driver.pending(),
             leverage_settings=account.leverage_settings,
             depth=account.depth,
@@ -161,9 +161,9 @@ class Desk:
             exits_due=self.exits.due(leader_id),
             shared=self.shared,
             hedged=frozenset(account.legs),
-            hedges=account.hedges() if account.legs else {},
+            hedges=hedges,
             leader=leader,
-            guard=self.risk.guard(leader_id),
+            guard=self.risk.guard(leader_id, equity),
             reconciled=self.reconciled.is_set(),
         )
 

@@ -57,21 +57,24 @@ class RiskWatch:
         self._saved_s, self._saved = 0.0, self._known()
         self.stakes = Decimal(1)
 
-    def guard(self, leader_id: str = "") -> Guard:
-        """What may forbid an entry, of this leader's where one is named, at this moment."""
+    def guard(self, leader_id: str = "", equity: Decimal | None = None) -> Guard:
+        """What may forbid an entry, of this leader's where one is named, at this moment. `equity` = the
+        account's, where the caller knows it.
+        """
         self._forget_orders()
         state = self._control.read()
         control = state.level_of(leader_id)
         source = state if control is state.level else state.leaders[leader_id]
+        equity = self._account.equity() if equity is None else equity
         return Guard(
             control=control,
             control_by=source.by,
             control_at_ms=source.at_ms,
             control_reason=source.reason,
             orders_recent=len(self._sent_ms),
-            daily_loss_usdt=self._loss("day_start"),
-            weekly_loss_usdt=self._loss("week_start"),
-            drawdown=self._drawdown(),
+            daily_loss_usdt=self._loss("day_start", equity),
+            weekly_loss_usdt=self._loss("week_start", equity),
+            drawdown=self._drawdown(equity),
             stakes=self.stakes,
             clock_fault=self.clock_fault(),
             clock_offset_ms=self._account.clock_offset_ms(),
@@ -172,11 +175,11 @@ class RiskWatch:
 
     def losses_at_limit(self) -> dict[str, str]:
         """The limits that are reached, and a sentence on each."""
-        policy, found = self._policy, {}
+        policy, equity, found = self._policy, self._account.equity(), {}
         for name, limit, observed in (
-            ("daily_loss", policy.daily_loss_max_usdt, self._loss("day_start")),
-            ("weekly_loss", policy.weekly_loss_max_usdt, self._loss("week_start")),
-            ("drawdown", policy.drawdown_max_share, self._drawdown()),
+            ("daily_loss", policy.daily_loss_max_usdt, self._loss("day_start", equity)),
+            ("weekly_loss", policy.weekly_loss_max_usdt, self._loss("week_start", equity)),
+            ("drawdown", policy.drawdown_max_share, self._drawdown(equity)),
         ):
             if limit is not None and observed >= limit and not self._is_unexplained():
                 found[name] = f"{name} is {observed:.4f}, the limit is {limit}"
@@ -193,12 +196,12 @@ class RiskWatch:
         if after.number != before.number:
             log.error("trigger", name=name, level=level.value, detail=detail)
 
-    def _loss(self, mark: str) -> Decimal:
-        equity, start = self._account.equity(), self._marks.get(mark)
+    def _loss(self, mark: str, equity: Decimal | None) -> Decimal:
+        start = self._marks.get(mark)
         return ZERO if equity is None or start is None else max(ZERO, start - equity)
 
-    def _drawdown(self) -> Decimal:
-        equity, peak = self._account.equity(), self._marks.get("peak", ZERO)
+    def _drawdown(self, equity: Decimal | None) -> Decimal:
+        peak = self._marks.get("peak", ZERO)
         return ZERO if equity is None or peak <= 0 else max(ZERO, (peak - equity) / peak)
 
     def _forget_orders(self) -> None:

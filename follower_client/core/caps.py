@@ -10,8 +10,10 @@ Leverage = sum of |notional at mark| / equity, orders of unknown outcome counted
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 from follower_client.core.policy import LEADER_LEVERAGE_SHARE, Policy
 from follower_client.core.snapshot import Instrument, LeaderStep, Pending, Quote, Snapshot
@@ -32,8 +34,7 @@ MARGIN_RESERVE = Decimal(
 )  # fees of entry and exit and a tick of slippage on top of the initial margin
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(msgspec.Struct, frozen=True):
     """One cap: the most that may be ordered under it, the limit, and what the wanted quantity would have
     made.
     """
@@ -44,8 +45,7 @@ class Limit:
     observed: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class CapOutcome:
+class CapOutcome(msgspec.Struct, frozen=True):
     """The tightest cap. `qty` <= wanted, not yet rounded; `binding` is `None` when nothing was cut."""
 
     qty: Decimal
@@ -130,8 +130,7 @@ def leverage_after(snapshot: Snapshot, symbol: str, is_buy: bool, qty: Decimal) 
     return (others + max(abs(room.directional + qty) * quote.mark, room.against)) / snapshot.equity
 
 
-@dataclass(frozen=True, slots=True)
-class _Room:
+class _Room(msgspec.Struct, frozen=True):
     """One symbol before an order. `directional` = position in the order's direction with the pending orders
     of that direction filled; `against` = notional that pending orders could leave on the other side.
     """

@@ -9,8 +9,10 @@ target it chose then, every order after it: what is left is planned from the tar
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import replace as replaced
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from follower_client.core import caps
 from follower_client.core.decision import Action, Decision, skip
@@ -139,7 +141,7 @@ def _unrounded(
     own: Decimal,
 ) -> Decimal:
     """What would be wanted if the venue took any quantity: what a skip is worth is measured by it."""
-    finest = replace(instrument, qty_step=FINEST_STEP)
+    finest = replaced(instrument, qty_step=FINEST_STEP)
     try:
         return abs(_target(step, snapshot, policy, finest, quote, own, exiting=False))
     except SizingError:

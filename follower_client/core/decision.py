@@ -6,9 +6,10 @@ Belongs here: the record and the shortest way to a refusal. Does not belong here
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
 
 __all__ = ["Action", "Decision", "skip"]
 
@@ -22,8 +23,7 @@ class Action(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What to do next, as data.
 
     `qty`, `wanted_qty` are unsigned (`wanted_qty` before caps), `target_qty` signed. `limit_price` `None` =

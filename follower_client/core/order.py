@@ -117,5 +117,5 @@ def client_order_id(follower_id: str, leader_id: str, epoch: int, seq: int, leg:
     32 characters of `[a-z2-7]`. `n` rises only when order n - 1 of the leg is terminal at the venue.
     """
     text = "|".join((follower_id, leader_id, str(epoch), str(seq), leg, str(n)))
-    digest = hashlib.sha256(text.encode()).digest()
-    return base64.b32encode(digest).decode().lower()[:CLIENT_ORDER_ID_LENGTH]
+    digest = hashlib.sha256(text.encode()).digest()[: CLIENT_ORDER_ID_LENGTH * 5 // 8]
+    return base64.b32encode(digest).decode().lower()

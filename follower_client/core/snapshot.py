@@ -7,9 +7,12 @@ they are gathered (`executor`), what follows from them (`sizing`, `caps`, `decid
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from relay.protocol.messages import Signal
 
@@ -121,8 +124,7 @@ class StepKind(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaderStep:
+class LeaderStep(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of a signal as Decimals. `qty_*` and `exposure` are signed; stops are `None` if not set.
 
     `forced` = a liquidation or deleveraging did it. `leverage` = his setting for the position.
@@ -209,8 +211,7 @@ class Control(StrEnum):
     LOCK = "lock"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaderState:
+class LeaderState(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the leader, newest first, beside the signal itself. All quantities are signed.
 
     `qty_now` = his newest position in the signal's symbol, which may be newer than the signal; `exposures` =
@@ -224,7 +225,7 @@ class LeaderState:
     alive: bool = True
     silent_ms: int | None = None
     qty_now: Decimal | None = None
-    exposures: Mapping[str, Decimal] = field(default_factory=dict)
+    exposures: Mapping[str, Decimal] = {}
     leverage_now: Decimal | None = None
     leverage_recommended: Decimal | None = None
     equity_at_start: Decimal | None = None
@@ -240,8 +241,7 @@ class LeaderState:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """What may forbid entries beside the market. Losses are unsigned USDT, `drawdown` a share of the peak.
 
     `orders_recent` = orders sent in the last ten seconds; `stakes` = the share of the policy's size that is
@@ -262,8 +262,7 @@ class Guard:
     clock_offset_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The follower at one moment.
 
     `positions` = everything at the venue (what caps count), `external` = the part that this leader's signals
@@ -284,16 +283,16 @@ class Snapshot:
     instruments: Mapping[str, Instrument]
     wave_start_ms: int
     wallet: Decimal | None = None
-    external: Mapping[str, Decimal] = field(default_factory=dict)
-    pending: Mapping[str, Pending] = field(default_factory=dict)
-    leverage_settings: Mapping[str, Decimal] = field(default_factory=dict)
-    depth: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
-    carried: Mapping[str, Decimal] = field(default_factory=dict)
+    external: Mapping[str, Decimal] = {}
+    pending: Mapping[str, Pending] = {}
+    leverage_settings: Mapping[str, Decimal] = {}
+    depth: Mapping[str, tuple[Decimal, Decimal]] = {}
+    carried: Mapping[str, Decimal] = {}
     blocked_symbols: frozenset[str] = frozenset()
     exits_due: frozenset[str] = frozenset()
     shared: bool = False
     hedged: frozenset[str] = frozenset()
-    hedges: Mapping[str, Decimal] = field(default_factory=dict)
+    hedges: Mapping[str, Decimal] = {}
     leader: LeaderState = LeaderState()
     guard: Guard = Guard()
     reconciled: bool = True

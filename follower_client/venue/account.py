@@ -136,13 +136,16 @@ class AccountState:
     def available(self) -> Decimal | None:
         """Equity less the initial margin of positions at their leverage setting."""
         equity = self.equity()
-        if equity is None:
-            return None
+        return None if equity is None else equity - self.margin()
+
+    def margin(self) -> Decimal:
+        """Initial margin of the positions that have a price."""
+        total = ZERO
         for symbol, holding in self._parts():
             if symbol in self.quotes:
                 leverage = self.leverage_settings.get(symbol, Decimal(1))
-                equity -= abs(holding.qty) * self.quotes[symbol].mark / leverage
-        return equity
+                total += abs(holding.qty) * self.quotes[symbol].mark / leverage
+        return total
 
     def apply_fill(
         self, symbol: str, *, is_buy: bool, qty: Decimal, price: Decimal, fee: Decimal, closes: bool = False

@@ -250,7 +250,7 @@ def test_a_leaders_exit_never_adds_risk_and_is_never_gated(
     raw = signal(before=str(leader_before), after=str(after), price="60000")
     account = Account(Decimal(10_000), {BTC: held})
     state = account.snapshot(after)
-    state = replace(state, leader=replace(state.leader, alive=alive))
+    state = msgspec.structs.replace(state, leader=msgspec.structs.replace(state.leader, alive=alive))
     decision = decide(raw, state, policy, NOW_MS + late_ms)
     if decision.action is Action.ORDER:
         assert decision.reduce_only and 0 < decision.qty <= abs(held)
@@ -308,7 +308,7 @@ def test_whatever_a_leader_signs_is_answered_and_stays_within_the_caps(
         ),
     )
     account = Account(Decimal(10_000), {BTC: held})
-    state = replace(account.snapshot(Decimal(0)), leader=LeaderState(qty_now=known_now))
+    state = msgspec.structs.replace(account.snapshot(Decimal(0)), leader=LeaderState(qty_now=known_now))
     decision = decide(raw, state, policy, NOW_MS)
     if decision.action is Action.ORDER and not decision.reduce_only:
         check_caps(policy, raw, account, decision)
@@ -341,7 +341,7 @@ def test_in_hedge_mode_both_legs_count_whoever_holds_them(
     account = Account(Decimal(50_000))
     lot = Decimal("0.001")
     own = (own_share * (long if own_share > 0 else short)).quantize(lot)
-    state = replace(
+    state = msgspec.structs.replace(
         account.snapshot(leader_qty),
         positions={BTC: long - short},
         external={BTC: long - short - own},
