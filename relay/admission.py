@@ -91,6 +91,7 @@ class Admission:
         self._on_leaders = on_leaders
         self._planner = planner or Planner()
         self._monitor_key = monitor_key
+        self._with_keys: set[str] = set()  # leaders whose group keys have a stream
         self._barred: dict[str, float] = {}  # followers, until when
         self._without: frozenset[str] = frozenset()  # of them, as the broker was told
         self._known_leaders = {leader.id for leader in registry.leaders()}
@@ -231,6 +232,13 @@ class Admission:
     async def _on_members(self, message: BusMessage) -> bytes:
         """One page of who may hear a leader and the keys to wrap for them, from the last id seen on."""
         leader_id, after = message.subject.partition(".")[2], message.data.decode("ascii", "replace")
+        if not after and leader_id not in self._with_keys:  # who asks this writes keys next
+            try:
+                await self._broker.keep_keys_of(leader_id)
+            except BusError as error:
+                _log.warning("keys_not_kept_yet", leader=leader_id, reason=str(error))
+                return b""
+            self._with_keys.add(leader_id)
         page = self._registry.members(leader_id, after, MEMBERS_PER_PAGE)
         if not after and self._monitor_key:
             page.insert(0, (MONITOR_MEMBER, self._monitor_key))

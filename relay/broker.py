@@ -156,6 +156,14 @@ class Broker:
             await system.close()
         _log.info("users_changed", leaders=len(leaders), followers=len(followers), invites=len(invites))
 
+    async def keep_keys_of(self, leader_id: str) -> None:
+        """Make the stream of this leader's group keys. Raises `BusError`."""
+        admin = await self.connect(ADMIN)
+        try:
+            await ensure_keys(admin, leader_id, self._retention)
+        finally:
+            await admin.close()
+
     async def wait_failed(self) -> None:
         """Raises `Failed` once the broker keeps dying; never returns before `stop`."""
         assert self._watcher is not None, "start the broker first"
@@ -248,7 +256,6 @@ class Broker:
             for leader in self._leaders:
                 await ensure_signals(admin, leader.id, self._retention)
             await ensure_reports(admin, self._retention)
-            await ensure_keys(admin, self._retention)
             await ensure_plans(admin, self._retention)
             self._with_stream = {leader.id for leader in self._leaders}
         finally:

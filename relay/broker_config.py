@@ -26,6 +26,7 @@ from relay.protocol.groups import MONITOR_MEMBER
 __all__ = [
     "ADMIN",
     "FEEDS_CLOSED",
+    "KEY_READS",
     "MONITOR",
     "PAYLOAD_BYTES_MAX",
     "REPORTS_CONSUMER",
@@ -54,7 +55,7 @@ ADMIN = "admin"  # makes streams
 MONITOR = "monitor"  # hears everything, takes in reports
 REPORTS_CONSUMER = "monitor"  # the durable consumer's name
 
-_KEY_READS = subjects.direct_get(f"{subjects.KEYS_STREAM}.{subjects.KEYS_SUBJECTS}")
+KEY_READS: Final = subjects.direct_get(f"*.{subjects.KEYS_SUBJECTS}")  # of every leader's own stream
 _PLAN_READS = subjects.direct_get(f"{subjects.PLANS_STREAM}.{subjects.PLANS_SUBJECTS}")
 # what followers hear is written by no answer to one of them: subjects as nats-server maps them in FOLLOWERS
 FEEDS_CLOSED: Final = {"feed.*": "nowhere.feed.$1", "beat.*": "nowhere.beat.$1"}
@@ -249,6 +250,7 @@ def _follower_rights(follower: FollowerUser) -> Rights:
         publish += [
             subjects.reports(leader, follower.id),
             subjects.leave(leader, follower.id),
+            subjects.direct_get(f"{subjects.keys_stream(leader)}.{own_key}"),
             subjects.direct_get(f"{subjects.KEYS_STREAM}.{own_key}"),
             subjects.direct_get(subjects.stream(leader)),
             subjects.history(subjects.stream(leader)),
@@ -280,7 +282,7 @@ def _relay_account(users: BrokerUsers) -> dict[str, Any]:
             f"$JS.API.CONSUMER.INFO.{reports}",
             f"$JS.ACK.{reports}.>",
             "$JS.API.DIRECT.GET.*",
-            subjects.direct_get(f"{subjects.KEYS_STREAM}.{subjects.group_key('*', '*', MONITOR_MEMBER)}"),
+            subjects.direct_get(f"*.{subjects.group_key('*', '*', MONITOR_MEMBER)}"),
         ],
         subscribe=["feed.*", "beat.*", f"{subjects.inbox_prefix(MONITOR)}.>"],
     )
@@ -304,7 +306,7 @@ def _relay_account(users: BrokerUsers) -> dict[str, Any]:
                 "response_type": "Stream",
                 "accounts": ["LEADERS", "FOLLOWERS"],
             },
-            {"service": _KEY_READS, "response_type": "Stream", "accounts": ["FOLLOWERS"]},
+            {"service": KEY_READS, "response_type": "Stream", "accounts": ["FOLLOWERS"]},
             {"service": _PLAN_READS, "response_type": "Stream", "accounts": ["LEADERS"]},
             *(
                 {"service": subject, "accounts": ["FOLLOWERS"]}
@@ -344,7 +346,7 @@ def _followers_account(users: list[dict[str, Any]]) -> dict[str, Any]:
             _BEATS,
             _service("$JS.API.DIRECT.GET.*"),
             {**_service("$JS.API.DIRECT.GET.*"), "to": subjects.history("*")},  # for leaf nodes
-            _service(_KEY_READS),
+            _service(KEY_READS),
             *map(_service, (subjects.REPORTS_SUBJECTS, subjects.JOINS, subjects.LEAVES)),
         ],
     }

@@ -38,8 +38,10 @@ from relay.streams import (
     ensure_keys,
     ensure_plans,
     ensure_reports,
+    ensure_shared_keys,
     ensure_signals,
     find_open_feeds,
+    has_own_keys,
 )
 
 __all__ = ["ExternalBroker"]
@@ -156,6 +158,20 @@ class ExternalBroker:
             await self._make_streams()
         _log.info("users_changed", leaders=len(leaders), followers=len(followers), invites=len(invites))
 
+    async def keep_keys_of(self, leader_id: str) -> None:
+        """Make the stream of this leader's group keys, or everybody's where the servers' settings open no
+        other. Raises `BusError`.
+        """
+        system, admin = await self.connect(SYSTEM), await self.connect(ADMIN)
+        try:
+            if await has_own_keys(system):
+                await ensure_keys(admin, leader_id, self._retention)
+                return
+            _log.warning("keys_shared", action="FOLLOWERS and RELAY need another subject: docs/cluster.md")
+            await ensure_shared_keys(admin, self._retention)
+        finally:
+            await asyncio.gather(system.close(), admin.close())
+
     async def wait_failed(self) -> None:
         """Raises `Failed` once the cluster is no longer what it must be; never returns before `stop`."""
         await asyncio.shield(self._failed)
@@ -199,7 +215,6 @@ class ExternalBroker:
                     await ensure_signals(admin, leader.id, self._retention)
                     self._with_stream.add(leader.id)
             await ensure_reports(admin, self._retention)
-            await ensure_keys(admin, self._retention)
             await ensure_plans(admin, self._retention)
         finally:
             await admin.close()

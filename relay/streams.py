@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from relay.broker_config import FEEDS_CLOSED, PAYLOAD_BYTES_MAX, REPORTS_CONSUMER
+from relay.broker_config import FEEDS_CLOSED, KEY_READS, PAYLOAD_BYTES_MAX, REPORTS_CONSUMER
 from relay.errors import Failed
-from relay.nats_bus import Bus, BusError, BusTimeout
+from relay.nats_bus import Bus, BusError, BusTimeout, BusUnavailable
 from relay.protocol import subjects
 from relay.protocol.groups import WRAPPED_BYTES_MAX
 
@@ -21,11 +21,14 @@ __all__ = [
     "ensure_keys",
     "ensure_plans",
     "ensure_reports",
+    "ensure_shared_keys",
     "ensure_signals",
     "find_open_feeds",
+    "has_own_keys",
 ]
 
 DEDUPE_WINDOW_S = 120
+KEYS_BEFORE = "keys.before"  # where nobody may write
 MAKE_TIMEOUT_S = 10.0  # a cluster has to agree first
 SIGNAL_BYTES_MAX = 20 * 1024  # the envelope's 16 KiB and the broker's headers
 _NANOSECONDS = 1_000_000_000
@@ -118,19 +121,52 @@ async def ensure_reports(admin: Bus, retention: Retention) -> None:
     await admin.api(subject, {"stream_name": subjects.REPORTS_STREAM, "config": config})
 
 
-async def ensure_keys(admin: Bus, retention: Retention) -> None:
-    """Members' wrapped keys of private groups: the newest of each subject, as long as signals are kept."""
+async def ensure_keys(admin: Bus, leader_id: str, retention: Retention) -> None:
+    """The wrapped keys of one leader's private group: the newest of each subject, kept as signals are.
+    What he writes, however much, pushes out no other leader's.
+    """
+    await _free_keys(admin)
     await _ensure(
-        admin,
-        subjects.KEYS_STREAM,
-        {
-            "subjects": [subjects.KEYS_SUBJECTS],
-            "max_msg_size": WRAPPED_BYTES_MAX,
-            "max_msgs_per_subject": 1,
-            "allow_direct": True,
-        },
-        retention,
+        admin, subjects.keys_stream(leader_id), _keys_config(subjects.keys_of(leader_id)), retention
     )
+
+
+async def ensure_shared_keys(admin: Bus, retention: Retention) -> None:
+    """One stream for all leaders' keys: for servers whose settings open no other."""
+    await _ensure(admin, subjects.KEYS_STREAM, _keys_config(subjects.KEYS_SUBJECTS), retention)
+
+
+async def has_own_keys(system: Bus) -> bool:
+    """Whether every server's settings let followers read keys of leaders' own streams."""
+    answers = await system.api_all("$SYS.REQ.SERVER.PING.ACCOUNTZ", body={"account": "FOLLOWERS"})
+    accounts = [answer.get("data", {}).get("account_detail") or {} for answer in answers]
+    imports = [
+        {one.get("subject") for one in account.get("imports") or []} for account in accounts if account
+    ]
+    return bool(imports) and all(KEY_READS in subjects_in for subjects_in in imports)
+
+
+def _keys_config(keys: str) -> dict[str, Any]:
+    return {
+        "subjects": [keys],
+        "max_msg_size": WRAPPED_BYTES_MAX,
+        "max_msgs_per_subject": 1,
+        "allow_direct": True,
+    }
+
+
+async def _free_keys(admin: Bus) -> None:
+    """A stream that takes in everybody's keys would stand in the way: what it has is kept and read, no more
+    comes in.
+    """
+    try:
+        config = (await admin.api(f"$JS.API.STREAM.INFO.{subjects.KEYS_STREAM}", {}))["config"]
+    except (BusTimeout, BusUnavailable):
+        raise
+    except BusError:
+        return  # there never was one
+    if subjects.KEYS_SUBJECTS in config["subjects"]:
+        await _changed(admin, subjects.KEYS_STREAM, {**config, "subjects": [KEYS_BEFORE]})
 
 
 async def ensure_plans(admin: Bus, retention: Retention) -> None:

@@ -18,7 +18,15 @@ import structlog
 from nats.aio.msg import Msg
 
 from relay.nats_bus.connection import RECONNECT_WAIT_S, REQUEST_TIMEOUT_S, Connection
-from relay.nats_bus.errors import BusError, BusTimeout, BusUnavailable, Fenced, StreamBehind
+from relay.nats_bus.errors import (
+    BusError,
+    BusTimeout,
+    BusUnavailable,
+    Fenced,
+    NobodyAnswers,
+    NotPermitted,
+    StreamBehind,
+)
 from relay.nats_bus.history import HISTORY_BATCH
 from relay.protocol import subjects
 
@@ -155,9 +163,23 @@ class Bus(Connection):
     async def fetch_group_key(
         self, leader_id: str, group_epoch: int, member_id: str, *, timeout_s: float = REQUEST_TIMEOUT_S
     ) -> bytes | None:
-        """One's own wrapped key of a group epoch; None if there is none."""
+        """One's own wrapped key of a group epoch; None if there is none. Older keys, and a relay from before,
+        have it in the stream that was everybody's.
+        """
         subject = subjects.group_key(leader_id, group_epoch, member_id)
-        return await self._newest(subjects.KEYS_STREAM, subject, timeout_s)
+        missing: BusError | None = None
+        try:
+            found = await self._newest(subjects.keys_stream(leader_id), subject, timeout_s)
+            if found is not None:
+                return found
+        except (NobodyAnswers, NotPermitted) as error:
+            missing = error
+        try:
+            return await self._newest(subjects.KEYS_STREAM, subject, timeout_s)
+        except NobodyAnswers:
+            if missing is not None:
+                raise
+            return None
 
     async def put_plan(self, leader_id: str, data: bytes) -> None:
         """Write a leader's entry of plans; safe to repeat."""

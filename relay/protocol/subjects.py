@@ -32,6 +32,8 @@ __all__ = [
     "inbox_prefix",
     "instance",
     "join",
+    "keys_of",
+    "keys_stream",
     "leave",
     "market",
     "members",
@@ -46,7 +48,7 @@ __all__ = [
 IDENTIFIER_PATTERN = r"\A[a-z0-9]{1,32}\Z"
 REPORTS_STREAM = "REPORTS"
 REPORTS_SUBJECTS = "reports.*.*"
-KEYS_STREAM = "KEYS"
+KEYS_STREAM = "KEYS"  # everybody's, from before each leader had one of his own: still read
 KEYS_SUBJECTS = "keys.*.*.*"
 MEMBERS = "members.*"
 MARKETS = "market.*"
@@ -103,6 +105,16 @@ def group_key(leader_id: str, group_epoch: int | str, member_id: str) -> str:
         if name != "*":
             check_identifier(name)
     return f"keys.{leader_id}.{group_epoch}.{member_id}"
+
+
+def keys_stream(leader_id: str) -> str:
+    """The stream with the wrapped keys of one leader's group: what he writes pushes out nobody else's."""
+    return f"KEYS_{check_identifier(leader_id)}"
+
+
+def keys_of(leader_id: str) -> str:
+    """All the keys of one leader's group."""
+    return f"keys.{check_identifier(leader_id)}.*.*"
 
 
 def market(leader_id: str) -> str:

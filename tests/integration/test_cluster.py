@@ -163,6 +163,14 @@ async def test_rights_are_the_same_when_the_cluster_asks_for_them(tmp_path: Path
         for seq, wire in enumerate(chain.wires, 1):
             await alice.publish_signal("alice", wire, seq - 1, f"alice.7.{seq}", timeout_s=10)
         await eventually(lambda: heard == chain.wires, 20)
+        await cluster.broker.keep_keys_of("alice")
+        await alice.publish_group_key("alice", 1, "bob", b"wrapped")
+        member = await cluster.bus("bob", node="c")
+        assert await member.fetch_group_key("alice", 1, "bob") == b"wrapped"
+        own = await cluster.broker.connect(ADMIN)
+        state = (await own.api("$JS.API.STREAM.INFO.KEYS_alice", {}, timeout_s=10))["state"]
+        assert state["messages"] == 1  # in the leader's own stream
+        await asyncio.gather(member.close(), own.close())
         forbidden = [
             "signals.alice", "signals.carol", "feed.alice", "reports.alice.eve", "reports.carol.bob",
             "beat.alice", "$JS.API.DIRECT.GET.SIGNALS_carol", "$JS.API.STREAM.PURGE.SIGNALS_alice",

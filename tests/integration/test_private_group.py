@@ -238,6 +238,8 @@ async def _raw_attempts(url: str, eva: Member, folder: Path) -> None:
     )
     targets = [
         "$JS.API.DIRECT.GET.KEYS", "$JS.API.DIRECT.GET.KEYS.keys.alice.2.mia", "keys.alice.2.eva",
+        "$JS.API.DIRECT.GET.KEYS_alice", "$JS.API.DIRECT.GET.KEYS_alice.keys.alice.2.mia",
+        "$JS.API.DIRECT.GET.KEYS_alice.keys.alice.2.*",
         "members.alice", "$JS.API.STREAM.MSG.GET.KEYS", "$JS.API.CONSUMER.CREATE.KEYS",
     ]  # fmt: skip
     for subject in targets:

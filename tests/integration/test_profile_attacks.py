@@ -170,6 +170,8 @@ async def test_a_reply_subject_brings_no_profile_anywhere(tmp_path: Path) -> Non
     ]  # fmt: skip
     async with door(tmp_path) as here:
         alice, carol = await both_told(here)
+        for leader in ("alice", "carol"):
+            await here.room.broker.keep_keys_of(leader)
         leaked = profile("carol", CAROL, 5000, text="a draft that she never handed in")
         await carol.request("signals.carol", leaked, timeout=5)
         heard = await _eavesdrop(here.room)
@@ -242,7 +244,7 @@ async def _all_rejected(eavesdroppers: list[tuple[Client, list[Msg]]]) -> None:
 
 async def _nothing_stored(room: Room) -> None:
     admin = await room.broker.connect(ADMIN)
-    for stream in ("REPORTS", "KEYS"):
+    for stream in ("REPORTS", "KEYS_alice", "KEYS_carol"):
         info = await admin.api(f"$JS.API.STREAM.INFO.{stream}", {})
         assert info["state"]["messages"] == 0, stream
     await admin.close()
