@@ -6,7 +6,8 @@ taken already (`order_driver`), what a pause means (`core.gates`).
 
 A lease that rests at the venue would need an order that may be executed. The bus is there. The broker lets a
 follower alone write below his inbox, but others can have answers sent there, with what their leader stored:
-so a word counts if it was made with the follower's own key to the broker. Nobody else can make him pause.
+so a word counts if it was made with the follower's own key to the broker, and so is the address. Nobody else
+can make him pause, or send him more than he can read.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ TRIES = 4
 COMMANDS_AHEAD = 50
 OWN_NAME = re.compile(r"[a-z2-7]{32}")
 MARK_BYTES = 32
+TOKEN_CHARS = 32
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +76,8 @@ class TwinWatch:
     def __init__(self, bus: _Bus, follower_id: str, seed: str, on_twin: Callable[[str], None]) -> None:
         self._bus = bus
         self._seed = seed.encode()
-        self._subject = subjects.instance(follower_id)
+        token = hmac.digest(self._seed, b"instance " + follower_id.encode(), "sha256")
+        self._subject = subjects.instance(follower_id, token.hex()[:TOKEN_CHARS])
         self._on_twin = on_twin
         self._own = Running(now_ms(), secrets.token_hex(8), socket.gethostname()[:64])
         self._known: set[str] = set()

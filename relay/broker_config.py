@@ -243,7 +243,7 @@ def _leader_rights(leader: LeaderUser) -> Rights:
 
 
 def _follower_rights(follower: FollowerUser) -> Rights:
-    publish: list[str] = [subjects.instance(follower.id)]
+    publish: list[str] = [subjects.instance(follower.id, "*")]
     subscribe: list[str] = []
     for leader in follower.leaders:
         own_key = subjects.group_key(leader, "*", follower.id)

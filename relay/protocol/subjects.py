@@ -160,9 +160,12 @@ def history(stream_name: str) -> str:
     return f"history.{stream_name}"
 
 
-def instance(follower_id: str) -> str:
-    """Where programs that run as one follower hear of one another: below his inbox, which is his alone."""
-    return f"{inbox_prefix(follower_id)}.instance"
+def instance(follower_id: str, token: str) -> str:
+    """Where programs that run as one follower hear of one another: below his inbox, which is his alone.
+
+    `token` ("*" for all) is what nobody else can guess: others may have answers sent to an address they know.
+    """
+    return f"{inbox_prefix(follower_id)}.instance.{token}"
 
 
 def inbox_prefix(user_id: str) -> str:

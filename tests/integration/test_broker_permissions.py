@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import nats.errors
@@ -13,7 +14,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from follower_client.twin import MARK_BYTES, Running, TwinWatch
+from follower_client.twin import MARK_BYTES, TOKEN_CHARS, Running, TwinWatch
 from relay import broker_config
 from relay.broker_config import ADMIN, SYSTEM
 from relay.keys import create_nkey, load_nkey_seed
@@ -45,7 +46,7 @@ async def test_nobody_publishes_where_he_may_not(tmp_path: Path) -> None:
             "$JS.API.CONSUMER.MSG.NEXT.REPORTS.monitor", "$JS.API.DIRECT.GET.SIGNALS_carol",
             "$JS.API.DIRECT.GET.REPORTS",
             "$JS.API.DIRECT.GET.SIGNALS_alice.signals.alice", "$SYS.REQ.SERVER.PING", "_INBOX_eve.x",
-            "_INBOX_eve.instance", "_INBOX_bob.x",
+            "_INBOX_eve.instance", "_INBOX_eve.instance.x", "_INBOX_bob.x", "_INBOX_bob.instance",
         ],
         "alice": [
             "signals.carol", "feed.alice", "feed.carol", "beat.carol", "reports.alice.bob",
@@ -221,8 +222,7 @@ async def test_an_answer_sent_into_anothers_inbox_changes_nothing_he_reads(tmp_p
             await bob.publish("history.SIGNALS_alice", b'{"seq":1,"batch":9}', reply=guess)
         await settle(bob)
         system = await room.broker.connect(SYSTEM)
-        answer = await system.api("$SYS.REQ.SERVER.PING.CONNZ", {"auth": True, "subscriptions": True})
-        row = next(one for one in answer["data"]["connections"] if one.get("name") == "eve")
+        row = await row_of(system, "eve")
         assert row["out_msgs"] == 0
         (inbox,) = row["subscriptions_list"]
         reader, asked = FeedReader("alice", samples.PUBLIC), 0
@@ -244,25 +244,40 @@ async def test_a_leader_and_a_follower_of_his_pause_nobody_else(tmp_path: Path) 
     """What the leader stored is sent where a follower's programs tell one another that they run."""
     async with running_room(tmp_path) as room:
         alice, dave, bob = await room.bus("alice"), await room.bus("dave"), await room.attacker("bob", [])
-        said, told, heard = msgspec.json.encode(Running(0, "elsewhere")), list[str](), list[bytes]()
-
-        async def hear(message: BusMessage) -> None:
-            heard.append(message.data)
-
+        said, told = msgspec.json.encode(Running(0, "elsewhere")), list[str]()
         for seq, stored in enumerate((said, bytes(MARK_BYTES) + said), 1):
             await alice.publish_signal("alice", stored, seq - 1, f"alice.1.{seq}")
-        await dave.subscribe(subjects.instance("dave"), hear)
         first = TwinWatch(dave, "dave", room.seed("dave"), told.append)
         await first.start()
-        for seq in (1, 2):
-            body = json.dumps({"seq": seq}).encode()
-            await bob.publish("history.SIGNALS_alice", body, reply=subjects.instance("dave"))
-        await eventually(lambda: len(heard) == 3)
+        system = await room.broker.connect(SYSTEM)
+        (address,) = (
+            one for one in (await row_of(system, "dave"))["subscriptions_list"] if "instance" in one
+        )
+
+        async def sent_to(*targets: str) -> int:
+            """How many of two answers for each of these reached dave."""
+            before = (await row_of(system, "dave"))["out_msgs"]
+            for target in targets:
+                await bob.publish("history.SIGNALS_alice", b'{"seq":1,"batch":2}', reply=target)
+            await settle(bob)
+            await bob.request("history.SIGNALS_alice", b'{"seq":1}', timeout=5)
+            return int((await row_of(system, "dave"))["out_msgs"]) - int(before)
+
+        guesses = ("", ".x", ".*", ".>", "." + "0" * TOKEN_CHARS)
+        assert await sent_to(*(f"_INBOX_dave.instance{guess}" for guess in guesses)) == 0
+        assert await sent_to(address) > 0  # had he the address, a word would have to be dave's own
+        await dave.fetch_range(subjects.stream("carol"), 1, 1)
         assert told == []
         second = TwinWatch(dave, "dave", room.seed("dave"), told.append)
         await second.start()
         await eventually(lambda: len(told) == 1)
-        await asyncio.gather(alice.close(), dave.close(), bob.close())
+        await asyncio.gather(alice.close(), dave.close(), bob.close(), system.close())
+
+
+async def row_of(system: Bus, name: str) -> dict[str, Any]:
+    """What the broker knows of a connection."""
+    answer = await system.api("$SYS.REQ.SERVER.PING.CONNZ", {"auth": True, "subscriptions": True})
+    return next(one for one in answer["data"]["connections"] if one.get("name") == name)
 
 
 async def test_answers_lost_to_anothers_wildcard_cost_time_and_no_signal(tmp_path: Path) -> None:
