@@ -158,6 +158,7 @@ async def test_f6_a_broker_killed_again_and_again_loses_nothing_acknowledged(
             await alice.settled()
         await eventually(lambda: bool(bob.seqs) and bob.seqs[-1] == alice.head, 30)
         assert bob.seqs == list(range(1, alice.head + 1)), f"FAULT_SEED={SEED}"
+        print(f"FAULT_SEED={SEED}, {ROUNDS} rounds")  # noqa: T201 - which storm it was
 
 
 async def test_f7_what_a_power_loss_took_is_sent_again_and_doubled_for_nobody(tmp_path: Path) -> None:
