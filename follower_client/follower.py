@@ -354,7 +354,8 @@ class Follower:
 
     def _all_out(self) -> None:
         leaders = ", ".join(leader.id for leader in self.settings.leaders)
-        reason = f"not let in any more: put out by the leader ({leaders}), or by who runs it; asked again"
+        by = f"by the leader ({leaders}), by who runs it, or for a while for taking too much"
+        reason = f"not let in any more: put out {by}; asked again"
         self._standing.put_out(EVERYBODY, f"{reason} every {PUT_OUT_WAIT_S:g} s")
 
     def _denied(self, subject: str) -> None:

@@ -66,7 +66,9 @@ def people(
 
 
 class Admission:
-    """Runs beside the broker. `on_leaders` is called after the leaders have changed."""
+    """Runs beside the broker. `on_leaders` is called after the leaders have changed,
+    `on_barred` with whom is kept out, why and for how many seconds.
+    """
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class Admission:
         followers: Sequence[FollowerUser] = (),
         signing_keys: Mapping[str, str] | None = None,
         on_leaders: Callable[[], None] = lambda: None,
+        on_barred: Callable[[str, str, float], None] = lambda _id, _why, _seconds: None,
         planner: Planner | None = None,
         monitor_key: str = "",
     ) -> None:
@@ -88,7 +91,7 @@ class Admission:
         self._registry = registry
         self._fixed = (leaders, followers)
         self._fixed_keys = dict(signing_keys or {})
-        self._on_leaders = on_leaders
+        self._on_leaders, self._on_barred = on_leaders, on_barred
         self._planner = planner or Planner()
         self._monitor_key = monitor_key
         self._with_keys: set[str] = set()  # leaders whose group keys have a stream
@@ -118,6 +121,7 @@ class Admission:
             todo = "`relay followers remove` puts him out for good"
             _log.error("follower_barred", follower=follower_id, why=why, seconds=BAR_S, todo=todo)
         self._barred[follower_id] = time.monotonic() + BAR_S
+        self._on_barred(follower_id, why, BAR_S)
         self._changed.set()
 
     def _still_barred(self) -> frozenset[str]:

@@ -65,6 +65,7 @@ async def serve(settings: ServeSettings, stop: asyncio.Event, *, as_json: bool) 
             followers=followers,
             signing_keys={leader.id: leader.signing_key for leader in settings.leaders},
             on_leaders=monitor.leaders_changed.set,
+            on_barred=watching.hear_barred,
             planner=planner,
             monitor_key=private.box_key,
         )

@@ -160,6 +160,11 @@ class Watching:
         self._to_keep.clear()
         return found
 
+    def hear_barred(self, follower_id: str, why: str, seconds: float) -> None:
+        """A follower is kept out for so long."""
+        now_ms = self._clock_ms()
+        self.watch.hear_barred(follower_id, why, now_ms, now_ms + int(seconds * 1000))
+
     async def run(self) -> None:
         """Look every LOOK_SECONDS, until cancelled."""
         await asyncio.sleep(SETTLE_SECONDS if self._has_past else 0)

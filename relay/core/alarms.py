@@ -204,7 +204,17 @@ def _transit(watch: Watch, now_ms: int) -> Iterator[Alarm]:
                 yield Alarm("slow_transit", follower_id, "warning", now_ms, what, todo)
 
 
+def _barred(watch: Watch, now_ms: int) -> Iterator[Alarm]:
+    for follower_id, barred in sorted(watch.barred.items()):
+        if now_ms < barred.until_ms:
+            minutes = (barred.until_ms - barred.since_ms) / 60_000
+            what = f"{follower_id} is kept out for {minutes:.0f} min, he takes too much: {barred.why}."
+            todo = "Nothing is copied meanwhile, exits neither: tell him, he may flatten at his venue, and "
+            todo += "resumes when he is let in. Was it no mistake: `relay followers remove`."
+            yield Alarm("follower_barred", follower_id, "critical", barred.since_ms, what, todo)
+
+
 RULES: tuple[Callable[[Watch, int], Iterator[Alarm]], ...] = (
     *(_no_heartbeat, _gap, _equivocation, _front_runs, _against, _unfair),
-    *(_silent, _stale, _unknown, _exposure, _skew, _rejects, _transit),
+    *(_silent, _stale, _unknown, _exposure, _skew, _rejects, _transit, _barred),
 )

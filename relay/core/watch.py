@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from relay.core.drift import clocks_apart
 from relay.core.verdicts import EXECUTED_VERDICTS, Judged, PublishedSignal, is_entry
@@ -76,6 +77,14 @@ class FollowerState:
     transits: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
 
 
+class Barred(NamedTuple):
+    """Why a follower is kept out, since when, until when."""
+
+    why: str
+    since_ms: int
+    until_ms: int
+
+
 class Watch:
     """Hears what the monitor hears."""
 
@@ -84,6 +93,7 @@ class Watch:
         self.listening_ms = 0  # since when; nobody is silent because nobody listened
         self._leaders: dict[str, LeaderState] = {}
         self._followers: dict[tuple[str, str], FollowerState] = {}
+        self.barred: dict[str, Barred] = {}  # followers whom the relay keeps out for a while
 
     # -- hearing --------------------------------------------------------------------------------------------
 
@@ -119,6 +129,12 @@ class Watch:
     def hear_lost(self, leader_id: str, count: int) -> None:
         """Messages are gone for good."""
         self._leader(leader_id).lost += count
+
+    def hear_barred(self, follower_id: str, why: str, now_ms: int, until_ms: int) -> None:
+        """The relay keeps a follower out: he takes too much of the broker."""
+        before = self.barred.get(follower_id)
+        since_ms = before.since_ms if before is not None and now_ms < before.until_ms else now_ms
+        self.barred[follower_id] = Barred(why, since_ms, until_ms)
 
     def hear_lock(self, leader_id: str, reason: str, detail: str, now_ms: int) -> None:
         """The leader contradicts himself."""

@@ -35,18 +35,24 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def guarded(folder: Path) -> AsyncIterator[Room]:
+async def guarded(folder: Path) -> AsyncIterator[tuple[Room, list[str]]]:
     async with running_room(folder) as room:
-        registry, ready = Registry.open(folder / "registry.sqlite"), asyncio.Event()
+        registry, ready, barred = Registry.open(folder / "registry.sqlite"), asyncio.Event(), list[str]()
         people = room.broker.leaders, room.broker.followers
-        admission = Admission(room.broker, registry, leaders=people[0], followers=people[1])
+        admission = Admission(
+            room.broker,
+            registry,
+            leaders=people[0],
+            followers=people[1],
+            on_barred=lambda who, _why, _seconds: barred.append(who),
+        )
         tasks = [
             asyncio.create_task(admission.run(ready)),
             asyncio.create_task(Guard(room.broker, admission.bar).run()),
         ]
         await asyncio.wait_for(ready.wait(), 10)
         try:
-            yield room
+            yield room, barred
         finally:
             for task in tasks:
                 await cancel(task)
@@ -70,7 +76,7 @@ class Ear:
 
 @pytest.mark.parametrize("how", ["connections", "questions"])
 async def test_who_takes_too_much_is_barred_a_while_and_nobody_else(tmp_path: Path, how: str) -> None:
-    async with guarded(tmp_path) as room:
+    async with guarded(tmp_path) as (room, barred):
         alice, bob, eve = await room.bus("alice"), Ear(await room.bus("bob")), Ear(await room.bus("eve"))
         await asyncio.gather(bob.listen(), eve.listen())
         hostile = [await room.attacker("bob", [])]
@@ -91,4 +97,5 @@ async def test_who_takes_too_much_is_barred_a_while_and_nobody_else(tmp_path: Pa
         assert await alice.publish_signal("alice", b"after", 1, "alice.1.2") == 2
         await eventually(lambda: bob.heard == [b"after"] and eve.heard[-1] == b"after")
         assert not eve.was_out.is_set()
+        assert set(barred) == {"bob"}
         await asyncio.gather(*(bus.close() for bus in (alice, bob.bus, eve.bus)))

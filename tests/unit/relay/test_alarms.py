@@ -196,6 +196,22 @@ def test_rejects_slow_and_unfair_delivery() -> None:
     assert told == {("rejects", "slow"), ("slow_transit", "slow"), ("delivery_unfair", LEADER)}
 
 
+def test_who_is_kept_out_for_taking_too_much_is_told_why_for_how_long_and_until_it_ends() -> None:
+    room, minutes = Room(), 60_000
+    room.watch.hear_barred("greedy", "9000 messages sent a second", NOW, NOW + 10 * minutes)
+    alarm = room.found(NOW + 1, "follower_barred")
+    assert alarm is not None
+    assert (alarm.subject, alarm.severity, alarm.since_ms) == ("greedy", "critical", NOW)
+    assert "10 min" in alarm.what and "9000 messages" in alarm.what and "exits" in alarm.todo
+    room.watch.hear_barred("greedy", "again", NOW + minutes, NOW + 11 * minutes)
+    again = room.found(NOW + 10 * minutes, "follower_barred")
+    assert again is not None and again.since_ms == NOW
+    assert room.found(NOW + 11 * minutes, "follower_barred") is None
+    room.watch.hear_barred("greedy", "anew", NOW + 20 * minutes, NOW + 30 * minutes)
+    anew = room.found(NOW + 21 * minutes, "follower_barred")
+    assert anew is not None and anew.since_ms == NOW + 20 * minutes
+
+
 def test_a_leader_who_trades_first_and_one_who_sells_what_he_made_others_buy() -> None:
     room = Room()
     for seq in range(1, 21):
