@@ -106,14 +106,15 @@ fn ask(market_ms: i64, instruction: &Instruction) -> Command {
     let &Instruction { action, side, instrument, user, id, price, qty } = instruction;
     let (account, order_id) = (account(user), OrderId(id));
     let wall_us = market_ms * 1000;
-    let place = |time_in_force| Command {
-        market_ms,
-        wall_us,
-        action: limit(user, instrument, side, (price, qty), time_in_force),
-    };
     match action {
-        Action::Rest => place(TimeInForce::GoodTillCancel),
-        Action::Take => place(TimeInForce::ImmediateOrCancel),
+        Action::Rest | Action::Take => {
+            let time_in_force = match action {
+                Action::Take => TimeInForce::ImmediateOrCancel,
+                _ => TimeInForce::GoodTillCancel,
+            };
+            let action = limit(user, instrument, side, (price, qty), time_in_force);
+            Command { market_ms, wall_us, action }
+        }
         Action::Cancel => Command { market_ms, wall_us, action: Ask::CancelOrder { account, order_id } },
         Action::Move => {
             let price = Some(Price(price * TICK));

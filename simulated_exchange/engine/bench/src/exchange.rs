@@ -1,6 +1,7 @@
 //! The exchange under the streams: full margin, fees, marks and events.
 
 use exchange_core::{AHEAD, Command, EventKind, EventLog, Exchange, Glance, Lookout};
+use exchange_prefetch::prefetch;
 
 use crate::commands::{self, LOT, TICK};
 use crate::reference::Totals;
@@ -8,6 +9,9 @@ use crate::workload::Workload;
 
 /// The event buffer is drained this often, as a gateway would.
 const COMMANDS_PER_DRAIN: usize = 64;
+
+/// Instructions before the one that is looked at whose memory is asked for.
+const FURTHER: usize = 24;
 
 /// One exchange and the events it tells.
 pub(crate) struct Run {
@@ -61,9 +65,14 @@ impl Run {
     /// The stream lies there, so that what comes can be looked at, as in a batch.
     #[inline]
     fn look_ahead(&self, lookout: &mut Lookout, workload: &Workload, at: usize) {
-        self.exchange.look_ahead(lookout, || match workload.stream.get(at) {
-            Some(coming) => Glance::of(&commands::timed(at, coming)),
-            None => Glance::NOTHING,
+        self.exchange.look_ahead(lookout, || {
+            if let Some(later) = workload.stream.get(at + FURTHER) {
+                prefetch(later);
+            }
+            match workload.stream.get(at) {
+                Some(coming) => Glance::of(&commands::timed(at, coming)),
+                None => Glance::NOTHING,
+            }
         });
     }
 

@@ -180,14 +180,24 @@ impl Exchange {
     ///
     /// An error is a bug in the exchange, never a bad command: it is final, and every later call repeats it.
     pub fn apply_to(&mut self, command: &Command, events: &mut EventLog) -> Result<Applied, Fatal> {
-        if let Some(fatal) = self.poison {
-            return Err(fatal);
+        if self.poison.is_some() {
+            return self.refuse_all();
         }
         let applied = match self.apply_plain(command, events) {
             Some(order_id) => Applied { reject: None, order_id },
             None => self.apply_any(command, events),
         };
-        self.poison.map_or(Ok(applied), Err)
+        if self.poison.is_none() {
+            Ok(applied)
+        } else {
+            self.refuse_all()
+        }
+    }
+
+    /// What every call comes to after an invariant broke. Apart, so that what became of a command is not copied on its way.
+    #[cold]
+    fn refuse_all(&self) -> Result<Applied, Fatal> {
+        self.poison.map_or_else(|| Ok(Applied::default()), Err)
     }
 
     /// Takes a command the long way through the stages.

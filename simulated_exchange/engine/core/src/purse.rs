@@ -8,9 +8,10 @@ use crate::lending::{loan_margin, Borrowed};
 use crate::margin::MarginSum;
 use crate::types::CoinId;
 
-/// One coin of one account. Amounts are in units of the coin. What orders change stands first.
+/// One coin of one account. Amounts are in units of the coin. What orders change stands first, in the first of two cache
+/// lines.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Purse {
     /// Sums over the cross-margined slots that settle in the coin.
     pub margin: MarginSum,

@@ -8,9 +8,9 @@ use crate::position::Position;
 use crate::types::PositionIndex;
 
 /// One position of an account in an instrument, with its orders: what every order of it touches. What an order that
-/// rests needs stands side by side.
+/// rests needs stands side by side; wherever it begins, it lies in three cache lines and not in four.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(C)]
+#[repr(C, align(32))]
 pub struct Slot {
     /// Position.
     pub position: Position,
@@ -44,8 +44,9 @@ pub struct Slot {
     pub older: u32,
 }
 
-/// One account in one instrument: what is touched now and then.
+/// One account in one instrument: what is touched now and then. One cache line.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[repr(align(64))]
 pub struct SlotDetail {
     /// Realised so far, less fees.
     pub realised: i128,
@@ -97,12 +98,18 @@ impl SlotDetail {
         let opened = lots - closed;
         self.realised += realised - fee;
         if opened > 0 && held.abs() == opened {
-            let share = if opened == lots { fee } else { fee * i128::from(opened) / i128::from(lots) };
+            let share = if opened == lots { fee } else { part_of(fee, opened, lots) };
             self.realised_since_open = -share;
         } else {
             self.realised_since_open += realised - fee;
         }
     }
+}
+
+/// A part of an amount, rounded towards nothing.
+fn part_of(amount: i128, parts: i64, whole: i64) -> i128 {
+    let narrow = || i64::try_from(amount).ok()?.checked_mul(parts)?.checked_div(whole);
+    narrow().map_or_else(|| amount * i128::from(parts) / i128::from(whole), i128::from)
 }
 
 /// What the orders of a slot of a spot instrument hold.

@@ -117,7 +117,11 @@ impl Ledger {
     }
 
     /// Replaces a side of a slot's orders and the margin of both.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "what it is given would be read back at another width, which stalls"
+    )]
     pub fn hold_orders_at_par(
         &mut self,
         slot: u32,
