@@ -2,12 +2,9 @@
 //!
 //! Every account is rich and every band wide, so that nothing is refused and both engines trade the same.
 
-use exchange_core::types::{
-    AccountId, CoinId, InstrumentId, LinkId, Money, OrderId, OrderType, PositionIndex, Price, Qty,
-    TimeInForce,
-};
+use exchange_core::types::{AccountId, CoinId, InstrumentId, Money, OrderId, Price, Qty, TimeInForce};
 use exchange_core::{
-    Action as Ask, Command, Genesis, IndexSourceSpec, InstrumentSpec, NewOrder, SCALE, Terms, TierSpec,
+    Action as Ask, Command, Genesis, IndexSourceSpec, InstrumentSpec, NewOrder, SCALE, TierSpec,
 };
 
 use crate::workload::{Action, Instruction, START_PRICE, Side, Workload};
@@ -18,6 +15,9 @@ const FIRST_ACCOUNT: u32 = 1000;
 const DEPOSIT: i64 = 10_000_000 * SCALE;
 const MARKET_MS: i64 = 1_700_000_000_000;
 const COMMANDS_PER_MS: usize = 1000;
+/// What all orders have in common.
+const PLAIN: NewOrder =
+    NewOrder::limit(AccountId(0), InstrumentId(0), exchange_core::Side::Buy, Qty(0), Price(0));
 
 pub(crate) fn genesis(instruments: usize) -> Genesis {
     let contract = |number: usize| InstrumentSpec {
@@ -132,20 +132,11 @@ fn limit(
     (ticks, lots): (i64, i64),
     time_in_force: TimeInForce,
 ) -> Ask {
-    Ask::PlaceOrder(NewOrder {
-        account: account(user),
-        instrument: InstrumentId(instrument),
-        position_index: PositionIndex::OneWay,
-        side: match side {
-            Side::Buy => exchange_core::Side::Buy,
-            Side::Sell => exchange_core::Side::Sell,
-        },
-        order_type: OrderType::Limit,
-        time_in_force,
-        qty: Qty(lots * LOT),
-        price: Price(ticks * TICK),
-        reduce_only: false,
-        link_id: LinkId::NONE,
-        terms: Terms::NONE,
-    })
+    let side = match side {
+        Side::Buy => exchange_core::Side::Buy,
+        Side::Sell => exchange_core::Side::Sell,
+    };
+    let (qty, price) = (Qty(lots * LOT), Price(ticks * TICK));
+    let instrument = InstrumentId(instrument);
+    Ask::PlaceOrder(NewOrder { account: account(user), instrument, side, time_in_force, qty, price, ..PLAIN })
 }

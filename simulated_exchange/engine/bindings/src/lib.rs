@@ -7,6 +7,7 @@
 
 mod account_calls;
 mod arguments;
+mod batch;
 mod committer;
 mod engine;
 mod engine_insurance;

@@ -12,10 +12,9 @@ use exchange_journal::{
     trimmed,
 };
 
+use crate::batch::{Batch, Shelf};
 use crate::genesis;
 
-/// Room made for a batch's events; more is made when it is needed.
-const EVENTS_PER_COMMAND: usize = 4;
 /// Commands of a batch for which memory is kept.
 const DECODED_KEPT_MAX: usize = 1 << 14;
 
@@ -48,14 +47,8 @@ pub(crate) struct Machine {
     journal: Option<Arc<Journal>>,
     /// The commands of a batch; kept from batch to batch, since fresh memory is slow.
     decoded: Vec<Command>,
+    shelf: Arc<Shelf>,
     broken: Option<String>,
-}
-
-/// What became of a batch.
-pub(crate) struct Batch {
-    pub(crate) first_command: u64,
-    pub(crate) applied: Vec<Applied>,
-    pub(crate) events: EventLog,
 }
 
 /// What reading a journal back gave.
@@ -155,7 +148,7 @@ impl Machine {
     }
 
     fn of(exchange: Exchange) -> Self {
-        Self { exchange, journal: None, decoded: Vec::new(), broken: None }
+        Self { exchange, journal: None, decoded: Vec::new(), shelf: Arc::default(), broken: None }
     }
 
     /// Applies what is left of a journal; where somebody wants to know how far it is, with every check.
@@ -212,11 +205,7 @@ impl Machine {
         self.check_running()?;
         let count = records.len() / COMMAND_BYTES;
         decode_all(records, &mut self.decoded)?;
-        let mut batch = Batch {
-            first_command: self.command_count() + 1,
-            applied: Vec::with_capacity(count),
-            events: EventLog::with_capacity(count * EVENTS_PER_COMMAND),
-        };
+        let mut batch = Batch::begin(&self.shelf, self.command_count() + 1, count);
         let (exchange, journal, commands) = (&mut self.exchange, self.journal.as_deref(), &self.decoded);
         let mut lookout = Lookout::default();
         let glance = |at: usize| commands.get(at).map_or(Glance::NOTHING, Glance::of);
@@ -246,11 +235,7 @@ impl Machine {
 
     /// Journals and applies commands one after the other.
     pub(crate) fn apply_all(&mut self, commands: &[Command]) -> Result<Batch, Failure> {
-        let mut batch = Batch {
-            first_command: self.command_count() + 1,
-            applied: Vec::with_capacity(commands.len()),
-            events: EventLog::with_capacity(commands.len() * EVENTS_PER_COMMAND),
-        };
+        let mut batch = Batch::begin(&self.shelf, self.command_count() + 1, commands.len());
         for command in commands {
             batch.applied.push(self.apply(command, &mut batch.events)?);
         }

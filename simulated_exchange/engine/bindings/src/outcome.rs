@@ -6,8 +6,8 @@ use exchange_core::{Applied, EVENT_BYTES, EventLog};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::batch::Batch;
 use crate::event::Event;
-use crate::machine::Batch;
 use crate::rows::{self, Rows};
 use crate::words::Reject;
 
@@ -114,7 +114,7 @@ impl BatchOutcome {
     pub(crate) fn part(&self, commands: Range<usize>) -> Self {
         let first_command = self.0.first_command + commands.start as u64;
         let applied = self.0.applied.get(commands).unwrap_or_default().to_vec();
-        Self(Batch { first_command, applied, events: EventLog::new() })
+        Self(Batch::without_events(first_command, applied))
     }
 
     /// The orders placed; nothing when a command was refused.

@@ -260,6 +260,11 @@ impl EventLog {
         self.count == 0
     }
 
+    /// Words that it has memory for.
+    pub fn room(&self) -> usize {
+        self.words.len()
+    }
+
     /// Forgets every event and keeps the memory.
     pub fn clear(&mut self) {
         (self.used, self.count) = (0, 0);

@@ -1,7 +1,7 @@
 //! One side of a book as a price ladder: which ticks hold orders, and the best of them. Knows no orders' content.
 //!
-//! A tree of fan-out 64: a chunk says which of the ticks of its 64 sheets are occupied, a bit set says which chunks are in
-//! use. A sheet's levels lie in pages of 16 neighbouring ticks. Pages and chunks live in slabs while something in them is occupied,
+//! A tree of fan-out 64: a page holds the levels of 64 neighbouring ticks, a chunk says which ticks of its 64 pages are
+//! occupied, a bit set says which chunks are in use. Pages and chunks live in slabs while something in them is occupied,
 //! and are used again afterwards, so that memory follows the occupied prices, wherever they lie below 2^26 ticks. To
 //! find out whether a tick is occupied takes one word of a chunk; the level itself is touched only where it counts.
 
@@ -12,8 +12,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::order::NONE;
 
 const FAN_OUT: usize = 64;
-/// Neighbouring ticks whose levels lie together; few, since in most books few prices are occupied.
-const PAGE_TICKS: usize = 16;
 const NOWHERE: u32 = u32::MAX;
 /// Highest tick.
 const TICK_MAX: usize = 1 << 26;
@@ -33,40 +31,23 @@ pub struct Level {
 pub const EMPTY_LEVEL: Level = Level { head: NONE, tail: NONE, lots: 0 };
 
 /// Levels of neighbouring ticks; those whose bit is not set hold leftovers.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Page([Level; PAGE_TICKS]);
+type Page = [Level; FAN_OUT];
 
-/// Which of 64 neighbouring ticks are occupied, and where the pages with their levels are: no bits of a page, no page.
+/// Where a page's levels are and which of them are occupied: no bits, no page.
 #[derive(Clone, Copy, Debug)]
-struct Sheet {
+struct PageEntry {
     bits: u64,
-    pages: [u32; FAN_OUT / PAGE_TICKS],
+    page: u32,
 }
 
-impl Sheet {
-    /// Which ticks of the page around one of them are occupied.
-    #[inline]
-    fn beside(&self, offset: usize) -> u64 {
-        self.bits & 0xFFFF << (offset / PAGE_TICKS * PAGE_TICKS)
-    }
-
-    /// Where the page with a level is.
-    #[inline]
-    fn page(&self, offset: usize) -> usize {
-        self.pages[offset / PAGE_TICKS] as usize
-    }
-}
-
-/// The sheets of neighbouring ticks. An unused chunk has no bit set anywhere.
+/// The pages of neighbouring ticks. An unused chunk has no bit set anywhere.
 #[derive(Clone, Debug)]
 struct Chunk {
     used: u64,
-    sheets: [Sheet; FAN_OUT],
+    pages: [PageEntry; FAN_OUT],
 }
 
-const EMPTY_SHEET: Sheet = Sheet { bits: 0, pages: [NOWHERE; FAN_OUT / PAGE_TICKS] };
-const EMPTY_CHUNK: Chunk = Chunk { used: 0, sheets: [EMPTY_SHEET; FAN_OUT] };
+const EMPTY_CHUNK: Chunk = Chunk { used: 0, pages: [PageEntry { bits: 0, page: NOWHERE }; FAN_OUT] };
 
 /// One side of a book.
 #[derive(Clone, Debug)]
@@ -82,7 +63,7 @@ pub struct Ladder {
     highest_is_best: bool,
 }
 
-/// Numbers of a tick's chunk, of its sheet in the chunk, of its level in the sheet.
+/// Numbers of a tick's chunk, of its page in the chunk, of its level in the page.
 #[inline]
 fn path(tick: usize) -> (usize, usize, usize) {
     (tick / (FAN_OUT * FAN_OUT), tick / FAN_OUT % FAN_OUT, tick % FAN_OUT)
@@ -117,30 +98,28 @@ impl Ladder {
     /// Asks for what says where the level at a tick is.
     #[inline]
     pub fn approach_entry(&self, tick: usize) {
-        let (number, sheet, _) = path(tick);
+        let (number, page, _) = path(tick);
         if let Some(chunk) = self.chunk(number) {
-            prefetch(&chunk.sheets[sheet]);
+            prefetch(&chunk.pages[page]);
         }
     }
 
     /// Asks for the level at a tick, or for where one may come.
     #[inline]
     pub fn approach_level(&self, tick: usize) {
-        let (number, sheet, offset) = path(tick);
-        let page = self.chunk(number).map(|chunk| chunk.sheets[sheet].page(offset));
-        if let Some(page) = page.and_then(|page| self.pages.get(page)) {
-            prefetch(&page.0[offset % PAGE_TICKS]);
+        let (number, page, offset) = path(tick);
+        let entry = self.chunk(number).map(|chunk| chunk.pages[page]);
+        if let Some(page) = entry.and_then(|entry| self.pages.get(entry.page as usize)) {
+            prefetch(&page[offset]);
         }
     }
 
     /// The level at a tick, empty if there is none.
     #[inline]
     pub fn level(&self, tick: usize) -> Level {
-        let (number, sheet, offset) = path(tick);
-        match self.chunk(number).map(|chunk| &chunk.sheets[sheet]) {
-            Some(sheet) if sheet.bits >> offset & 1 == 1 => {
-                self.pages[sheet.page(offset)].0[offset % PAGE_TICKS]
-            }
+        let (number, page, offset) = path(tick);
+        match self.chunk(number).map(|chunk| chunk.pages[page]) {
+            Some(entry) if entry.bits >> offset & 1 == 1 => self.pages[entry.page as usize][offset],
             _ => EMPTY_LEVEL,
         }
     }
@@ -148,55 +127,52 @@ impl Ladder {
     /// The level at an occupied tick, to change; its head must stay an order.
     #[inline]
     pub fn level_mut(&mut self, tick: usize) -> Option<&mut Level> {
-        let (number, sheet, offset) = path(tick);
+        let (number, page, offset) = path(tick);
         let chunk = self.chunks.get(*self.directory.get(number)? as usize)?;
-        let sheet = &chunk.sheets[sheet];
-        if sheet.bits >> offset & 1 == 0 {
+        let entry = chunk.pages[page];
+        if entry.bits >> offset & 1 == 0 {
             return None;
         }
-        self.pages.get_mut(sheet.page(offset)).map(|page| &mut page.0[offset % PAGE_TICKS])
+        self.pages.get_mut(entry.page as usize).map(|page| &mut page[offset])
     }
 
     /// The level at a tick and whether it was occupied before; one that was not is to be written.
     #[inline]
     pub fn occupy(&mut self, tick: usize) -> (&mut Level, bool) {
-        let (number, sheet, offset) = path(tick);
+        let (number, page, offset) = path(tick);
         let slot = match self.directory.get(number) {
             Some(slot) if *slot != NOWHERE => *slot,
             _ => self.add_chunk(number),
         };
         let chunk = &mut self.chunks[slot as usize];
-        chunk.used |= 1 << sheet;
-        let sheet = &mut chunk.sheets[sheet];
-        let was_occupied = sheet.bits >> offset & 1 == 1;
+        let entry = &mut chunk.pages[page];
+        let was_occupied = entry.bits >> offset & 1 == 1;
         if !was_occupied {
-            if sheet.beside(offset) == 0 {
-                sheet.pages[offset / PAGE_TICKS] = take_page(&mut self.pages, &mut self.unused_pages);
+            if entry.bits == 0 {
+                chunk.used |= 1 << page;
+                entry.page = take_page(&mut self.pages, &mut self.unused_pages);
             }
-            sheet.bits |= 1 << offset;
+            entry.bits |= 1 << offset;
             let is_better = self.best.is_none_or(|best| (tick > best) == self.highest_is_best);
             if is_better {
                 self.best = Some(tick);
             }
         }
-        let home = sheet.page(offset);
-        (&mut self.pages[home].0[offset % PAGE_TICKS], was_occupied)
+        let home = entry.page;
+        (&mut self.pages[home as usize][offset], was_occupied)
     }
 
     /// Frees an occupied tick.
     #[inline]
     pub fn vacate(&mut self, tick: usize) {
-        let (number, place, offset) = path(tick);
+        let (number, page, offset) = path(tick);
         let Some(&slot) = self.directory.get(number) else { return };
         let Some(chunk) = self.chunks.get_mut(slot as usize) else { return };
-        let sheet = &mut chunk.sheets[place];
-        sheet.bits &= !(1 << offset);
-        if sheet.beside(offset) == 0 {
-            let home = &mut sheet.pages[offset / PAGE_TICKS];
-            self.unused_pages.push(std::mem::replace(home, NOWHERE));
-        }
-        if sheet.bits == 0 {
-            chunk.used &= !(1 << place);
+        let entry = &mut chunk.pages[page];
+        entry.bits &= !(1 << offset);
+        if entry.bits == 0 {
+            chunk.used &= !(1 << page);
+            self.unused_pages.push(std::mem::replace(&mut entry.page, NOWHERE));
             if chunk.used == 0 {
                 self.used_chunks[number / 64] &= !(1 << (number % 64));
                 self.directory[number] = NOWHERE;
@@ -211,13 +187,13 @@ impl Ladder {
     /// The next occupied tick beyond `tick`, away from the best.
     #[inline]
     pub fn worse_than(&self, tick: usize) -> Option<usize> {
-        let (number, sheet, offset) = path(tick);
+        let (number, page, offset) = path(tick);
         if let Some(chunk) = self.chunk(number) {
-            let bits = self.beyond(chunk.sheets[sheet].bits, offset);
+            let bits = self.beyond(chunk.pages[page].bits, offset);
             if bits != 0 {
                 return Some(tick - offset + self.best_bit(bits));
             }
-            let used = self.beyond(chunk.used, sheet);
+            let used = self.beyond(chunk.used, page);
             if used != 0 {
                 return Some(self.best_in(number, chunk, used));
             }
@@ -231,11 +207,11 @@ impl Ladder {
         Some(self.best_in(number, chunk, chunk.used))
     }
 
-    /// Best occupied tick of a chunk in the sheets of a set that is not empty.
+    /// Best occupied tick of a chunk in the pages of a set that is not empty.
     #[inline]
-    fn best_in(&self, number: usize, chunk: &Chunk, sheets: u64) -> usize {
-        let sheet = self.best_bit(sheets);
-        (number * FAN_OUT + sheet) * FAN_OUT + self.best_bit(chunk.sheets[sheet].bits)
+    fn best_in(&self, number: usize, chunk: &Chunk, pages: u64) -> usize {
+        let page = self.best_bit(pages);
+        (number * FAN_OUT + page) * FAN_OUT + self.best_bit(chunk.pages[page].bits)
     }
 
     /// The bits that are worse than one of them.
@@ -303,7 +279,7 @@ impl<'de> Deserialize<'de> for Ladder {
 #[inline]
 fn take_page(pages: &mut Vec<Page>, unused: &mut Vec<u32>) -> u32 {
     unused.pop().unwrap_or_else(|| {
-        pages.push(Page([EMPTY_LEVEL; PAGE_TICKS]));
+        pages.push([EMPTY_LEVEL; FAN_OUT]);
         u32::try_from(pages.len() - 1).unwrap_or(NOWHERE)
     })
 }

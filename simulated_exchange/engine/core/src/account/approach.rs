@@ -56,4 +56,24 @@ impl Ledger {
             prefetch(&purse.wallet);
         }
     }
+
+    /// Asks for what an order that rests needs of a purse.
+    #[inline]
+    pub fn approach_purse(&self, purse: u32) {
+        if let Some(purse) = self.purses.get(purse as usize) {
+            prefetch(purse);
+        }
+    }
+
+    /// Asks for what one that is filled needs of a slot beside what one that rests does.
+    #[inline]
+    pub fn approach_filled(&self, slot: u32) {
+        let Some((held, detail)) = self.slots.get(slot as usize).zip(self.details.get(slot as usize)) else {
+            return;
+        };
+        prefetch(detail);
+        if let Some(purse) = self.purses.get(held.purse as usize) {
+            prefetch(&purse.wallet);
+        }
+    }
 }

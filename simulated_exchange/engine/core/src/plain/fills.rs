@@ -61,6 +61,8 @@ impl Exchange {
     pub(crate) fn fill_plain(&mut self, taker: &mut Taker, index: u32) -> Option<()> {
         let FeeRule::Rate(taker_fee) = taker.fee else { return None };
         let maker = *self.orders.get(index);
+        self.ledger.approach_filled(maker.slot);
+        self.ledger.approach_filled(taker.slot);
         let taking = self.desk(self.ledger.slot(taker.slot), taker.instrument);
         let giving = self.desk(self.ledger.slot(maker.slot), taker.instrument);
         let listed = taking.listed;

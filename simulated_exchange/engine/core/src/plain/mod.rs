@@ -77,6 +77,7 @@ impl Exchange {
     /// What an order of a slot is looked at with.
     #[inline]
     fn desk<'a>(&'a self, slot: &'a Slot, place: usize) -> Desk<'a> {
+        self.ledger.approach_purse(slot.purse); // written last
         let worth = &self.ledger.account(slot.account).worth;
         Desk { slot, worth, listed: &self.instruments[place], market: &self.markets[place] }
     }

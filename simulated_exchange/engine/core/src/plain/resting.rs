@@ -130,6 +130,7 @@ impl Exchange {
         order: &NewOrder,
         events: &mut EventLog,
     ) -> Option<OrderId> {
+        self.orders.approach_number(self.last_order + 1);
         let (owner, place) = self.usual_place(order)?;
         let found = self.ledger.find_slot(owner, place, PositionIndex::OneWay);
         let fresh;
@@ -142,6 +143,10 @@ impl Exchange {
         let desk = self.desk(slot, place);
         let (lots, ticks) = desk.filter(order)?;
         if slot.is_hedged || slot.orders.count >= ACTIVE_ORDERS_MAX {
+            return None;
+        }
+        // asked late: whoever has just written the terms would have to be waited for
+        if !order.terms.is_none() {
             return None;
         }
         match (met(&self.books[place], order.side, ticks), order.time_in_force) {
@@ -186,8 +191,7 @@ impl Exchange {
         let is_usual = order.order_type == OrderType::Limit
             && order.position_index == PositionIndex::OneWay
             && !order.reduce_only
-            && order.link_id.is_empty()
-            && order.terms.is_none();
+            && order.link_id.is_empty();
         if !is_usual {
             return None;
         }
