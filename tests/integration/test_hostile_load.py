@@ -20,9 +20,9 @@ from relay.registry import Registry
 from relay.running import cancel
 from tests.integration.broker_room import Room, eventually, running_room
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120), pytest.mark.system]
 
-BAR_S = 4.0
+BAR_S = 6.0
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarding, "SENT_PER_S_MAX", 100)
     monkeypatch.setattr(admission_module, "BAR_S", BAR_S)
     monkeypatch.setattr(connection, "PUT_OUT_WAIT_S", 0.5)
+    monkeypatch.setattr(connection, "REFUSALS_MAX", 2)  # said long before the bar ends
 
 
 @asynccontextmanager
