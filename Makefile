@@ -78,10 +78,11 @@ $(BIN)/cargo-fuzz:
 	  { echo "make fuzz needs a nightly compiler: rustup toolchain install nightly" >&2; exit 1; }
 	cargo install --quiet --locked --root $(VENV) cargo-fuzz
 
+# Long inputs from the start (len_control): a stream of a few bytes is hardly a command.
 fuzz: $(BIN)/cargo-fuzz ## coverage-guided fuzzing, FUZZ_SECONDS=N for each target; ONLY=apply, decode or restore
 	cd $(RUST)/fuzz && for target in $(or $(ONLY),decode apply restore); do \
 	  mkdir -p corpus/$$target && PATH="$(abspath $(BIN)):$$PATH" cargo +nightly fuzz run --fuzz-dir . $$target -- \
-	    -max_total_time=$(or $(FUZZ_SECONDS),60) -max_len=4096 -print_final_stats=1 || exit 1; done
+	    -max_total_time=$(or $(FUZZ_SECONDS),60) -max_len=4096 -len_control=0 -print_final_stats=1 || exit 1; done
 
 soak-follower: setup ## 2,000 copied orders under 200 kill -9, 13 failpoints x 200 seeds, a minute's storm and partition, 10,000 signals behind; SOAK_SEED=N plays one again
 	SOAK_ORDERS=$${SOAK_ORDERS:-2000} SOAK_KILLS=$${SOAK_KILLS:-200} \
