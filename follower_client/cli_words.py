@@ -74,8 +74,8 @@ def log_to_stderr() -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        # stderr as it is when something is said: a command may run inside a program that lends it one
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 

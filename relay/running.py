@@ -16,14 +16,14 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
 
 import structlog
 
 from relay.errors import ConfigurationError, Failed, InvariantBroken, RelayError
 from relay.failpoint import Failpoints
 
-__all__ = ["cancel", "first_of", "print_result", "run", "tell_ready", "wait_for_stop"]
+__all__ = ["cancel", "configure_logging", "first_of", "print_result", "run", "tell_ready", "wait_for_stop"]
 
 _log = structlog.get_logger("relay")
 
@@ -37,7 +37,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]], config: Path) -> int:
         Failpoints()
     except ValueError as error:
         return _refuse(ConfigurationError([str(error)], is_located=True))
-    _configure_logging()
+    configure_logging()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_stopped(main))
@@ -55,7 +55,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]], config: Path) -> int:
 
 def print_result(make: Callable[[], str]) -> int:
     """Print what a short command makes, or why it cannot. Returns the exit status."""
-    _configure_logging()  # what a command answers is alone on its output
+    configure_logging()  # what a command answers is alone on its output
     try:
         text = make()
     except RelayError as error:
@@ -137,17 +137,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-class _Stderr:
-    """stderr as it is when something is said: a command may run inside another program that lends it one."""
-
-    def write(self, text: str) -> int:
-        return sys.stderr.write(text)
-
-    def flush(self) -> None:
-        sys.stderr.flush()
-
-
-def _configure_logging() -> None:
+def configure_logging() -> None:
     """structlog to stderr: for people on a terminal, JSON otherwise."""
     is_terminal = sys.stderr.isatty()
     renderer: Any = structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
@@ -160,6 +150,7 @@ def _configure_logging() -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Stderr())),
+        # stderr as it is when something is said: a command may run inside a program that lends it one
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
     logging.getLogger("nats").setLevel(logging.CRITICAL)

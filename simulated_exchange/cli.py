@@ -18,7 +18,7 @@ import typer
 
 from simulated_exchange.errors import ConfigurationError, VenueError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "configure_logging", "main"]
 
 PROGRAM = "simulated-exchange"
 
@@ -128,7 +128,7 @@ def serve(
         ),
     }
     settings = load_settings(config, _present(options))
-    _configure_logging()
+    configure_logging()
     from simulated_exchange.daemon import plan_venue
     from simulated_exchange.daemon import serve as serve_venue
 
@@ -281,7 +281,8 @@ def _run(work: Any) -> None:
         uvloop.run(work)
 
 
-def _configure_logging() -> None:
+def configure_logging() -> None:
+    """What happens, as lines for people or as JSON; stdout is for answers."""
     import structlog
 
     is_terminal = sys.stderr.isatty()
@@ -294,5 +295,6 @@ def _configure_logging() -> None:
             structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(20),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # stderr as it is when something is said: a command may run inside a program that lends it one
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

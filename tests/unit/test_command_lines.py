@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 
 import follower_client.cli
+import follower_client.cli_words
 import follower_client.failpoint
 import relay.cli
 import relay.failpoint
+import relay.running
 import simulated_exchange.cli
 
 HEAVY = {
@@ -170,3 +174,27 @@ def test_a_mistyped_failpoint_is_refused_and_another_programs_is_not(tmp_path: P
     assert ended.returncode == 78
     assert ended.stderr.startswith("relay: SLIPSTREAM_FAILPOINT: was 'message_stord', allowed: NAME[:COUNT]")
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "begin_logging",
+    [
+        relay.running.configure_logging,
+        follower_client.cli_words.log_to_stderr,
+        simulated_exchange.cli.configure_logging,
+    ],
+)
+def test_what_is_said_later_goes_to_the_stderr_of_then(
+    begin_logging: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent, later = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", lent)
+    begin_logging()
+    logger = structlog.get_logger("test_command_lines")
+    logger.warning("first_word")
+    assert "first_word" in lent.getvalue()
+    lent.close()
+    monkeypatch.setattr(sys, "stderr", later)
+    logger.warning("second_word")
+    structlog.reset_defaults()
+    assert "second_word" in later.getvalue()

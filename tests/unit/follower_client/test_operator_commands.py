@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from follower_client import cli_operator
 from follower_client.cli import main
 from follower_client.control import ControlFile
 from follower_client.core.snapshot import Control
@@ -34,7 +33,6 @@ def followers(tmp_path: Path) -> Path:
 
 def command(*words: str, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     monkeypatch.setattr("sys.argv", ["follower-client", *words])
-    monkeypatch.setattr(cli_operator, "log_to_stderr", lambda: None)  # loggers would keep this test's stderr
     with pytest.raises(SystemExit) as ended:
         main()
     assert (ended.value.code or 0) == status
