@@ -121,8 +121,9 @@ class Closeout:
                 if decision is None:
                     await desk.exit_impossible(leader_id, symbol)
                     continue
-                order = intent_of(self._follower_id, key, leg, tries, symbol, decision)
-                desk.store.record_order(order)
+                slack_ms = desk.driver.send_slack_ms
+                order = intent_of(self._follower_id, key, leg, tries, symbol, decision, slack_ms)
+                desk.store.record_order(order, durable=False)
                 desk.failpoints.reach("recorded")
                 tries += 1
                 await desk.exit_tried(await desk.driver.drive(desk.driver.adopt(order)))

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from follower_client.core.snapshot import Instrument
+from follower_client.disk import Disk
 from follower_client.errors import (
     ConfigurationError,
     FollowerError,
@@ -210,9 +211,10 @@ async def _serve(
     for one in settings:
         groups.setdefault((one.venue.rest_url, one.venue.ws_url), []).append(one)
     markets = [Market(group) for group in groups.values()]
+    disk = Disk(len(settings)) if len(settings) > 1 else None
     followers: list[Follower] = []
     try:
-        starting = asyncio.create_task(_start(markets, list(groups.values()), followers))
+        starting = asyncio.create_task(_start(markets, list(groups.values()), followers, disk))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -225,10 +227,15 @@ async def _serve(
     finally:
         ends = [*(one.close() for one in followers), *(one.close() for one in markets)]
         await asyncio.gather(*ends, return_exceptions=True)
+        if disk is not None:
+            disk.close()
 
 
 async def _start(
-    markets: Sequence[Market], groups: Sequence[Sequence[FollowerSettings]], followers: list[Follower]
+    markets: Sequence[Market],
+    groups: Sequence[Sequence[FollowerSettings]],
+    followers: list[Follower],
+    disk: Disk | None,
 ) -> int:
     """Everybody for himself: who cannot start is told and left out; the exit status that this makes. Who runs
     is in `followers`, to be closed by the caller. Raises where nobody is left.
@@ -240,7 +247,7 @@ async def _start(
     errors: list[FollowerError] = []
     room, rounds = asyncio.Semaphore(START_TOGETHER), Rounds()
     for market, group in zip(markets, groups, strict=True):
-        made = await _make(market, group, (failpoints, rounds), errors)
+        made = await _make(market, group, (failpoints, rounds, disk), errors)
         followers += made
         results = await asyncio.gather(*(_start_one(follower, room) for follower in made))
         for follower, refusal in zip(made, results, strict=True):
@@ -265,7 +272,7 @@ def _together(errors: Sequence[FollowerError]) -> FollowerError:
 async def _make(
     market: Market,
     group: Sequence[FollowerSettings],
-    shared: tuple[Failpoints, Rounds],
+    shared: tuple[Failpoints, Rounds, Disk | None],
     errors: list[FollowerError],
 ) -> list[Follower]:
     """Followers over one venue's prices, not started."""

@@ -322,7 +322,9 @@ class Executor:
         return decision
 
     def _record_intent(self, copy: Copy, decision: Decision, n: int, step: LeaderStep) -> LiveOrder:
-        """The intent, the copy's row and the head of the feed in one transaction; from here on it counts."""
+        """The intent, the copy's row and the head of the feed in one transaction; from here on it counts. The
+        driver sends it when it is on the disk.
+        """
         if copy.target_qty is None:
             copy.target_qty = self.targets[copy.symbol] = decision.target_qty
             copy.target_basis = decision.target_basis
@@ -330,7 +332,8 @@ class Executor:
             describe(copy, decision)
         copy.leverage_after = decision.leverage_after or copy.leverage_after
         copy.leverage_cap = decision.leverage_cap or copy.leverage_cap
-        order = intent_of(self.identity.follower_id, copy.key, decision.leg, n, copy.symbol, decision)
+        slack_ms, follower_id = self.driver.send_slack_ms, self.identity.follower_id
+        order = intent_of(follower_id, copy.key, decision.leg, n, copy.symbol, decision, slack_ms)
         self.progress.settle(copy.epoch, copy.seq)
         mark_submitted(copy, self.desk.quote(copy.symbol), now_ms())
         self._store.record(copy, order=order, head=self._head())

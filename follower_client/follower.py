@@ -16,6 +16,7 @@ import structlog
 from follower_client.closeout import Closeout
 from follower_client.control import ControlFile
 from follower_client.desk import Desk
+from follower_client.disk import Disk
 from follower_client.errors import ConfigurationError, TryAgainError, VenueUnavailableError
 from follower_client.executor import Executor
 from follower_client.failpoint import Failpoints
@@ -50,6 +51,7 @@ from relay.telling.people import AddressError, sender_of
 __all__ = ["CLOSE_LIMIT_S", "STOP_LIMIT_S", "Follower"]
 
 STATUS_EVERY_S = 5.0
+SEND_SLACK_EACH_MS = 4  # of every other follower whose intent may be before this one's
 LEFT_LOOK_S = 0.5
 STAKES_EVERY_S = 30.0
 STANDING_EVERY_S = 1.0
@@ -68,14 +70,21 @@ class Follower:
     """`start`, then `run` until `stop`; `close` in any case."""
 
     def __init__(
-        self, settings: FollowerSettings, port: VenuePort, failpoints: Failpoints, rounds: Rounds
+        self,
+        settings: FollowerSettings,
+        port: VenuePort,
+        failpoints: Failpoints,
+        rounds: Rounds,
+        disk: Disk | None = None,
     ) -> None:
+        """`rounds` and `disk` belong to all followers of a process; one alone waits for the disk itself."""
         self.settings = settings
         self.policy = settings.to_policy()
         self.ready = asyncio.Event()
         self._port = port
         self._failpoints = failpoints
         self._rounds = rounds
+        self._disk = disk
         self._locks: list[Lock] = []
         self._store: Store | None = None
         self._bus: Bus | None = None
@@ -110,6 +119,8 @@ class Follower:
         self._notifier = Notifier(settings.follower.id, send, per_hour_max=settings.notify.per_hour_max)
         self._store = Store.open(folder / "follower.sqlite")
         self._store.claim({"follower": self.follower_id})
+        if self._disk is not None:
+            self._store.log.disk = self._disk
         seed = read_secret(None, settings.broker.nkey_seed_file, "broker.nkey_seed_file")
         try:
             self._bus = await Bus.connect(
@@ -132,6 +143,8 @@ class Follower:
         self._desk = Desk(self.policy, self._store, self._port, control, self._failpoints)
         self._desk.shared = len(settings.leaders) > 1
         self._desk.rounds = self._rounds
+        if self._disk is not None:
+            self._desk.driver.send_slack_ms += SEND_SLACK_EACH_MS * self._disk.hosted
         self._desk.prepare()
         for leader in settings.leaders:
             self._follow(leader, self._bus, self._desk, self._reporter)

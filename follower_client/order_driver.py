@@ -65,7 +65,15 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def intent_of(follower_id: str, key: CopyKey, leg: str, n: int, symbol: str, decision: Decision) -> Order:
+def intent_of(
+    follower_id: str,
+    key: CopyKey,
+    leg: str,
+    n: int,
+    symbol: str,
+    decision: Decision,
+    slack_ms: int = SEND_SLACK_MS,
+) -> Order:
     """The order that a decision asks for, not recorded yet. It is named by what it is for."""
     return Order(
         client_order_id=client_order_id(follower_id, key.leader_id, key.epoch, key.seq, leg, n),
@@ -79,7 +87,7 @@ def intent_of(follower_id: str, key: CopyKey, leg: str, n: int, symbol: str, dec
         qty=decision.qty,
         limit_price=decision.limit_price,
         reduce_only=decision.reduce_only,
-        send_by_ms=now_ms() + SEND_SLACK_MS,
+        send_by_ms=now_ms() + slack_ms,
         stop_loss=decision.stop_loss,
         take_profit=decision.take_profit,
     )
@@ -109,6 +117,7 @@ class OrderDriver:
         self._port = port
         self._failpoints = failpoints
         self._live: dict[str, LiveOrder] = {}
+        self.send_slack_ms = SEND_SLACK_MS  # longer where many followers wait for each other
         self._next_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # --- what decisions count
@@ -224,7 +233,9 @@ class OrderDriver:
 
     async def _send_or_abandon(self, live: LiveOrder) -> None:
         order = live.order
+        await self._store.kept()
         await self._port.reserve(urgent=order.leg != "open")
+        await self._renew(order)
         self._failpoints.reach("reserved")
         if _has_left(order):
             return  # a stream has told of it meanwhile
@@ -233,9 +244,6 @@ class OrderDriver:
             order.advance(OrderEvent.ABANDON)
             return
         self._failpoints.reach("before_submit")
-        if now_ms() > order.send_by_ms:
-            order.send_by_ms = now_ms() + SEND_SLACK_MS
-            self._store.record_order(order)
         order.advance(OrderEvent.SEND)
         order.tries += 1
         live.sent_s = time.monotonic()
@@ -280,6 +288,15 @@ class OrderDriver:
         else:
             order.advance(OrderEvent.LOSE)
         self._store.record_order(order, durable=False)
+
+    async def _renew(self, order: Order) -> None:
+        """An intent that has waited for too long is on the disk anew, with a later time to leave by."""
+        slack_ms = self.send_slack_ms
+        while now_ms() > order.send_by_ms:
+            order.send_by_ms = now_ms() + slack_ms
+            self._store.record_order(order, durable=False)
+            await self._store.kept()
+            slack_ms *= 2
 
     async def _resolve(self, live: LiveOrder) -> None:
         order = live.order
@@ -345,7 +362,7 @@ class OrderDriver:
             turn += 1
         self._failpoints.reach("settled")
         order.advance(OrderEvent.SETTLE)
-        self._store.record_order(order)
+        self._store.record_order(order, durable=False)
         self._failpoints.reach("done_recorded")
 
     async def _wait(self, live: LiveOrder, timeout_s: float) -> bool:

@@ -196,7 +196,8 @@ class Reporter:
                     await self._wake.wait()
 
     async def flush_once(self) -> bool:
-        """Send what is there; whether the outbox is empty now."""
+        """Send what is there, once it is on the disk; whether the outbox is empty now."""
+        await self._store.kept()
         while rows := self._store.outbox(OUTBOX_BATCH):
             for row_id, msg_id, body in rows:
                 try:

@@ -3,10 +3,10 @@
 Belongs here: transactions, reading. Does not belong here: tables and migrations (`store_schema`), what
 tells that it is lost (`store_witness`), what to record and when (`executor`).
 
-WAL with `synchronous=FULL`: a commit is on the disk when the call returns. What the venue tells again (an
-execution, that an order was taken) is not worth a wait for the disk while others want to trade: it is there
-with the next commit that is, at the latest with the order's end, before which it is asked for again after a
-crash. The head of the feed moves only in the transaction that records what became of the signal.
+WAL: a commit that is `durable` is on the disk when the call returns (`synchronous=FULL`). The steps of a copy
+are not: a process that is killed loses none of them, and `kept` waits for the disk before anything leaves
+that rests on them, an order or a report. So many followers of one process wait together (`disk`). The head of
+the feed moves only in the transaction that records what became of the signal.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from follower_client.core.order import OrderState
+from follower_client.disk import WriteAheadLog
 from follower_client.errors import StoreError
 from follower_client.records import Copy, CopyKey, Head, Order
 from follower_client.store_schema import MIGRATIONS, SUMMED, crc
@@ -43,10 +44,12 @@ class Store:
     sent.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self._durable = True
         self._witness: Witness | None = None
+        self._orders = 0
+        self.log = WriteAheadLog(path)
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False, anew: bool = False) -> Store:
@@ -63,7 +66,7 @@ class Store:
                 )
                 connection.execute("SELECT count(*) FROM copies").fetchone()
                 connection.create_function("crc", -1, crc, deterministic=True)
-                store = cls(connection)
+                store = cls(connection, path)
                 refuse_older(path, seen, store._order_count())
                 return store
             path.touch(mode=0o600, exist_ok=True)
@@ -73,7 +76,7 @@ class Store:
             if connection.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
                 raise StoreError(f"{path}: the store is damaged")
             connection.create_function("crc", -1, crc, deterministic=True)
-            store = cls(connection)
+            store = cls(connection, path)
             store._migrate(path)
             store.check_sums(path)
             refuse_older(path, seen, store._order_count())
@@ -83,6 +86,7 @@ class Store:
         return store
 
     def close(self) -> None:
+        self.log.close()
         self._db.close()
         if self._witness is not None:
             self._witness.close()
@@ -90,10 +94,19 @@ class Store:
     def _order_count(self) -> int:
         return int(self._rows("SELECT coalesce(max(rowid), 0) FROM orders")[0][0])
 
-    def _tell_witness(self, order: Order | None) -> None:
-        """After the commit that an order was new in."""
-        if self._witness is not None and order is not None and order.state is OrderState.INTENT:
-            self._witness.tell(self._order_count())
+    def _count_orders(self, order: Order | None, *, durable: bool) -> None:
+        """After the commit that one may have been new in; the witness hears of it when that is on the disk."""
+        if order is not None and order.state is OrderState.INTENT:
+            self._orders = self._order_count()
+            if durable and self._witness is not None:
+                self._witness.tell(self._orders)
+
+    async def kept(self) -> None:
+        """Return when everything that was recorded before the call is on the disk."""
+        orders = self._orders
+        await self.log.kept()
+        if self._witness is not None:
+            self._witness.tell(orders)
 
     def _migrate(self, path: Path) -> None:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
@@ -130,8 +143,17 @@ class Store:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+            if not durable:
+                self.log.note()
         except sqlite3.Error as error:
             raise StoreError(f"store: {error}") from None
+
+    @contextmanager
+    def _soon(self) -> Iterator[None]:
+        """Durable; among many followers not when it returns, but as soon as it is this store's turn."""
+        with self._transaction(durable=self.log.is_alone):
+            yield
+        self.log.begin()
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
         try:
@@ -159,7 +181,7 @@ class Store:
         return Head(*rows[0]) if rows else None
 
     def save_head(self, leader_id: str, head: Head) -> None:
-        with self._transaction():
+        with self._soon():
             self._put_head(leader_id, head)
 
     def _put_head(self, leader_id: str, head: Head | None) -> None:
@@ -181,9 +203,11 @@ class Store:
         head: Head | None = None,
         report: tuple[str, bytes] | None = None,
     ) -> None:
-        """One step of a copy: its row, with it the next intent, the head of the feed and its report."""
+        """One step of a copy: its row, with it the next intent, the head of the feed and its report. Not
+        durable, as above.
+        """
         row = (copy.leader_id, copy.epoch, copy.seq, copy.verdict, copy.reason, msgspec.json.encode(copy))
-        with self._transaction():
+        with self._transaction(durable=False):
             self._db.execute(
                 "INSERT INTO copies VALUES(?1,?2,?3,?4,?5,?6,crc(?1,?2,?3,?4,?5,?6)) "
                 "ON CONFLICT(leader_id, epoch, seq) DO UPDATE SET "
@@ -196,13 +220,13 @@ class Store:
             if report is not None:
                 self._db.execute("INSERT OR IGNORE INTO outbox(msg_id, body) VALUES(?,?)", report)
             self._put_head(copy.leader_id, head)
-        self._tell_witness(order)
+        self._count_orders(order, durable=False)
 
     def record_order(self, order: Order, *, durable: bool = True) -> None:
-        """An order's row; not `durable` = as above, where the venue can be asked again."""
+        """An order's row; not `durable` = as above."""
         with self._transaction(durable=durable):
             self._put_order(order)
-        self._tell_witness(order if durable else None)
+        self._count_orders(order, durable=durable)
 
     def _put_order(self, order: Order) -> None:
         self._db.execute(
@@ -222,7 +246,7 @@ class Store:
         )
 
     def record_fill(self, fill: VenueFill, *, durable: bool = True) -> bool:
-        """Whether the fill is new; not `durable` = as above, where its order has not ended."""
+        """Whether the fill is new; not `durable` = as above."""
         row = (
             *(fill.fill_id, fill.client_order_id, fill.symbol, int(fill.is_buy), str(fill.qty)),
             *(str(fill.price), str(fill.fee), fill.fee_currency, fill.executed_ms, int(fill.is_maker)),
@@ -234,7 +258,7 @@ class Store:
 
     def adjust(self, symbol: str, qty: Decimal, at_ms: int, reason: str, leader_id: str) -> None:
         """Correct the journal's position by what happened outside this program."""
-        with self._transaction():
+        with self._soon():
             number = self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM adjustments").fetchone()[0]
             row = (number, symbol, str(qty), at_ms, reason, leader_id)
             self._db.execute("INSERT INTO adjustments VALUES(?,?,?,?,?,?,?)", (*row, crc(*row)))
@@ -243,7 +267,7 @@ class Store:
 
     def save_leader(self, leader_id: str, body: bytes) -> None:
         """What is known of a leader that no later message repeats."""
-        with self._transaction():
+        with self._soon():
             self._db.execute(
                 "INSERT OR REPLACE INTO leaders VALUES(?,?,?)", (leader_id, body, crc(leader_id, body))
             )
@@ -254,7 +278,7 @@ class Store:
 
     def save_marks(self, marks: dict[str, str]) -> None:
         """Named values: marks of equity, stages of a trial."""
-        with self._transaction():
+        with self._soon():
             rows = [(name, value, crc(name, value)) for name, value in marks.items()]
             self._db.executemany("INSERT OR REPLACE INTO marks VALUES(?,?,?)", rows)
 
@@ -379,7 +403,8 @@ class Store:
         return self._rows("SELECT id, msg_id, body FROM outbox ORDER BY id LIMIT ?", limit)
 
     def reported(self, row_id: int) -> None:
-        with self._transaction():
+        """It has arrived; not durable: a report that is told again is known by its name."""
+        with self._transaction(durable=False):
             self._db.execute("DELETE FROM outbox WHERE id=?", (row_id,))
 
 
