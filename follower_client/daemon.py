@@ -51,6 +51,7 @@ __all__ = ["Market", "held_symbols", "live_port", "private_transport", "serve", 
 START_LIMIT_S = 30.0  # of prices, and of each follower
 START_TOGETHER = 16  # more at once, and connections wait for each other longer than they may
 CALLS_MAX, CALLS_WINDOW_S = 500, 5.0  # calls of all followers behind this address; the venue bans at 600
+FRAMES_MAX, FRAMES_WINDOW_S = 2400, 1.0  # on all their trade sockets; the venue refuses beyond 3000
 LOOKS_MAX = 25  # of them together within that time for what a stream may have dropped, four calls each
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,7 @@ class Market:
         self.data: MarketData | None = None
         self.budget = Budget(CALLS_MAX, CALLS_WINDOW_S)
         self.looks = Budget(LOOKS_MAX, CALLS_WINDOW_S)
+        self.frames = Budget(FRAMES_MAX, FRAMES_WINDOW_S)
 
     async def start(self) -> MarketData:
         held = frozenset[str]().union(*self._held.values())
@@ -110,6 +112,7 @@ class Market:
             orders_per_s=venue.orders_per_s,
             shared_budget=self.budget,
             shared_looks=self.looks,
+            shared_frames=self.frames,
         )
 
     async def run(self) -> None:

@@ -290,7 +290,7 @@ class OrderDriver:
         self._store.record_order(order, durable=False)
 
     async def _renew(self, order: Order) -> None:
-        """An intent that has waited for too long is on the disk anew, with a later time to leave by."""
+        """An intent that has waited for too long is recorded anew, with a later time to leave by."""
         slack_ms = self.send_slack_ms
         while now_ms() > order.send_by_ms:
             order.send_by_ms = now_ms() + slack_ms

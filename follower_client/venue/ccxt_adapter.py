@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from decimal import Decimal
 from typing import Any
 
 import ccxt
@@ -25,8 +24,8 @@ from follower_client.core.snapshot import Instrument
 from follower_client.errors import FollowerError, TryAgainError, VenueUnavailableError
 from follower_client.venue.market_data import MarketData
 from follower_client.venue.outcomes import venue_code
-from follower_client.venue.transport import Budget, CallError, StreamListener
-from follower_client.venue.v5_account import ORDERS_PER_S, RECV_WINDOW_MS, V5Account
+from follower_client.venue.transport import CallError, StreamListener
+from follower_client.venue.v5_account import RECV_WINDOW_MS, V5Account
 from follower_client.venue.v5_rows import body_of, instrument_of
 
 __all__ = [
@@ -127,6 +126,7 @@ class CcxtTransport:
     """Calls and private streams of one ccxt object."""
 
     clock_calls = 1
+    has_socket = False
 
     def __init__(self, exchange: Any) -> None:
         self._exchange = exchange
@@ -209,22 +209,11 @@ class CcxtAdapter(V5Account):
         exchange: Any,
         market_data: MarketData,
         instruments: dict[str, Instrument],
-        *,
-        leverage_max: Decimal,
-        orders_per_s: int = ORDERS_PER_S,
-        shared_budget: Budget | None = None,
-        shared_looks: Budget | None = None,
+        **terms: Any,
     ) -> None:
+        """`terms` as in `V5Account`."""
         exchange.set_markets_from_exchange(market_data.exchange)
-        super().__init__(
-            CcxtTransport(exchange),
-            market_data,
-            instruments,
-            leverage_max=leverage_max,
-            orders_per_s=orders_per_s,
-            shared_budget=shared_budget,
-            shared_looks=shared_looks,
-        )
+        super().__init__(CcxtTransport(exchange), market_data, instruments, **terms)
 
 
 @functools.cache

@@ -52,6 +52,11 @@ class Transport(Protocol):
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any: ...
 
+    @property
+    def has_socket(self) -> bool:
+        """Whether an order made now leaves on a socket, which is no call."""
+        ...
+
     async def create_order(self, body: Mapping[str, Any]) -> Any:
         """By the fastest way there is."""
         ...
@@ -82,6 +87,10 @@ class PacedTransport:
         self.start, self.post, self.create_order = inner.start, inner.post, inner.create_order
         self.run, self.close = inner.run, inner.close
         self.clock_calls = inner.clock_calls
+
+    @property
+    def has_socket(self) -> bool:
+        return self._inner.has_socket
 
     async def get(self, path: str, query: Mapping[str, Any]) -> Any:
         await self._budget.take(urgent=False)

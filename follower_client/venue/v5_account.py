@@ -70,8 +70,9 @@ log = structlog.get_logger(__name__)
 
 
 class V5Account:
-    """One account. `shared_budget` counts the calls of everybody behind one address, `shared_looks` how often
-    they look whether a stream has dropped something.
+    """One account. Of all behind one address `shared_budget` counts the calls, `shared_frames` what is sent
+    on trade sockets, which the venue counts apart, `shared_looks` how often they look whether a stream has
+    dropped something.
     """
 
     paper = False
@@ -87,6 +88,7 @@ class V5Account:
         orders_per_s: int = ORDERS_PER_S,
         shared_budget: Budget | None = None,
         shared_looks: Budget | None = None,
+        shared_frames: Budget | None = None,
     ) -> None:
         if shared_budget is not None:
             transport = PacedTransport(transport, shared_budget)
@@ -95,7 +97,9 @@ class V5Account:
         self._transport = transport
         self._reads = Reads(transport)
         self._leverage_max = leverage_max
-        self._budgets = [Budget(orders_per_s, 1.0), *([shared_budget] if shared_budget else [])]
+        self._own_budget = Budget(orders_per_s, 1.0)
+        self._calls, self._frames = shared_budget, shared_frames
+        self._calls_reserved = 0
         self._listener: VenueListener | None = None
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._since_ms = 0
@@ -129,7 +133,7 @@ class V5Account:
                 raise ConfigurationError([f"{KEY_WANTED} ({error})"]) from None
             raise TryAgainError(f"venue: the account cannot be read ({error})") from None
         self._holdings.adopt(rows, math.inf)
-        await self.reserve(urgent=False)
+        await self._reserve_call(urgent=False)
         try:  # not every account may have it; orders here never rest, so it is a spare
             body = {"product": "DERIVATIVES", "timeWindow": DISCONNECT_WINDOW_S}
             await self._transport.post("/v5/order/disconnected-cancel-all", body)
@@ -151,12 +155,26 @@ class V5Account:
     # --- orders
 
     async def reserve(self, *, urgent: bool) -> None:
-        for budget in self._budgets:
-            await budget.take(urgent=urgent)
+        await self._own_budget.take(urgent=urgent)
+        if self._frames is not None and self._transport.has_socket:
+            await self._frames.take(urgent=urgent)
+        if self._calls is not None and not self._transport.has_socket:
+            await self._calls.take(urgent=urgent)
+            self._calls_reserved += 1
+
+    async def _reserve_call(self, *, urgent: bool) -> None:
+        """The same for what is posted and is no order."""
+        await self._own_budget.take(urgent=urgent)
+        if self._calls is not None:
+            await self._calls.take(urgent=urgent)
 
     async def submit(self, request: OrderRequest) -> SubmitResult:
         hedged = request.symbol in self.account.legs
         body = order_body(self._ids[request.symbol], request, hedged=hedged)
+        if self._calls_reserved:
+            self._calls_reserved -= 1
+        elif self._calls is not None and not self._transport.has_socket:
+            return SubmitResult(Ending.REFUSED, None, "", "the socket is gone that this was to leave on")
         try:
             answer = await self._transport.create_order(body)
         except CallError as error:
@@ -168,7 +186,7 @@ class V5Account:
         return SubmitResult(Ending.ACCEPTED if order_id else Ending.UNKNOWN, order_id)
 
     async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
-        await self.reserve(urgent=True)
+        await self._reserve_call(urgent=True)
         leg = 0
         if symbol in self.account.legs:
             leg = LONG_LEG if self.account.holdings[symbol].qty > 0 else SHORT_LEG
@@ -193,7 +211,7 @@ class V5Account:
         return SubmitResult(Ending.ACCEPTED)
 
     async def cancel(self, order: OpenOrder) -> SubmitResult:
-        await self.reserve(urgent=True)
+        await self._reserve_call(urgent=True)
         body = {"category": "linear", "symbol": self._ids[order.symbol], "orderId": order.order_id}
         try:
             await self._transport.post("/v5/order/cancel", body)
@@ -347,7 +365,7 @@ class V5Account:
         leverage = min([wanted, *(tier.leverage_max for tier in tiers[:1])])
         body = {"category": "linear", "symbol": self._ids[symbol]}
         body |= {"buyLeverage": str(leverage), "sellLeverage": str(leverage)}
-        await self.reserve(urgent=False)
+        await self._reserve_call(urgent=False)
         try:
             await self._transport.post("/v5/position/set-leverage", body)
         except CallError as error:

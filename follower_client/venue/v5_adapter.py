@@ -216,6 +216,10 @@ class DirectTransport:
         payload = orjson.dumps(body)
         return await self._call("POST", path, payload, payload)
 
+    @property
+    def has_socket(self) -> bool:
+        return self._trade.connection is not None
+
     async def create_order(self, body: Mapping[str, Any]) -> Any:
         connection = self._trade.connection
         if connection is None or connection.protocol.state is not State.OPEN:
