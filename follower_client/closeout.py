@@ -23,11 +23,13 @@ from follower_client.errors import VenueUnavailableError
 from follower_client.order_driver import intent_of, now_ms
 from follower_client.records import CopyKey
 from follower_client.venue.port import Ending
+from follower_client.venue.transport import ask_sparely
 
 __all__ = ["Closeout"]
 
 LOOK_EVERY_S = 0.05
-SWEEP_EVERY_S = 10.0
+SWEEP_EVERY_S, SWEEP_EACH_S = 10.0, 0.1  # all followers of a process together ten times a second
+LOOKS_IN_FULL = 10  # one of so many
 EPOCH = 0  # of orders that no signal asked for
 
 log = structlog.get_logger(__name__)
@@ -41,6 +43,7 @@ class Closeout:
         self._desk = desk
         self._woken = asyncio.Event()
         self._done = 0  # number of the last command that was carried out
+        self._is_quiet, self._looks = False, 0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -69,8 +72,12 @@ class Closeout:
                     running[leader_id, number] = group.create_task(closing)
 
     def _look(self) -> None:
+        self._looks += 1
+        if self._is_quiet and self._looks % LOOKS_IN_FULL and not self._desk.control.may_have_changed():
+            return
         state = self._desk.control.read()
-        if state.number != self._done or state.closings():
+        self._is_quiet = state.number == self._done and not state.closings()
+        if not self._is_quiet:
             self._woken.set()
 
     def _is_in_force(self, leader_id: str, number: int) -> bool:
@@ -132,8 +139,9 @@ class Closeout:
     # --- orders that nobody needs any more
 
     async def _sweep_loop(self) -> None:
+        ask_sparely()
         while True:
-            await asyncio.sleep(SWEEP_EVERY_S)
+            await asyncio.sleep(max(SWEEP_EVERY_S, SWEEP_EACH_S * self._desk.hosted))
             await self._cancel(stops=True)
 
     async def _cancel(self, *, stops: bool) -> int:

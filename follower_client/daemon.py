@@ -42,7 +42,7 @@ from follower_client.venue.market_data import MarketData
 from follower_client.venue.market_news import MarketNews
 from follower_client.venue.paper_adapter import PaperAdapter
 from follower_client.venue.port import VenuePort
-from follower_client.venue.transport import Budget, Transport
+from follower_client.venue.transport import Address, Transport
 from follower_client.venue.v5_account import V5Account
 from follower_client.venue.v5_adapter import DirectTransport
 
@@ -50,9 +50,6 @@ __all__ = ["Market", "held_symbols", "live_port", "private_transport", "serve", 
 
 START_LIMIT_S = 30.0  # of prices, and of each follower
 START_TOGETHER = 16  # more at once, and connections wait for each other longer than they may
-CALLS_MAX, CALLS_WINDOW_S = 500, 5.0  # calls of all followers behind this address; the venue bans at 600
-FRAMES_MAX, FRAMES_WINDOW_S = 2400, 1.0  # on all their trade sockets; the venue refuses beyond 3000
-LOOKS_MAX = 25  # of them together within that time for what a stream may have dropped, four calls each
 
 log = structlog.get_logger(__name__)
 
@@ -70,9 +67,7 @@ class Market:
         self.news_every_s = min(settings.watch.look_every_s for settings in group)
         self.instruments: dict[str, Instrument] = {}
         self.data: MarketData | None = None
-        self.budget = Budget(CALLS_MAX, CALLS_WINDOW_S)
-        self.looks = Budget(LOOKS_MAX, CALLS_WINDOW_S)
-        self.frames = Budget(FRAMES_MAX, FRAMES_WINDOW_S)
+        self.address = Address()
 
     async def start(self) -> MarketData:
         held = frozenset[str]().union(*self._held.values())
@@ -110,9 +105,7 @@ class Market:
             (venue.rest_url, venue.ws_url, key, secret),
             leverage_max=policy.leverage_max,
             orders_per_s=venue.orders_per_s,
-            shared_budget=self.budget,
-            shared_looks=self.looks,
-            shared_frames=self.frames,
+            shared=self.address,
         )
 
     async def run(self) -> None:

@@ -55,6 +55,7 @@ class Desk:
         self.part_stops = PartStops(store, port)
         self.exits = ExitPaces()
         self.rounds = Rounds()  # or that of many followers
+        self.hosted = 1  # so many
         self.reconciled = asyncio.Event()
         self.leverage_peak = ZERO
         self.shared = False  # whether more than one leader is copied here

@@ -51,7 +51,7 @@ from relay.telling.people import AddressError, sender_of
 __all__ = ["CLOSE_LIMIT_S", "STOP_LIMIT_S", "Follower"]
 
 STATUS_EVERY_S = 5.0
-SEND_SLACK_EACH_MS = 4  # of every other follower whose intent may be before this one's
+SEND_SLACK_EACH_MS = 20  # of every other follower whose intent may be before this one's
 LEFT_LOOK_S = 0.5
 STAKES_EVERY_S = 30.0
 STANDING_EVERY_S = 1.0
@@ -144,6 +144,7 @@ class Follower:
         self._desk.shared = len(settings.leaders) > 1
         self._desk.rounds = self._rounds
         if self._disk is not None:
+            self._desk.hosted = self._disk.hosted
             self._desk.driver.send_slack_ms += SEND_SLACK_EACH_MS * self._disk.hosted
         self._desk.prepare()
         for leader in settings.leaders:

@@ -1,7 +1,7 @@
 """The follower's memory: one SQLite file, one writer, nothing sent before it is in here.
 
-Belongs here: transactions, reading. Does not belong here: tables and migrations (`store_schema`), what
-tells that it is lost (`store_witness`), what to record and when (`executor`).
+Belongs here: transactions, reading. Does not belong here: tables and migrations (`store_schema`), rows
+(`store_rows`), what tells that it is lost (`store_witness`), what to record and when (`executor`).
 
 WAL: a commit that is `durable` is on the disk when the call returns (`synchronous=FULL`). The steps of a copy
 are not: a process that is killed loses none of them, and `kept` waits for the disk before anything leaves
@@ -24,6 +24,17 @@ from follower_client.core.order import OrderState
 from follower_client.disk import WriteAheadLog
 from follower_client.errors import StoreError
 from follower_client.records import Copy, CopyKey, Head, Order
+from follower_client.store_rows import (
+    GET_FILLS,
+    PUT_COPY,
+    PUT_FILL,
+    PUT_HEAD,
+    PUT_ORDER,
+    fill_of,
+    row_of_copy,
+    row_of_fill,
+    row_of_order,
+)
 from follower_client.store_schema import MIGRATIONS, SUMMED, crc
 from follower_client.store_witness import Witness, orders_seen, refuse_lost, refuse_older
 from follower_client.venue.port import VenueFill
@@ -95,7 +106,7 @@ class Store:
         return int(self._rows("SELECT coalesce(max(rowid), 0) FROM orders")[0][0])
 
     def _count_orders(self, order: Order | None, *, durable: bool) -> None:
-        """After the commit that one may have been new in; the witness hears of it when that is on the disk."""
+        """After the commit that one may have been new in; the witness hears of it when it is on the disk."""
         if order is not None and order.state is OrderState.INTENT:
             self._orders = self._order_count()
             if durable and self._witness is not None:
@@ -186,12 +197,7 @@ class Store:
 
     def _put_head(self, leader_id: str, head: Head | None) -> None:
         if head is not None:
-            self._db.execute(
-                "INSERT INTO feed VALUES(?1,?2,?3,?4,crc(?1,?2,?3,?4)) ON CONFLICT(leader_id) DO UPDATE SET "
-                "epoch=excluded.epoch, seq=excluded.seq, hash=excluded.hash, crc=excluded.crc "
-                "WHERE excluded.seq >= seq",
-                (leader_id, head.epoch, head.seq, head.hash),
-            )
+            self._db.execute(PUT_HEAD, (leader_id, head.epoch, head.seq, head.hash))
 
     # --- copies and orders
 
@@ -206,15 +212,8 @@ class Store:
         """One step of a copy: its row, with it the next intent, the head of the feed and its report. Not
         durable, as above.
         """
-        row = (copy.leader_id, copy.epoch, copy.seq, copy.verdict, copy.reason, msgspec.json.encode(copy))
         with self._transaction(durable=False):
-            self._db.execute(
-                "INSERT INTO copies VALUES(?1,?2,?3,?4,?5,?6,crc(?1,?2,?3,?4,?5,?6)) "
-                "ON CONFLICT(leader_id, epoch, seq) DO UPDATE SET "
-                "verdict=excluded.verdict, reason=excluded.reason, body=excluded.body, crc=excluded.crc "
-                "WHERE copies.verdict IS NULL",
-                row,
-            )
+            self._db.execute(PUT_COPY, row_of_copy(copy))
             if order is not None:
                 self._put_order(order)
             if report is not None:
@@ -229,32 +228,12 @@ class Store:
         self._count_orders(order, durable=durable)
 
     def _put_order(self, order: Order) -> None:
-        self._db.execute(
-            "INSERT INTO orders VALUES(?1,?2,?3,?4,?5,?6,?7,?8,crc(?1,?2,?3,?4,?5,?6,?7,?8)) "
-            "ON CONFLICT(client_order_id) DO UPDATE SET "
-            "state=excluded.state, body=excluded.body, crc=excluded.crc",
-            (
-                order.client_order_id,
-                order.leader_id,
-                order.epoch,
-                order.seq,
-                order.leg,
-                order.n,
-                order.state.value,
-                msgspec.json.encode(order),
-            ),
-        )
+        self._db.execute(PUT_ORDER, row_of_order(order))
 
     def record_fill(self, fill: VenueFill, *, durable: bool = True) -> bool:
         """Whether the fill is new; not `durable` = as above."""
-        row = (
-            *(fill.fill_id, fill.client_order_id, fill.symbol, int(fill.is_buy), str(fill.qty)),
-            *(str(fill.price), str(fill.fee), fill.fee_currency, fill.executed_ms, int(fill.is_maker)),
-            fill.order_id,
-        )
         with self._transaction(durable=durable):
-            sql = "INSERT OR IGNORE INTO fills VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
-            return self._db.execute(sql, (*row, crc(*row))).rowcount > 0
+            return self._db.execute(PUT_FILL, row_of_fill(fill)).rowcount > 0
 
     def adjust(self, symbol: str, qty: Decimal, at_ms: int, reason: str, leader_id: str) -> None:
         """Correct the journal's position by what happened outside this program."""
@@ -357,11 +336,7 @@ class Store:
         ]
 
     def fills_of(self, client_order_id: str) -> list[VenueFill]:
-        sql = (
-            "SELECT fill_id, client_order_id, order_id, symbol, is_buy, qty, price, fee, fee_currency, "
-            "executed_ms, is_maker FROM fills WHERE client_order_id=? ORDER BY executed_ms, fill_id"
-        )
-        return [_fill(row) for row in self._rows(sql, client_order_id)]
+        return [fill_of(row) for row in self._rows(GET_FILLS, client_order_id)]
 
     def leader_of(self, client_order_id: str) -> str | None:
         """Whose copy an own order belongs to; `None` for a foreign one."""
@@ -406,19 +381,3 @@ class Store:
         """It has arrived; not durable: a report that is told again is known by its name."""
         with self._transaction(durable=False):
             self._db.execute("DELETE FROM outbox WHERE id=?", (row_id,))
-
-
-def _fill(row: Sequence[Any]) -> VenueFill:
-    return VenueFill(
-        fill_id=row[0],
-        client_order_id=row[1],
-        order_id=row[2],
-        symbol=row[3],
-        is_buy=bool(row[4]),
-        qty=Decimal(row[5]),
-        price=Decimal(row[6]),
-        fee=Decimal(row[7]),
-        fee_currency=row[8],
-        executed_ms=row[9],
-        is_maker=bool(row[10]),
-    )

@@ -151,6 +151,9 @@ class CcxtTransport:
         now_ms = time.time_ns() // 1_000_000
         return now_ms - int(difference or 0), now_ms
 
+    def take_clock(self, ahead_ms: int) -> None:
+        self._exchange.options["timeDifference"] = -ahead_ms
+
     async def run(self, listener: StreamListener) -> None:
         async with asyncio.TaskGroup() as group:
             for watch in (self._watch_fills, self._watch_orders, self._watch_wallet):

@@ -9,12 +9,18 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, Protocol
 
-__all__ = ["Budget", "CallError", "PacedTransport", "StreamListener", "Transport"]
+__all__ = ["Address", "Budget", "CallError", "PacedTransport", "StreamListener", "Transport", "ask_sparely"]
+
+CALLS_MAX, CALLS_WINDOW_S = 500, 5.0  # calls of all followers behind an address; the venue bans at 600
+FRAMES_MAX, FRAMES_WINDOW_S = 2400, 1.0  # on all their trade sockets; the venue refuses beyond 3000
+LOOKS_MAX = 25  # of them together within a window for what a stream may have dropped, some seven calls each
 
 Rows = list[dict[str, Any]]
 
@@ -29,6 +35,14 @@ class CallError(Exception):
     def __init__(self, text: str, *, code: str = "", http_status: str = "", is_local: bool = False) -> None:
         super().__init__(text)
         self.code, self.http_status, self.is_local = code, http_status, is_local
+
+
+_is_spare: ContextVar[bool] = ContextVar("is_spare", default=False)
+
+
+def ask_sparely() -> None:
+    """What the current task reads from here on waits for everybody else's calls."""
+    _is_spare.set(True)
 
 
 class StreamListener(Protocol):
@@ -70,6 +84,10 @@ class Transport(Protocol):
         """(the venue's time, this machine's time) of one moment, ms."""
         ...
 
+    def take_clock(self, ahead_ms: int) -> None:
+        """The venue's clock less this machine's, as somebody else has read it."""
+        ...
+
     async def run(self, listener: StreamListener) -> None:
         """Keep the private streams alive until cancelled."""
         ...
@@ -85,7 +103,7 @@ class PacedTransport:
     def __init__(self, inner: Transport, budget: Budget) -> None:
         self._inner, self._budget = inner, budget
         self.start, self.post, self.create_order = inner.start, inner.post, inner.create_order
-        self.run, self.close = inner.run, inner.close
+        self.run, self.close, self.take_clock = inner.run, inner.close, inner.take_clock
         self.clock_calls = inner.clock_calls
 
     @property
@@ -93,7 +111,7 @@ class PacedTransport:
         return self._inner.has_socket
 
     async def get(self, path: str, query: Mapping[str, Any]) -> Any:
-        await self._budget.take(urgent=False)
+        await self._budget.take(urgent=False, spare=_is_spare.get())
         return await self._inner.get(path, query)
 
     async def read_clock(self) -> tuple[int, int]:
@@ -103,44 +121,48 @@ class PacedTransport:
 
 
 class Budget:
-    """So many calls within a sliding window, exits first, and a share of them for exits alone.
+    """So many calls within a sliding window, exits first, and a share of them for exits alone. What may wait
+    as long as it must (`ask_sparely`) comes last and has at most half of them.
 
     One is shared by everything behind one address, one belongs to each account.
     """
 
-    def __init__(self, calls_max: int, window_s: float, *, exit_share: float = 0.2) -> None:
-        self._calls_max = calls_max
-        self._plain_max = max(1, int(calls_max * (1 - exit_share)))
+    def __init__(
+        self, calls_max: int, window_s: float, *, exit_share: float = 0.2, spare_share: float = 0.5
+    ) -> None:
+        plain_max = max(1, int(calls_max * (1 - exit_share)))
+        self._most = calls_max, plain_max, max(1, min(plain_max, int(calls_max * spare_share)))
         self._window_s = window_s
         self._taken_s: deque[float] = deque()
-        self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def take(self, *, urgent: bool) -> None:
-        """Return when the call may be made. Urgent ones overtake the others."""
-        if not self._waiting and self._has_room(urgent=urgent):
+    async def take(self, *, urgent: bool, spare: bool = False) -> None:
+        """Return when the call may be made. Urgent ones overtake the others, all overtake spare ones."""
+        rank = 0 if urgent else 2 if spare else 1
+        if not self._waiting and self._has_room(rank):
             self._taken_s.append(time.monotonic())
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (not urgent, next(self._numbers), turn))
+        heapq.heappush(self._waiting, (rank, next(self._numbers), turn))
         self._serve()
         await turn
 
-    def _has_room(self, *, urgent: bool) -> bool:
+    def _has_room(self, rank: int) -> bool:
         before_s = time.monotonic() - self._window_s
         while self._taken_s and self._taken_s[0] <= before_s:
             self._taken_s.popleft()
-        return len(self._taken_s) < (self._calls_max if urgent else self._plain_max)
+        return len(self._taken_s) < self._most[rank]
 
     def _serve(self) -> None:
         """Let in whoever has room, best first; come back when the oldest call leaves the window."""
         while self._waiting:
-            is_plain, _, turn = self._waiting[0]
+            rank, _, turn = self._waiting[0]
             if turn.done():  # its caller was cancelled
                 heapq.heappop(self._waiting)
                 continue
-            if not self._has_room(urgent=not is_plain):
+            if not self._has_room(rank):
                 break
             heapq.heappop(self._waiting)
             self._taken_s.append(time.monotonic())
@@ -151,3 +173,35 @@ class Budget:
         if self._waiting:
             wait_s = max(0.001, self._taken_s[0] + self._window_s - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._serve)
+
+
+class Address:
+    """What everybody behind one address shares at a venue: its limits, and its clock, which is asked once."""
+
+    def __init__(self, calls: Budget | None = None) -> None:
+        self.calls = calls or Budget(CALLS_MAX, CALLS_WINDOW_S)
+        self.frames = Budget(FRAMES_MAX, FRAMES_WINDOW_S)
+        self.looks = Budget(LOOKS_MAX, CALLS_WINDOW_S)
+        self._reading = asyncio.Lock()
+        self._read_s = -math.inf
+        self._ahead_ms = 0  # of the monotonic clock: a step of this machine's changes nothing
+
+    async def read_clock(self, transport: Transport, *, age_max_s: float) -> tuple[int, int]:
+        """As a transport's; a reading that is no older than that is good for everybody."""
+        async with self._reading:
+            if time.monotonic() - self._read_s > age_max_s:
+                venue_ms, wall_ms = await transport.read_clock()
+                self._ahead_ms = venue_ms - wall_ms + _wall_ms() - _monotonic_ms()
+                self._read_s = time.monotonic()
+        wall_ms = _wall_ms()
+        venue_ms = _monotonic_ms() + self._ahead_ms
+        transport.take_clock(venue_ms - wall_ms)
+        return venue_ms, wall_ms
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -34,7 +34,15 @@ from follower_client.venue.port import (
     VenueListener,
     VenueOrder,
 )
-from follower_client.venue.transport import Budget, CallError, PacedTransport, Rows, Transport
+from follower_client.venue.transport import (
+    Address,
+    Budget,
+    CallError,
+    PacedTransport,
+    Rows,
+    Transport,
+    ask_sparely,
+)
 from follower_client.venue.v5_holdings import V5Holdings
 from follower_client.venue.v5_reads import KEY_WANTED, Reads
 from follower_client.venue.v5_rows import (
@@ -55,6 +63,7 @@ ORDERS_PER_S = 10  # of one account, by the venue's rule
 BACKFILL_S = 3.0  # how often executions and positions are compared over REST
 BACKFILL_OVERLAP_MS = 5000
 CLOCK_EVERY_S = 60.0
+CLOCK_AGAIN_S = 1.0  # who doubts it takes somebody else's reading of no longer ago
 QUIET_S = 1.0  # a position of the stream is believed against own fills after this long without one
 SETTLE_S = 0.02  # lets the fills of one burst be applied before the wallet row that includes them
 SETTLE_TURNS_MAX = 25  # fills that go on for longer than so many of these wait for no wallet row
@@ -70,10 +79,7 @@ log = structlog.get_logger(__name__)
 
 
 class V5Account:
-    """One account. Of all behind one address `shared_budget` counts the calls, `shared_frames` what is sent
-    on trade sockets, which the venue counts apart, `shared_looks` how often they look whether a stream has
-    dropped something.
-    """
+    """One account. `shared` = what it shares with everybody behind the same address."""
 
     paper = False
     recv_window_ms = RECV_WINDOW_MS
@@ -86,19 +92,16 @@ class V5Account:
         *,
         leverage_max: Decimal,
         orders_per_s: int = ORDERS_PER_S,
-        shared_budget: Budget | None = None,
-        shared_looks: Budget | None = None,
-        shared_frames: Budget | None = None,
+        shared: Address | None = None,
     ) -> None:
-        if shared_budget is not None:
-            transport = PacedTransport(transport, shared_budget)
-        self._looks = shared_looks
+        if shared is not None:
+            transport = PacedTransport(transport, shared.calls)
+        self._address = shared
         self.account = market_data.account(instruments)
         self._transport = transport
         self._reads = Reads(transport)
         self._leverage_max = leverage_max
         self._own_budget = Budget(orders_per_s, 1.0)
-        self._calls, self._frames = shared_budget, shared_frames
         self._calls_reserved = 0
         self._listener: VenueListener | None = None
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -120,7 +123,7 @@ class V5Account:
         self._listener = listener
         try:
             await self._transport.start()
-            await self._read_clock()
+            await self._read_clock(CLOCK_EVERY_S / 2)
             self._floor_ms = self._since_ms = self.account.venue_ms() - BACKFILL_OVERLAP_MS
             for symbol in self.account.instruments:
                 await self._set_leverage(symbol)
@@ -156,24 +159,26 @@ class V5Account:
 
     async def reserve(self, *, urgent: bool) -> None:
         await self._own_budget.take(urgent=urgent)
-        if self._frames is not None and self._transport.has_socket:
-            await self._frames.take(urgent=urgent)
-        if self._calls is not None and not self._transport.has_socket:
-            await self._calls.take(urgent=urgent)
+        if (address := self._address) is None:
+            return
+        if self._transport.has_socket:  # the venue counts what is sent on it apart
+            await address.frames.take(urgent=urgent)
+        if not self._transport.has_socket:
+            await address.calls.take(urgent=urgent)
             self._calls_reserved += 1
 
     async def _reserve_call(self, *, urgent: bool) -> None:
         """The same for what is posted and is no order."""
         await self._own_budget.take(urgent=urgent)
-        if self._calls is not None:
-            await self._calls.take(urgent=urgent)
+        if self._address is not None:
+            await self._address.calls.take(urgent=urgent)
 
     async def submit(self, request: OrderRequest) -> SubmitResult:
         hedged = request.symbol in self.account.legs
         body = order_body(self._ids[request.symbol], request, hedged=hedged)
         if self._calls_reserved:
             self._calls_reserved -= 1
-        elif self._calls is not None and not self._transport.has_socket:
+        elif self._address is not None and not self._transport.has_socket:
             return SubmitResult(Ending.REFUSED, None, "", "the socket is gone that this was to leave on")
         try:
             answer = await self._transport.create_order(body)
@@ -299,13 +304,14 @@ class V5Account:
 
     async def _backfill_loop(self) -> None:
         """What the streams may have dropped, and what no stream tells."""
+        ask_sparely()
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(BACKFILL_S):
                     await self._look.wait()
             is_asked = self._look.is_set()
-            if self._looks is not None:
-                await self._looks.take(urgent=is_asked)
+            if self._address is not None:
+                await self._address.looks.take(urgent=is_asked)
             self._look.clear()
             try:
                 if not self._modes_known:
@@ -318,7 +324,7 @@ class V5Account:
                     self._flows_s = time.monotonic()
                     await self._holdings.read_flows()
                 if time.monotonic() - self._clock_s > CLOCK_EVERY_S:
-                    await self._read_clock()
+                    await self._read_clock(CLOCK_EVERY_S / 2)
             except (CallError, VenueUnavailableError) as error:
                 log.warning("account_poll_failed", error=str(error))
                 with suppress(CallError):
@@ -354,9 +360,12 @@ class V5Account:
 
     # --- rows
 
-    async def _read_clock(self) -> None:
-        self._clock_s = time.monotonic()
-        self.account.compare_clocks(*await self._transport.read_clock())
+    async def _read_clock(self, age_max_s: float = CLOCK_AGAIN_S) -> None:
+        self._clock_s, transport = time.monotonic(), self._transport
+        if self._address is None:
+            self.account.compare_clocks(*await transport.read_clock())
+        else:
+            self.account.compare_clocks(*await self._address.read_clock(transport, age_max_s=age_max_s))
 
     async def _set_leverage(self, symbol: str) -> None:
         """High enough that the margin of a position at the cap fits; the cap itself is the policy's."""

@@ -251,6 +251,9 @@ class DirectTransport:
         now_ms = time.time_ns() // 1_000_000
         return now_ms + self._offset_ms, now_ms
 
+    def take_clock(self, ahead_ms: int) -> None:
+        self._offset_ms = ahead_ms
+
     async def run(self, listener: StreamListener) -> None:
         self._listener = listener
         private = _Socket(

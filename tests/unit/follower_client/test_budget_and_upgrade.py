@@ -21,7 +21,7 @@ from follower_client.records import CopyKey, Head, Order
 from follower_client.store import Store
 from follower_client.store_schema import MIGRATIONS
 from follower_client.venue.market_data import MarketData
-from follower_client.venue.transport import Budget, StreamListener
+from follower_client.venue.transport import Address, Budget, StreamListener
 from follower_client.venue.v5_account import V5Account
 from tests.unit.follower_client.build import BTC, instrument
 from tests.unit.follower_client.test_ccxt_adapter import Ear
@@ -86,6 +86,10 @@ class CountedVenue:
         return {"result": {}}
 
     clock_calls = 3
+    has_socket = False
+
+    def take_clock(self, ahead_ms: int) -> None:
+        """Both clocks are one."""
 
     async def read_clock(self) -> tuple[int, int]:
         self.arrived += ["clock"] * self.clock_calls
@@ -98,12 +102,14 @@ class CountedVenue:
         """Nothing to give back."""
 
 
+def accounts(venue: CountedVenue, shared: Address, count: int) -> list[V5Account]:
+    """Of several followers of one process."""
+    data, rules = MarketData(None, OSError, [BTC], depth=False), {BTC: instrument()}
+    return [V5Account(venue, data, rules, leverage_max=Decimal(3), shared=shared) for _ in range(count)]
+
+
 def two_accounts(venue: CountedVenue, budget: Budget) -> list[V5Account]:
-    data = MarketData(None, OSError, [BTC], depth=False)
-    return [
-        V5Account(venue, data, {BTC: instrument()}, leverage_max=Decimal(3), shared_budget=budget)
-        for _ in range(2)
-    ]
+    return accounts(venue, Address(budget), 2)
 
 
 async def settled(calls: Callable[[], Awaitable[object]], count: int) -> int:
@@ -136,7 +142,8 @@ async def test_reads_that_waited_are_made_when_there_is_room_again() -> None:
     async with asyncio.timeout(30):
         await asyncio.gather(*(one.start(Ear()) for one in two_accounts(venue, Budget(5, 0.01))))
     paths = Counter(venue.arrived)
-    assert paths["clock"] == 6 and all(count % 2 == 0 for count in paths.values())  # of both, none lost
+    assert paths.pop("clock") == 3  # of both together
+    assert all(count % 2 == 0 for count in paths.values())  # of both, none lost
 
 
 def old_store(path: Path, version: int) -> None:
