@@ -16,7 +16,16 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-__all__ = ["Address", "Budget", "CallError", "PacedTransport", "StreamListener", "Transport", "ask_sparely"]
+__all__ = [
+    "Address",
+    "Budget",
+    "CallError",
+    "PacedTransport",
+    "Room",
+    "StreamListener",
+    "Transport",
+    "ask_sparely",
+]
 
 CALLS_MAX, CALLS_WINDOW_S = 500, 5.0  # calls of all followers behind an address; the venue bans at 600
 FRAMES_MAX, FRAMES_WINDOW_S = 2400, 1.0  # on all their trade sockets; the venue refuses beyond 3000
@@ -197,6 +206,38 @@ class Address:
         venue_ms = _monotonic_ms() + self._ahead_ms
         transport.take_clock(venue_ms - wall_ms)
         return venue_ms, wall_ms
+
+
+class Room:
+    """One account's room for the next order or call, within its own limit and that of its address."""
+
+    def __init__(self, transport: Transport, own: Budget, shared: Address | None) -> None:
+        self._transport, self._own, self._shared = transport, own, shared
+        self._calls = 0  # that orders have room for and were not made
+
+    async def for_order(self, *, urgent: bool) -> None:
+        """One on a socket is no call: the venue counts what is sent there apart."""
+        await self._own.take(urgent=urgent)
+        if self._shared is None:
+            return
+        if self._transport.has_socket:
+            await self._shared.frames.take(urgent=urgent)
+        if not self._transport.has_socket:
+            await self._shared.calls.take(urgent=urgent)
+            self._calls += 1
+
+    def holds(self) -> bool:
+        """Whether the order that there was room for may still leave: not as a call, if its socket is gone."""
+        if self._calls:
+            self._calls -= 1
+            return True
+        return self._shared is None or self._transport.has_socket
+
+    async def for_call(self, *, urgent: bool) -> None:
+        """For whatever is posted and is no order."""
+        await self._own.take(urgent=urgent)
+        if self._shared is not None:
+            await self._shared.calls.take(urgent=urgent)
 
 
 def _wall_ms() -> int:

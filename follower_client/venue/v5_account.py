@@ -39,6 +39,7 @@ from follower_client.venue.transport import (
     Budget,
     CallError,
     PacedTransport,
+    Room,
     Rows,
     Transport,
     ask_sparely,
@@ -101,8 +102,7 @@ class V5Account:
         self._transport = transport
         self._reads = Reads(transport)
         self._leverage_max = leverage_max
-        self._own_budget = Budget(orders_per_s, 1.0)
-        self._calls_reserved = 0
+        self._room = Room(transport, Budget(orders_per_s, 1.0), shared)
         self._listener: VenueListener | None = None
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._since_ms = 0
@@ -136,7 +136,7 @@ class V5Account:
                 raise ConfigurationError([f"{KEY_WANTED} ({error})"]) from None
             raise TryAgainError(f"venue: the account cannot be read ({error})") from None
         self._holdings.adopt(rows, math.inf)
-        await self._reserve_call(urgent=False)
+        await self._room.for_call(urgent=False)
         try:  # not every account may have it; orders here never rest, so it is a spare
             body = {"product": "DERIVATIVES", "timeWindow": DISCONNECT_WINDOW_S}
             await self._transport.post("/v5/order/disconnected-cancel-all", body)
@@ -158,27 +158,12 @@ class V5Account:
     # --- orders
 
     async def reserve(self, *, urgent: bool) -> None:
-        await self._own_budget.take(urgent=urgent)
-        if (address := self._address) is None:
-            return
-        if self._transport.has_socket:  # the venue counts what is sent on it apart
-            await address.frames.take(urgent=urgent)
-        if not self._transport.has_socket:
-            await address.calls.take(urgent=urgent)
-            self._calls_reserved += 1
-
-    async def _reserve_call(self, *, urgent: bool) -> None:
-        """The same for what is posted and is no order."""
-        await self._own_budget.take(urgent=urgent)
-        if self._address is not None:
-            await self._address.calls.take(urgent=urgent)
+        await self._room.for_order(urgent=urgent)
 
     async def submit(self, request: OrderRequest) -> SubmitResult:
         hedged = request.symbol in self.account.legs
         body = order_body(self._ids[request.symbol], request, hedged=hedged)
-        if self._calls_reserved:
-            self._calls_reserved -= 1
-        elif self._address is not None and not self._transport.has_socket:
+        if not self._room.holds():
             return SubmitResult(Ending.REFUSED, None, "", "the socket is gone that this was to leave on")
         try:
             answer = await self._transport.create_order(body)
@@ -191,7 +176,7 @@ class V5Account:
         return SubmitResult(Ending.ACCEPTED if order_id else Ending.UNKNOWN, order_id)
 
     async def set_stops(self, symbol: str, stops: Stops) -> SubmitResult:
-        await self._reserve_call(urgent=True)
+        await self._room.for_call(urgent=True)
         leg = 0
         if symbol in self.account.legs:
             leg = LONG_LEG if self.account.holdings[symbol].qty > 0 else SHORT_LEG
@@ -216,7 +201,7 @@ class V5Account:
         return SubmitResult(Ending.ACCEPTED)
 
     async def cancel(self, order: OpenOrder) -> SubmitResult:
-        await self._reserve_call(urgent=True)
+        await self._room.for_call(urgent=True)
         body = {"category": "linear", "symbol": self._ids[order.symbol], "orderId": order.order_id}
         try:
             await self._transport.post("/v5/order/cancel", body)
@@ -374,7 +359,7 @@ class V5Account:
         leverage = min([wanted, *(tier.leverage_max for tier in tiers[:1])])
         body = {"category": "linear", "symbol": self._ids[symbol]}
         body |= {"buyLeverage": str(leverage), "sellLeverage": str(leverage)}
-        await self._reserve_call(urgent=False)
+        await self._room.for_call(urgent=False)
         try:
             await self._transport.post("/v5/position/set-leverage", body)
         except CallError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def written(tmp_path: Path) -> Path:
     shutil.copy(path, tmp_path / "backup")
     store = Store.open(path)
     store.record(copy(3), order=order(3))
+    asyncio.run(store.kept())
     return after_a_crash(path, tmp_path / "data")
 
 
@@ -72,6 +74,15 @@ def test_a_store_that_has_lost_orders_is_refused_with_what_to_do(
             assert ended.value.code != 0 and "older than it was" in said.err and "recover" in said.err
     Store.open(written, anew=True).close()  # what `recover` begins with
     Store.open(written).close()
+
+
+def test_an_order_counts_when_it_is_on_the_disk(tmp_path: Path) -> None:
+    store, witness = Store.open(tmp_path / "follower.sqlite"), tmp_path / "follower.kept"
+    store.record(copy(1), order=order(1))
+    assert witness.read_text().strip() == "0"
+    asyncio.run(store.kept())
+    assert witness.read_text().strip() == "1"
+    store.close()
 
 
 def test_an_order_counts_once_however_often_it_is_written(tmp_path: Path) -> None:
