@@ -191,7 +191,7 @@ class V5Account:
     async def add_part_stop(
         self, symbol: str, *, is_long: bool, qty: Decimal, price: Decimal
     ) -> SubmitResult:
-        await self.reserve(urgent=True)
+        await self._room.for_call(urgent=True)
         leg = (LONG_LEG if is_long else SHORT_LEG) if symbol in self.account.legs else 0
         body = part_stop_body(self._ids[symbol], qty, price, leg)
         try:
