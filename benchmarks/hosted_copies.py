@@ -34,6 +34,7 @@ __all__ = ["NAMES", "run"]
 
 NAMES = ("hosted_copies", "memory_per_follower")
 FOLLOWERS = int(os.environ.get("HOSTED_FOLLOWERS", "100"))  # 1,000 take some ten minutes
+IDLE_S = 5.0
 SIGNALS = 5
 SIGNALS_ALONE = 60  # the kernel counts processor time in hundredths, and one follower uses thousandths
 CPU_SHARE_MAX = 1.3
@@ -122,7 +123,8 @@ async def _measure(folder: Path, count: int) -> dict[str, float]:
                 async with started(
                     "followers", "follower_client", arguments, folder, ready_seconds_max=limit_s
                 ) as program:
-                    return await _signals(leader, hearing, program.process.pid, count)
+                    pids = program.process.pid, exchange.process.pid
+                    return await _signals(leader, hearing, pids, count)
             finally:
                 hearing.cancel()
                 await asyncio.gather(hearing, return_exceptions=True)
@@ -133,11 +135,16 @@ async def _measure(folder: Path, count: int) -> dict[str, float]:
 
 
 async def _signals(
-    leader: _Leader, hearing: asyncio.Task[None], process: int, count: int
+    leader: _Leader, hearing: asyncio.Task[None], pids: tuple[int, int], count: int
 ) -> dict[str, float]:
-    passed, used = [], []
+    """`pids` = of the followers, of the venue."""
+    process, venue_process = pids
+    idle = cpu_seconds_of(process)
+    await asyncio.sleep(IDLE_S)
+    idle_share = (cpu_seconds_of(process) - idle) / IDLE_S
+    passed, used, at_venue = list[float](), list[float](), list[float]()
     for number in range((SIGNALS if count > 1 else SIGNALS_ALONE) + 1):
-        cpu, start = cpu_seconds_of(process), time.perf_counter()
+        cpu, start = [cpu_seconds_of(pid) for pid in pids], time.perf_counter()
         seq = await leader.trade()
         async with asyncio.timeout(REPORTS_LIMIT_S):
             while leader.verdicts.get(seq, 0) < count:
@@ -146,9 +153,16 @@ async def _signals(
                 await asyncio.sleep(0.002)
         if number > 0:  # the first one warms up
             passed.append(time.perf_counter() - start)
-            used.append(cpu_seconds_of(process) - cpu)
+            used.append(cpu_seconds_of(process) - cpu[0])
+            at_venue.append(cpu_seconds_of(venue_process) - cpu[1])
         await asyncio.sleep(0.5 if count > 1 else 0.1)
-    return {"s": statistics.median(passed), "cpu_s": sum(used) / len(used), "mb": _resident_mb(process)}
+    return {
+        "s": statistics.median(passed),
+        "cpu_s": sum(used) / len(used),
+        "idle_s": idle_share * sum(passed) / len(passed),  # of it, what waiting costs whatever happens
+        "venue_s": sum(at_venue) / len(at_venue),
+        "mb": _resident_mb(process),
+    }
 
 
 def _resident_mb(process: int) -> float:
@@ -204,9 +218,10 @@ def _rows(one: dict[str, float], many: dict[str, float]) -> list[Row]:
     notes = [
         f"one signal to the verdicts of {FOLLOWERS} followers in one process (one alone: "
         f"{one['s'] * 1000:.0f} ms), every one with its durable intent, its order over a trade socket of its "
-        "own, fills and report; past 400 the venue's limit of calls from one address sets the pace; "
-        f"processor time {many['cpu_s'] / FOLLOWERS * 1000:.1f} ms per follower and signal, "
-        f"{share:.2f} of one alone ({one['cpu_s'] * 1000:.0f} ms, at most {CPU_SHARE_MAX})"
+        f"own, fills and report; processor time {many['cpu_s'] / FOLLOWERS * 1000:.1f} ms per follower and "
+        f"signal, {share:.2f} of one alone ({one['cpu_s'] * 1000:.1f} ms, at most {CPU_SHARE_MAX}); of it "
+        f"{many['idle_s'] / FOLLOWERS * 1000:.1f} ms that a follower takes in so long without a signal; the "
+        f"venue's {many['venue_s'] / FOLLOWERS * 1000:.1f} ms are not in it"
     ]
     memory = [
         f"{many['mb']:.0f} MB with {FOLLOWERS}, {one['mb']:.0f} MB with one; the difference, shared out"

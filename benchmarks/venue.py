@@ -21,6 +21,7 @@ Durability: TypeAlias = Literal["fsync", "os"]
 
 PRICE = 100_000  # where the index of BTCUSDT stands
 DEPOSIT_USDT = 100_000_000
+READY_S, READY_EACH_S = 30.0, 0.3  # an account is opened, paid in and synced
 REQUESTS_PER_SECOND_MAX = 1_000_000  # so that the budget of an account is not what is measured
 
 
@@ -40,5 +41,6 @@ async def venue(
     arguments += ["--durability", durability, "--data-dir", str(folder / name)]
     for account in accounts:
         arguments += ["--account", f"{account}:{DEPOSIT_USDT}"]
-    async with started(name, "simulated_exchange", arguments, folder) as program:
+    limit_s = READY_S + READY_EACH_S * len(accounts)
+    async with started(name, "simulated_exchange", arguments, folder, ready_seconds_max=limit_s) as program:
         yield program

@@ -322,9 +322,7 @@ class Executor:
         return decision
 
     def _record_intent(self, copy: Copy, decision: Decision, n: int, step: LeaderStep) -> LiveOrder:
-        """The intent, the copy's row and the head of the feed in one transaction; from here on it counts. The
-        driver sends it when it is on the disk.
-        """
+        """Intent, row and feed's head in one transaction: it counts, and leaves once it is on the disk."""
         if copy.target_qty is None:
             copy.target_qty = self.targets[copy.symbol] = decision.target_qty
             copy.target_basis = decision.target_basis
