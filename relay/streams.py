@@ -6,12 +6,14 @@ not belong here: who may use it (`relay.broker_config`), the calls themselves (`
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from relay.broker_config import FEEDS_CLOSED, KEY_READS, PAYLOAD_BYTES_MAX, REPORTS_CONSUMER
 from relay.errors import Failed
-from relay.nats_bus import Bus, BusError, BusTimeout, BusUnavailable
+from relay.nats_bus import Bus, BusError, BusTimeout, BusUnavailable, NobodyAnswers
 from relay.protocol import subjects
 from relay.protocol.groups import WRAPPED_BYTES_MAX
 
@@ -30,6 +32,7 @@ __all__ = [
 DEDUPE_WINDOW_S = 120
 KEYS_BEFORE = "keys.before"  # where nobody may write
 MAKE_TIMEOUT_S = 10.0  # a cluster has to agree first
+NOBODY_S_MAX, NOBODY_WAIT_S = 2.0, 0.05
 SIGNAL_BYTES_MAX = 20 * 1024  # the envelope's 16 KiB and the broker's headers
 _NANOSECONDS = 1_000_000_000
 
@@ -208,9 +211,7 @@ async def _ensure(
         **config,
     }
     try:
-        answer = await admin.api(
-            f"$JS.API.STREAM.CREATE.{name}", {**wanted, **(at_creation or {})}, timeout_s=MAKE_TIMEOUT_S
-        )
+        answer = await _ask(admin, f"$JS.API.STREAM.CREATE.{name}", {**wanted, **(at_creation or {})})
     except BusError:  # it exists with other limits
         answer = await _changed(admin, name, wanted)
     actual = answer.get("config", {})
@@ -223,8 +224,22 @@ async def _ensure(
 
 async def _changed(admin: Bus, name: str, wanted: dict[str, Any]) -> dict[str, Any]:
     try:
-        return await admin.api(f"$JS.API.STREAM.UPDATE.{name}", wanted, timeout_s=MAKE_TIMEOUT_S)
+        return await _ask(admin, f"$JS.API.STREAM.UPDATE.{name}", wanted)
     except BusTimeout:
         raise
     except BusError as error:  # it was made by somebody else, in a way that cannot be changed
         raise Failed(f"stream {name}: {error}") from None
+
+
+async def _ask(admin: Bus, subject: str, body: dict[str, Any]) -> dict[str, Any]:
+    """A server that is taking over new settings may for a moment say that nobody is there to ask; nothing has
+    been done then.
+    """
+    deadline_s = time.monotonic() + NOBODY_S_MAX
+    while True:
+        try:
+            return await admin.api(subject, body, timeout_s=MAKE_TIMEOUT_S)
+        except NobodyAnswers:
+            if time.monotonic() > deadline_s:
+                raise
+            await asyncio.sleep(NOBODY_WAIT_S)

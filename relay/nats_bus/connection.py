@@ -320,8 +320,10 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         """Nothing in here may raise: an exception would end the client's reconnecting."""
-        self.last_error = str(error) or type(error).__name__
-        violation = _VIOLATION.search(self.last_error.lower())
+        told = str(error) or type(error).__name__
+        if not self.was_put_out:  # why, is known then; what else goes wrong follows from it
+            self.last_error = told
+        violation = _VIOLATION.search(told.lower())
         if violation:
             action, subject = violation.groups()
             _log.warning("not_permitted", bus=self._name, action=action, subject=subject)
@@ -336,8 +338,8 @@ class Connection:
             self.dropped += 1
             _log.warning("subscription_full", bus=self._name, subject=error.subject)
         else:
-            _log.debug("bus_error", bus=self._name, reason=self.last_error)
-            if "authorization violation" in self.last_error.lower():
+            _log.debug("bus_error", bus=self._name, reason=told)
+            if "authorization violation" in told.lower():
                 self._count_refusal()
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
