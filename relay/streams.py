@@ -121,7 +121,7 @@ async def ensure_reports(admin: Bus, retention: Retention) -> None:
         "max_deliver": -1,
     }
     subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{subjects.REPORTS_STREAM}.{REPORTS_CONSUMER}"
-    await admin.api(subject, {"stream_name": subjects.REPORTS_STREAM, "config": config})
+    await _ask(admin, subject, {"stream_name": subjects.REPORTS_STREAM, "config": config})
 
 
 async def ensure_keys(admin: Bus, leader_id: str, retention: Retention) -> None:
@@ -163,7 +163,7 @@ async def _free_keys(admin: Bus) -> None:
     comes in.
     """
     try:
-        config = (await admin.api(f"$JS.API.STREAM.INFO.{subjects.KEYS_STREAM}", {}))["config"]
+        config = (await _ask(admin, f"$JS.API.STREAM.INFO.{subjects.KEYS_STREAM}", {}))["config"]
     except (BusTimeout, BusUnavailable):
         raise
     except BusError:

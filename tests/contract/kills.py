@@ -109,12 +109,19 @@ class Campaign:
                 flow.append(asyncio.create_task(self._rest_in_batches(clients["alice"])))
                 flow.append(asyncio.create_task(self._rest_by_socket(venue)))
                 flow.append(asyncio.create_task(self._buy(clients["bob"])))
+                before = self._snapshots()
                 await asyncio.sleep(self.dice.uniform(0.05, 0.6))
+                while life % 2 == 0 and self._snapshots() <= before:  # noqa: ASYNC110 - another process writes it
+                    await asyncio.sleep(0.02)
                 venue.kill()
                 await asyncio.gather(*flow)
         finally:
             for client in clients.values():
                 await client.close()
+
+    def _snapshots(self) -> set[str]:
+        """Those that are whole."""
+        return {file.name for file in (self.folder / "data").glob("exchange.journal.snapshot-*[0-9]")}
 
     async def _client(self, venue: VenueProcess, name: str) -> Any:
         client = ccxt.pro.bybit(client_options(venue, venue.accounts[name]))
