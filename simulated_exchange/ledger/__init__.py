@@ -15,6 +15,7 @@ from simulated_exchange.driver import BatchOutcome, Event
 from simulated_exchange.instruments import Catalogue
 from simulated_exchange.ledger.accounts import AccountMemory
 from simulated_exchange.ledger.market import FundingSettlement, MarketView
+from simulated_exchange.ledger.records import OrderRecord
 
 __all__ = ["LIQUIDATIONS_MAX", "Counters", "Delivery", "Ledger", "Liquidation"]
 
@@ -168,7 +169,7 @@ class Ledger:
         memory = self._accounts.get(account)
         if memory is not None:
             last_price = self.markets[instrument].last_price
-            memory.accept(event, order_id, link_id, price, qty, wall_us, last_price)
+            memory.accept(OrderRecord(event, order_id, link_id, price, qty, wall_us, last_price))
 
     def _amended(self, event: Event.OrderAmended) -> None:
         memory = self._accounts.get(event.account)

@@ -89,21 +89,11 @@ class AccountMemory:
         """What positions in these instruments ever realised, less fees and funding."""
         return sum(entry.realised_ever for (at, _), entry in self.positions.items() if at in instruments)
 
-    def accept(
-        self,
-        event: Event.OrderAccepted,
-        order_id: int,
-        link_id: str,
-        price: int,
-        qty: int,
-        wall_us: int,
-        last_price: int,
-    ) -> None:
+    def accept(self, record: OrderRecord) -> None:
         """An order was taken."""
-        record = OrderRecord(event, order_id, link_id, price, qty, wall_us, last_price)
-        self.live[order_id] = self._by_id[order_id] = record
-        if link_id:
-            self._by_link[link_id] = record
+        self.live[record.order_id] = self._by_id[record.order_id] = record
+        if record.link_id:
+            self._by_link[record.link_id] = record
 
     def set_conditions(self, event: Event.OrderConditions) -> OrderRecord | None:
         """What an order asks for beyond the plain; with a trigger price it waits."""
